@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/ivalue.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/cancel.h"
+
+namespace torchsearch {
+
+using Kwargs = std::unordered_map<std::string, c10::IValue>;
+
+// Positional and keyword arguments of one call of `forward`, without `self`.
+struct Inputs {
+  std::vector<c10::IValue> args;
+  Kwargs kwargs;
+};
+
+// Whatever can be called on a batch: a whole module, or the active subnet of a search space.
+class Forwardable {
+ public:
+  virtual ~Forwardable() = default;
+  // Runs without recording gradients. Throws ERR_ABORTED soon after `cancel` is set, ERR_CLOSED on a closed
+  // handle, ERR_INPUT_* when the inputs do not fit, ERR_FORWARD when the model itself fails.
+  virtual c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) = 0;
+  virtual c10::Device device() const = 0;
+};
+
+}  // namespace torchsearch
