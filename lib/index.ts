@@ -1,0 +1,1 @@
+export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
