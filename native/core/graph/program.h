@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/graph/inlined_graph.h"
@@ -40,6 +41,8 @@ struct ValueTree {
 
 // One executed tensor operator.
 struct Instruction {
+  explicit Instruction(torch::jit::Operation run) : operation(std::move(run)) {}
+
   torch::jit::Node* node = nullptr;  // in Program::graph
   torch::jit::Operation operation;
   const c10::FunctionSchema* schema = nullptr;

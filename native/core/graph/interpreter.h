@@ -1,0 +1,69 @@
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/script.h>
+
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "core/cancel.h"
+#include "core/graph/inlined_graph.h"
+
+namespace torchsearch {
+
+// Sees every node that the interpreter executes.
+class InterpreterObserver {
+ public:
+  virtual ~InterpreterObserver() = default;
+  // After an operator ran. `arguments` are as they were before it.
+  virtual void onOperator(torch::jit::Node* node, const torch::jit::Operation& operation,
+                          const std::vector<c10::IValue>& arguments, const std::vector<c10::IValue>& results,
+                          bool speculative) = 0;
+  virtual void onAttributeSet(torch::jit::Node* node, bool speculative) = 0;
+  virtual void onCondition(torch::jit::Node* node, bool taken, bool speculative) = 0;
+  // Brackets a branch that was not taken; `failed` when it could not run, and nothing of it counts.
+  virtual void onSpeculationBegin() = 0;
+  virtual void onSpeculationEnd(bool failed) = 0;
+};
+
+struct InterpreterOptions {
+  // Run branches that were not taken too, on copies of what they would write, and discard their results.
+  bool speculate = false;
+  // Leave out fused attention kernels (InlinedGraph::forcedCondition).
+  bool avoidFusedAttention = false;
+};
+
+// Runs an inlined graph node by node. Values are released after their last use.
+class Interpreter {
+ public:
+  Interpreter(const InlinedGraph& graph, const InterpreterOptions& options, InterpreterObserver* observer,
+              CancelToken cancel);
+
+  // `inputs` are those of the graph, `self` first.
+  c10::IValue run(std::vector<c10::IValue> inputs);
+
+ private:
+  using Values = std::vector<c10::IValue>;
+
+  void runBlock(torch::jit::Block* block);
+  void runNode(torch::jit::Node* node);
+  void runIf(torch::jit::Node* node);
+  void runLoop(torch::jit::Node* node);
+  void runOperator(torch::jit::Node* node);
+  void speculate(torch::jit::Block* block);
+  void releaseOutputs(torch::jit::Block* block);
+  c10::IValue& value(const torch::jit::Value* value) { return values_[graph_.valueIndexOf(value)]; }
+  Values inputsOf(torch::jit::Node* node);
+  void guardWrites(const c10::FunctionSchema& schema, Values& arguments) const;
+
+  const InlinedGraph& graph_;
+  InterpreterOptions options_;
+  InterpreterObserver* observer_;
+  CancelToken cancel_;
+  Values values_;
+  std::unordered_map<const torch::jit::Node*, torch::jit::Operation> operations_;
+  int speculationDepth_ = 0;
+};
+
+}  // namespace torchsearch

@@ -1,0 +1,283 @@
+#include "core/graph/recorder.h"
+
+#include <ATen/core/function_schema.h>
+#include <ATen/Context.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <unordered_set>
+#include <utility>
+
+#include "core/error.h"
+#include "core/graph/interpreter.h"
+
+namespace torchsearch {
+
+using c10::IValue;
+using torch::jit::Node;
+
+namespace {
+
+bool isTensorLike(const c10::TypePtr& type) {
+  switch (type->kind()) {
+    case c10::TypeKind::TensorType:
+      return true;
+    case c10::TypeKind::OptionalType:
+      return isTensorLike(type->expectRef<c10::OptionalType>().getElementType());
+    case c10::TypeKind::ListType:
+      return isTensorLike(type->expectRef<c10::ListType>().getElementType());
+    default:
+      return false;
+  }
+}
+
+// Operators whose result depends on the values, not only on the shapes, of their tensors.
+bool readsValues(const std::string& name) {
+  static const std::unordered_set<std::string> names = {
+      "aten::item",           "aten::Bool",       "aten::Int",     "aten::Float",        "aten::Complex",
+      "aten::ScalarImplicit", "aten::equal",      "aten::nonzero", "aten::FloatImplicit", "aten::IntImplicit",
+      "aten::is_nonzero",     "aten::allclose",   "aten::unique",  "aten::masked_select", "aten::_unique2",
+      "aten::nonzero_numpy",  "aten::_local_scalar_dense", "aten::unique_consecutive", "aten::tolist",
+      "torchvision::nms",     "aten::repeat_interleave"};
+  return names.count(name) > 0;
+}
+
+class Recorder : public InterpreterObserver {
+ public:
+  explicit Recorder(const std::shared_ptr<InlinedGraph>& graph) : program_(std::make_shared<Program>()) {
+    program_->graph = graph;
+    for (const auto& parameter : graph->module().named_parameters()) {
+      registerTensor(parameter.value, Slot::Kind::kParameter, parameter.name);
+    }
+    for (const auto& buffer : graph->module().named_buffers()) {
+      registerTensor(buffer.value, Slot::Kind::kBuffer, buffer.name);
+    }
+  }
+
+  void registerInputs(const std::vector<IValue>& inputs) {
+    std::vector<at::Tensor> tensors;
+    for (size_t i = 1; i < inputs.size(); ++i) collectTensors(inputs[i], tensors);
+    for (const auto& tensor : tensors) {
+      const SlotId slot =
+          registerTensor(tensor, Slot::Kind::kInput, "input" + std::to_string(program_->inputs.size()));
+      program_->inputs.push_back(slot);
+      tainted_.resize(program_->slots.size(), false);
+      tainted_[slot] = true;
+    }
+  }
+
+  void onOperator(Node* node, const torch::jit::Operation& operation, const std::vector<IValue>& arguments,
+                  const std::vector<IValue>& results, bool speculative) override {
+    const c10::FunctionSchema* schema = node->maybeSchema();
+    if (schema == nullptr) return;
+    const bool taint = isTainted(arguments);
+    if (taint && !speculative && readsValues(schema->name()) && !program_->dataDependent) {
+      program_->dataDependent = true;
+      program_->dataDependence = schema->name();
+    }
+    if (!producesTensors(*schema)) return;
+    Instruction instruction(operation);
+    instruction.node = node;
+    instruction.schema = schema;
+    instruction.speculative = speculative;
+    instruction.scope = modulePath(node);
+    instruction.arguments.reserve(arguments.size());
+    for (const auto& argument : arguments) instruction.arguments.push_back(treeOf(argument, Slot::Kind::kConstant));
+    const auto position = static_cast<int32_t>(program_->instructions.size());
+    for (const auto& result : results) {
+      std::vector<at::Tensor> tensors;
+      collectTensors(result, tensors);
+      for (const auto& tensor : tensors) {
+        const SlotId slot = registerTensor(tensor, Slot::Kind::kResult, schema->name());
+        auto& entry = program_->slots[slot];
+        if (entry.producer < 0 && entry.kind == Slot::Kind::kResult) entry.producer = position;
+        tainted_.resize(program_->slots.size(), false);
+        if (taint) tainted_[slot] = true;
+      }
+      instruction.results.push_back(treeOf(result, Slot::Kind::kResult));
+    }
+    program_->instructions.push_back(std::move(instruction));
+  }
+
+  void onAttributeSet(Node*, bool speculative) override {
+    if (!speculative) program_->mutatesModule = true;
+  }
+  void onCondition(Node*, bool, bool) override {}
+  void onSpeculationBegin() override { marks_.push_back(program_->instructions.size()); }
+  void onSpeculationEnd(bool failed) override {
+    if (failed) {
+      program_->instructions.erase(program_->instructions.begin() + static_cast<int64_t>(marks_.back()),
+                                   program_->instructions.end());
+    }
+    marks_.pop_back();
+  }
+
+  std::shared_ptr<Program> finish(const IValue& output) {
+    program_->output = treeOf(output, Slot::Kind::kConstant);
+    for (size_t i = 0; i < program_->instructions.size(); ++i) {
+      const auto& instruction = program_->instructions[i];
+      if (instruction.speculative) continue;
+      for (const auto& argument : instruction.arguments) markUse(argument, static_cast<int32_t>(i));
+    }
+    markUse(program_->output, static_cast<int32_t>(program_->instructions.size()));
+    return program_;
+  }
+
+ private:
+  static bool producesTensors(const c10::FunctionSchema& schema) {
+    for (const auto& result : schema.returns()) {
+      if (isTensorLike(result.type())) return true;
+    }
+    return false;
+  }
+
+  bool isTainted(const std::vector<IValue>& arguments) const {
+    std::vector<at::Tensor> tensors;
+    for (const auto& argument : arguments) collectTensors(argument, tensors);
+    for (const auto& tensor : tensors) {
+      const auto found = slotOf_.find(tensor.unsafeGetTensorImpl());
+      if (found != slotOf_.end() && static_cast<size_t>(found->second) < tainted_.size() &&
+          tainted_[found->second]) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // A weak reference keeps the address from being reused by a later tensor, not the tensor's memory.
+  SlotId registerTensor(const at::Tensor& tensor, Slot::Kind kind, const std::string& name) {
+    const auto found = slotOf_.find(tensor.unsafeGetTensorImpl());
+    if (found != slotOf_.end()) return found->second;
+    Slot slot;
+    slot.kind = kind;
+    slot.name = name;
+    slot.sizes = tensor.sizes().vec();
+    slot.dtype = tensor.scalar_type();
+    if (kind == Slot::Kind::kConstant) slot.constant = tensor;
+    const auto id = static_cast<SlotId>(program_->slots.size());
+    program_->slots.push_back(std::move(slot));
+    slotOf_.emplace(tensor.unsafeGetTensorImpl(), id);
+    seen_.emplace_back(tensor.getIntrusivePtr());
+    return id;
+  }
+
+  ValueTree treeOf(const IValue& value, Slot::Kind kindOfUnknown) {
+    ValueTree tree;
+    if (value.isTensor()) {
+      if (!value.toTensor().defined()) {
+        tree.constant = value;
+        return tree;
+      }
+      tree.kind = ValueTree::Kind::kSlot;
+      tree.slot = registerTensor(value.toTensor(), kindOfUnknown, "constant");
+    } else if (value.isList()) {
+      std::vector<at::Tensor> tensors;
+      collectTensors(value, tensors);
+      if (tensors.empty()) {
+        // A list may be changed in place later on; the record keeps what it was.
+        tree.constant = value.toList().copy();
+        return tree;
+      }
+      tree.kind = ValueTree::Kind::kList;
+      tree.type = value.toList().elementType();
+      for (const IValue& element : value.toListRef()) tree.children.push_back(treeOf(element, kindOfUnknown));
+    } else if (value.isTuple()) {
+      tree.kind = ValueTree::Kind::kTuple;
+      tree.type = value.type();
+      for (const auto& element : value.toTupleRef().elements()) {
+        tree.children.push_back(treeOf(element, kindOfUnknown));
+      }
+    } else if (value.isGenericDict()) {
+      tree.kind = ValueTree::Kind::kDict;
+      const auto dict = value.toGenericDict();
+      tree.type = value.type();
+      c10::impl::GenericList keys(dict.keyType());
+      for (const auto& entry : dict) {
+        keys.push_back(entry.key());
+        tree.children.push_back(treeOf(entry.value(), kindOfUnknown));
+      }
+      tree.constant = keys;
+    } else {
+      tree.constant = value;
+    }
+    return tree;
+  }
+
+  void markUse(const ValueTree& tree, int32_t position) {
+    if (tree.isSlot()) program_->slots[tree.slot].lastUse = position;
+    for (const auto& child : tree.children) markUse(child, position);
+  }
+
+  std::shared_ptr<Program> program_;
+  std::unordered_map<const c10::TensorImpl*, SlotId> slotOf_;
+  std::vector<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>> seen_;
+  std::vector<bool> tainted_;
+  std::vector<size_t> marks_;
+};
+
+// Speculation must not consume random numbers that the caller counts on.
+class GeneratorGuard {
+ public:
+  GeneratorGuard() : generator_(at::detail::getDefaultCPUGenerator()), state_(generator_.get_state()) {}
+  ~GeneratorGuard() { generator_.set_state(state_); }
+  GeneratorGuard(const GeneratorGuard&) = delete;
+  GeneratorGuard& operator=(const GeneratorGuard&) = delete;
+
+ private:
+  at::Generator generator_;
+  at::Tensor state_;
+};
+
+}  // namespace
+
+void collectTensors(const IValue& value, std::vector<at::Tensor>& tensors) {
+  if (value.isTensor()) {
+    if (value.toTensor().defined()) tensors.push_back(value.toTensor());
+  } else if (value.isList()) {
+    if (value.isIntList() || value.isDoubleList() || value.isBoolList()) return;
+    for (const IValue& element : value.toListRef()) collectTensors(element, tensors);
+  } else if (value.isTuple()) {
+    for (const auto& element : value.toTupleRef().elements()) collectTensors(element, tensors);
+  } else if (value.isGenericDict()) {
+    for (const auto& entry : value.toGenericDict()) collectTensors(entry.value(), tensors);
+  }
+}
+
+std::vector<IValue> arrangeInputs(const InlinedGraph& graph, const Inputs& inputs) {
+  const auto& schema = graph.module().get_method("forward").function().getSchema();
+  std::vector<IValue> arguments = {graph.module()._ivalue()};
+  arguments.insert(arguments.end(), inputs.args.begin(), inputs.args.end());
+  try {
+    schema.checkAndNormalizeInputs(arguments, inputs.kwargs);
+  } catch (const std::exception& failure) {
+    const std::string message = failure.what();
+    throw Error("ERR_INPUT", "The inputs do not fit forward: " + message.substr(0, message.find('\n')));
+  }
+  return arguments;
+}
+
+Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, const RecordOptions& options,
+                 const CancelToken& cancel) {
+  const at::NoGradGuard noGrad;
+  const GeneratorGuard generator;
+  auto arguments = arrangeInputs(*graph, inputs);
+  Recorder recorder(graph);
+  recorder.registerInputs(arguments);
+  InterpreterOptions interpreterOptions;
+  interpreterOptions.speculate = options.speculate;
+  interpreterOptions.avoidFusedAttention = options.avoidFusedAttention;
+  Interpreter interpreter(*graph, interpreterOptions, &recorder, cancel);
+  try {
+    Recording recording;
+    recording.output = interpreter.run(std::move(arguments));
+    recording.program = recorder.finish(recording.output);
+    return recording;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& failure) {
+    const std::string message = failure.what();
+    throw Error("ERR_FORWARD", "The model failed on these inputs: " + message.substr(0, message.find('\n')) +
+                                   " Check their shapes and dtypes.");
+  }
+}
+
+}  // namespace torchsearch
