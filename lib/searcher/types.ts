@@ -1,0 +1,85 @@
+/** The types that a searcher, its model, its data and its scores agree on. */
+import type { SearchConfig } from "./config";
+
+/**
+ * What a searcher can search: anything that runs forward and has a training mode. `Module` and `SearchSpace` are
+ * such models; a plain object in a test may be one too.
+ */
+export interface SearchModel {
+  /** Whether the model is in training mode. */
+  readonly training: boolean;
+  /**
+   * Runs the model. Arguments follow `torch.onnx.export`'s `args`: a plain record in last place holds keyword
+   * arguments; to pass a record as the last positional argument, append an empty one.
+   */
+  forward(...inputs: unknown[]): Promise<unknown>;
+  /** Switches to training mode, or to evaluation mode with `false`. */
+  train(on?: boolean): unknown;
+  /** Switches to evaluation mode. */
+  eval(): unknown;
+  /** Identifies graph and weights, so that a checkpoint of another model is refused. */
+  fingerprint(options?: { signal?: AbortSignal | null }): Promise<string>;
+  /**
+   * Remembers whatever a search changes besides training mode (the selected subnet of a search space) and gives
+   * back a function that restores it. Called before a search; the function runs when the search fails or is aborted.
+   */
+  captureState?(): () => void | Promise<void>;
+}
+
+/** Progress of a search, a forward loop or a score, as an event. */
+export interface ProgressEvent {
+  /** What is going on, for example `forward`, `score`, `checkpoint`, or a phase that a searcher names. */
+  phase: string;
+  /** Steps done so far, in the phase's own unit (batches for `forward` and `score`). */
+  done: number;
+  /** Steps in all, or null when that is not known. */
+  total: number | null;
+  /** A line for people. */
+  message: string;
+  /** Whatever else a searcher reports: the best score so far, costs, … */
+  details?: Record<string, unknown>;
+}
+
+export type ProgressListener = (event: ProgressEvent) => void;
+
+/** What is handed to user callbacks that run for long: how to stop, and how to report. */
+export interface RunContext {
+  signal?: AbortSignal | null;
+  onProgress?: ProgressListener | null;
+  /** True when nothing may be drawn on the terminal. Events are sent all the same. */
+  silent?: boolean;
+}
+
+/** Runs the model over data for its side effects, such as batch-norm recalibration or recording activations. */
+export type ForwardLoop = (model: SearchModel, context?: RunContext) => void | Promise<void>;
+
+/** Rates a model; the higher, the better. */
+export type ScoreFunction = (model: SearchModel, context?: RunContext) => number | Promise<number>;
+
+/** The loss of one batch, the lower the better, for searchers that look at losses or gradients. */
+export type LossFunction = (output: unknown, batch: unknown) => unknown;
+
+/** Picks the model's inputs out of a batch; the result follows the convention of {@link SearchModel.forward}. */
+export type CollectFunction = (batch: never) => unknown;
+
+/** Called with a batch's output and the batch itself after each forward; both are released afterwards. */
+export type PostProcessFunction = (output: unknown, batch: unknown) => void | Promise<void>;
+
+/** Where the searched model will run, as the reference has it: free text by key, for example `{ runtime: "trt" }`. */
+export type Deployment = Record<string, string>;
+
+/** An upper bound: a number, a percentage of the full model such as `"60%"`, several by name, or null for none. */
+export type ConstraintValue = number | string | null | { [name: string]: ConstraintValue };
+export type Constraints = Record<string, ConstraintValue>;
+
+/** What a search keeps and a checkpoint stores; see `checkpoint-codec.ts` for the values it may hold. */
+export type SearchStateDict = Record<string, unknown>;
+
+export interface SearchResult<State extends SearchStateDict = SearchStateDict, Subnet = SearchModel> {
+  /** The model that won, ready for use. */
+  subnet: Subnet;
+  /** History and statistics, with exactly the keys of `defaultStateDict`. */
+  stateDict: State;
+}
+
+export type { SearchConfig };

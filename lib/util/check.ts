@@ -1,0 +1,45 @@
+/** Small checks of what callers hand in, and the one way to say what was wrong with it. */
+import { TorchSearchError } from "../errors";
+
+/** A plain `{}` record: not an array, not an instance of a class. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+export function isFunction(value: unknown): value is (...args: never[]) => unknown {
+  return typeof value === "function";
+}
+
+/** A number that is a whole one of at least 1. */
+export function isPositiveInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
+}
+
+/** Any typed array, but no DataView. */
+export function isTypedArray(value: unknown): value is NodeJS.TypedArray {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView);
+}
+
+/** Names a value in a message: what it is and its type, never more than about 60 characters. */
+export function describe(value: unknown): string {
+  if (value === undefined) return "undefined";
+  if (value === null) return "null";
+  if (typeof value === "string") return `${JSON.stringify(clip(value))} of type string`;
+  if (typeof value === "function") return `a function${value.name ? ` (${clip(value.name)})` : ""}`;
+  if (typeof value === "symbol") return String(value);
+  if (typeof value !== "object") return `${String(value)} of type ${typeof value}`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (isRecord(value)) return `an object with keys {${clip(Object.keys(value).join(", "))}}`;
+  return `an instance of ${(value.constructor as { name?: string } | undefined)?.name ?? "an unknown class"}`;
+}
+
+/** The error for a value of the wrong kind: "expected X for Y but received Z". */
+export function expected(code: string, what: string, name: string, received: unknown): TorchSearchError {
+  return new TorchSearchError(code, `expected ${what} for ${name} but received ${describe(received)}`);
+}
+
+function clip(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
