@@ -2,6 +2,7 @@
 
 #include <torch/script.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,24 +24,29 @@ struct LoadOptions {
   bool allowUnsafeOperators = false;
 };
 
-// A TorchScript module. Every method may be called from any thread; calls on one module are serialized.
+// A TorchScript module. Every method may be called from any thread; calls on one module are serialized, except for
+// the cheap questions (`device`, `training`, `closed`, `schema`) and `close`, which never wait for a running call.
 class Module : public Forwardable {
  public:
   explicit Module(torch::jit::Module module);
 
-  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNSAFE_OPERATOR, ERR_DEVICE
+  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNSAFE_OPERATOR
   static std::shared_ptr<Module> load(const std::string& path, const LoadOptions& options);
 
+  // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the model.
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
   c10::Device device() const override;
+  std::shared_ptr<const c10::FunctionSchema> schema() const override;
 
   // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure. ERR_FILE_WRITE
   void save(const std::string& path) const;
 
+  // Each tensor once, under its first name.
   std::vector<NamedTensor> namedParameters() const;
   std::vector<NamedTensor> namedBuffers() const;
 
   bool training() const;
+  // ERR_FROZEN when switching on the training mode of a frozen module, which has none.
   void train(bool on);
   void to(c10::Device device);
 
@@ -48,21 +54,26 @@ class Module : public Forwardable {
   void close();
   bool closed() const;
 
-  // Hex SHA-256 over the forward graph's text, and the name, dtype, shape and bytes of every parameter and buffer.
+  // Hex SHA-256 over the forward graph's text (value and class names normalized), and the name, dtype, shape and
+  // bytes of every parameter and buffer.
   std::string fingerprint() const;
 
   // Bytes of all parameters and buffers (each storage once).
   int64_t bytes() const;
 
-  // The wrapped module; throws ERR_CLOSED. The caller holds `lock()` while it uses it.
-  torch::jit::Module& jit();
+  // A handle that shares everything with the wrapped module; throws ERR_CLOSED. Hold `lock()` while using it.
+  torch::jit::Module jit() const;
   std::unique_lock<std::recursive_mutex> lock() const;
 
  private:
-  const torch::jit::Module& open() const;
+  void refresh(const torch::jit::Module& module);
 
-  mutable std::recursive_mutex mutex_;
+  mutable std::recursive_mutex running_;  // held by whatever computes on, or changes, the module
+  mutable std::mutex state_;              // held only to read or change the members below
   std::optional<torch::jit::Module> module_;
+  std::shared_ptr<const c10::FunctionSchema> schema_;
+  c10::Device device_ = c10::kCPU;
+  std::atomic<bool> training_ = false;
 };
 
 }  // namespace torchsearch

@@ -1,0 +1,70 @@
+#include "core/forward/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/error.h"
+#include "core/failure.h"
+
+namespace torchsearch {
+namespace {
+
+void checkIndex(int64_t index, const Dataset& dataset, const char* what) {
+  if (index < 0 || index >= dataset.width()) {
+    throw Error("ERR_DATASET", std::string("The ") + what + " is tensor " + std::to_string(index) +
+                                   " of a batch, but a batch has " + std::to_string(dataset.width()) + ".");
+  }
+}
+
+LoopResult loop(Forwardable& model, const Dataset& dataset, Score* score, const LoopOptions& options,
+                const CancelToken& cancel, const ProgressFn& progress) {
+  for (const int64_t index : options.inputs) checkIndex(index, dataset, "input");
+  if (options.target != -1) checkIndex(options.target, dataset, "target");
+  const int64_t batches =
+      options.maxBatches < 0 ? dataset.batches() : std::min(options.maxBatches, dataset.batches());
+  if (batches == 0) throw Error("ERR_EMPTY_LOADER", "The loader gives no batch; check the data and the batch limit.");
+
+  const auto start = std::chrono::steady_clock::now();
+  LoopResult result;
+  if (score != nullptr) score->reset();
+  for (int64_t i = 0; i < batches; ++i) {
+    cancel.throwIfCancelled();
+    const std::vector<at::Tensor> batch = dataset.batch(i);
+    Inputs inputs;
+    for (const int64_t index : options.inputs) inputs.args.emplace_back(batch[static_cast<size_t>(index)]);
+    if (score != nullptr) {
+      const at::Tensor target = options.target < 0 ? at::Tensor() : batch[static_cast<size_t>(options.target)];
+      scoreBatch(model, inputs, target, *score, options.teacher.get(), cancel);
+    } else {
+      model.forward(inputs, cancel);
+    }
+    result.samples += batch.front().size(0);
+    result.batches = i + 1;
+    if (progress) progress({result.batches, batches, ""});
+  }
+  if (score != nullptr) result.value = score->value();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace
+
+LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
+                    const CancelToken& cancel, const ProgressFn& progress) {
+  return loop(model, dataset, &score, options, cancel, progress);
+}
+
+LoopResult forwardAll(Forwardable& model, const Dataset& dataset, const LoopOptions& options,
+                      const CancelToken& cancel, const ProgressFn& progress) {
+  return loop(model, dataset, nullptr, options, cancel, progress);
+}
+
+void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& target, Score& score,
+                Forwardable* teacher, const CancelToken& cancel) {
+  const c10::IValue output = model.forward(inputs, cancel);
+  c10::IValue reference;
+  if (score.needsTeacher() && teacher != nullptr) reference = teacher->forward(inputs, cancel);
+  withFailureCode("ERR_SCORE_INPUT", [&] { score.add(output, target, reference); });
+}
+
+}  // namespace torchsearch

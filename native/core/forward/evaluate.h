@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/forward/dataset.h"
+#include "core/forward/forwardable.h"
+#include "core/forward/score.h"
+#include "core/progress.h"
+
+namespace torchsearch {
+
+// Which tensors of a batch go where.
+struct LoopOptions {
+  std::vector<int64_t> inputs{0};                 // indices, in the order of the model's arguments
+  int64_t target = -1;                            // index, or -1 for none
+  std::shared_ptr<Forwardable> teacher = nullptr;  // called on the same inputs
+  int64_t maxBatches = -1;                        // -1: all
+};
+
+struct LoopResult {
+  double value = 0;  // the score; 0 without one
+  int64_t samples = 0;
+  int64_t batches = 0;
+  double seconds = 0;  // wall time of the loop
+};
+
+// Runs the model over the data set and scores every batch; the score is reset first. Stops between batches once
+// `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET, ERR_SCORE_*, and what the model throws.
+LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
+                    const CancelToken& cancel, const ProgressFn& progress);
+
+// The same loop without a score: for calibration, recording and timing.
+LoopResult forwardAll(Forwardable& model, const Dataset& dataset, const LoopOptions& options,
+                      const CancelToken& cancel, const ProgressFn& progress);
+
+// One batch from anywhere, added to the score.
+void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& target, Score& score,
+                Forwardable* teacher, const CancelToken& cancel);
+
+}  // namespace torchsearch

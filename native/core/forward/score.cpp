@@ -1,0 +1,175 @@
+#include "core/forward/score.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace torchsearch {
+namespace {
+
+[[noreturn]] void misfit(const std::string& message) { throw Error("ERR_SCORE_INPUT", message); }
+
+std::string shapeOf(const at::Tensor& tensor) {
+  std::ostringstream out;
+  out << tensor.sizes();
+  return out.str();
+}
+
+// The tensor that counts in a model's output.
+at::Tensor scored(const c10::IValue& value, const char* whose) {
+  if (value.isTensor() && value.toTensor().defined()) return value.toTensor();
+  if (value.isTuple() && !value.toTupleRef().elements().empty()) return scored(value.toTupleRef().elements()[0], whose);
+  if (value.isList() && value.toListRef().size() > 0) return scored(value.toListRef()[0], whose);
+  if (value.isGenericDict()) {
+    const auto dict = value.toGenericDict();
+    for (const char* name : {"logits", "out"}) {
+      for (const auto& item : dict) {
+        if (item.key().isString() && item.key().toStringRef() == name) return scored(item.value(), whose);
+      }
+    }
+    if (dict.size() == 1) return scored(dict.begin()->value(), whose);
+  }
+  misfit(std::string("The ") + whose + "'s output holds no tensor to score; it is of type " +
+         value.type()->annotation_str() + ".");
+}
+
+// Logits [N, C] or [N, C, ...] and class indices [N] or [N, ...].
+void checkClasses(const at::Tensor& logits, const at::Tensor& target) {
+  if (!logits.is_floating_point() || logits.dim() < 2) {
+    misfit("This score needs float outputs of shape [N, C] or [N, C, ...], but the model gave " + shapeOf(logits) + " " +
+           c10::toString(logits.scalar_type()) + ".");
+  }
+  if (!target.defined() || !c10::isIntegralType(target.scalar_type(), /*includeBool=*/false)) {
+    misfit("This score needs class indices as an integer (int64) target.");
+  }
+  std::vector<int64_t> expected = logits.sizes().vec();
+  expected.erase(expected.begin() + 1);
+  if (target.sizes() != at::IntArrayRef(expected)) {
+    std::ostringstream out;
+    out << "The target has shape " << target.sizes() << ", but outputs of shape " << logits.sizes() << " need "
+        << at::IntArrayRef(expected) << ".";
+    misfit(out.str());
+  }
+}
+
+class TopK : public Score {
+ public:
+  explicit TopK(int64_t k) : k_(k) {
+    if (k_ < 1) misfit("Top-k accuracy needs k of at least 1.");
+  }
+
+ protected:
+  Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
+    checkClasses(output, target);
+    if (k_ > output.size(1)) {
+      misfit("Top-" + std::to_string(k_) + " accuracy needs at least that many classes, but the model gives " +
+             std::to_string(output.size(1)) + ".");
+    }
+    if (output.isnan().any().item<bool>()) throw Error("ERR_SCORE_NAN", "The model's output holds NaN; check its input and weights.");
+    const at::Tensor best = k_ == 1 ? output.argmax(1, true) : std::get<1>(output.topk(k_, 1));
+    const int64_t right = best.eq(target.to(output.device(), at::kLong).unsqueeze(1)).sum().item<int64_t>();
+    return {static_cast<double>(right), target.numel()};
+  }
+
+ private:
+  int64_t k_;
+};
+
+// Mean over targets of -log softmax(logits)[target]; targets of -100 are ignored, as in
+// torch.nn.functional.cross_entropy.
+class CrossEntropy : public Score {
+ protected:
+  Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
+    constexpr int64_t kIgnored = -100;
+    checkClasses(output, target);
+    const at::Tensor classes = target.to(output.device(), at::kLong);
+    const at::Tensor counted = classes.ne(kIgnored);
+    const at::Tensor valid = classes.ge(0).logical_and(classes.lt(output.size(1))).logical_or(counted.logical_not());
+    if (!valid.all().item<bool>()) {
+      misfit("The target holds a class index outside of 0 to " + std::to_string(output.size(1) - 1) + ".");
+    }
+    const at::Tensor index = classes.clamp_min(0).unsqueeze(1);
+    const at::Tensor losses = output.to(at::kDouble).log_softmax(1).gather(1, index).squeeze(1).neg();
+    const double sum = losses.masked_select(counted).sum().item<double>();
+    return {sum, counted.sum().item<int64_t>()};
+  }
+};
+
+// Mean over elements of (output - target)^2.
+class MeanSquaredError : public Score {
+ protected:
+  Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
+    if (!target.defined() || output.sizes() != target.sizes()) {
+      misfit("Mean squared error needs a target of the output's shape " + shapeOf(output) + ", but its shape is " +
+             (target.defined() ? shapeOf(target) : "missing") + ".");
+    }
+    const at::Tensor difference = output.to(at::kDouble) - target.to(output.device(), at::kDouble);
+    return {difference.square().sum().item<double>(), output.numel()};
+  }
+};
+
+// KL(teacher || model) of the softmax over dimension 1, summed over classes (and positions), mean over samples; as
+// torch.nn.functional.kl_div(log_softmax(model), log_softmax(teacher), "batchmean", log_target=True).
+class KlDivergence : public Score {
+ public:
+  bool needsTarget() const override { return false; }
+  bool needsTeacher() const override { return true; }
+
+ protected:
+  Part measure(const at::Tensor& output, const at::Tensor&, const at::Tensor& teacher) const override {
+    if (!output.is_floating_point() || output.dim() < 2 || !teacher.defined() || output.sizes() != teacher.sizes()) {
+      misfit("KL divergence needs float outputs [N, C] or [N, C, ...] of equal shape from model and teacher, but they are " +
+             shapeOf(output) + " and " + (teacher.defined() ? shapeOf(teacher) : "missing") + ".");
+    }
+    const at::Tensor model = output.to(at::kDouble).log_softmax(1);
+    const at::Tensor truth = teacher.to(output.device(), at::kDouble).log_softmax(1);
+    return {at::kl_div(model, truth, at::Reduction::Sum, /*log_target=*/true).item<double>(), output.size(0)};
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<Score> Score::make(const std::string& kind, const ScoreOptions& options) {
+  if (kind == "topk") return std::make_shared<TopK>(options.k);
+  if (kind == "crossEntropy") return std::make_shared<CrossEntropy>();
+  if (kind == "mse") return std::make_shared<MeanSquaredError>();
+  if (kind == "klDivergence") return std::make_shared<KlDivergence>();
+  misfit("There is no score \"" + kind + "\"; use topk, crossEntropy, mse or klDivergence.");
+}
+
+void Score::reset() {
+  const std::lock_guard guard(mutex_);
+  sum_ = 0;
+  count_ = 0;
+}
+
+void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) {
+  if (needsTarget() && !target.defined()) misfit("This score needs a target; say which tensor of a batch it is.");
+  if (needsTeacher() && teacher.isNone()) misfit("This score needs a teacher model to compare with.");
+  const at::NoGradGuard noGrad;
+  const at::Tensor reference = needsTeacher() ? scored(teacher, "teacher") : at::Tensor();
+  const Part part = measure(scored(output, "model"), target, reference);
+  if (!std::isfinite(part.sum)) {
+    throw Error("ERR_SCORE_NAN", "The score is not a finite number (" + std::to_string(part.sum) +
+                                     "); check the model's output, its input and the target.");
+  }
+  const std::lock_guard guard(mutex_);
+  sum_ += part.sum;
+  count_ += part.count;
+}
+
+double Score::value() const {
+  const std::lock_guard guard(mutex_);
+  if (count_ == 0) throw Error("ERR_EMPTY_LOADER", "Nothing was scored: the loader gave no batch; check the data.");
+  return sum_ / static_cast<double>(count_);
+}
+
+int64_t Score::count() const {
+  const std::lock_guard guard(mutex_);
+  return count_;
+}
+
+}  // namespace torchsearch

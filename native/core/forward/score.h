@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace torchsearch {
+
+struct ScoreOptions {
+  int64_t k = 1;  // topk
+};
+
+// A number over many batches, accumulated in float64. May be used from any thread.
+class Score {
+ public:
+  virtual ~Score() = default;
+
+  // `kind`: "topk" (accuracy, 0 to 1), "crossEntropy", "mse" or "klDivergence". ERR_SCORE_INPUT otherwise.
+  static std::shared_ptr<Score> make(const std::string& kind, const ScoreOptions& options);
+
+  void reset();
+  // Adds one batch. `output` and `teacher` are whatever the models returned: a tensor, or a tuple, list or record
+  // whose first tensor (key "logits" or "out" if there is one) counts. ERR_SCORE_INPUT when shapes or dtypes do not
+  // fit, ERR_SCORE_NAN when the score stops being a finite number.
+  void add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher);
+
+  double value() const;   // the mean so far; ERR_EMPTY_LOADER before the first batch
+  int64_t count() const;  // what the mean is taken over: samples, targets or elements
+
+  virtual bool needsTarget() const { return true; }
+  virtual bool needsTeacher() const { return false; }
+
+ protected:
+  struct Part {
+    double sum;
+    int64_t count;
+  };
+  virtual Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor& teacher) const = 0;
+
+ private:
+  mutable std::mutex mutex_;
+  double sum_ = 0;
+  int64_t count_ = 0;
+};
+
+}  // namespace torchsearch

@@ -1,0 +1,127 @@
+#include "core/module_file.h"
+
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/serialization/export.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/failure.h"
+#include "core/unsafe_operators.h"
+
+namespace torchsearch {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void notTorchScript(const std::string& path, const std::string& why) {
+  throw Error("ERR_NOT_TORCHSCRIPT", "\"" + path + "\" is not a TorchScript file: " + why +
+                                         "; save the model with torch.jit.save(torch.jit.script(model), path).");
+}
+
+void checkReadable(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) {
+    throw Error("ERR_FILE_NOT_FOUND", "There is no file \"" + path + "\"; check the path.");
+  }
+  if (fs::is_directory(status)) {
+    throw Error("ERR_FILE_READ", "\"" + path + "\" is a folder, not a TorchScript file; give the path of a file.");
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 4> magic{};
+  if (!file) {
+    throw Error("ERR_FILE_READ", "Cannot read \"" + path + "\" (" + std::generic_category().message(errno) + ").");
+  }
+  file.read(magic.data(), magic.size());
+  if (file.gcount() == 0) notTorchScript(path, "it is empty");
+  if (file.gcount() < 4 || magic != std::array<char, 4>{'P', 'K', 3, 4}) {
+    notTorchScript(path, "it is not a zip archive (an old or plain torch.save, or something else)");
+  }
+}
+
+// The file's source code; tells archives without any apart.
+std::vector<std::string> readSources(const std::string& path) {
+  std::vector<std::string> sources;
+  bool hasPickle = false;
+  try {
+    caffe2::serialize::PyTorchStreamReader reader(path);
+    for (const std::string& name : reader.getAllRecords()) {
+      hasPickle = hasPickle || name == "data.pkl";
+      if (name.starts_with("code/") && name.ends_with(".py")) {
+        const auto [data, size] = reader.getRecord(name);
+        sources.emplace_back(static_cast<const char*>(data.get()), size);
+      }
+    }
+  } catch (const std::exception&) {
+    notTorchScript(path, "its archive is damaged or truncated (" +
+                             describeFailure(std::current_exception(), "").message + ")");
+  }
+  if (sources.empty()) {
+    notTorchScript(path, hasPickle ? "it holds tensors or a state dict written by torch.save, without the model's code"
+                                   : "its archive holds no code");
+  }
+  return sources;
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& operators) {
+  throw Error("ERR_UNSAFE_OPERATOR",
+              "\"" + path + "\" uses " + operators + ", which can read or write files when the model runs; if you trust "
+              "the file, load it with allowUnsafeOperators: true.");
+}
+
+}  // namespace
+
+torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& options) {
+  checkReadable(path);
+  const std::vector<std::string> sources = readSources(path);
+  if (!options.allowUnsafeOperators && mayRunUnsafeOperatorsOnLoad(sources)) {
+    refuse(path, "code that runs while loading and names aten::save or aten::from_file");
+  }
+  std::optional<torch::jit::Module> module;
+  try {
+    module = torch::jit::load(path, options.device);
+  } catch (...) {
+    const Failure failure = describeFailure(std::current_exception(), "ERR_NOT_TORCHSCRIPT");
+    if (failure.code != "ERR_NOT_TORCHSCRIPT") throw Error(failure.code, failure.message);
+    notTorchScript(path, "LibTorch cannot load it (" + failure.message + ")");
+  }
+  if (!options.allowUnsafeOperators) {
+    std::string names;
+    for (const std::string& name : unsafeOperators(*module)) names += (names.empty() ? "" : ", ") + name;
+    if (!names.empty()) refuse(path, names);
+  }
+  return *module;
+}
+
+void writeModuleFile(const torch::jit::Module& module, const std::string& path) {
+  AtomicFile file(path);
+  // An exception must not cross the zip writer's C callbacks; it is kept and thrown afterwards.
+  std::exception_ptr failed;
+  try {
+    torch::jit::ExportModule(module, [&](const void* data, size_t size) -> size_t {
+      if (failed) return 0;
+      try {
+        file.write(data, size);
+        return size;
+      } catch (...) {
+        failed = std::current_exception();
+        return 0;
+      }
+    });
+  } catch (...) {
+    if (failed) std::rethrow_exception(failed);
+    const Failure failure = describeFailure(std::current_exception(), "ERR_FILE_WRITE");
+    throw Error(failure.code, "Cannot save the module to \"" + path + "\": " + failure.message);
+  }
+  if (failed) std::rethrow_exception(failed);
+  file.commit();
+}
+
+}  // namespace torchsearch
