@@ -1,0 +1,230 @@
+#include "core/forward/executor.h"
+
+#include <ATen/core/Dict.h>
+#include <ATen/core/List.h>
+
+#include <string>
+#include <unordered_map>
+
+#include "core/error.h"
+#include "core/graph/recorder.h"
+
+namespace torchsearch {
+
+using c10::IValue;
+
+namespace {
+
+IValue materializeList(const ValueTree& tree, const std::vector<at::Tensor>& values) {
+  c10::impl::GenericList list(tree.type);
+  list.reserve(tree.children.size());
+  for (const auto& child : tree.children) list.push_back(materialize(child, values));
+  return list;
+}
+
+IValue materializeTuple(const ValueTree& tree, const std::vector<at::Tensor>& values) {
+  std::vector<IValue> elements;
+  elements.reserve(tree.children.size());
+  for (const auto& child : tree.children) elements.push_back(materialize(child, values));
+  const auto type = tree.type ? tree.type->cast<c10::TupleType>() : nullptr;
+  if (type && type->name()) return c10::ivalue::Tuple::createNamed(std::move(elements), type);
+  return c10::ivalue::Tuple::create(std::move(elements));
+}
+
+IValue materializeDict(const ValueTree& tree, const std::vector<at::Tensor>& values) {
+  const auto& type = tree.type->expectRef<c10::DictType>();
+  c10::impl::GenericDict dict(type.getKeyType(), type.getValueType());
+  const auto keys = tree.constant.toListRef();
+  for (size_t i = 0; i < tree.children.size(); ++i) {
+    dict.insert_or_assign(keys[i], materialize(tree.children[i], values));
+  }
+  return dict;
+}
+
+std::string describe(const Instruction& instruction) {
+  std::string text = instruction.schema != nullptr ? instruction.schema->name() : "an operator";
+  if (!instruction.scope.empty()) text += " in '" + instruction.scope + "'";
+  return text;
+}
+
+}  // namespace
+
+IValue materialize(const ValueTree& tree, const std::vector<at::Tensor>& values) {
+  switch (tree.kind) {
+    case ValueTree::Kind::kConstant:
+      return tree.constant;
+    case ValueTree::Kind::kSlot:
+      return values[tree.slot];
+    case ValueTree::Kind::kList:
+      return materializeList(tree, values);
+    case ValueTree::Kind::kTuple:
+      return materializeTuple(tree, values);
+    case ValueTree::Kind::kDict:
+      return materializeDict(tree, values);
+  }
+  return {};
+}
+
+Executor::Executor(std::shared_ptr<const ExecutionPlan> plan) : plan_(std::move(plan)) {
+  operations_.reserve(plan_->instructionCount());
+  for (const auto& instruction : plan_->program().instructions) operations_.push_back(instruction.operation);
+  stack_.reserve(32);
+}
+
+IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const CancelToken& cancel,
+                     const RunOptions& options) {
+  load(bindings, inputs, options);
+  try {
+    loop(bindings, cancel, options);
+  } catch (const Error&) {
+    values_.clear();
+    throw;
+  } catch (const c10::Error& error) {
+    values_.clear();
+    throw Error("ERR_FORWARD", "The model's forward failed at " +
+                                   describe(plan_->program().instructions[current_]) + ": " +
+                                   error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    values_.clear();
+    throw Error("ERR_FORWARD", "The model's forward failed at " +
+                                   describe(plan_->program().instructions[current_]) + ": " + error.what());
+  }
+  IValue output = materialize(plan_->program().output, values_);
+  values_.clear();
+  return output;
+}
+
+void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const RunOptions& options) {
+  const auto& program = plan_->program();
+  TORCH_CHECK(bindings.values.size() == program.slots.size(), "bindings hold ", bindings.values.size(),
+              " slots, the program has ", program.slots.size());
+  values_ = bindings.values;
+  current_ = 0;
+  if (options.resumeFrom != nullptr) {
+    for (const auto& [slot, tensor] : options.resumeFrom->tensors) {
+      // The cache must survive what the rest of the program writes in place.
+      values_[slot] = plan_->writtenFrom(slot, options.resumeFrom->instruction) ? tensor.clone() : tensor;
+    }
+    current_ = options.resumeFrom->instruction;
+    return;
+  }
+  if (inputs.size() != program.inputs.size()) {
+    throw Error("ERR_INPUT_COUNT", "The model was analysed with " + std::to_string(program.inputs.size()) +
+                                       " input tensors and got " + std::to_string(inputs.size()) +
+                                       ". Pass inputs of the same structure as the dummy input.");
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) values_[program.inputs[i]] = inputs[i];
+}
+
+void Executor::loop(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options) {
+  const auto& instructions = plan_->program().instructions;
+  const ArgumentOverride* next = bindings.overrides.data();
+  const ArgumentOverride* last = next + bindings.overrides.size();
+  const int32_t count = plan_->instructionCount();
+  for (; current_ < count; ++current_) {
+    if (current_ == options.captureAt && options.captured != nullptr) capture(current_, *options.captured);
+    if (instructions[current_].speculative) continue;
+    cancel.throwIfCancelled();
+    if (options.observer != nullptr) options.observer->beforeInstruction(current_, values_);
+    step(current_, next, last);
+    if (options.observer != nullptr) options.observer->afterInstruction(current_, values_);
+    for (const SlotId slot : plan_->releasedAfter(current_)) values_[slot].reset();
+  }
+}
+
+void Executor::step(int32_t index, const ArgumentOverride*& nextOverride, const ArgumentOverride* lastOverride) {
+  const auto& instruction = plan_->program().instructions[index];
+  stack_.clear();
+  while (nextOverride != lastOverride && nextOverride->instruction < index) ++nextOverride;
+  const size_t arguments = instruction.arguments.size();
+  for (size_t argument = 0; argument < arguments; ++argument) {
+    if (nextOverride != lastOverride && nextOverride->instruction == index &&
+        nextOverride->argument == static_cast<int32_t>(argument)) {
+      stack_.push_back(nextOverride->value);
+      ++nextOverride;
+    } else {
+      push(instruction.arguments[argument]);
+    }
+  }
+  if (instruction.schema != nullptr && instruction.schema->is_vararg()) {
+    stack_.emplace_back(static_cast<int64_t>(arguments));
+  }
+  operations_[index](stack_);
+  for (size_t result = 0; result < instruction.results.size(); ++result) {
+    store(instruction.results[result], stack_[result]);
+  }
+  stack_.clear();
+}
+
+void Executor::push(const ValueTree& tree) {
+  if (tree.kind == ValueTree::Kind::kSlot) {
+    stack_.emplace_back(values_[tree.slot]);
+  } else if (tree.kind == ValueTree::Kind::kConstant) {
+    stack_.push_back(tree.constant);
+  } else {
+    stack_.push_back(materialize(tree, values_));
+  }
+}
+
+void Executor::store(const ValueTree& tree, const IValue& value) {
+  switch (tree.kind) {
+    case ValueTree::Kind::kConstant:
+      return;
+    case ValueTree::Kind::kSlot:
+      values_[tree.slot] = value.toTensor();
+      return;
+    case ValueTree::Kind::kList: {
+      const auto elements = value.toListRef();
+      for (size_t i = 0; i < tree.children.size(); ++i) store(tree.children[i], elements[i]);
+      return;
+    }
+    case ValueTree::Kind::kTuple: {
+      const auto& elements = value.toTupleRef().elements();
+      for (size_t i = 0; i < tree.children.size(); ++i) store(tree.children[i], elements[i]);
+      return;
+    }
+    case ValueTree::Kind::kDict: {
+      const auto dict = value.toGenericDict();
+      const auto keys = tree.constant.toListRef();
+      for (size_t i = 0; i < tree.children.size(); ++i) store(tree.children[i], dict.at(keys[i]));
+      return;
+    }
+  }
+}
+
+void Executor::capture(int32_t instruction, Activations& captured) const {
+  captured.instruction = instruction;
+  captured.tensors.clear();
+  for (const SlotId slot : plan_->liveSlotsAt(instruction)) {
+    const auto& tensor = values_[slot];
+    captured.tensors.emplace_back(slot, plan_->writtenFrom(slot, instruction) ? tensor.clone() : tensor);
+  }
+}
+
+Bindings bindModule(const Program& program, const torch::jit::Module& module) {
+  std::unordered_map<std::string, at::Tensor> byName;
+  for (const auto& parameter : module.named_parameters()) byName.emplace(parameter.name, parameter.value);
+  for (const auto& buffer : module.named_buffers()) byName.emplace(buffer.name, buffer.value);
+  Bindings bindings;
+  bindings.values.resize(program.slots.size());
+  for (size_t slot = 0; slot < program.slots.size(); ++slot) {
+    const auto& description = program.slots[slot];
+    if (description.kind == Slot::Kind::kConstant) {
+      bindings.values[slot] = description.constant;
+    } else if (description.kind == Slot::Kind::kParameter || description.kind == Slot::Kind::kBuffer) {
+      const auto found = byName.find(description.name);
+      TORCH_CHECK(found != byName.end(), "the module has no tensor named ", description.name);
+      bindings.values[slot] = found->second;
+    }
+  }
+  return bindings;
+}
+
+std::vector<at::Tensor> inputTensors(const InlinedGraph& graph, const Inputs& inputs) {
+  std::vector<at::Tensor> tensors;
+  const auto arguments = arrangeInputs(graph, inputs);
+  for (size_t i = 1; i < arguments.size(); ++i) collectTensors(arguments[i], tensors);
+  return tensors;
+}
+
+}  // namespace torchsearch

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/cancel.h"
+#include "core/forward/execution_plan.h"
+#include "core/forward/forwardable.h"
+
+namespace torchsearch {
+
+// Replaces one whole argument of one instruction: a size that is smaller in a subnet than it was when recorded.
+struct ArgumentOverride {
+  int32_t instruction = 0;
+  int32_t argument = 0;  // position in the operator's schema
+  c10::IValue value;
+};
+
+// What a run computes with, beside its inputs.
+struct Bindings {
+  std::vector<at::Tensor> values;           // by SlotId: parameters, buffers and constants, whole or narrowed
+  std::vector<ArgumentOverride> overrides;  // ascending by instruction, then argument
+};
+
+// The tensors alive between two instructions, from which a later run can go on.
+struct Activations {
+  int32_t instruction = 0;  // the first one not yet run
+  std::vector<std::pair<SlotId, at::Tensor>> tensors;
+};
+
+// Sees each instruction that runs. `values` are the tensors by SlotId.
+class ExecutionObserver {
+ public:
+  virtual ~ExecutionObserver() = default;
+  virtual void beforeInstruction(int32_t instruction, const std::vector<at::Tensor>& values) = 0;
+  virtual void afterInstruction(int32_t instruction, const std::vector<at::Tensor>& values) = 0;
+};
+
+struct RunOptions {
+  ExecutionObserver* observer = nullptr;
+  // Go on from here instead of from the inputs, which are ignored then.
+  const Activations* resumeFrom = nullptr;
+  // Fill `captured` with what is alive just before this instruction.
+  int32_t captureAt = -1;
+  Activations* captured = nullptr;
+};
+
+// Runs a program's straight line of operators. Holds scratch space: one thread at a time. The caller decides whether
+// gradients are recorded.
+class Executor {
+ public:
+  explicit Executor(std::shared_ptr<const ExecutionPlan> plan);
+
+  const ExecutionPlan& plan() const { return *plan_; }
+
+  // `inputs` in the order of Program::inputs. ERR_FORWARD names the operator that failed; ERR_ABORTED.
+  c10::IValue run(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const CancelToken& cancel,
+                  const RunOptions& options = {});
+
+ private:
+  void load(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const RunOptions& options);
+  void loop(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options);
+  void step(int32_t index, const ArgumentOverride*& nextOverride, const ArgumentOverride* lastOverride);
+  void store(const ValueTree& tree, const c10::IValue& value);
+  void capture(int32_t instruction, Activations& captured) const;
+  void push(const ValueTree& tree);
+
+  std::shared_ptr<const ExecutionPlan> plan_;
+  std::vector<torch::jit::Operation> operations_;  // own copies: calling one is not const
+  std::vector<at::Tensor> values_;                 // by SlotId
+  torch::jit::Stack stack_;
+  int32_t current_ = 0;
+};
+
+// The value a tree stands for, given the tensors by SlotId.
+c10::IValue materialize(const ValueTree& tree, const std::vector<at::Tensor>& values);
+
+// The whole model's bindings: every parameter, buffer and constant at full width.
+Bindings bindModule(const Program& program, const torch::jit::Module& module);
+
+// The tensors of a call in the order of Program::inputs. ERR_INPUT where they do not fit the graph.
+std::vector<at::Tensor> inputTensors(const InlinedGraph& graph, const Inputs& inputs);
+
+}  // namespace torchsearch

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/cancel.h"
+#include "core/forward/executor.h"
+
+namespace torchsearch {
+
+struct LatencyOptions {
+  int32_t warmup = 3;    // forwards before the first one measured
+  int32_t repeats = 20;  // forwards measured
+  int32_t threads = 0;   // LibTorch's intra-op threads while measuring; 0 keeps their number
+};
+
+// Wall-clock times of whole forwards, in milliseconds. Quantiles are interpolated linearly.
+struct LatencySummary {
+  double median = 0, mean = 0, min = 0, max = 0;
+  double p10 = 0, p50 = 0, p90 = 0, p99 = 0;
+  int32_t warmup = 0, runs = 0, threads = 0;
+};
+
+// Told after each forward: how many of `total` are done.
+using RunProgress = std::function<void(int32_t done, int32_t total)>;
+
+// Fixes the number of intra-op threads of this thread while it lives.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int32_t threads);
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int32_t before_;
+};
+
+// Waits until the device has finished what was given to it.
+void synchronize(c10::Device device);
+
+// Times whole forwards, without timers inside. Inputs and bindings that the program writes are copied first.
+LatencySummary measureLatency(Executor& executor, const Bindings& bindings, const std::vector<at::Tensor>& inputs,
+                              c10::Device device, const LatencyOptions& options, const CancelToken& cancel,
+                              const RunProgress& progress = {});
+
+// Median milliseconds of each instruction (0 for speculative ones), with the device waited for after each.
+std::vector<double> measureInstructions(Executor& executor, const Bindings& bindings,
+                                        const std::vector<at::Tensor>& inputs, c10::Device device,
+                                        const LatencyOptions& options, const CancelToken& cancel,
+                                        const RunProgress& progress = {});
+
+// The q-quantile of ascending values, interpolated linearly as numpy does by default.
+double quantile(const std::vector<double>& ascending, double q);
+
+}  // namespace torchsearch

@@ -1,0 +1,110 @@
+#include "core/profile/profile.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "core/graph/recorder.h"
+
+namespace torchsearch {
+
+namespace {
+
+// Timing each operator disturbs what is timed, and its median settles sooner than the whole's quantiles.
+constexpr int32_t kMaxOperatorRepeats = 10;
+
+// A forward in training mode, or an unusual model, updates buffers; profiling is not to leave a trace.
+class BufferGuard {
+ public:
+  explicit BufferGuard(const torch::jit::Module& module) {
+    for (const auto& buffer : module.buffers()) {
+      if (!buffer.is_inference()) saved_.emplace_back(buffer, buffer.clone(), buffer._version());
+    }
+  }
+  ~BufferGuard() {
+    const at::NoGradGuard noGrad;
+    for (auto& [buffer, copy, version] : saved_) {
+      if (buffer._version() != version) buffer.copy_(copy);
+    }
+  }
+  BufferGuard(const BufferGuard&) = delete;
+  BufferGuard& operator=(const BufferGuard&) = delete;
+
+ private:
+  std::vector<std::tuple<at::Tensor, at::Tensor, uint32_t>> saved_;
+};
+
+// Shared parameters are separate tensors over one memory once a file was loaded.
+int64_t countParameters(const torch::jit::Module& module) {
+  std::set<std::tuple<const void*, std::vector<int64_t>, std::vector<int64_t>>> seen;
+  int64_t total = 0;
+  for (const auto& parameter : module.parameters()) {
+    if (parameter.numel() == 0) continue;
+    const auto key = std::make_tuple(parameter.const_data_ptr(), parameter.sizes().vec(), parameter.strides().vec());
+    if (seen.insert(key).second) total += parameter.numel();
+  }
+  return total;
+}
+
+std::vector<std::string> notesOn(const Program& program, int64_t params) {
+  std::vector<std::string> notes;
+  if (program.dataDependent) {
+    notes.push_back("What ran depended on the values of the inputs (" + program.dataDependence +
+                    "): other inputs of the same shape may cost more or less.");
+  }
+  int64_t constants = 0;
+  for (const auto& slot : program.slots) {
+    if (slot.kind == Slot::Kind::kConstant && slot.constant.is_floating_point()) constants += slot.constant.numel();
+  }
+  if (params == 0 && constants > 0) {
+    notes.push_back("The model holds no parameters, but " + std::to_string(constants) +
+                    " constant values: it was frozen. Save it before torch.jit.freeze to see its parameters.");
+  }
+  return notes;
+}
+
+}  // namespace
+
+Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
+                      const std::function<void(const ProfileProgress&)>& progress) {
+  const auto lock = module.lock();
+  torch::jit::Module& jit = module.jit();
+  const auto report = [&](const char* phase) {
+    return [&progress, phase](int32_t done, int32_t total) {
+      if (progress) progress({phase, done, total});
+    };
+  };
+  const BufferGuard buffers(jit);
+  Profile profile;
+  profile.params = countParameters(jit);
+  profile.size = module.bytes();
+  profile.device = module.device().str();
+
+  report("record")(0, 1);
+  const auto graph = std::make_shared<InlinedGraph>(jit);
+  const std::shared_ptr<const Program> program = record(graph, inputs, {}, cancel).program;
+  report("record")(1, 1);
+  profile.operators = profileOperators(*program);
+  for (const auto& row : profile.operators) profile.macs += row.macs;
+  profile.notes = notesOn(*program, profile.params);
+  if (!options.latency) return profile;
+
+  Executor executor(std::make_shared<const ExecutionPlan>(program));
+  const Bindings bindings = bindModule(*program, jit);
+  const auto tensors = inputTensors(*graph, inputs);
+  profile.latency = measureLatency(executor, bindings, tensors, module.device(), options.timing, cancel,
+                                   report("latency"));
+  LatencyOptions perOperator = options.timing;
+  perOperator.repeats = std::min(perOperator.repeats, kMaxOperatorRepeats);
+  const auto medians = measureInstructions(executor, bindings, tensors, module.device(), perOperator, cancel,
+                                           report("operators"));
+  size_t row = 0;
+  for (size_t i = 0; i < program->instructions.size(); ++i) {
+    if (!program->instructions[i].speculative) profile.operators[row++].latencyMs = medians[i];
+  }
+  return profile;
+}
+
+}  // namespace torchsearch

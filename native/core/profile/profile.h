@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/cancel.h"
+#include "core/module.h"
+#include "core/profile/latency.h"
+
+namespace torchsearch {
+
+// One executed tensor operator. Costs are for the recorded shapes.
+struct OperatorProfile {
+  std::string name;  // path of the module whose parameter it uses, else of the module whose code it is
+  std::string op;    // "aten::conv2d"
+  std::vector<std::vector<int64_t>> inputShapes;  // of its tensors, parameters included, in schema order
+  std::vector<std::vector<int64_t>> outputShapes;
+  int64_t params = 0;  // parameter elements that no earlier operator used
+  int64_t macs = 0;
+  std::optional<double> latencyMs;  // median
+};
+
+struct Profile {
+  int64_t params = 0;  // elements of all parameters, shared ones once, unused ones too
+  int64_t macs = 0;
+  int64_t size = 0;  // bytes of all parameters and buffers
+  std::optional<LatencySummary> latency;
+  std::vector<OperatorProfile> operators;  // in the order in which they run
+  std::string device;
+  std::vector<std::string> notes;  // sentences on what limits the numbers' meaning
+};
+
+struct ProfileOptions {
+  bool latency = true;
+  LatencyOptions timing;
+};
+
+struct ProfileProgress {
+  std::string phase;  // "record", "latency" or "operators"
+  int32_t done = 0;
+  int32_t total = 0;
+};
+
+// Runs the module once on `inputs`, reads the costs off what ran, and measures. The module's buffers are left as
+// they were. ERR_INPUT, ERR_FORWARD, ERR_CLOSED, ERR_ABORTED.
+Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
+                      const std::function<void(const ProfileProgress&)>& progress = {});
+
+// Static rows of a program: names, shapes, parameters and MACs.
+std::vector<OperatorProfile> profileOperators(const Program& program);
+
+}  // namespace torchsearch
