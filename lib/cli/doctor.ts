@@ -1,0 +1,134 @@
+import { spawnSync } from "node:child_process";
+import os from "node:os";
+import path from "node:path";
+
+import type { Command } from "commander";
+
+import { TorchSearchError } from "../errors";
+import { type AddonFile, chooseAddon, listAddonFiles } from "../native/load";
+import { type LibTorchCandidate, listLibTorchCandidates, locateLibTorch } from "../native/locate";
+import type { ProbeReport } from "../native/probe";
+import { printJson } from "./output";
+
+/** Something that keeps torchsearch from working, and how to mend it. */
+export interface Problem {
+  code: string;
+  message: string;
+}
+
+/** What `torchsearch doctor --json` prints. */
+export interface DoctorReport {
+  node: string;
+  platform: string;
+  cpu: { model: string; threads: number };
+  /** Every place LibTorch is looked for, in order. */
+  libTorch: (LibTorchCandidate & { used: boolean })[];
+  /** Every build of the addon, and which one is used. */
+  addons: (AddonFile & { used: boolean })[];
+  /** Whether the addon loads: tried in a process of its own. Absent when there is nothing to load. */
+  load?: ProbeReport;
+  problems: Problem[];
+  /** Things that work, but perhaps not as meant. */
+  notes: string[];
+}
+
+function attempt<T>(run: () => T, problems: Problem[]): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof TorchSearchError)) throw error;
+    problems.push({ code: error.code, message: error.message });
+    return undefined;
+  }
+}
+
+function runProbe(): ProbeReport {
+  const script = path.join(__dirname, "..", "native", "probe.js");
+  const run = spawnSync(process.execPath, [script], { encoding: "utf8", timeout: 120_000 });
+  try {
+    return JSON.parse(run.stdout) as ProbeReport;
+  } catch {
+    const end = run.signal ? `signal ${run.signal}` : `exit code ${run.status}`;
+    const message =
+      `Loading the addon ended the process (${end}): ${run.stderr.trim() || "nothing printed"}. ` +
+      "Build again for this LibTorch with `npm run compile:native`.";
+    return { ok: false, code: "ERR_ADDON_LOAD", message };
+  }
+}
+
+/** Looks at everything torchsearch needs to run; never throws for what it finds. */
+export function examine(): DoctorReport {
+  const problems: Problem[] = [];
+  const notes: string[] = [];
+  const used = attempt(locateLibTorch, problems);
+  const files = attempt(listAddonFiles, problems) ?? [];
+  const addon = used && problems.length === 0 ? attempt(() => chooseAddon(used, files), problems) : undefined;
+  const report: DoctorReport = {
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    cpu: { model: os.cpus()[0]?.model.trim() ?? "unknown", threads: os.availableParallelism() },
+    libTorch: listLibTorchCandidates().map((candidate) => ({
+      ...candidate,
+      used: "found" in candidate && used !== undefined && candidate.source === used.source,
+    })),
+    addons: files.map((file) => ({ ...file, used: file.file === addon?.file })),
+    problems,
+    notes,
+  };
+  if (process.platform !== "linux") {
+    notes.push(`torchsearch is built and tested on Linux; ${process.platform} is untried.`);
+  }
+  if (addon === undefined) return report;
+  report.load = runProbe();
+  if (!report.load.ok) {
+    problems.push({ code: report.load.code, message: report.load.message });
+  } else if (report.load.cudaProblem !== undefined) {
+    notes.push(
+      `This LibTorch has CUDA libraries that cannot be opened, so only the CPU is used: ${report.load.cudaProblem}. ` +
+        "Reinstall PyTorch together with its nvidia packages to use the GPU.",
+    );
+  } else if (used?.cuda && !report.load.versions.cuda) {
+    notes.push("This LibTorch can use CUDA, but no GPU answers: check the driver with `nvidia-smi`.");
+  }
+  return report;
+}
+
+function describe(report: DoctorReport): string {
+  const lines = [
+    `Node      ${report.node} on ${report.platform}`,
+    `CPU       ${report.cpu.model}, ${report.cpu.threads} threads`,
+    "LibTorch  (in the order in which the places are tried)",
+    ...report.libTorch.map((candidate) => {
+      const text = "found" in candidate ? `${candidate.found.version}  ${candidate.found.root}` : candidate.problem;
+      return `  ${candidate.used ? "*" : " "} ${candidate.source.padEnd(20)}  ${text}`;
+    }),
+    "Addon",
+    ...report.addons.map(
+      (file) => `  ${file.used ? "*" : " "} ${file.kind.padEnd(20)}  for LibTorch ${file.torch}  ${file.file}`,
+    ),
+    ...(report.addons.length === 0 ? ["    none"] : []),
+  ];
+  if (report.load?.ok) {
+    const { versions, threads, seconds } = report.load;
+    const cuda = versions.cuda ? "CUDA available" : "no CUDA";
+    lines.push(`Loads     in ${seconds.toFixed(2)} s: LibTorch ${versions.torch}, ${threads} compute threads, ${cuda}`);
+  }
+  lines.push(...report.notes.map((note) => `Note      ${note}`));
+  lines.push(...report.problems.map((problem) => `Problem   ${problem.code}: ${problem.message}`));
+  lines.push(report.problems.length === 0 ? "All is well." : "Something is broken; see above how to mend it.");
+  return `${lines.join("\n")}\n`;
+}
+
+/** Adds `torchsearch doctor`. */
+export function addDoctorCommand(program: Command): void {
+  program
+    .command("doctor")
+    .description("show what torchsearch found on this machine, what is missing and how to mend it")
+    .option("--json", "print one JSON document on standard output")
+    .action((options: { json?: boolean }) => {
+      const report = examine();
+      if (options.json) printJson(report);
+      else process.stdout.write(describe(report));
+      if (report.problems.length > 0) process.exitCode = 1;
+    });
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
+import { Command } from "commander";
+
+import { packageRoot } from "../native/paths";
+import { addDoctorCommand } from "./doctor";
+import { reportFailure } from "./output";
+
+const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
+  version: string;
+  description: string;
+};
+
+const program = new Command("torchsearch").description(description).version(version).showHelpAfterError();
+addDoctorCommand(program);
+
+program.parseAsync().catch(reportFailure);

@@ -1,0 +1,19 @@
+import { TorchSearchError } from "../errors";
+
+/** Prints the one JSON document that `--json` promises on standard output. */
+export function printJson(document: unknown): void {
+  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/**
+ * Ends a command that failed: the error on standard error (and, with `--json`, as `{ "error": { code, message } }` on
+ * standard output), exit code 1. An error that is none of ours is a bug and keeps its stack.
+ */
+export function reportFailure(error: unknown): void {
+  const code = error instanceof TorchSearchError ? error.code : "ERR_UNEXPECTED";
+  const message = error instanceof Error ? error.message : String(error);
+  if (process.argv.includes("--json")) printJson({ error: { code, message } });
+  const stack = error instanceof Error && code === "ERR_UNEXPECTED" ? `\n${error.stack}` : "";
+  process.stderr.write(`torchsearch: ${code}: ${message}${stack}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,180 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+import bindings from "bindings";
+
+import { TorchSearchError } from "../errors";
+import { type LibTorch, locateLibTorch, minorOf } from "./locate";
+import { packageRoot, sharedLibrary } from "./paths";
+
+/** What the loader itself needs of the addon; the whole is typed in `addon.ts`. */
+export interface AddonCore {
+  /** Hands over the class whose instances native errors become. */
+  init(classes: { TorchSearchError: typeof TorchSearchError }): void;
+  versions(): { torch: string; napi: number; cuda: boolean };
+  getThreads(): number;
+}
+
+/** One build of the addon that lies on this machine. */
+export interface AddonFile {
+  kind: "local build" | "prebuilt";
+  file: string;
+  /** The loader addon that belongs to it. */
+  loader: string;
+  /** The LibTorch minor version it was built against, such as `2.13`. */
+  torch: string;
+}
+
+interface Loader {
+  openLibrary(file: string): void;
+}
+
+/** What was loaded, for `torchsearch doctor`. */
+export interface Loaded<Addon> {
+  addon: Addon;
+  libTorch: LibTorch;
+  file: AddonFile;
+  /** Why LibTorch's CUDA libraries, which are there, could not be opened. */
+  cudaProblem?: string;
+}
+
+const PREBUILDS = path.join(packageRoot, "prebuilds", `${process.platform}-${process.arch}`);
+
+/** The local build, as `bindings` finds it, or undefined when there is none. */
+function localBuild(): AddonFile | undefined {
+  // With `path`, which its types do not know, bindings tells the file and does not load it.
+  const find = bindings as unknown as (options: { bindings: string; module_root: string; path: true }) => string;
+  const resolve = (name: string) => find({ bindings: name, module_root: packageRoot, path: true });
+  let file: string;
+  let loader: string;
+  try {
+    file = resolve("torchsearch");
+    loader = resolve("torchsearch_loader");
+  } catch {
+    return undefined;
+  }
+  try {
+    const record = path.join(path.dirname(file), "torchsearch.json");
+    const { torch } = JSON.parse(readFileSync(record, "utf8")) as { torch: string };
+    return { kind: "local build", file, loader, torch: minorOf(torch) ?? torch };
+  } catch (cause) {
+    throw new TorchSearchError(
+      "ERR_ADDON_INVALID",
+      `The addon ${file} has no readable torchsearch.json beside it, which tells its LibTorch version. ` +
+        "Build again with `npm run compile:native`.",
+      { cause },
+    );
+  }
+}
+
+function prebuilts(): AddonFile[] {
+  if (!existsSync(PREBUILDS)) return [];
+  return readdirSync(PREBUILDS).flatMap((name): AddonFile[] => {
+    const torch = /^torchsearch-torch(\d+\.\d+)\.node$/.exec(name)?.[1];
+    if (torch === undefined) return [];
+    const loader = path.join(PREBUILDS, "torchsearch_loader.node");
+    return [{ kind: "prebuilt", file: path.join(PREBUILDS, name), loader, torch }];
+  });
+}
+
+/** Every build of the addon on this machine, the local one first. */
+export function listAddonFiles(): AddonFile[] {
+  const local = localBuild();
+  return local === undefined ? prebuilts() : [local, ...prebuilts()];
+}
+
+/**
+ * Chooses the build that belongs to a LibTorch: its C++ ABI changes with each minor version.
+ *
+ * @throws TorchSearchError `ERR_ADDON_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`
+ */
+export function chooseAddon(libTorch: LibTorch, files: AddonFile[]): AddonFile {
+  const match = files.find((file) => file.torch === libTorch.minor);
+  if (match !== undefined) return match;
+  if (files.length === 0) {
+    throw new TorchSearchError(
+      "ERR_ADDON_NOT_FOUND",
+      `There is no build of torchsearch's addon for ${process.platform}-${process.arch}. ` +
+        `Build it with \`npm run setup\` in ${packageRoot}.`,
+    );
+  }
+  const versions = files.map((file) => `${file.torch} (${file.kind})`).join(", ");
+  throw new TorchSearchError(
+    "ERR_LIBTORCH_MISMATCH",
+    `The LibTorch found is ${libTorch.version} (${libTorch.source}: ${libTorch.root}), but torchsearch's addon is built ` +
+      `for ${versions}. Set TORCHSEARCH_LIBTORCH to a LibTorch of that version, or build for this one with ` +
+      "`npm run compile:native`.",
+  );
+}
+
+/** Opens LibTorch's libraries, dependencies first. Gives the reason when only the CUDA part cannot be opened. */
+function openLibTorch(libTorch: LibTorch, loader: Loader): string | undefined {
+  const open = (name: string) => loader.openLibrary(path.join(libTorch.root, "lib", sharedLibrary(name)));
+  try {
+    open("c10");
+    open("torch_cpu");
+  } catch (cause) {
+    throw new TorchSearchError(
+      "ERR_LIBTORCH_LOAD",
+      `LibTorch ${libTorch.version} at ${libTorch.root} cannot be opened: ${(cause as Error).message}. ` +
+        "Reinstall it, or set TORCHSEARCH_LIBTORCH to another one.",
+      { cause },
+    );
+  }
+  if (!libTorch.cuda) return undefined;
+  try {
+    open("c10_cuda");
+    // Opening it registers the CUDA kernels; nothing links to it, so nothing else would.
+    open("torch_cuda");
+    return undefined;
+  } catch (problem) {
+    return (problem as Error).message;
+  }
+}
+
+function load(): Loaded<AddonCore> {
+  const libTorch = locateLibTorch();
+  const file = chooseAddon(libTorch, listAddonFiles());
+  let loader: Loader;
+  try {
+    loader = require(file.loader) as Loader;
+  } catch (cause) {
+    throw new TorchSearchError(
+      "ERR_ADDON_LOAD",
+      `The loader ${file.loader} cannot be loaded: ${(cause as Error).message}. Build again with \`npm run compile:native\`.`,
+      { cause },
+    );
+  }
+  const cudaProblem = openLibTorch(libTorch, loader);
+  let addon: AddonCore;
+  try {
+    addon = require(file.file) as AddonCore;
+  } catch (cause) {
+    throw new TorchSearchError(
+      "ERR_ADDON_LOAD",
+      `The addon ${file.file} cannot be loaded with LibTorch ${libTorch.version} at ${libTorch.root}: ` +
+        `${(cause as Error).message}. Build again with \`npm run compile:native\`.`,
+      { cause },
+    );
+  }
+  addon.init({ TorchSearchError });
+  return { addon, libTorch, file, ...(cudaProblem === undefined ? {} : { cudaProblem }) };
+}
+
+let loaded: Loaded<AddonCore> | undefined;
+
+/** Loads the addon once and tells what was loaded; a failure is tried again at the next call. */
+export function loadNativeDetails<Addon extends AddonCore = AddonCore>(): Loaded<Addon> {
+  loaded ??= load();
+  return loaded as Loaded<Addon>;
+}
+
+/**
+ * The addon, loaded at the first call: importing torchsearch opens nothing.
+ *
+ * @throws TorchSearchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`,
+ * `ERR_ADDON_NOT_FOUND`, `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`
+ */
+export function loadNative<Addon extends AddonCore = AddonCore>(): Addon {
+  return loadNativeDetails<Addon>().addon;
+}

@@ -1,0 +1,28 @@
+import { existsSync, readdirSync } from "node:fs";
+import path from "node:path";
+
+/** The package's root: two levels above this file, both in `lib/native` and compiled in `dist/native`. */
+export const packageRoot = path.resolve(__dirname, "..", "..");
+
+const LIBRARY_SUFFIX = process.platform === "darwin" ? ".dylib" : ".so";
+
+/** File name of a shared library on this platform: `sharedLibrary("c10")` is `libc10.so` on Linux. */
+export function sharedLibrary(name: string): string {
+  return `lib${name}${LIBRARY_SUFFIX}`;
+}
+
+/** Folders in which the Python environment at `prefix` may keep `torch`, newest Python first. */
+export function torchFoldersOf(prefix: string): string[] {
+  const library = path.join(prefix, "lib");
+  let pythons: string[];
+  try {
+    pythons = readdirSync(library).filter((name) => /^python3\.\d+$/.test(name));
+  } catch {
+    return [];
+  }
+  const minor = (name: string) => Number(name.slice("python3.".length));
+  return pythons
+    .sort((a, b) => minor(b) - minor(a))
+    .map((name) => path.join(library, name, "site-packages", "torch"))
+    .filter((folder) => existsSync(folder));
+}

@@ -1,0 +1,23 @@
+// Loads the addon in a process of its own and prints, as JSON, what came of it. `torchsearch doctor` runs it: a LibTorch
+// that ends the process on loading must not take the doctor with it.
+import { TorchSearchError } from "../errors";
+import { type AddonCore, loadNativeDetails } from "./load";
+
+/** What the probe found. */
+export type ProbeReport =
+  | { ok: true; versions: ReturnType<AddonCore["versions"]>; threads: number; seconds: number; cudaProblem?: string }
+  | { ok: false; code: string; message: string };
+
+function probe(): ProbeReport {
+  const start = performance.now();
+  try {
+    const { addon, cudaProblem } = loadNativeDetails();
+    const seconds = (performance.now() - start) / 1000;
+    return { ok: true, versions: addon.versions(), threads: addon.getThreads(), seconds, cudaProblem };
+  } catch (error) {
+    const code = error instanceof TorchSearchError ? error.code : "ERR_UNEXPECTED";
+    return { ok: false, code, message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+if (require.main === module) process.stdout.write(`${JSON.stringify(probe())}\n`);

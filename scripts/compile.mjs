@@ -1,0 +1,9 @@
+// `npm run compile`: the addon and dist/, from what is installed already.
+import { buildNative } from "./lib/native.mjs";
+import { main } from "./lib/run.mjs";
+import { buildLib } from "./lib/typescript.mjs";
+
+main(() => {
+  buildNative();
+  buildLib();
+});

@@ -1,0 +1,77 @@
+// The native build: cmake-js configures and builds CMakeLists.txt in .build/torch<minor>, one folder for each LibTorch
+// version, so that going from one to another and back compiles nothing twice. The addons end up in build/Release, where
+// the `bindings` package looks.
+import { existsSync, readFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { ensurePython, torchRoot } from "./python.mjs";
+import { capture, root, run, SetupError, say } from "./run.mjs";
+
+/** The LibTorch to build against: TORCHSEARCH_LIBTORCH, LIBTORCH, or else the one in .torch, installed if need be. */
+export function libTorchForBuild() {
+  for (const name of ["TORCHSEARCH_LIBTORCH", "LIBTORCH"]) {
+    const folder = process.env[name];
+    if (!folder) continue;
+    if (existsSync(path.join(folder, "include", "torch", "script.h"))) return path.resolve(folder);
+    throw new SetupError(`${name} is set to ${folder}, which has no include/torch/script.h. Correct it or unset it.`);
+  }
+  ensurePython(["base"]);
+  return torchRoot();
+}
+
+/** `major.minor` of a LibTorch, from its headers. */
+export function libTorchMinor(folder) {
+  for (const header of ["torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h"]) {
+    const file = path.join(folder, "include", ...header.split("/"));
+    const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+    const number = (part) => new RegExp(`^#define TORCH_VERSION_${part} (\\d+)`, "m").exec(text)?.[1];
+    if (number("MAJOR") && number("MINOR")) return `${number("MAJOR")}.${number("MINOR")}`;
+  }
+  throw new SetupError(`The version of the LibTorch in ${folder} cannot be told: it has no version.h.`);
+}
+
+function checkTools() {
+  const cmake = capture("cmake", ["--version"]);
+  if (cmake === undefined) {
+    throw new SetupError("CMake was not found. Install CMake 3.18 or newer (Debian: apt-get install cmake).");
+  }
+  const compilers = [process.env.CXX, "c++", "g++", "clang++"].filter(Boolean);
+  if (!compilers.some((compiler) => capture(compiler, ["--version"]) !== undefined)) {
+    throw new SetupError("No C++ compiler was found. Install one that knows C++20 (Debian: apt-get install g++).");
+  }
+  const builder = ["ninja", "make"].find((name) => capture(name, ["--version"]) !== undefined);
+  if (!builder) throw new SetupError("Neither ninja nor make was found. Install one (Debian: apt-get install ninja-build).");
+}
+
+/** Where a LibTorch version is built. */
+export const buildFolder = (minor) => path.join(root, ".build", `torch${minor}`);
+
+/**
+ * Builds the addons, and the C++ tests too when asked; what is up to date is not built again.
+ *
+ * `configure` and `build` are two calls, rather than cmake-js's `compile`, because that answers any compile error by
+ * building everything a second time.
+ */
+export function buildNative({ libTorch = libTorchForBuild(), output = path.join(root, "build", "Release") } = {}) {
+  checkTools();
+  const minor = libTorchMinor(libTorch);
+  const out = buildFolder(minor);
+  const cmakeJs = path.join(root, "node_modules", "cmake-js", "bin", "cmake-js");
+  say(`Building the C++ addon for LibTorch ${minor} (${libTorch}); the first time takes minutes`);
+  const options = [
+    `--CDTORCHSEARCH_LIBTORCH=${libTorch}`,
+    `--CDTORCHSEARCH_OUTPUT=${output}`,
+    "--CDTORCHSEARCH_BUILD_TESTS=ON",
+  ];
+  const log = ["--log-level", "warn"];
+  run(process.execPath, [cmakeJs, "configure", "-O", out, ...options, ...log], {
+    remedy: "CMake's message above says what is missing.",
+  });
+  // Each compiler process takes about 1.5 GB on LibTorch's headers.
+  const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.totalmem() / 2 ** 31)));
+  run(process.execPath, [cmakeJs, "build", "-O", out, "-p", String(jobs), ...log], {
+    remedy: "The compiler's message above names the reason.",
+  });
+  return { libTorch, minor, out };
+}

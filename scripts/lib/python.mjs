@@ -1,0 +1,71 @@
+// The project's own Python environment, `.torch`: LibTorch is the one inside PyTorch's wheel, and the same PyTorch is
+// what tests take their expected values from. Nothing of it is needed to use a built torchsearch.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+import { capture, root, run, SetupError, say } from "./run.mjs";
+
+const TORCH = "torch==2.13.0";
+
+/** What pip is asked for, group by group; each inner list is one call of pip. */
+const GROUPS = {
+  // LibTorch, and numpy for tests to compare with.
+  base: [[TORCH, "numpy>=1.26"]],
+  // Reference models. torchvision asks for exactly one torch, and its wheel on a machine without CUDA would replace it.
+  zoo: [["--no-deps", "torchvision==0.28.0"], [TORCH, "pillow"]],
+  // More reference models and a second opinion on FLOPs.
+  timm: [["--no-deps", "timm==1.0.31", "fvcore"], [TORCH, "huggingface_hub", "safetensors", "pyyaml", "iopath", "yacs", "termcolor", "tabulate"]],
+  // What trains the committed fixtures.
+  fixtures: [["scikit-learn==1.9.1"]],
+  lint: [["clang-format==20.1.8"]],
+};
+
+const venv = path.join(root, ".torch");
+
+/** The environment's interpreter. */
+export const python = path.join(venv, "bin", "python3");
+
+/** The environment's program called `name`. */
+export const pythonTool = (name) => path.join(venv, "bin", name);
+
+/** The folder of the environment's torch, which is a complete LibTorch. */
+export function torchRoot() {
+  const library = path.join(venv, "lib");
+  const found = (existsSync(library) ? readdirSync(library) : [])
+    .map((name) => path.join(library, name, "site-packages", "torch"))
+    .find((folder) => existsSync(path.join(folder, "include")));
+  if (!found) throw new SetupError(`There is no torch in ${venv}. Delete that folder and run \`npm run setup\`.`);
+  return found;
+}
+
+function createEnvironment() {
+  const version = capture("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
+  if (version === undefined) {
+    throw new SetupError("python3 was not found. Install Python 3.10 or newer (Debian: apt-get install python3 python3-venv).");
+  }
+  const [major, minor] = version.split(".").map(Number);
+  if (major < 3 || minor < 10) throw new SetupError(`Python ${version} is too old: install Python 3.10 or newer.`);
+  say(`Making the Python environment .torch (Python ${version})`);
+  run("python3", ["-m", "venv", venv], {
+    remedy: "Python's venv module may be missing (Debian: apt-get install python3-venv). Delete .torch and try again.",
+  });
+}
+
+/** Installs the groups that are not installed yet; which are is remembered in `.torch/groups`. */
+export function ensurePython(groups) {
+  if (!existsSync(python)) createEnvironment();
+  const stamps = path.join(venv, "groups");
+  mkdirSync(stamps, { recursive: true });
+  for (const group of groups) {
+    const stamp = path.join(stamps, `${group}.json`);
+    const wanted = JSON.stringify(GROUPS[group]);
+    if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) continue;
+    for (const packages of GROUPS[group]) {
+      say(`Installing for Python: ${packages.join(" ")}`);
+      run(python, ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", ...packages], {
+        remedy: "Check the network and the disk (PyTorch may need several GB), then run the same command again.",
+      });
+    }
+    writeFileSync(stamp, wanted);
+  }
+}
