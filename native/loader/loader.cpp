@@ -1,6 +1,6 @@
-// A tiny addon that knows nothing of LibTorch: it opens the shared libraries it is told to, in order. Once they are
-// open, the dynamic linker satisfies the main addon's needs by their sonames, so that addon needs no run path and one
-// binary serves wherever LibTorch happens to be installed.
+// A tiny addon that knows nothing of LibTorch: it opens the shared libraries it is told to, in order. Once
+// they are open, the dynamic linker satisfies the main addon's needs by their sonames, so that addon needs no
+// run path and one binary serves wherever LibTorch happens to be installed.
 #include <dlfcn.h>
 #include <napi.h>
 
@@ -8,9 +8,9 @@
 
 namespace {
 
-// RTLD_NOW, so that a missing symbol is reported here by name and does not end the process later. RTLD_LOCAL, as
-// Python opens libtorch: made global, LibTorch's own copies of protobuf and others would be seen by every addon
-// loaded afterwards. The handle is never closed: LibTorch's static registrations do not survive it.
+// RTLD_NOW, so that a missing symbol is reported here by name and does not end the process later. RTLD_LOCAL,
+// as Python opens libtorch: made global, LibTorch's own copies of protobuf and others would be seen by every
+// addon loaded afterwards. The handle is never closed: LibTorch's static registrations do not survive it.
 void OpenLibrary(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (info.Length() < 1 || !info[0].IsString()) {

@@ -1,4 +1,5 @@
-// The one way to include doctest. LibTorch's logging header claims CHECK and its siblings; the tests want doctest's.
+// The one way to include doctest. LibTorch's logging header claims CHECK and its siblings; the tests want
+// doctest's.
 #pragma once
 
 #include <torch/script.h>
