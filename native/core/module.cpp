@@ -42,7 +42,10 @@ void hashTensor(Sha256& hash, const NamedTensor& item) {
   hash.update(item.name);
   hash.update(std::string_view("\0", 1));
   hash.update(c10::toString(item.tensor.scalar_type()));
-  for (const int64_t size : item.tensor.sizes()) hash.update(" " + std::to_string(size));
+  for (const int64_t size : item.tensor.sizes()) {
+    hash.update(std::string_view(" "));
+    hash.update(std::to_string(size));
+  }
   hash.update(std::string_view("\0", 1));
   const at::Tensor bytes = item.tensor.detach().to(c10::kCPU).contiguous();
   if (bytes.numel() > 0) hash.update(bytes.const_data_ptr(), bytes.nbytes());

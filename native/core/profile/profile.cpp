@@ -70,7 +70,7 @@ std::vector<std::string> notesOn(const Program& program, int64_t params) {
 Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
                       const std::function<void(const ProfileProgress&)>& progress) {
   const auto lock = module.lock();
-  torch::jit::Module& jit = module.jit();
+  const torch::jit::Module jit = module.jit();
   const auto report = [&](const char* phase) {
     return [&progress, phase](int32_t done, int32_t total) {
       if (progress) progress({phase, done, total});

@@ -1,0 +1,169 @@
+/** The native door, typed: what the C++ addon exports. Everything above `lib/native` speaks to it through here. */
+import type { TorchSearchError } from "../errors";
+import { loadNative } from "./load";
+
+/** A typed array whose elements a tensor can share; 16-bit floats are bit patterns in a `Uint16Array`. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Float32Array
+  | Float64Array;
+
+/** How far a native call is. Of events that come faster than JavaScript takes them, only the latest is delivered. */
+export interface NativeProgress {
+  done: number;
+  /** 0 when not known. */
+  total: number;
+  message: string;
+}
+
+/** Stops a native call: one that waits is dropped at once, one that runs stops at its next check. */
+export interface NativeCancelToken {
+  cancel(): void;
+}
+
+/** The last argument of every asynchronous native function. */
+export interface NativeCall {
+  cancel?: NativeCancelToken;
+  onProgress?: (event: NativeProgress) => void;
+}
+
+export interface NativeTensor {
+  readonly shape: number[];
+  readonly dtype: string;
+  readonly device: string;
+  readonly closed: boolean;
+  /** Over the tensor's own memory when it is contiguous and on the CPU, else a copy. */
+  data(): TypedArray;
+  close(): void;
+}
+
+export interface NativeNamedTensor {
+  name: string;
+  tensor: NativeTensor;
+}
+
+/** What can be called on a batch: a module, or the active subnet of a search space. */
+export interface NativeForwardable {
+  forward(args: unknown[], kwargs: Record<string, unknown>, call: NativeCall): Promise<unknown>;
+}
+
+export interface NativeModule extends NativeForwardable {
+  readonly training: boolean;
+  readonly bytes: number;
+  readonly device: string;
+  readonly closed: boolean;
+  forwardSchema(): string;
+  save(path: string, call: NativeCall): Promise<void>;
+  namedParameters(): NativeNamedTensor[];
+  namedBuffers(): NativeNamedTensor[];
+  train(on: boolean): void;
+  to(device: string, call: NativeCall): Promise<void>;
+  fingerprint(call: NativeCall): Promise<string>;
+  close(): void;
+}
+
+export interface NativeLoadOptions {
+  device?: string;
+  allowUnsafeOperators?: boolean;
+}
+
+/** Tensors with an equal first dimension, cut into batches; a batch is one slice of each tensor. */
+export interface NativeDataset {
+  readonly batches: number;
+  readonly samples: number;
+  readonly closed: boolean;
+  batch(index: number): NativeTensor[];
+  close(): void;
+}
+
+export interface NativeDatasetOptions {
+  batchSize: number;
+  /** Shuffles; the same seed gives the same order in every pass. */
+  shuffleSeed?: number;
+  dropLast?: boolean;
+}
+
+export type NativeScoreKind = "topk" | "crossEntropy" | "mse" | "klDivergence";
+
+/** A mean over batches, accumulated in float64. */
+export interface NativeScore {
+  reset(): void;
+  value(): number;
+  count(): number;
+}
+
+/** Which tensors of a batch are the model's arguments, and how far to go. */
+export interface NativeLoopOptions {
+  inputs: number[];
+  maxBatches?: number;
+}
+
+export interface NativeEvaluateOptions extends NativeLoopOptions {
+  /** Which tensor of a batch is the target; -1 for none. */
+  target: number;
+  teacher?: NativeForwardable;
+}
+
+export interface NativeLoopResult {
+  samples: number;
+  batches: number;
+  seconds: number;
+}
+
+export interface NativeAddon {
+  init(classes: { TorchSearchError: typeof TorchSearchError }): void;
+  versions(): { torch: string; napi: number; cuda: boolean };
+  /** Threads LibTorch uses inside one operator, from the next job on. */
+  setThreads(count: number): void;
+  getThreads(): number;
+
+  CancelToken: new () => NativeCancelToken;
+  Tensor: {
+    new (...args: never): NativeTensor;
+    from(view: ArrayBufferView, shape: readonly number[], dtype: string): NativeTensor;
+  };
+  Module: {
+    new (...args: never): NativeModule;
+    load(path: string, options: NativeLoadOptions, call: NativeCall): Promise<NativeModule>;
+  };
+  Dataset: {
+    new (tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;
+    fromTensors(tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;
+  };
+  Score: new (kind: NativeScoreKind, options?: { k?: number }) => NativeScore;
+
+  evaluate(
+    model: NativeForwardable,
+    dataset: NativeDataset,
+    score: NativeScore,
+    options: NativeEvaluateOptions,
+    call: NativeCall,
+  ): Promise<NativeLoopResult & { value: number }>;
+  forwardAll(
+    model: NativeForwardable,
+    dataset: NativeDataset,
+    options: NativeLoopOptions,
+    call: NativeCall,
+  ): Promise<NativeLoopResult>;
+  scoreBatch(
+    model: NativeForwardable,
+    args: unknown[],
+    kwargs: Record<string, unknown>,
+    target: NativeTensor | null,
+    score: NativeScore,
+    options: { teacher?: NativeForwardable },
+    call: NativeCall,
+  ): Promise<void>;
+}
+
+/** The addon; loaded, together with LibTorch, at the first call. */
+export function addon(): NativeAddon {
+  return loadNative<NativeAddon>();
+}

@@ -1,0 +1,26 @@
+import { abortError, isAbort, throwIfAborted } from "../util/abort";
+import { addon, type NativeCall, type NativeProgress } from "./addon";
+
+/**
+ * Makes one asynchronous native call that an `AbortSignal` can stop. An aborted signal rejects with `ERR_ABORTED`:
+ * at once when the call has not started, else as soon as the native side reaches its next check.
+ */
+export async function callNative<T>(
+  run: (call: NativeCall) => Promise<T>,
+  signal?: AbortSignal | null,
+  onProgress?: (event: NativeProgress) => void,
+): Promise<T> {
+  throwIfAborted(signal);
+  if (!signal) return run({ onProgress });
+  const cancel = new (addon().CancelToken)();
+  const abort = () => cancel.cancel();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await run({ cancel, onProgress });
+  } catch (error) {
+    // The signal's own error carries its reason.
+    throw isAbort(error) && signal.aborted ? abortError(signal) : error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
