@@ -99,23 +99,29 @@ function describe(report: DoctorReport): string {
     `CPU       ${report.cpu.model}, ${report.cpu.threads} threads`,
     "LibTorch  (in the order in which the places are tried)",
     ...report.libTorch.map((candidate) => {
-      const text = "found" in candidate ? `${candidate.found.version}  ${candidate.found.root}` : candidate.problem;
+      const text =
+        "found" in candidate ? `${candidate.found.version}  ${candidate.found.root}` : candidate.problem;
       return `  ${candidate.used ? "*" : " "} ${candidate.source.padEnd(20)}  ${text}`;
     }),
     "Addon",
     ...report.addons.map(
-      (file) => `  ${file.used ? "*" : " "} ${file.kind.padEnd(20)}  for LibTorch ${file.torch}  ${file.file}`,
+      (file) =>
+        `  ${file.used ? "*" : " "} ${file.kind.padEnd(20)}  for LibTorch ${file.torch}  ${file.file}`,
     ),
     ...(report.addons.length === 0 ? ["    none"] : []),
   ];
   if (report.load?.ok) {
     const { versions, threads, seconds } = report.load;
     const cuda = versions.cuda ? "CUDA available" : "no CUDA";
-    lines.push(`Loads     in ${seconds.toFixed(2)} s: LibTorch ${versions.torch}, ${threads} compute threads, ${cuda}`);
+    lines.push(
+      `Loads     in ${seconds.toFixed(2)} s: LibTorch ${versions.torch}, ${threads} compute threads, ${cuda}`,
+    );
   }
   lines.push(...report.notes.map((note) => `Note      ${note}`));
   lines.push(...report.problems.map((problem) => `Problem   ${problem.code}: ${problem.message}`));
-  lines.push(report.problems.length === 0 ? "All is well." : "Something is broken; see above how to mend it.");
+  lines.push(
+    report.problems.length === 0 ? "All is well." : "Something is broken; see above how to mend it.",
+  );
   return `${lines.join("\n")}\n`;
 }
 

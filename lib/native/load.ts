@@ -43,7 +43,11 @@ const PREBUILDS = path.join(packageRoot, "prebuilds", `${process.platform}-${pro
 /** The local build, as `bindings` finds it, or undefined when there is none. */
 function localBuild(): AddonFile | undefined {
   // With `path`, which its types do not know, bindings tells the file and does not load it.
-  const find = bindings as unknown as (options: { bindings: string; module_root: string; path: true }) => string;
+  const find = bindings as unknown as (options: {
+    bindings: string;
+    module_root: string;
+    path: true;
+  }) => string;
   const resolve = (name: string) => find({ bindings: name, module_root: packageRoot, path: true });
   let file: string;
   let loader: string;

@@ -74,7 +74,11 @@ function inspect(source: LibTorchSource, root: string): LibTorchCandidate {
   const version = readLibTorchVersion(root);
   const minor = version === undefined ? undefined : minorOf(version);
   if (version === undefined || minor === undefined) {
-    return { source, root, problem: `its version cannot be told: no version.py, build-version or version.h in ${root}` };
+    return {
+      source,
+      root,
+      problem: `its version cannot be told: no version.py, build-version or version.h in ${root}`,
+    };
   }
   const cuda = existsSync(path.join(root, "lib", sharedLibrary("torch_cuda")));
   return { source, found: { source, root, version, minor, cuda } };

@@ -5,7 +5,13 @@ import { type AddonCore, loadNativeDetails } from "./load";
 
 /** What the probe found. */
 export type ProbeReport =
-  | { ok: true; versions: ReturnType<AddonCore["versions"]>; threads: number; seconds: number; cudaProblem?: string }
+  | {
+      ok: true;
+      versions: ReturnType<AddonCore["versions"]>;
+      threads: number;
+      seconds: number;
+      cudaProblem?: string;
+    }
   | { ok: false; code: string; message: string };
 
 function probe(): ProbeReport {

@@ -47,8 +47,19 @@ function cacheFile(python: string): string {
   const base = process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache");
   // A version manager's shim answers by the working directory and its variables, so those are part of the question.
   const { PYTHONPATH, PYTHONHOME, PYENV_VERSION } = process.env;
-  const key = JSON.stringify([python, modified(python), PYTHONPATH, PYTHONHOME, PYENV_VERSION, process.cwd()]);
-  return path.join(base, "torchsearch", `python-${createHash("sha256").update(key).digest("hex").slice(0, 16)}.json`);
+  const key = JSON.stringify([
+    python,
+    modified(python),
+    PYTHONPATH,
+    PYTHONHOME,
+    PYENV_VERSION,
+    process.cwd(),
+  ]);
+  return path.join(
+    base,
+    "torchsearch",
+    `python-${createHash("sha256").update(key).digest("hex").slice(0, 16)}.json`,
+  );
 }
 
 function readCache(file: string): CachedAnswer | undefined {
@@ -92,7 +103,10 @@ function ask(python: string, cache: string): CachedAnswer | { problem: string } 
   const run = spawnSync(python, ["-c", QUESTION], { encoding: "utf8", timeout: 20_000 });
   try {
     const { torch, path: folders } = JSON.parse(run.stdout) as { torch: string | null; path: string[] };
-    const answer = { torch, folders: Object.fromEntries(folders.map((folder) => [folder, modified(folder)])) };
+    const answer = {
+      torch,
+      folders: Object.fromEntries(folders.map((folder) => [folder, modified(folder)])),
+    };
     writeCache(cache, answer);
     return answer;
   } catch {

@@ -14,7 +14,9 @@ export function libTorchForBuild() {
     const folder = process.env[name];
     if (!folder) continue;
     if (existsSync(path.join(folder, "include", "torch", "script.h"))) return path.resolve(folder);
-    throw new SetupError(`${name} is set to ${folder}, which has no include/torch/script.h. Correct it or unset it.`);
+    throw new SetupError(
+      `${name} is set to ${folder}, which has no include/torch/script.h. Correct it or unset it.`,
+    );
   }
   ensurePython(["base"]);
   return torchRoot();
@@ -38,10 +40,15 @@ function checkTools() {
   }
   const compilers = [process.env.CXX, "c++", "g++", "clang++"].filter(Boolean);
   if (!compilers.some((compiler) => capture(compiler, ["--version"]) !== undefined)) {
-    throw new SetupError("No C++ compiler was found. Install one that knows C++20 (Debian: apt-get install g++).");
+    throw new SetupError(
+      "No C++ compiler was found. Install one that knows C++20 (Debian: apt-get install g++).",
+    );
   }
   const builder = ["ninja", "make"].find((name) => capture(name, ["--version"]) !== undefined);
-  if (!builder) throw new SetupError("Neither ninja nor make was found. Install one (Debian: apt-get install ninja-build).");
+  if (!builder)
+    throw new SetupError(
+      "Neither ninja nor make was found. Install one (Debian: apt-get install ninja-build).",
+    );
 }
 
 /** Where a LibTorch version is built. */
@@ -53,7 +60,10 @@ export const buildFolder = (minor) => path.join(root, ".build", `torch${minor}`)
  * `configure` and `build` are two calls, rather than cmake-js's `compile`, because that answers any compile error by
  * building everything a second time.
  */
-export function buildNative({ libTorch = libTorchForBuild(), output = path.join(root, "build", "Release") } = {}) {
+export function buildNative({
+  libTorch = libTorchForBuild(),
+  output = path.join(root, "build", "Release"),
+} = {}) {
   checkTools();
   const minor = libTorchMinor(libTorch);
   const out = buildFolder(minor);

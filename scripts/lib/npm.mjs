@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import path from "node:path";
 
-import { root, run, say, SetupError } from "./run.mjs";
+import { root, run, SetupError, say } from "./run.mjs";
 
 const modules = path.join(root, "node_modules");
 
@@ -29,5 +29,7 @@ export function ensureNodeModules() {
     return;
   }
   say("Installing npm packages");
-  run("npm", ["ci", "--no-audit", "--no-fund"], { remedy: "Check the network, then run the same command again." });
+  run("npm", ["ci", "--no-audit", "--no-fund"], {
+    remedy: "Check the network, then run the same command again.",
+  });
 }

@@ -12,9 +12,15 @@ const GROUPS = {
   // LibTorch, and numpy for tests to compare with.
   base: [[TORCH, "numpy>=1.26"]],
   // Reference models. torchvision asks for exactly one torch, and its wheel on a machine without CUDA would replace it.
-  zoo: [["--no-deps", "torchvision==0.28.0"], [TORCH, "pillow"]],
+  zoo: [
+    ["--no-deps", "torchvision==0.28.0"],
+    [TORCH, "pillow"],
+  ],
   // More reference models and a second opinion on FLOPs.
-  timm: [["--no-deps", "timm==1.0.31", "fvcore"], [TORCH, "huggingface_hub", "safetensors", "pyyaml", "iopath", "yacs", "termcolor", "tabulate"]],
+  timm: [
+    ["--no-deps", "timm==1.0.31", "fvcore"],
+    [TORCH, "huggingface_hub", "safetensors", "pyyaml", "iopath", "yacs", "termcolor", "tabulate"],
+  ],
   // What trains the committed fixtures.
   fixtures: [["scikit-learn==1.9.1"]],
   lint: [["clang-format==20.1.8"]],
@@ -34,20 +40,25 @@ export function torchRoot() {
   const found = (existsSync(library) ? readdirSync(library) : [])
     .map((name) => path.join(library, name, "site-packages", "torch"))
     .find((folder) => existsSync(path.join(folder, "include")));
-  if (!found) throw new SetupError(`There is no torch in ${venv}. Delete that folder and run \`npm run setup\`.`);
+  if (!found)
+    throw new SetupError(`There is no torch in ${venv}. Delete that folder and run \`npm run setup\`.`);
   return found;
 }
 
 function createEnvironment() {
   const version = capture("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
   if (version === undefined) {
-    throw new SetupError("python3 was not found. Install Python 3.10 or newer (Debian: apt-get install python3 python3-venv).");
+    throw new SetupError(
+      "python3 was not found. Install Python 3.10 or newer (Debian: apt-get install python3 python3-venv).",
+    );
   }
   const [major, minor] = version.split(".").map(Number);
-  if (major < 3 || minor < 10) throw new SetupError(`Python ${version} is too old: install Python 3.10 or newer.`);
+  if (major < 3 || minor < 10)
+    throw new SetupError(`Python ${version} is too old: install Python 3.10 or newer.`);
   say(`Making the Python environment .torch (Python ${version})`);
   run("python3", ["-m", "venv", venv], {
-    remedy: "Python's venv module may be missing (Debian: apt-get install python3-venv). Delete .torch and try again.",
+    remedy:
+      "Python's venv module may be missing (Debian: apt-get install python3-venv). Delete .torch and try again.",
   });
 }
 
@@ -63,7 +74,8 @@ export function ensurePython(groups) {
     for (const packages of GROUPS[group]) {
       say(`Installing for Python: ${packages.join(" ")}`);
       run(python, ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", ...packages], {
-        remedy: "Check the network and the disk (PyTorch may need several GB), then run the same command again.",
+        remedy:
+          "Check the network and the disk (PyTorch may need several GB), then run the same command again.",
       });
     }
     writeFileSync(stamp, wanted);

@@ -18,7 +18,8 @@ export function say(text) {
 export function run(command, args, { remedy = "", env = {}, cwd = root } = {}) {
   const result = spawnSync(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", 2, 2] });
   if (result.error || result.status !== 0) {
-    const reason = result.error?.message ?? (result.signal ? `signal ${result.signal}` : `exit code ${result.status}`);
+    const reason =
+      result.error?.message ?? (result.signal ? `signal ${result.signal}` : `exit code ${result.status}`);
     throw new SetupError(`${path.basename(command)} ${args[0] ?? ""} failed (${reason}). ${remedy}`.trim());
   }
 }

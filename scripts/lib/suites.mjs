@@ -1,0 +1,70 @@
+// The test suites. Each runs a test program, shows its output, and gives { passed, failed, skipped }. A program that ends
+// without telling its counts has failed.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { root } from "./run.mjs";
+
+function runTests(command, args, env) {
+  return spawnSync(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", 2, 2] });
+}
+
+/** A program that failed although no test did (a crash, an error outside any test) counts as one failure. */
+function settled(counts, status) {
+  return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+}
+
+/** The C++ unit tests (doctest). Its summary line has been stable for years; the JUnit reporter counts assertions. */
+function cpp({ out, env }) {
+  const program = path.join(out, "torchsearch_tests");
+  const { status, stdout, stderr } = spawnSync(
+    program,
+    ["--no-intro", "--no-colors", "--no-path-filenames"],
+    {
+      cwd: root,
+      env: { ...process.env, ...env },
+      encoding: "utf8",
+      maxBuffer: 2 ** 28,
+    },
+  );
+  process.stderr.write(stdout + stderr);
+  const summary = /test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|(?:\s*(\d+) skipped)?/.exec(
+    stdout,
+  );
+  if (summary === null) return { passed: 0, failed: 1, skipped: 0 };
+  const [passed, failed, skipped] = summary.slice(1).map((text) => Number(text ?? 0));
+  return settled({ passed, failed, skipped }, status);
+}
+
+/** The TypeScript tests (vitest). */
+function unit({ env }) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-test-"));
+  const report = path.join(folder, "vitest.json");
+  const vitest = path.join(root, "node_modules", "vitest", "vitest.mjs");
+  try {
+    const { status } = runTests(
+      process.execPath,
+      [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      env,
+    );
+    const result = JSON.parse(readFileSync(report, "utf8"));
+    // A file that cannot be imported has no tests, and must not pass for that.
+    const broken = result.testResults.filter(
+      (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
+    ).length;
+    const counts = {
+      passed: result.numPassedTests,
+      failed: result.numFailedTests + broken,
+      skipped: result.numPendingTests + result.numTodoTests,
+    };
+    return settled(counts, status);
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+export const SUITES = { cpp, unit };

@@ -1,0 +1,57 @@
+// `npm run lint`: formatting and lint of TypeScript, JavaScript and JSON (biome), types of lib/ and test/ (tsc), formatting
+// of C++ (clang-format), and the addon's declared names against its exports. With --fix (`npm run format`) what can be
+// rewritten is rewritten. Everything is looked at before the exit code tells.
+import { readdirSync } from "node:fs";
+import path from "node:path";
+
+import { ensureNodeModules } from "./lib/npm.mjs";
+import { ensurePython, pythonTool } from "./lib/python.mjs";
+import { main, root, run, SetupError, say } from "./lib/run.mjs";
+
+const fix = process.argv.includes("--fix");
+const bin = (name, ...file) => path.join(root, "node_modules", name, ...file);
+
+function cppFiles() {
+  return readdirSync(path.join(root, "native"), { recursive: true })
+    .filter((file) => /\.(cpp|h)$/.test(file) && !file.split(path.sep).includes("third_party"))
+    .map((file) => path.join("native", file))
+    .sort();
+}
+
+const CHECKS = {
+  biome: () =>
+    run(process.execPath, [
+      bin("@biomejs", "biome", "bin", "biome"),
+      "check",
+      ...(fix ? ["--write"] : []),
+      ".",
+    ]),
+  types: () => run(process.execPath, [bin("typescript", "bin", "tsc"), "-p", "tsconfig.test.json"]),
+  "clang-format": () =>
+    run(pythonTool("clang-format"), [
+      ...(fix ? ["-i"] : ["--dry-run", "-Werror"]),
+      "--style=file",
+      ...cppFiles(),
+    ]),
+};
+
+main(() => {
+  ensureNodeModules();
+  ensurePython(["lint"]);
+  const failed = Object.entries(CHECKS).flatMap(([name, check]) => {
+    try {
+      say(`Checking: ${name}`);
+      check();
+      return [];
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      return [name];
+    }
+  });
+  if (failed.length > 0) {
+    throw new SetupError(
+      `Lint failed: ${failed.join(", ")}. \`npm run format\` mends what is only formatting.`,
+    );
+  }
+  say("Lint passed");
+});

@@ -1,0 +1,305 @@
+"""Judges an exported TorchScript file with PyTorch alone: does it load, agree, keep its names, and still train?
+
+    verify_subnet.py --model exported.pt [--inputs in.npz --expected out.npz] [--original original.pt] [--train-step]
+    verify_subnet.py --serve        one JSON request a line on standard input, one JSON answer a line on standard output
+
+A request has the flags' names in camelCase: model, inputs, expected, original, trainStep, tolerance, dtype, steps, lr.
+`inputs` and `expected` are .npz, .npy or .safetensors files; arrays count in the file's order (safetensors: by name,
+numbers in natural order). When a file has names that begin with "input" or "output", only those are taken, so one file
+may hold both. Names that begin with "kw:" are keyword arguments. `dtype` (float16, bfloat16, float64) converts the
+floating inputs. Outputs are compared tensor by tensor, depth first.
+
+The answer: ok, error (null or a sentence), maxAbsDiff, maxRelDiff (relative to the largest expected magnitude), lossBefore,
+lossAfter, gradsFinite, params, originalParams, keysMissing (in the original only; fine when blocks were left out),
+keysUnexpected, shapesGrown, seconds. `ok` means: everything asked for held.
+"""
+
+import argparse
+import json
+import math
+import re
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+# Recompiling for each new shape would cost more than it saves: every file runs a few times only.
+torch._C._set_graph_executor_optimize(False)
+
+
+def define_torchvision_ops() -> None:
+    """Files of detectors name these operators; without torchvision's library they must at least exist to load."""
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        try:
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        except RuntimeError:
+            pass
+    globals()["_library"] = library  # the definitions live as long as this object
+
+
+def natural(name: str) -> list[Any]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def read_tensors(path: str, prefix: str) -> dict[str, torch.Tensor]:
+    if path.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        loaded = load_file(path)
+        tensors = {name: loaded[name] for name in sorted(loaded, key=natural)}
+    else:
+        arrays = np.load(path)
+        if isinstance(arrays, np.ndarray):
+            return {prefix: torch.from_numpy(arrays)}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)) for name in arrays}
+    if any(name.startswith(prefix) for name in tensors):
+        tensors = {name: t for name, t in tensors.items() if name.startswith((prefix, "kw:"))}
+    return tensors
+
+
+def flat_tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [tensor for item in value for tensor in flat_tensors(item)]
+    return []
+
+
+def compare(outputs: list[torch.Tensor], expected: list[torch.Tensor]) -> tuple[float, float]:
+    """Largest absolute difference, and the largest one relative to its tensor's largest expected magnitude (or 1)."""
+    if len(outputs) != len(expected):
+        raise ValueError(f"the model gives {len(outputs)} tensors, {len(expected)} were expected")
+    absolute = relative = 0.0
+    for index, (got, want) in enumerate(zip(outputs, expected)):
+        if got.shape != want.shape:
+            raise ValueError(f"output {index} has shape {list(got.shape)}, expected was {list(want.shape)}")
+        got, want = got.double(), want.double()
+        if not torch.equal(got.isnan(), want.isnan()):
+            raise ValueError(f"output {index} is NaN at other places than expected")
+        difference = torch.where(got == want, 0.0, (got - want).abs()).nan_to_num(0.0, math.inf)
+        worst = difference.max().item() if difference.numel() else 0.0
+        finite = want[want.isfinite()].abs()
+        scale = max(1.0, finite.max().item() if finite.numel() else 1.0)
+        absolute, relative = max(absolute, worst), max(relative, worst / scale)
+    return absolute, relative
+
+
+def loss_of(outputs: list[torch.Tensor]) -> torch.Tensor:
+    """Cross-entropy to fixed random labels for a matrix of logits, else the mean of squares."""
+    floating = [o for o in outputs if o.is_floating_point()]
+    if not floating:
+        raise ValueError("the model has no floating-point output to train on")
+    generator = torch.Generator().manual_seed(0)
+    first = floating[0].float()
+    if len(floating) == 1 and first.dim() == 2 and first.shape[1] > 1:
+        return F.cross_entropy(first, torch.randint(0, first.shape[1], (first.shape[0],), generator=generator))
+    return torch.stack([o.float().square().mean() for o in floating]).sum()
+
+
+def doubled(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch of one made two with a little noise: batch norm can't train on one value a channel."""
+    generator = torch.Generator().manual_seed(1)
+
+    def grow(x: torch.Tensor) -> torch.Tensor:
+        if x.dim() == 0 or x.shape[0] != 1:
+            return x
+        if not x.is_floating_point():
+            return torch.cat([x, x])
+        return torch.cat([x, x + 0.1 * torch.randn(x.shape, generator=generator).to(x.dtype)])
+
+    return {name: grow(x) for name, x in inputs.items()}
+
+
+def call(model: torch.jit.ScriptModule, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    positional = [x for name, x in inputs.items() if not name.startswith("kw:")]
+    keywords = {name[3:]: x for name, x in inputs.items() if name.startswith("kw:")}
+    return flat_tensors(model(*positional, **keywords))
+
+
+def train(path: str, inputs: dict[str, torch.Tensor], steps: int, lr: float) -> dict[str, Any]:
+    """A few SGD steps on one batch from the file's weights; the same dropout masks in every step."""
+    model = torch.jit.load(path)
+    model.train()
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("the file has no parameters to train (was it frozen into constants?)")
+    optimizer = torch.optim.SGD(parameters, lr=lr)
+    before, finite = math.nan, True
+    for step in range(steps + 1):
+        torch.manual_seed(0)
+        loss = loss_of(call(model, inputs))
+        if step == 0:
+            before = loss.item()
+        if step == steps:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        finite &= bool(gradients) and all(bool(g.isfinite().all()) for g in gradients)
+        # Random weights give gradients of any size: the clip keeps one step from leaping over the valley.
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    return {"lossBefore": before, "lossAfter": loss.item(), "gradsFinite": finite}
+
+
+def train_until_lower(path: str, inputs: dict[str, torch.Tensor], steps: int, lr: float) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    batch = doubled(inputs)
+    for rate in (lr, lr / 10, lr / 100):
+        try:
+            result = train(path, batch, steps, rate)
+        except RuntimeError:
+            if batch is inputs:
+                raise
+            batch = inputs  # a trace may have its batch size baked in
+            result = train(path, batch, steps, rate)
+        if not result["gradsFinite"] or result["lossAfter"] < result["lossBefore"]:
+            break
+    return result
+
+
+def verify(request: dict[str, Any]) -> dict[str, Any]:
+    start = time.time()
+    answer: dict[str, Any] = {
+        "ok": False,
+        "maxAbsDiff": None,
+        "maxRelDiff": None,
+        "lossBefore": None,
+        "lossAfter": None,
+        "gradsFinite": None,
+        "params": None,
+        "originalParams": None,
+        "keysMissing": [],
+        "keysUnexpected": [],
+        "shapesGrown": [],
+        "error": None,
+    }
+    try:
+        check(request, answer)
+        answer["ok"] = True
+    except Exception as error:  # noqa: BLE001  a server must answer whatever the file does
+        answer["error"] = f"{type(error).__name__}: {error}".strip()[-2000:]
+    answer["seconds"] = round(time.time() - start, 3)
+    return answer
+
+
+def check(request: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Fills the answer and raises at the first thing that doesn't hold."""
+    path = request["model"]
+    model = torch.jit.load(path)
+    model.eval()
+    answer["params"] = sum(p.numel() for p in model.parameters())
+    state = {name: list(value.shape) for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    inputs: dict[str, torch.Tensor] = {}
+    if request.get("inputs"):
+        inputs = read_tensors(request["inputs"], "input")
+        if request.get("dtype"):
+            dtype = getattr(torch, request["dtype"])
+            inputs = {name: x.to(dtype) if x.is_floating_point() else x for name, x in inputs.items()}
+        with torch.no_grad():
+            outputs = call(model, inputs)
+        del model
+        if request.get("expected"):
+            expected = list(read_tensors(request["expected"], "output").values())
+            answer["maxAbsDiff"], answer["maxRelDiff"] = compare(outputs, expected)
+            tolerance = request.get("tolerance", 1e-5)
+            if answer["maxRelDiff"] > tolerance:
+                raise ValueError(f"the outputs differ by {answer['maxRelDiff']:.3g} of their size, allowed is {tolerance:g}")
+    if request.get("original"):
+        original = torch.jit.load(request["original"])
+        answer["originalParams"] = sum(p.numel() for p in original.parameters())
+        shapes = {name: list(v.shape) for name, v in original.state_dict().items() if isinstance(v, torch.Tensor)}
+        answer["keysMissing"] = sorted(set(shapes) - set(state))
+        answer["keysUnexpected"] = sorted(set(state) - set(shapes))
+        answer["shapesGrown"] = [
+            name
+            for name, shape in state.items()
+            if name in shapes
+            and (len(shape) != len(shapes[name]) or any(a > b for a, b in zip(shape, shapes[name])))
+        ]
+        del original
+        if answer["keysUnexpected"]:
+            raise ValueError(f"the state dict has keys that the original lacks: {answer['keysUnexpected'][:5]}")
+        if answer["shapesGrown"]:
+            raise ValueError(f"parameters are larger than the original's: {answer['shapesGrown'][:5]}")
+    if request.get("trainStep"):
+        if not inputs:
+            raise ValueError("a training step needs inputs")
+        answer.update(train_until_lower(path, inputs, request.get("steps", 3), request.get("lr", 0.01)))
+        if not answer["gradsFinite"]:
+            raise ValueError("a gradient is missing, infinite or NaN")
+        if not answer["lossAfter"] < answer["lossBefore"]:
+            raise ValueError(f"training did not lower the loss: {answer['lossBefore']:.6g} to {answer['lossAfter']:.6g}")
+
+
+def encode(answer: dict[str, Any]) -> str:
+    """Strict JSON: a number that is not finite becomes null."""
+    return json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in answer.items()})
+
+
+def serve() -> None:
+    print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict) or not isinstance(request.get("model"), str):
+                raise ValueError('a request is a JSON object with at least "model"')
+            answer = verify(request)
+            if "id" in request:
+                answer["id"] = request["id"]
+        except ValueError as error:
+            answer = {"ok": False, "error": str(error)}
+        print(encode(answer), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--model")
+    parser.add_argument("--inputs")
+    parser.add_argument("--expected")
+    parser.add_argument("--original")
+    parser.add_argument("--train-step", action="store_true")
+    parser.add_argument("--tolerance", type=float, default=1e-5)
+    parser.add_argument("--dtype", choices=["float16", "bfloat16", "float32", "float64"])
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--threads", type=int, help="LibTorch threads (default: PyTorch's own choice)")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    define_torchvision_ops()
+    if args.serve:
+        serve()
+        return
+    if not args.model:
+        parser.error("--model is needed, or --serve")
+    answer = verify(
+        {
+            "model": args.model,
+            "inputs": args.inputs,
+            "expected": args.expected,
+            "original": args.original,
+            "trainStep": args.train_step,
+            "tolerance": args.tolerance,
+            "dtype": args.dtype,
+            "steps": args.steps,
+            "lr": args.lr,
+        }
+    )
+    print(encode(answer))
+    sys.exit(0 if answer["ok"] else 1)
+
+
+if __name__ == "__main__":
+    main()
