@@ -1,7 +1,7 @@
 // `npm run lint`: formatting and lint of TypeScript, JavaScript and JSON (biome), types of lib/ and test/ (tsc), formatting
-// of C++ (clang-format), and the addon's declared names against its exports. With --fix (`npm run format`) what can be
-// rewritten is rewritten. Everything is looked at before the exit code tells.
-import { readdirSync } from "node:fs";
+// of C++ (clang-format), and, where the addon is built, its exports against their declarations (`npm test` checks that
+// always). With --fix (`npm run format`) what can be rewritten is rewritten. All is looked at before the exit code tells.
+import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 
 import { ensureNodeModules } from "./lib/npm.mjs";
@@ -34,6 +34,11 @@ const CHECKS = {
       ...cppFiles(),
     ]),
 };
+
+const built = ["build/Release/torchsearch.node", "dist/native/load.js"].map((file) => path.join(root, file));
+if (!fix && built.every(existsSync)) {
+  CHECKS.exports = () => run(process.execPath, [path.join(root, "scripts", "check-exports.mjs")]);
+}
 
 main(() => {
   ensureNodeModules();

@@ -18,7 +18,8 @@ main(async () => {
   // node-gyp wants Node's headers, though nothing here is compiled with them: those of this installation, when it has
   // them, rather than a download.
   const prefix = path.resolve(path.dirname(process.execPath), "..");
-  if (existsSync(path.join(prefix, "include", "node", "common.gypi"))) process.env.npm_config_nodedir ??= prefix;
+  if (existsSync(path.join(prefix, "include", "node", "common.gypi")))
+    process.env.npm_config_nodedir ??= prefix;
   process.env.TORCHSEARCH_LIBTORCH = libTorch;
   await prebuildify({ cwd: root, napi: true, name, strip: true, targets: [process.versions.node] });
   const folder = path.join(root, "prebuilds", `${process.platform}-${process.arch}`);

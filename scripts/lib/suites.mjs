@@ -67,4 +67,10 @@ function unit({ env }) {
   }
 }
 
-export const SUITES = { cpp, unit };
+/** The addon's exports against their declarations: one test. */
+function exports({ env }) {
+  const { status } = runTests(process.execPath, [path.join(root, "scripts", "check-exports.mjs")], env);
+  return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
+}
+
+export const SUITES = { cpp, exports, unit };
