@@ -1,3 +1,73 @@
+export {
+  type RawTensor,
+  readSafetensors,
+  type SafetensorsDtype,
+  type SafetensorsFile,
+} from "./data/safetensors";
+export {
+  type FileLoaderOptions,
+  type LoaderOptions,
+  type TensorBatch,
+  TensorDataLoader,
+} from "./data/tensor-loader";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
-export { type CallOptions, type Input, type LoadOptions, Module, type NamedTensor, type Output } from "./module";
-export { type DType, type Element, type NestedElements, Tensor, type TensorOptions, type TypedArray } from "./tensor";
+export {
+  type CallOptions,
+  type Input,
+  type LoadOptions,
+  Module,
+  type NamedTensor,
+  type Output,
+} from "./module";
+export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
+export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
+export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";
+export {
+  type Bound,
+  type Bounds,
+  type Costs,
+  KNOWN_METRICS,
+  type Metric,
+  parseConstraints,
+  requireReachable,
+  resolveBounds,
+  resolveConstraints,
+  satisfies,
+  violated,
+} from "./searcher/constraints";
+export type { BatchIterable, DataSource } from "./searcher/data-source";
+export {
+  type BatchLoss,
+  crossEntropy,
+  customLoss,
+  klDivergence,
+  meanSquaredError,
+  type ScoreOptions,
+  type TopKOptions,
+  topKAccuracy,
+} from "./searcher/scores";
+export type {
+  CollectFunction,
+  Constraints,
+  ConstraintValue,
+  Deployment,
+  ForwardLoop,
+  LossFunction,
+  PostProcessFunction,
+  ProgressEvent,
+  ProgressListener,
+  RunContext,
+  ScoreFunction,
+  SearchModel,
+  SearchResult,
+  SearchStateDict,
+} from "./searcher/types";
+export {
+  type DType,
+  type Element,
+  type NestedElements,
+  Tensor,
+  type TensorOptions,
+  type TypedArray,
+} from "./tensor";
+export { Random, type RandomState } from "./util/random";

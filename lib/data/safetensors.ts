@@ -56,10 +56,12 @@ export function encodeSafetensors(
   // Widest elements first, as the reference implementation does it, so that every tensor is aligned to its dtype.
   const entries = [...tensors].sort(
     ([nameA, a], [nameB, b]) =>
-      SAFETENSORS_DTYPES[b.dtype] - SAFETENSORS_DTYPES[a.dtype] || (nameA < nameB ? -1 : nameA > nameB ? 1 : 0),
+      SAFETENSORS_DTYPES[b.dtype] - SAFETENSORS_DTYPES[a.dtype] ||
+      (nameA < nameB ? -1 : nameA > nameB ? 1 : 0),
   );
   const fields: string[] = [];
-  if (Object.keys(metadata).length > 0) fields.push(`${JSON.stringify(METADATA_KEY)}:${JSON.stringify(metadata)}`);
+  if (Object.keys(metadata).length > 0)
+    fields.push(`${JSON.stringify(METADATA_KEY)}:${JSON.stringify(metadata)}`);
   let offset = 0;
   for (const [name, tensor] of entries) {
     if (name === METADATA_KEY) throw fail(`a tensor can't be named ${METADATA_KEY}`);
@@ -116,7 +118,8 @@ export function decodeSafetensors(file: Uint8Array): SafetensorsFile {
     if (begin !== covered) throw fail("its tensors overlap or leave a gap");
     covered = end;
   }
-  if (covered !== data.byteLength) throw fail(`${data.byteLength - covered} bytes at its end belong to no tensor`);
+  if (covered !== data.byteLength)
+    throw fail(`${data.byteLength - covered} bytes at its end belong to no tensor`);
   return { tensors, metadata };
 }
 
@@ -135,7 +138,8 @@ export async function readSafetensorsHeader(
     const prefix = Buffer.alloc(8);
     await file.read(prefix, 0, 8, 0);
     const length = prefix.readBigUInt64LE(0);
-    if (size < 8 || length > BigInt(Math.min(MAX_HEADER, size - 8))) throw fail(`its header claims ${length} bytes`);
+    if (size < 8 || length > BigInt(Math.min(MAX_HEADER, size - 8)))
+      throw fail(`its header claims ${length} bytes`);
     const json = Buffer.alloc(Number(length));
     await file.read(json, 0, json.length, 8);
     const tensors = new Map<string, Omit<RawTensor, "bytes">>();
@@ -180,7 +184,8 @@ function checkEntry(
   }
   const [begin, end] = offsets as [number, number];
   const size = byteSize(shape, dtype as SafetensorsDtype);
-  if (end - begin !== size) throw fail(`tensor "${name}" has ${end - begin} bytes where its shape needs ${size}`);
+  if (end - begin !== size)
+    throw fail(`tensor "${name}" has ${end - begin} bytes where its shape needs ${size}`);
   return { dtype: dtype as SafetensorsDtype, shape, begin, end };
 }
 

@@ -2,7 +2,7 @@
 import { TorchSearchError } from "../errors";
 import { describe, expected, isFunction, isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
-import { isDataSource, type DataSource } from "./data-source";
+import { type DataSource, isDataSource } from "./data-source";
 import { isMaster } from "./rank";
 import type {
   CollectFunction,
@@ -57,7 +57,10 @@ export const rules = {
   boolean: { expected: "true or false", accepts: (value) => typeof value === "boolean" },
   number: { expected: "a finite number", accepts: (value) => Number.isFinite(value) },
   string: { expected: "a string", accepts: (value) => typeof value === "string" },
-  path: { expected: "a non-empty file path", accepts: (value) => typeof value === "string" && value.length > 0 },
+  path: {
+    expected: "a non-empty file path",
+    accepts: (value) => typeof value === "string" && value.length > 0,
+  },
   func: { expected: "a function", accepts: isFunction },
   positiveInteger: { expected: "a whole number of at least 1", accepts: isPositiveInteger },
   integer: { expected: "a whole number", accepts: Number.isSafeInteger },
@@ -127,10 +130,16 @@ export function sanitizeConfig<Config extends SearchConfig>(
   const known = Object.keys(defaults);
   for (const [key, value] of Object.entries(config ?? {})) {
     if (!Object.hasOwn(defaults, key)) {
-      throw new TorchSearchError("ERR_UNKNOWN_CONFIG_KEY", `unknown config key "${key}": ${suggestion(key, known)}`);
+      throw new TorchSearchError(
+        "ERR_UNKNOWN_CONFIG_KEY",
+        `unknown config key "${key}": ${suggestion(key, known)}`,
+      );
     }
     if (value === undefined) continue;
-    const rule = extraRules[key] ?? (baseConfigRules as Record<string, ConfigRule>)[key] ?? ruleOfDefault(sanitized[key]);
+    const rule =
+      extraRules[key] ??
+      (baseConfigRules as Record<string, ConfigRule>)[key] ??
+      ruleOfDefault(sanitized[key]);
     if (rule !== null && !rule.accepts(value)) throw expected("ERR_CONFIG_VALUE", rule.expected, key, value);
     sanitized[key] = value;
   }

@@ -39,7 +39,10 @@ export function parseConstraints(constraints: Constraints, known: readonly strin
   const bounds: Bounds = {};
   for (const [name, value] of Object.entries(constraints)) {
     if (!names.includes(name)) {
-      throw new TorchSearchError("ERR_UNKNOWN_CONSTRAINT", `unknown constraint "${name}": ${suggestion(name, names)}`);
+      throw new TorchSearchError(
+        "ERR_UNKNOWN_CONSTRAINT",
+        `unknown constraint "${name}": ${suggestion(name, names)}`,
+      );
     }
     collect(name, value, name, bounds);
   }
@@ -58,7 +61,12 @@ function collect(path: string, value: ConstraintValue | undefined, metric: strin
 function parseBound(path: string, value: unknown, metric: string): Bound {
   if (typeof value === "string") return { kind: "fraction", value: parsePercentage(path, value) };
   if (typeof value !== "number") {
-    throw expected("ERR_CONSTRAINT_VALUE", 'a number, a percentage such as "60%", an object of those, or null', path, value);
+    throw expected(
+      "ERR_CONSTRAINT_VALUE",
+      'a number, a percentage such as "60%", an object of those, or null',
+      path,
+      value,
+    );
   }
   if (!(value > 0) || value === Number.POSITIVE_INFINITY) {
     throw new TorchSearchError(
@@ -96,8 +104,10 @@ function parsePercentage(path: string, text: string): number {
 /** What the text was probably meant to be: letters typed for digits, a comma for a point, a missing sign. */
 function remedy(text: string): string {
   const mended = text.trim().replaceAll(/[oO]/g, "0").replaceAll(/[lI|]/g, "1").replaceAll(",", ".");
-  if (/^(\d+(\.\d*)?|\.\d+)\s*(%|percent)$/.test(mended)) return `; did you mean "${Number.parseFloat(mended)}%"?`;
-  if (/^(\d+(\.\d*)?|\.\d+)$/.test(mended)) return `; did you mean "${mended}%", or the number ${Number(mended)}?`;
+  if (/^(\d+(\.\d*)?|\.\d+)\s*(%|percent)$/.test(mended))
+    return `; did you mean "${Number.parseFloat(mended)}%"?`;
+  if (/^(\d+(\.\d*)?|\.\d+)$/.test(mended))
+    return `; did you mean "${mended}%", or the number ${Number(mended)}?`;
   return "";
 }
 
@@ -114,7 +124,10 @@ export function resolveBounds(bounds: Bounds, fullCosts: Costs): Record<string, 
     const full = fullCosts[name];
     if (full === undefined) {
       const names = Object.keys(fullCosts);
-      throw new TorchSearchError("ERR_UNKNOWN_CONSTRAINT", `no cost is known for constraint "${name}": ${suggestion(name, names)}`);
+      throw new TorchSearchError(
+        "ERR_UNKNOWN_CONSTRAINT",
+        `no cost is known for constraint "${name}": ${suggestion(name, names)}`,
+      );
     }
     if (bound.kind === "absolute") resolved[name] = bound.value;
     else if (Number.isFinite(full)) resolved[name] = bound.value * full;

@@ -1,7 +1,7 @@
 /** Where batches come from, and how they are walked: any iterable, more than once. */
 import { TorchSearchError } from "../errors";
-import { isRecord } from "../util/check";
 import { isAbort, throwIfAborted } from "../util/abort";
+import { isRecord } from "../util/check";
 
 /** Batches in order, sync or async. */
 export type BatchIterable<Batch = unknown> = Iterable<Batch> | AsyncIterable<Batch>;
@@ -146,7 +146,8 @@ export function firstElement(batch: unknown): unknown {
 export function elementAt(batch: unknown, at: number | string): unknown {
   if (Array.isArray(batch) || isRecord(batch)) {
     const elements: Record<string, unknown> | unknown[] = batch;
-    const found = typeof at === "string" ? (elements as Record<string, unknown>)[at] : Object.values(elements)[at];
+    const found =
+      typeof at === "string" ? (elements as Record<string, unknown>)[at] : Object.values(elements)[at];
     if (found !== undefined) return found;
     throw new TorchSearchError(
       "ERR_BATCH",
@@ -154,5 +155,8 @@ export function elementAt(batch: unknown, at: number | string): unknown {
     );
   }
   if (at === 0) return batch;
-  throw new TorchSearchError("ERR_BATCH", `A batch must be an array or a record to have an element ${JSON.stringify(at)}.`);
+  throw new TorchSearchError(
+    "ERR_BATCH",
+    `A batch must be an array or a record to have an element ${JSON.stringify(at)}.`,
+  );
 }

@@ -13,6 +13,12 @@ export interface SearchModel {
    * arguments; to pass a record as the last positional argument, append an empty one.
    */
   forward(...inputs: unknown[]): Promise<unknown>;
+  /** As `forward`, with positional and keyword arguments apart, and a signal that stops it. */
+  forwardWith?(
+    args: readonly unknown[],
+    kwargs?: Readonly<Record<string, unknown>>,
+    options?: { signal?: AbortSignal | null },
+  ): Promise<unknown>;
   /** Switches to training mode, or to evaluation mode with `false`. */
   train(on?: boolean): unknown;
   /** Switches to evaluation mode. */

@@ -56,7 +56,8 @@ async function removeLeftovers(file: string): Promise<void> {
   const folder = path.dirname(file);
   const hourAgo = Date.now() - 3_600_000;
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(prefixOf(file)) || !/^\d+-\d+\.tmp$/.test(name.slice(prefixOf(file).length))) continue;
+    if (!name.startsWith(prefixOf(file)) || !/^\d+-\d+\.tmp$/.test(name.slice(prefixOf(file).length)))
+      continue;
     const leftover = path.join(folder, name);
     const info = await stat(leftover).catch(() => null);
     if (info !== null && info.mtimeMs < hourAgo) await unlink(leftover).catch(() => {});

@@ -22,7 +22,10 @@ export class Random {
   /** @param seed any finite whole number; only its value modulo 2^53 matters. */
   constructor(seed = 0) {
     if (!Number.isSafeInteger(seed)) {
-      throw new TorchSearchError("ERR_SEED", `expected a whole number for seed but received ${describe(seed)}`);
+      throw new TorchSearchError(
+        "ERR_SEED",
+        `expected a whole number for seed but received ${describe(seed)}`,
+      );
     }
     const low = seed >>> 0;
     const high = Math.floor(seed / TWO_POW_32) >>> 0;
@@ -48,7 +51,10 @@ export class Random {
       state.every((word) => Number.isInteger(word) && word >= 0 && word < TWO_POW_32) &&
       state.some((word) => word !== 0);
     if (!valid) {
-      throw new TorchSearchError("ERR_SEED", "expected four unsigned 32-bit numbers, not all zero, for the random state");
+      throw new TorchSearchError(
+        "ERR_SEED",
+        "expected four unsigned 32-bit numbers, not all zero, for the random state",
+      );
     }
     [this.#a, this.#b, this.#c, this.#d] = state;
   }
@@ -68,13 +74,16 @@ export class Random {
 
   /** Uniform in [0, 1), with 53 random bits. */
   float(): number {
-    return ((this.uint32() >>> 5) * 0x4000000 + (this.uint32() >>> 6)) / 0x20000000000000;
+    return ((this.uint32() >>> 5) * 0x4000000 + (this.uint32() >>> 6)) / 2 ** 53;
   }
 
   /** A uniform whole number from `0` to `bound - 1`, without modulo bias. `bound` is 1 to 2^32. */
   integer(bound: number): number {
     if (!Number.isInteger(bound) || bound < 1 || bound > TWO_POW_32) {
-      throw new TorchSearchError("ERR_ARGUMENT", `expected a whole number from 1 to 2^32 for bound but received ${describe(bound)}`);
+      throw new TorchSearchError(
+        "ERR_ARGUMENT",
+        `expected a whole number from 1 to 2^32 for bound but received ${describe(bound)}`,
+      );
     }
     const limit = TWO_POW_32 - (TWO_POW_32 % bound);
     for (;;) {
@@ -91,7 +100,10 @@ export class Random {
   /** One of the items, each as likely as the others. */
   choice<T>(items: readonly T[]): T {
     if (items.length === 0) {
-      throw new TorchSearchError("ERR_ARGUMENT", "expected at least one item to choose from but received an empty array");
+      throw new TorchSearchError(
+        "ERR_ARGUMENT",
+        "expected at least one item to choose from but received an empty array",
+      );
     }
     return items[this.integer(items.length)] as T;
   }

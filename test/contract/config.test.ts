@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { baseConfigDefaults, sanitizeConfig, type SearchConfig } from "../../lib/searcher/config";
+import { baseConfigDefaults, type SearchConfig, sanitizeConfig } from "../../lib/searcher/config";
 
-const sanitize = (config: unknown): SearchConfig => sanitizeConfig(config as Partial<SearchConfig>, baseConfigDefaults());
+const sanitize = (config: unknown): SearchConfig =>
+  sanitizeConfig(config as Partial<SearchConfig>, baseConfigDefaults());
 
 describe("search config", () => {
   it("has the keys of the reference, and signal, onProgress and seed beyond it", () => {
@@ -51,8 +52,12 @@ describe("search config", () => {
     ["seed", 0.5, "whole number"],
     ["seed", "1", "whole number"],
   ])("refuses %s = %j", (key, value, words) => {
-    const message = expect.stringMatching(new RegExp(`expected .*${words}.* for ${key} but received`)) as string;
-    expect(() => sanitize({ [key]: value })).toThrow(expect.objectContaining({ code: "ERR_CONFIG_VALUE", message }));
+    const message = expect.stringMatching(
+      new RegExp(`expected .*${words}.* for ${key} but received`),
+    ) as string;
+    expect(() => sanitize({ [key]: value })).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG_VALUE", message }),
+    );
   });
 
   it.each([
@@ -63,28 +68,44 @@ describe("search config", () => {
     ["dataloader", "dataLoader"],
   ])("names the nearest known key of %s", (wrong, right) => {
     const message = expect.stringContaining(`did you mean "${right}"`) as string;
-    expect(() => sanitize({ [wrong]: null })).toThrow(expect.objectContaining({ code: "ERR_UNKNOWN_CONFIG_KEY", message }));
+    expect(() => sanitize({ [wrong]: null })).toThrow(
+      expect.objectContaining({ code: "ERR_UNKNOWN_CONFIG_KEY", message }),
+    );
   });
 
   it("refuses any key it does not know, also inherited names", () => {
     const known = Object.keys(baseConfigDefaults());
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.constantFrom("toString", "constructor", "hasOwnProperty")), (key) => {
-        fc.pre(!known.includes(key) && key !== "__proto__");
-        expect(() => sanitize({ [key]: 1 })).toThrow(expect.objectContaining({ code: "ERR_UNKNOWN_CONFIG_KEY" }));
-      }),
+      fc.property(
+        fc.oneof(fc.string(), fc.constantFrom("toString", "constructor", "hasOwnProperty")),
+        (key) => {
+          fc.pre(!known.includes(key) && key !== "__proto__");
+          expect(() => sanitize({ [key]: 1 })).toThrow(
+            expect.objectContaining({ code: "ERR_UNKNOWN_CONFIG_KEY" }),
+          );
+        },
+      ),
     );
   });
 
   it("lets only one of forwardLoop and dataLoader stand", () => {
     expect(() => sanitize({ forwardLoop: () => {}, dataLoader: [] })).toThrow(
-      expect.objectContaining({ code: "ERR_CONFIG_VALUE", message: expect.stringContaining("only one of") as string }),
+      expect.objectContaining({
+        code: "ERR_CONFIG_VALUE",
+        message: expect.stringContaining("only one of") as string,
+      }),
     );
     expect(sanitize({ dataLoader: [] }).dataLoader).toEqual([]);
   });
 
   it("checks a searcher's own keys by its rules, else by the type of the default", () => {
-    const defaults = { ...baseConfigDefaults(), population: 100, strict: true, name: "a", extra: null as unknown };
+    const defaults = {
+      ...baseConfigDefaults(),
+      population: 100,
+      strict: true,
+      name: "a",
+      extra: null as unknown,
+    };
     const own = (config: object) => sanitizeConfig(config as Partial<typeof defaults>, defaults);
     expect(own({ population: 5, extra: [1] })).toMatchObject({ population: 5, extra: [1] });
     expect(() => own({ population: "5" })).toThrow(expect.objectContaining({ code: "ERR_CONFIG_VALUE" }));
@@ -97,6 +118,8 @@ describe("search config", () => {
   });
 
   it("never talks where the default is silent (ranks other than 0)", () => {
-    expect(sanitizeConfig({ verbose: true }, { ...baseConfigDefaults(), verbose: false }).verbose).toBe(false);
+    expect(
+      sanitizeConfig({ verbose: true }, { ...baseConfigDefaults(), verbose: false as boolean }).verbose,
+    ).toBe(false);
   });
 });

@@ -12,13 +12,19 @@ import type { Constraints } from "../../lib/searcher/types";
 const full = { params: 1000, macs: 50_000, flops: 100_000, size: 4000, latency: 2.5, memory: 9000 };
 
 function refusal(code: string, ...words: string[]): unknown {
-  const pattern = new RegExp(words.map((word) => word.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*"), "s");
+  const pattern = new RegExp(
+    words.map((word) => word.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*"),
+    "s",
+  );
   return expect.objectContaining({ code, message: expect.stringMatching(pattern) });
 }
 
 describe("constraints", () => {
   it("reads numbers, percentages, null and nested records", () => {
-    expect(resolveConstraints({ flops: "60%", params: 500, latency: null }, full)).toEqual({ flops: 60_000, params: 500 });
+    expect(resolveConstraints({ flops: "60%", params: 500, latency: null }, full)).toEqual({
+      flops: 60_000,
+      params: 500,
+    });
     expect(resolveConstraints({ flops: " 12.5 % " }, full)).toEqual({ flops: 12_500 });
     expect(
       resolveConstraints({ latency: { p50: "50%", p95: 3 } }, { "latency.p50": 2, "latency.p95": 4 }),
@@ -40,15 +46,24 @@ describe("constraints", () => {
     ["NaN%", "flops", "flops"],
     ["1e2%", "flops", "flops"],
   ])("refuses %j", (value, name, words) => {
-    expect(() => parseConstraints({ [name]: value })).toThrow(refusal("ERR_CONSTRAINT_VALUE", words) as Error);
+    expect(() => parseConstraints({ [name]: value })).toThrow(
+      refusal("ERR_CONSTRAINT_VALUE", words) as Error,
+    );
   });
 
-  it.each([Number.NaN, -1, 0, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("refuses the number %d", (value) => {
-    expect(() => parseConstraints({ flops: value })).toThrow(refusal("ERR_CONSTRAINT_VALUE", "flops") as Error);
-  });
+  it.each([Number.NaN, -1, 0, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    "refuses the number %d",
+    (value) => {
+      expect(() => parseConstraints({ flops: value })).toThrow(
+        refusal("ERR_CONSTRAINT_VALUE", "flops") as Error,
+      );
+    },
+  );
 
   it("takes a fraction of a counted metric for a mistyped percentage, but not of latency", () => {
-    expect(() => parseConstraints({ flops: 0.6 })).toThrow(refusal("ERR_CONSTRAINT_VALUE", 'did you mean "60%"') as Error);
+    expect(() => parseConstraints({ flops: 0.6 })).toThrow(
+      refusal("ERR_CONSTRAINT_VALUE", 'did you mean "60%"') as Error,
+    );
     expect(parseConstraints({ latency: 0.6 })).toEqual({ latency: { kind: "absolute", value: 0.6 } });
   });
 
@@ -56,12 +71,22 @@ describe("constraints", () => {
     const bad = (value: unknown) => () => parseConstraints({ flops: value } as Constraints);
     expect(bad(true)).toThrow(refusal("ERR_CONSTRAINT_VALUE", "true") as Error);
     expect(bad([1])).toThrow(refusal("ERR_CONSTRAINT_VALUE", "array") as Error);
-    expect(() => parseConstraints([] as unknown as Constraints)).toThrow(refusal("ERR_CONSTRAINT_VALUE") as Error);
-    expect(() => parseConstraints(null as unknown as Constraints)).toThrow(refusal("ERR_CONSTRAINT_VALUE") as Error);
-    expect(() => parseConstraints({ flop: 5 })).toThrow(refusal("ERR_UNKNOWN_CONSTRAINT", '"flop"', '"flops"') as Error);
-    expect(() => parseConstraints({ lattency: 5 })).toThrow(refusal("ERR_UNKNOWN_CONSTRAINT", '"latency"') as Error);
+    expect(() => parseConstraints([] as unknown as Constraints)).toThrow(
+      refusal("ERR_CONSTRAINT_VALUE") as Error,
+    );
+    expect(() => parseConstraints(null as unknown as Constraints)).toThrow(
+      refusal("ERR_CONSTRAINT_VALUE") as Error,
+    );
+    expect(() => parseConstraints({ flop: 5 })).toThrow(
+      refusal("ERR_UNKNOWN_CONSTRAINT", '"flop"', '"flops"') as Error,
+    );
+    expect(() => parseConstraints({ lattency: 5 })).toThrow(
+      refusal("ERR_UNKNOWN_CONSTRAINT", '"latency"') as Error,
+    );
     expect(() => parseConstraints({ energy: 5 }, ["energy"])).not.toThrow();
-    expect(() => resolveConstraints({ memory: 5 }, { flops: 1 })).toThrow(refusal("ERR_UNKNOWN_CONSTRAINT", "memory") as Error);
+    expect(() => resolveConstraints({ memory: 5 }, { flops: 1 })).toThrow(
+      refusal("ERR_UNKNOWN_CONSTRAINT", "memory") as Error,
+    );
   });
 
   it("prints the smallest reachable value of a bound that is too low, so that it can be used", () => {
@@ -75,7 +100,9 @@ describe("constraints", () => {
       message = (error as Error).message;
     }
     const printed = /smallest reachable is 12345 \(([\d.]+%)\)/.exec(message)?.[1];
-    expect(() => requireReachable(resolveConstraints({ flops: printed! }, full), smallest, full)).not.toThrow();
+    expect(() =>
+      requireReachable(resolveConstraints({ flops: printed! }, full), smallest, full),
+    ).not.toThrow();
   });
 
   it("holds: a percentage bounds exactly that share, and a cost is satisfied exactly up to it", () => {

@@ -1,0 +1,224 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { TorchSearchError } from "../errors";
+import { addon, type NativeDataset } from "../native/addon";
+import { OWNED_BATCHES } from "../searcher/data-source";
+import { Tensor } from "../tensor";
+import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
+import { decodeNpy } from "./npy";
+import { decodeNpz } from "./npz";
+import { isTensor, tensorFromRaw } from "./raw-tensor";
+import { decodeSafetensors, type RawTensor } from "./safetensors";
+
+/** How samples become batches. */
+export interface LoaderOptions {
+  /** Samples in a batch; default 64. The last batch may be smaller. */
+  batchSize?: number;
+  /**
+   * Whether to put the samples in random order; default false. The order is the same in every pass, so that candidates
+   * are compared on the same data even when only the first batches are used.
+   */
+  shuffle?: boolean;
+  /** Seed of that order; default 0. */
+  seed?: number;
+  /** Whether to leave out a last batch that is smaller than the others; default false. */
+  dropLast?: boolean;
+}
+
+/** Options of loaders that read named arrays from a file. */
+export interface FileLoaderOptions extends LoaderOptions {
+  /** Which arrays, in which order; the first is what models get unless told otherwise, the second is the target. */
+  keys?: readonly string[];
+}
+
+/** A batch: tensors by position, or by name when the loader's tensors have names. */
+export type TensorBatch = Tensor[] | Record<string, Tensor>;
+
+/**
+ * A data loader over tensors in memory that share their first dimension, the samples. Where also the model and the
+ * score are native, JavaScript never sees a batch; iterated from JavaScript, each pass gives fresh tensors, which whoever
+ * iterates may close. Unless shuffled they share the loader's memory, so don't write to them.
+ */
+export class TensorDataLoader implements Iterable<TensorBatch> {
+  readonly [OWNED_BATCHES] = true;
+  /** Names of the tensors, or null when they have none. */
+  readonly keys: readonly string[] | null;
+  /** Samples in all batches of a pass. */
+  readonly samples: number;
+  /** Batches in a pass. */
+  readonly batches: number;
+  /** @internal The native data set that both native loops and JavaScript take their batches from. */
+  readonly native: NativeDataset;
+
+  #tensors: readonly Tensor[];
+  #owned: boolean;
+
+  private constructor(
+    tensors: readonly Tensor[],
+    keys: readonly string[] | null,
+    owned: boolean,
+    options: LoaderOptions,
+  ) {
+    const { batchSize = 64, shuffle = false, seed = 0, dropLast = false } = options;
+    if (!isPositiveInteger(batchSize))
+      throw expected("ERR_ARGUMENT", "a whole number of at least 1", "batchSize", batchSize);
+    if (!Number.isSafeInteger(seed)) throw expected("ERR_ARGUMENT", "a whole number", "seed", seed);
+    requireSameLength(tensors, keys);
+    this.keys = keys;
+    this.#tensors = tensors;
+    this.#owned = owned;
+    const natives = tensors.map(({ native }) => native);
+    this.native = addon().Dataset.fromTensors(natives, {
+      batchSize,
+      dropLast,
+      shuffleSeed: shuffle ? seed : undefined,
+    });
+    this.samples = this.native.samples;
+    this.batches = this.native.batches;
+  }
+
+  /**
+   * Over tensors that are there already; they stay the caller's, and must not be closed before the loader.
+   *
+   * @param tensors an array, for batches that are arrays, or a record, for batches that are records; `[N, …]` each
+   * @throws `ERR_ARGUMENT`, and `ERR_DATASET` when the first dimensions differ
+   */
+  static fromTensors(
+    tensors: readonly Tensor[] | Readonly<Record<string, Tensor>>,
+    options: LoaderOptions = {},
+  ): TensorDataLoader {
+    const list: unknown[] = Array.isArray(tensors)
+      ? tensors
+      : isRecord(tensors)
+        ? Object.values(tensors)
+        : [];
+    if (list.length === 0 || !list.every(isTensor)) {
+      throw new TorchSearchError(
+        "ERR_ARGUMENT",
+        `expected an array or a record of tensors but received ${describe(tensors)}`,
+      );
+    }
+    return new TensorDataLoader(list, Array.isArray(tensors) ? null : Object.keys(tensors), false, options);
+  }
+
+  /**
+   * Over arrays of a .npz file, all of them in the file's order unless `keys` says otherwise. Batches are records.
+   *
+   * @throws `ERR_DATA_FILE` when the file is missing or damaged, `ERR_DATA_KEYS`, `ERR_DATASET`
+   */
+  static async fromNpz(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
+    const arrays = await decodeNpz(await read(file), path.basename(file), options.keys);
+    return TensorDataLoader.#fromRaw(arrays, file, options);
+  }
+
+  /**
+   * Over .npy files: one path or several (batches are arrays), or a record of paths (batches are records).
+   *
+   * @throws `ERR_DATA_FILE`, `ERR_DATASET`
+   */
+  static async fromNpy(
+    files: string | readonly string[] | Readonly<Record<string, string>>,
+    options: LoaderOptions = {},
+  ): Promise<TensorDataLoader> {
+    const named = typeof files === "string" ? { "0": files } : files;
+    const arrays = new Map<string, RawTensor>();
+    for (const [key, file] of Object.entries(named))
+      arrays.set(key, decodeNpy(await read(file), path.basename(file)));
+    return TensorDataLoader.#fromRaw(arrays, "The list of files", options, isRecord(files));
+  }
+
+  /**
+   * Over tensors of a safetensors file. Such a file has no order of its own, so `keys` is needed unless it holds only
+   * one tensor. Batches are records.
+   *
+   * @throws `ERR_DATA_FILE`, `ERR_DATA_KEYS`, `ERR_DATASET`
+   */
+  static async fromSafetensors(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
+    const bytes = await read(file);
+    let tensors: Map<string, RawTensor>;
+    try {
+      ({ tensors } = decodeSafetensors(bytes));
+    } catch (error) {
+      throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    const names = [...tensors.keys()].sort();
+    const keys = options.keys ?? names;
+    if (options.keys === undefined && names.length > 1) {
+      throw new TorchSearchError(
+        "ERR_DATA_KEYS",
+        `${file} holds several tensors (${names.join(", ")}); say with keys which to use and in which order.`,
+      );
+    }
+    const chosen = new Map<string, RawTensor>();
+    for (const key of keys) {
+      const tensor = tensors.get(key);
+      if (tensor === undefined)
+        throw new TorchSearchError(
+          "ERR_DATA_KEYS",
+          `${file} has no tensor "${key}"; it has ${names.join(", ") || "none"}.`,
+        );
+      chosen.set(key, tensor);
+    }
+    return TensorDataLoader.#fromRaw(chosen, file, options);
+  }
+
+  static #fromRaw(
+    arrays: ReadonlyMap<string, RawTensor>,
+    file: string,
+    options: LoaderOptions,
+    named = true,
+  ): TensorDataLoader {
+    if (arrays.size === 0) throw new TorchSearchError("ERR_DATA_FILE", `${file} holds no array.`);
+    const tensors = [...arrays.values()].map(tensorFromRaw);
+    return new TensorDataLoader(tensors, named ? [...arrays.keys()] : null, true, options);
+  }
+
+  /** Position, in a batch, of a tensor given by position or name; null when there is none. */
+  indexOf(at: number | string): number | null {
+    const index = typeof at === "number" ? at : (this.keys?.indexOf(at) ?? -1);
+    return Number.isInteger(index) && index >= 0 && index < this.#tensors.length ? index : null;
+  }
+
+  /** Walks the batches. @throws `ERR_CLOSED` */
+  *[Symbol.iterator](): Generator<TensorBatch, void, undefined> {
+    for (let index = 0; index < this.batches; index++) {
+      const tensors = this.native.batch(index).map((native) => Tensor.wrap(native));
+      yield this.keys === null
+        ? tensors
+        : Object.fromEntries(this.keys.map((key, i) => [key, tensors[i] as Tensor]));
+    }
+  }
+
+  /** Frees what the loader holds: not the tensors that were handed to `fromTensors`. */
+  close(): void {
+    this.native.close();
+    if (this.#owned) for (const tensor of this.#tensors) tensor.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}
+
+function requireSameLength(tensors: readonly Tensor[], keys: readonly string[] | null): void {
+  const shapes = tensors.map(({ shape }) => shape);
+  if (shapes.some(([length]) => length === undefined || length !== shapes[0]?.[0])) {
+    const list = shapes.map((shape, i) => `${keys?.[i] ?? i}: [${shape.join(", ")}]`);
+    throw new TorchSearchError(
+      "ERR_DATASET",
+      `The tensors of a loader must share their first dimension, the samples, but are ${list.join(", ")}. Choose fitting ones.`,
+    );
+  }
+}

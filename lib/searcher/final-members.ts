@@ -1,0 +1,43 @@
+/** What `@final` says in Python, JavaScript has to check when an object is made. */
+import { TorchSearchError } from "../errors";
+
+type Class = abstract new (...args: never[]) => object;
+
+/**
+ * Refuses a subclass whose constructor takes parameters or which overrides one of the final members.
+ *
+ * @param base the class whose members are final
+ * @param actual the class being constructed (`new.target`)
+ * @param argumentCount how many arguments reached the base constructor
+ * @throws `ERR_FINAL_MEMBER`
+ */
+export function enforceFinalMembers(
+  base: Class,
+  actual: Class,
+  members: readonly string[],
+  argumentCount: number,
+): void {
+  for (
+    let current: unknown = actual;
+    current !== base && typeof current === "function";
+    current = Object.getPrototypeOf(current)
+  ) {
+    const { name, prototype, length } = current as { name: string; prototype: object; length: number };
+    if (length > 0 || argumentCount > 0) {
+      throw new TorchSearchError(
+        "ERR_FINAL_MEMBER",
+        `The constructor of ${base.name} is final: ${name || "a subclass"} must not take constructor parameters. ` +
+          "Add keys to defaultSearchConfig and pass them to search() instead.",
+      );
+    }
+    for (const member of members) {
+      if (Object.hasOwn(prototype, member)) {
+        throw new TorchSearchError(
+          "ERR_FINAL_MEMBER",
+          `${base.name}.${member} is final: ${name || "a subclass"} must not override it. ` +
+            "Override beforeSearch, runSearch or afterSearch instead.",
+        );
+      }
+    }
+  }
+}

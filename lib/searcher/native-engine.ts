@@ -1,0 +1,130 @@
+/** The part of the native door that forward loops and scores use. */
+import type { TensorDataLoader } from "../data/tensor-loader";
+import { TorchSearchError } from "../errors";
+import { addon, type NativeForwardable, type NativeScore, type NativeScoreKind } from "../native/addon";
+import { callNative } from "../native/call";
+import { toNative } from "../native/values";
+import type { Tensor } from "../tensor";
+import type { ModelInputs } from "./data-source";
+import type { SearchModel } from "./types";
+
+/** Which part of the data to run, and how to stop. */
+export interface NativeRunOptions {
+  /** Positions, in a batch, of the model's arguments. */
+  inputs: number[];
+  maxBatches?: number | null;
+  signal?: AbortSignal | null;
+}
+
+/** Called with the number of batches done so far. */
+export type Tick = (done: number) => void;
+
+/** The native object behind a model, or null when it has none (a model written in JavaScript). */
+export function nativeHandle(model: SearchModel): NativeForwardable | null {
+  return (model as { native?: NativeForwardable }).native ?? null;
+}
+
+/** As {@link nativeHandle}, but refuses a model that has none. */
+export function requireNativeHandle(model: SearchModel, what: string): NativeForwardable {
+  const handle = nativeHandle(model);
+  if (handle === null) {
+    throw new TorchSearchError(
+      "ERR_MODEL_NOT_NATIVE",
+      `${what} runs natively and needs a Module or SearchSpace; for other models write a scoreFunc in JavaScript.`,
+    );
+  }
+  return handle;
+}
+
+/** Runs the model over a whole data set natively, for its side effects; gives the number of batches. */
+export async function nativeForwardAll(
+  model: SearchModel,
+  loader: TensorDataLoader,
+  options: NativeRunOptions,
+  tick: Tick,
+): Promise<number> {
+  const handle = requireNativeHandle(model, "This forward loop");
+  const { batches } = await callNative(
+    (call) => addon().forwardAll(handle, loader.native, loopOptions(options), call),
+    options.signal,
+    ({ done }) => tick(done),
+  );
+  return batches;
+}
+
+/** What {@link nativeEvaluate} scores. */
+export interface NativeEvaluateOptions extends NativeRunOptions {
+  /** Position, in a batch, of the target; -1 for none. */
+  target: number;
+  /** The model to compare with, for scores that do. */
+  teacher?: SearchModel | null;
+}
+
+/** Runs the model over a whole data set natively and scores every batch; the number of batches. */
+export async function nativeEvaluate(
+  model: SearchModel,
+  loader: TensorDataLoader,
+  score: BatchScore,
+  options: NativeEvaluateOptions,
+  tick: Tick,
+): Promise<number> {
+  const handle = requireNativeHandle(model, "This score");
+  const teacher = options.teacher ? requireNativeHandle(options.teacher, "A teacher") : undefined;
+  const { batches } = await callNative(
+    (call) =>
+      addon().evaluate(
+        handle,
+        loader.native,
+        score.native,
+        { ...loopOptions(options), target: options.target, teacher },
+        call,
+      ),
+    options.signal,
+    ({ done }) => tick(done),
+  );
+  return batches;
+}
+
+/** A native score that takes batches from JavaScript. */
+export class BatchScore {
+  /** @internal */
+  readonly native: NativeScore;
+
+  constructor(kind: NativeScoreKind, k = 1) {
+    this.native = new (addon().Score)(kind, { k });
+  }
+
+  /** Runs one batch and adds it to the score. */
+  async add(
+    model: SearchModel,
+    inputs: ModelInputs,
+    target: Tensor | null,
+    teacher: SearchModel | null,
+    signal?: AbortSignal | null,
+  ): Promise<void> {
+    const handle = requireNativeHandle(model, "This score");
+    const other = teacher ? requireNativeHandle(teacher, "A teacher") : undefined;
+    await callNative(
+      (call) =>
+        addon().scoreBatch(
+          handle,
+          toNative(inputs.args) as unknown[],
+          toNative(inputs.kwargs) as Record<string, unknown>,
+          target?.native ?? null,
+          this.native,
+          { teacher: other },
+          call,
+        ),
+      signal,
+    );
+  }
+
+  /** The mean so far. */
+  value(): number {
+    return this.native.value();
+  }
+}
+
+function loopOptions({ inputs, maxBatches }: NativeRunOptions): { inputs: number[]; maxBatches?: number } {
+  return maxBatches == null ? { inputs } : { inputs, maxBatches };
+}
