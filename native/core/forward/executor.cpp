@@ -41,6 +41,24 @@ IValue materializeDict(const ValueTree& tree, const std::vector<at::Tensor>& val
   return dict;
 }
 
+// Copies tensors so that those which shared memory still do: what is written through one shows in the others.
+class SharedCopies {
+ public:
+  at::Tensor copy(const at::Tensor& tensor) {
+    const auto& storage = tensor.storage();
+    const auto [found, added] = copies_.try_emplace(storage.unsafeGetStorageImpl());
+    if (added) {
+      const auto elements = static_cast<int64_t>(storage.nbytes() / tensor.element_size());
+      found->second = at::empty({0}, tensor.options()).set_(storage, 0, {elements}, {1}).clone();
+    }
+    return at::empty({0}, tensor.options())
+        .set_(found->second.storage(), tensor.storage_offset(), tensor.sizes(), tensor.strides());
+  }
+
+ private:
+  std::unordered_map<const c10::StorageImpl*, at::Tensor> copies_;
+};
+
 std::string describe(const Instruction& instruction) {
   std::string text = instruction.schema != nullptr ? instruction.schema->name() : "an operator";
   if (!instruction.scope.empty()) text += " in '" + instruction.scope + "'";
@@ -101,9 +119,10 @@ void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inp
   values_ = bindings.values;
   current_ = 0;
   if (options.resumeFrom != nullptr) {
+    // The cache must survive what the rest of the program writes in place.
+    SharedCopies copies;
     for (const auto& [slot, tensor] : options.resumeFrom->tensors) {
-      // The cache must survive what the rest of the program writes in place.
-      values_[slot] = plan_->writtenFrom(slot, options.resumeFrom->instruction) ? tensor.clone() : tensor;
+      values_[slot] = plan_->writtenFrom(slot, options.resumeFrom->instruction) ? copies.copy(tensor) : tensor;
     }
     current_ = options.resumeFrom->instruction;
     return;
@@ -195,9 +214,10 @@ void Executor::store(const ValueTree& tree, const IValue& value) {
 void Executor::capture(int32_t instruction, Activations& captured) const {
   captured.instruction = instruction;
   captured.tensors.clear();
+  SharedCopies copies;
   for (const SlotId slot : plan_->liveSlotsAt(instruction)) {
     const auto& tensor = values_[slot];
-    captured.tensors.emplace_back(slot, plan_->writtenFrom(slot, instruction) ? tensor.clone() : tensor);
+    captured.tensors.emplace_back(slot, plan_->writtenFrom(slot, instruction) ? copies.copy(tensor) : tensor);
   }
 }
 

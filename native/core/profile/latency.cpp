@@ -87,7 +87,7 @@ double quantile(const std::vector<double>& ascending, double q) {
 
 LatencySummary measureLatency(Executor& executor, const Bindings& bindings, const std::vector<at::Tensor>& inputs,
                               c10::Device device, const LatencyOptions& options, const CancelToken& cancel,
-                              const RunProgress& progress) {
+                              const ProgressFn& progress) {
   const at::NoGradGuard noGrad;
   const ThreadScope threads(options.threads);
   const Workload workload(executor.plan(), bindings, inputs);
@@ -99,7 +99,7 @@ LatencySummary measureLatency(Executor& executor, const Bindings& bindings, cons
     executor.run(workload.bindings, workload.inputs, cancel);
     synchronize(device);
     if (run >= options.warmup) times.push_back(millisecondsSince(start));
-    if (progress) progress(run + 1, total);
+    if (progress) progress({run + 1, total, "latency"});
   }
   std::sort(times.begin(), times.end());
   LatencySummary summary;
@@ -119,7 +119,7 @@ LatencySummary measureLatency(Executor& executor, const Bindings& bindings, cons
 std::vector<double> measureInstructions(Executor& executor, const Bindings& bindings,
                                         const std::vector<at::Tensor>& inputs, c10::Device device,
                                         const LatencyOptions& options, const CancelToken& cancel,
-                                        const RunProgress& progress) {
+                                        const ProgressFn& progress) {
   const at::NoGradGuard noGrad;
   const ThreadScope threads(options.threads);
   const Workload workload(executor.plan(), bindings, inputs);
@@ -128,7 +128,7 @@ std::vector<double> measureInstructions(Executor& executor, const Bindings& bind
   run.observer = &timer;
   for (int32_t repeat = 0; repeat < options.repeats; ++repeat) {
     executor.run(workload.bindings, workload.inputs, cancel, run);
-    if (progress) progress(repeat + 1, options.repeats);
+    if (progress) progress({repeat + 1, options.repeats, "operators"});
   }
   return timer.medians();
 }

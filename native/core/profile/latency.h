@@ -3,13 +3,11 @@
 #include <torch/script.h>
 
 #include <cstdint>
-#include <functional>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "core/cancel.h"
 #include "core/forward/executor.h"
+#include "core/progress.h"
 
 namespace torchsearch {
 
@@ -26,9 +24,6 @@ struct LatencySummary {
   int32_t warmup = 0, runs = 0, threads = 0;
 };
 
-// Told after each forward: how many of `total` are done.
-using RunProgress = std::function<void(int32_t done, int32_t total)>;
-
 // Fixes the number of intra-op threads of this thread while it lives.
 class ThreadScope {
  public:
@@ -44,16 +39,16 @@ class ThreadScope {
 // Waits until the device has finished what was given to it.
 void synchronize(c10::Device device);
 
-// Times whole forwards, without timers inside. Inputs and bindings that the program writes are copied first.
+// Times whole forwards, without timers inside. Progress counts forwards. Inputs and bindings that the program writes are copied first.
 LatencySummary measureLatency(Executor& executor, const Bindings& bindings, const std::vector<at::Tensor>& inputs,
                               c10::Device device, const LatencyOptions& options, const CancelToken& cancel,
-                              const RunProgress& progress = {});
+                              const ProgressFn& progress = {});
 
 // Median milliseconds of each instruction (0 for speculative ones), with the device waited for after each.
 std::vector<double> measureInstructions(Executor& executor, const Bindings& bindings,
                                         const std::vector<at::Tensor>& inputs, c10::Device device,
                                         const LatencyOptions& options, const CancelToken& cancel,
-                                        const RunProgress& progress = {});
+                                        const ProgressFn& progress = {});
 
 // The q-quantile of ascending values, interpolated linearly as numpy does by default.
 double quantile(const std::vector<double>& ascending, double q);

@@ -68,24 +68,19 @@ std::vector<std::string> notesOn(const Program& program, int64_t params) {
 }  // namespace
 
 Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
-                      const std::function<void(const ProfileProgress&)>& progress) {
+                      const ProgressFn& progress) {
   const auto lock = module.lock();
   const torch::jit::Module jit = module.jit();
-  const auto report = [&](const char* phase) {
-    return [&progress, phase](int32_t done, int32_t total) {
-      if (progress) progress({phase, done, total});
-    };
-  };
   const BufferGuard buffers(jit);
   Profile profile;
   profile.params = countParameters(jit);
   profile.size = module.bytes();
   profile.device = module.device().str();
 
-  report("record")(0, 1);
+  if (progress) progress({0, 1, "record"});
   const auto graph = std::make_shared<InlinedGraph>(jit);
   const std::shared_ptr<const Program> program = record(graph, inputs, {}, cancel).program;
-  report("record")(1, 1);
+  if (progress) progress({1, 1, "record"});
   profile.operators = profileOperators(*program);
   for (const auto& row : profile.operators) profile.macs += row.macs;
   profile.notes = notesOn(*program, profile.params);
@@ -94,12 +89,10 @@ Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions
   Executor executor(std::make_shared<const ExecutionPlan>(program));
   const Bindings bindings = bindModule(*program, jit);
   const auto tensors = inputTensors(*graph, inputs);
-  profile.latency = measureLatency(executor, bindings, tensors, module.device(), options.timing, cancel,
-                                   report("latency"));
+  profile.latency = measureLatency(executor, bindings, tensors, module.device(), options.timing, cancel, progress);
   LatencyOptions perOperator = options.timing;
   perOperator.repeats = std::min(perOperator.repeats, kMaxOperatorRepeats);
-  const auto medians = measureInstructions(executor, bindings, tensors, module.device(), perOperator, cancel,
-                                           report("operators"));
+  const auto medians = measureInstructions(executor, bindings, tensors, module.device(), perOperator, cancel, progress);
   size_t row = 0;
   for (size_t i = 0; i < program->instructions.size(); ++i) {
     if (!program->instructions[i].speculative) profile.operators[row++].latencyMs = medians[i];

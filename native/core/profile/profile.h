@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,16 +37,10 @@ struct ProfileOptions {
   LatencyOptions timing;
 };
 
-struct ProfileProgress {
-  std::string phase;  // "record", "latency" or "operators"
-  int32_t done = 0;
-  int32_t total = 0;
-};
-
 // Runs the module once on `inputs`, reads the costs off what ran, and measures. The module's buffers are left as
-// they were. ERR_INPUT, ERR_FORWARD, ERR_CLOSED, ERR_ABORTED.
+// they were. Progress messages are "record", "latency" and "operators". ERR_INPUT, ERR_FORWARD, ERR_CLOSED, ERR_ABORTED.
 Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
-                      const std::function<void(const ProfileProgress&)>& progress = {});
+                      const ProgressFn& progress = {});
 
 // Static rows of a program: names, shapes, parameters and MACs.
 std::vector<OperatorProfile> profileOperators(const Program& program);

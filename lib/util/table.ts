@@ -1,0 +1,30 @@
+/** A column of a {@link formatTable}. */
+export interface TableColumn {
+  title: string;
+  /** Numbers stand right; default left. */
+  align?: "left" | "right";
+}
+
+/**
+ * Lays rows out in columns for a terminal: a header, a line, the rows; `footer` rows follow after another line.
+ * No line ends in spaces.
+ */
+export function formatTable(columns: readonly TableColumn[], rows: readonly string[][], footer: readonly string[][] = []): string {
+  const header = columns.map((column) => column.title);
+  const widths = columns.map((_, i) =>
+    Math.max(...[header, ...rows, ...footer].map((row) => (row[i] ?? "").length)),
+  );
+  const line = (row: readonly string[]): string =>
+    columns
+      .map((column, i) => {
+        const cell = row[i] ?? "";
+        const width = widths[i] ?? 0;
+        return column.align === "right" ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join("  ")
+      .trimEnd();
+  const rule = widths.map((width) => "-".repeat(width)).join("  ");
+  const lines = [line(header), rule, ...rows.map(line)];
+  if (footer.length > 0) lines.push(rule, ...footer.map(line));
+  return `${lines.join("\n")}\n`;
+}
