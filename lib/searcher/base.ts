@@ -1,5 +1,5 @@
 import { TorchSearchError } from "../errors";
-import { abortError, isAbort, throwIfAborted } from "../util/abort";
+import { throwIfAborted } from "../util/abort";
 import { describe, expected, isFunction } from "../util/check";
 import { Random } from "../util/random";
 import { readCheckpoint, requireFitting, requireWritableCheckpoint, writeCheckpoint } from "./checkpoint";
@@ -11,8 +11,10 @@ import {
   sanitizeConfig,
 } from "./config";
 import { type Bounds, parseConstraints } from "./constraints";
+import { wrapFailure } from "./failures";
 import { enforceFinalMembers } from "./final-members";
 import { runForwardLoop } from "./forward-loop";
+import { exclusively, isModel, restoring } from "./model-guard";
 import { isMaster } from "./rank";
 import { copyState } from "./state-values";
 import type {
@@ -38,9 +40,6 @@ export interface ConstructForwardLoopOptions {
   /** Called with each batch's output and the batch; false (the default) for none. */
   postProcessFn?: PostProcessFunction | false;
 }
-
-/** Models that a search is running on. */
-const busyModels = new WeakSet<object>();
 
 /**
  * The workflow of a search: set up, resume, prepare, run, clean up. An algorithm is a subclass that says what its
@@ -82,7 +81,7 @@ export abstract class BaseSearcher<
 
   /** Final: a subclass may have a constructor without parameters, none with. */
   constructor(...surplus: never[]) {
-    enforceFinalMembers(BaseSearcher, new.target, ["search", "stateDict"], surplus.length);
+    enforceFinalMembers(this, BaseSearcher, ["search", "stateDict"], surplus.length);
   }
 
   /**
@@ -176,27 +175,21 @@ export abstract class BaseSearcher<
         "This searcher is searching already; await that search, or make another searcher.",
       );
     }
-    if (busyModels.has(model)) {
-      throw new TorchSearchError(
-        "ERR_BUSY",
-        "This model is being searched already; await that search, or load the model once more.",
-      );
-    }
     this.#searching = true;
-    busyModels.add(model);
     try {
-      return await this.#restoring(model, async () => {
-        await this.#prepare(model, constraints, dummyInput, config);
-        await this.beforeSearch();
-        throwIfAborted(this.config.signal);
-        await this.runSearch();
-        await this.afterSearch();
-        return { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
-      });
+      return await exclusively(model, () =>
+        restoring(model, async () => {
+          await this.#prepare(model, constraints, dummyInput, config);
+          await this.beforeSearch();
+          throwIfAborted(this.config.signal);
+          await this.runSearch();
+          await this.afterSearch();
+          return { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
+        }),
+      );
     } finally {
       await this.#saving;
       this.#searching = false;
-      busyModels.delete(model);
     }
   }
 
@@ -220,23 +213,6 @@ export abstract class BaseSearcher<
       await requireWritableCheckpoint(this.config.checkpoint);
     await this.loadSearchCheckpoint();
     throwIfAborted(this.config.signal);
-  }
-
-  /** Runs `body`, then puts the model back: its mode always, the rest when `body` fails. */
-  async #restoring<T>(model: Model, body: () => Promise<T>): Promise<T> {
-    const wasTraining = model.training;
-    const restoreState = model.captureState?.();
-    let result: T;
-    try {
-      result = await body();
-    } catch (error) {
-      // The first error is the one to hear about, even where the model is too broken to be put back.
-      await ignoringErrors(() => restoreState?.());
-      await ignoringErrors(() => model.train(wasTraining));
-      throw error;
-    }
-    await model.train(wasTraining);
-    return result;
   }
 
   /** Puts the state back to a deep copy of {@link defaultStateDict}. */
@@ -417,35 +393,6 @@ export abstract class BaseSearcher<
     this.#fingerprint ??= this.model.fingerprint({ signal: this.config.signal });
     return this.#fingerprint;
   }
-}
-
-async function ignoringErrors(step: () => unknown): Promise<void> {
-  try {
-    await step();
-  } catch {}
-}
-
-function isModel(value: unknown): value is SearchModel {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    ["forward", "train", "eval", "fingerprint"].every((member) =>
-      isFunction((value as Record<string, unknown>)[member]),
-    )
-  );
-}
-
-/** An error of a user's function, with our code; errors that already have one, and aborts, come through as they are. */
-function wrapFailure(
-  error: unknown,
-  signal: AbortSignal | null | undefined,
-  code: string,
-  name: string,
-): TorchSearchError {
-  if (signal?.aborted && !isAbort(error)) return abortError(signal);
-  if (error instanceof TorchSearchError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new TorchSearchError(code, `${name} failed: ${reason}`, { cause: error });
 }
 
 /** Config values that JSON can say; functions and loaders are named by their type. */

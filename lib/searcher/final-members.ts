@@ -4,21 +4,22 @@ import { TorchSearchError } from "../errors";
 type Class = abstract new (...args: never[]) => object;
 
 /**
- * Refuses a subclass whose constructor takes parameters or which overrides one of the final members.
+ * Refuses a subclass whose constructor takes parameters or which overrides one of the final members. A class field
+ * or an assignment of that name is refused by JavaScript itself, with a TypeError: nothing of ours runs then.
  *
+ * @param instance the object being constructed
  * @param base the class whose members are final
- * @param actual the class being constructed (`new.target`)
  * @param argumentCount how many arguments reached the base constructor
  * @throws `ERR_FINAL_MEMBER`
  */
 export function enforceFinalMembers(
+  instance: object,
   base: Class,
-  actual: Class,
   members: readonly string[],
   argumentCount: number,
 ): void {
   for (
-    let current: unknown = actual;
+    let current: unknown = instance.constructor;
     current !== base && typeof current === "function";
     current = Object.getPrototypeOf(current)
   ) {
@@ -39,5 +40,14 @@ export function enforceFinalMembers(
         );
       }
     }
+  }
+  for (const member of members) {
+    const value: unknown = (base.prototype as Record<string, unknown>)[member];
+    Object.defineProperty(instance, member, {
+      value,
+      writable: false,
+      enumerable: false,
+      configurable: false,
+    });
   }
 }

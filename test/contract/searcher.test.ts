@@ -82,6 +82,17 @@ describe("final members", () => {
   });
 });
 
+describe("final members as fields", () => {
+  it("can't be defined or assigned", () => {
+    const searcher = new TrialSearcher();
+    expect(() => Object.defineProperty(searcher, "search", { value: () => {} })).toThrow(TypeError);
+    expect(() => {
+      (searcher as { search: unknown }).search = () => {};
+    }).toThrow(TypeError);
+    expect(Object.keys(searcher)).not.toContain("search");
+  });
+});
+
 describe("search", () => {
   it("runs the steps in the reference's order", async () => {
     const order: string[] = [];
