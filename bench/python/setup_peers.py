@@ -13,8 +13,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-# ModelOpt imports requests without declaring it.
-PEERS = ["nvidia-modelopt==0.47.0", "requests", "torch-pruning==1.6.1"]
+# ModelOpt imports requests and torchprofile (its older interface) without declaring them.
+PEERS = ["nvidia-modelopt==0.47.0", "requests", "torchprofile==0.0.4", "torch-pruning==1.6.1"]
 
 
 def main() -> None:
