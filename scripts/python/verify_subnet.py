@@ -33,9 +33,15 @@ torch._C._set_graph_executor_optimize(False)
 def define_torchvision_ops() -> None:
     """Files of detectors name these operators; without torchvision's library they must at least exist to load."""
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
+    iou = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+    align = (
+        "(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
+        "int sampling_ratio, bool aligned) -> Tensor"
+    )
+    rotated = "(Tensor boxes1, Tensor boxes2) -> Tensor"
+    for name, schema in {"nms": iou, "qnms": iou, "box_iou_rotated": rotated, "roi_align": align}.items():
         try:
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define(name + schema)
         except RuntimeError:
             pass
     globals()["_library"] = library  # the definitions live as long as this object
