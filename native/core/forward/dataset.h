@@ -12,12 +12,13 @@ namespace torchsearch {
 
 struct DatasetOptions {
   int64_t batchSize = 1;
-  std::optional<uint64_t> shuffleSeed;  // the same seed gives the same order, on every pass and machine
-  bool dropLast = false;                // leave out a last batch smaller than batchSize
+  std::optional<uint64_t> shuffleSeed =
+      std::nullopt;       // the same seed gives the same order, on every pass and machine
+  bool dropLast = false;  // leave out a last batch smaller than batchSize
 };
 
-// Tensors with an equal first dimension, cut into batches. A batch is one slice of each tensor: a view when the
-// order is the tensors' own, a copy when shuffled. May be used from any thread.
+// Tensors with an equal first dimension, cut into batches. A batch is one slice of each tensor: a view when
+// the order is the tensors' own, a copy when shuffled. May be used from any thread.
 class Dataset {
  public:
   // ERR_DATASET when the tensors or options make no dataset.
