@@ -19,6 +19,16 @@ export {
   type NamedTensor,
   type Output,
 } from "./module";
+export {
+  type FormatProfileOptions,
+  formatProfile,
+  type LatencyProfile,
+  type OperatorProfile,
+  type Profile,
+  type ProfileMetric,
+  type ProfileOptions,
+  profile,
+} from "./profile";
 export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
 export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
 export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";

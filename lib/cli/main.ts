@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { packageRoot } from "../native/paths";
 import { addDoctorCommand } from "./doctor";
 import { reportFailure } from "./output";
+import { addProfileCommand } from "./profile";
 
 const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
   version: string;
@@ -15,5 +16,6 @@ const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, 
 
 const program = new Command("torchsearch").description(description).version(version).showHelpAfterError();
 addDoctorCommand(program);
+addProfileCommand(program);
 
 program.parseAsync().catch(reportFailure);

@@ -117,6 +117,50 @@ export interface NativeLoopResult {
   seconds: number;
 }
 
+/** What to measure; without `latency` nothing is timed. `threads` of 0 keeps LibTorch's number. */
+export interface NativeProfileOptions {
+  latency: boolean;
+  warmup: number;
+  repeats: number;
+  threads: number;
+}
+
+/** Times in milliseconds. */
+export interface NativeLatency {
+  median: number;
+  mean: number;
+  min: number;
+  max: number;
+  p10: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  warmup: number;
+  runs: number;
+  threads: number;
+}
+
+/** One executed tensor operator. */
+export interface NativeOperatorProfile {
+  name: string;
+  op: string;
+  inputShapes: number[][];
+  outputShapes: number[][];
+  params: number;
+  macs: number;
+  latencyMs: number | null;
+}
+
+export interface NativeProfile {
+  params: number;
+  macs: number;
+  size: number;
+  latency: NativeLatency | null;
+  operators: NativeOperatorProfile[];
+  device: string;
+  notes: string[];
+}
+
 export interface NativeAddon {
   init(classes: { TorchSearchError: typeof TorchSearchError }): void;
   versions(): { torch: string; napi: number; cuda: boolean };
@@ -161,6 +205,13 @@ export interface NativeAddon {
     options: { teacher?: NativeForwardable },
     call: NativeCall,
   ): Promise<void>;
+  profile(
+    module: NativeModule,
+    args: unknown[],
+    kwargs: Record<string, unknown>,
+    options: NativeProfileOptions,
+    call: NativeCall,
+  ): Promise<NativeProfile>;
 }
 
 /** The addon; loaded, together with LibTorch, at the first call. */

@@ -9,7 +9,11 @@ export interface TableColumn {
  * Lays rows out in columns for a terminal: a header, a line, the rows; `footer` rows follow after another line.
  * No line ends in spaces.
  */
-export function formatTable(columns: readonly TableColumn[], rows: readonly string[][], footer: readonly string[][] = []): string {
+export function formatTable(
+  columns: readonly TableColumn[],
+  rows: readonly string[][],
+  footer: readonly string[][] = [],
+): string {
   const header = columns.map((column) => column.title);
   const widths = columns.map((_, i) =>
     Math.max(...[header, ...rows, ...footer].map((row) => (row[i] ?? "").length)),

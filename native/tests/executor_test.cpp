@@ -89,7 +89,8 @@ TEST_CASE("a tensor is dropped after its last use") {
   Watcher watcher(*plan);
   RunOptions options;
   options.observer = &watcher;
-  Executor(plan).run(bindModule(*recorded.program, recorded.module), recorded.tensors, CancelToken(), options);
+  Executor(plan).run(bindModule(*recorded.program, recorded.module), recorded.tensors, CancelToken(),
+                     options);
   CHECK_EQ(watcher.extra, 0);
   CHECK_EQ(watcher.instructions, plan->instructionCount());
 }
@@ -102,14 +103,17 @@ TEST_CASE("narrowed parameters and an overridden size run a subnet") {
   const auto& program = *recorded.program;
   Bindings bindings = bindModule(program, recorded.module);
   for (size_t slot = 0; slot < program.slots.size(); ++slot) {
-    if (program.slots[slot].kind == Slot::Kind::kParameter) bindings.values[slot] = bindings.values[slot].narrow(0, 0, 6);
+    if (program.slots[slot].kind == Slot::Kind::kParameter)
+      bindings.values[slot] = bindings.values[slot].narrow(0, 0, 6);
   }
   REQUIRE_EQ(program.instructions.size(), 2u);
   bindings.overrides.push_back({1, 1, std::vector<int64_t>{2, 3, 2, 3}});
   const at::NoGradGuard noGrad;
-  const at::Tensor output =
-      Executor(std::make_shared<const ExecutionPlan>(recorded.program)).run(bindings, recorded.tensors, CancelToken()).toTensor();
-  const at::Tensor expected = at::linear(recorded.tensors[0], module.attr("weight").toTensor().narrow(0, 0, 6));
+  const at::Tensor output = Executor(std::make_shared<const ExecutionPlan>(recorded.program))
+                                .run(bindings, recorded.tensors, CancelToken())
+                                .toTensor();
+  const at::Tensor expected =
+      at::linear(recorded.tensors[0], module.attr("weight").toTensor().narrow(0, 0, 6));
   CHECK(at::equal(output, expected.reshape({2, 3, 2, 3})));
 }
 
@@ -121,9 +125,10 @@ def forward(self, x):
     return {"sum": (parts[0] + parts[1], 3), "parts": (parts[1], 4)}
 )JIT");
   const Recorded recorded(module, positional({at::arange(4, at::kFloat)}));
-  const auto output = Executor(std::make_shared<const ExecutionPlan>(recorded.program))
-                          .run(bindModule(*recorded.program, module), {at::arange(4, 8, at::kFloat)}, CancelToken())
-                          .toGenericDict();
+  const auto output =
+      Executor(std::make_shared<const ExecutionPlan>(recorded.program))
+          .run(bindModule(*recorded.program, module), {at::arange(4, 8, at::kFloat)}, CancelToken())
+          .toGenericDict();
   const auto sum = output.at("sum").toTuple()->elements();
   CHECK(at::equal(sum[0].toTensor(), at::tensor({10.0F, 12.0F})));
   CHECK_EQ(sum[1].toInt(), 3);

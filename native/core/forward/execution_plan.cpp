@@ -119,7 +119,8 @@ std::vector<SlotId> ExecutionPlan::liveSlotsAt(int32_t instruction) const {
   for (SlotId slot = 0; slot < static_cast<SlotId>(program_->slots.size()); ++slot) {
     const auto kind = program_->slots[slot].kind;
     if (kind != Slot::Kind::kResult && kind != Slot::Kind::kInput) continue;
-    const bool made = kind == Slot::Kind::kInput || (firstDefinition_[slot] >= 0 && firstDefinition_[slot] < instruction);
+    const bool made =
+        kind == Slot::Kind::kInput || (firstDefinition_[slot] >= 0 && firstDefinition_[slot] < instruction);
     if (made && lastUse_[slot] >= instruction) live.push_back(slot);
   }
   return live;

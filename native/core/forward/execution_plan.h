@@ -10,8 +10,8 @@
 
 namespace torchsearch {
 
-// What of a program stays the same over all runs: which instructions run, when a slot's tensor may be dropped, and
-// what is written in place. Immutable, so any number of executors may share one.
+// What of a program stays the same over all runs: which instructions run, when a slot's tensor may be
+// dropped, and what is written in place. Immutable, so any number of executors may share one.
 class ExecutionPlan {
  public:
   explicit ExecutionPlan(std::shared_ptr<const Program> program);
@@ -23,8 +23,8 @@ class ExecutionPlan {
   // Slots whose tensors no later instruction reads, once `instruction` has run.
   c10::ArrayRef<SlotId> releasedAfter(int32_t instruction) const;
 
-  // The tensors that a run from `instruction` on needs beside the bound ones: inputs and results that were made
-  // before it and are read from it on, or returned. Ascending.
+  // The tensors that a run from `instruction` on needs beside the bound ones: inputs and results that were
+  // made before it and are read from it on, or returned. Ascending.
   std::vector<SlotId> liveSlotsAt(int32_t instruction) const;
 
   // Whether an instruction from `instruction` on may write the slot's memory, also through a view of it.
@@ -37,11 +37,11 @@ class ExecutionPlan {
 
   std::shared_ptr<const Program> program_;
   std::vector<int32_t> firstDefinition_;  // by slot: -1 for what exists before the first instruction
-  std::vector<int32_t> lastUse_;          // by slot: instructionCount() for what is returned, -1 when never used
-  std::vector<SlotId> released_;          // grouped by instruction
-  std::vector<size_t> releasedStart_;     // by instruction, and one past the last
-  mutable std::vector<SlotId> storage_;   // union-find: slots that may share memory
-  std::vector<int32_t> lastWrite_;        // by representative of storage_
+  std::vector<int32_t> lastUse_;       // by slot: instructionCount() for what is returned, -1 when never used
+  std::vector<SlotId> released_;       // grouped by instruction
+  std::vector<size_t> releasedStart_;  // by instruction, and one past the last
+  mutable std::vector<SlotId> storage_;  // union-find: slots that may share memory
+  std::vector<int32_t> lastWrite_;       // by representative of storage_
 };
 
 // Calls `visit` with every slot in the tree.

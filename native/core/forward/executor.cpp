@@ -89,8 +89,8 @@ Executor::Executor(std::shared_ptr<const ExecutionPlan> plan) : plan_(std::move(
   stack_.reserve(32);
 }
 
-IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const CancelToken& cancel,
-                     const RunOptions& options) {
+IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& inputs,
+                     const CancelToken& cancel, const RunOptions& options) {
   load(bindings, inputs, options);
   try {
     loop(bindings, cancel, options);
@@ -112,7 +112,8 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
   return output;
 }
 
-void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const RunOptions& options) {
+void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inputs,
+                    const RunOptions& options) {
   const auto& program = plan_->program();
   TORCH_CHECK(bindings.values.size() == program.slots.size(), "bindings hold ", bindings.values.size(),
               " slots, the program has ", program.slots.size());
@@ -122,7 +123,8 @@ void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inp
     // The cache must survive what the rest of the program writes in place.
     SharedCopies copies;
     for (const auto& [slot, tensor] : options.resumeFrom->tensors) {
-      values_[slot] = plan_->writtenFrom(slot, options.resumeFrom->instruction) ? copies.copy(tensor) : tensor;
+      values_[slot] =
+          plan_->writtenFrom(slot, options.resumeFrom->instruction) ? copies.copy(tensor) : tensor;
     }
     current_ = options.resumeFrom->instruction;
     return;
@@ -151,7 +153,8 @@ void Executor::loop(const Bindings& bindings, const CancelToken& cancel, const R
   }
 }
 
-void Executor::step(int32_t index, const ArgumentOverride*& nextOverride, const ArgumentOverride* lastOverride) {
+void Executor::step(int32_t index, const ArgumentOverride*& nextOverride,
+                    const ArgumentOverride* lastOverride) {
   const auto& instruction = plan_->program().instructions[index];
   stack_.clear();
   while (nextOverride != lastOverride && nextOverride->instruction < index) ++nextOverride;

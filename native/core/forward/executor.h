@@ -14,7 +14,8 @@
 
 namespace torchsearch {
 
-// Replaces one whole argument of one instruction: a size that is smaller in a subnet than it was when recorded.
+// Replaces one whole argument of one instruction: a size that is smaller in a subnet than it was when
+// recorded.
 struct ArgumentOverride {
   int32_t instruction = 0;
   int32_t argument = 0;  // position in the operator's schema
@@ -50,8 +51,8 @@ struct RunOptions {
   Activations* captured = nullptr;
 };
 
-// Runs a program's straight line of operators. Holds scratch space: one thread at a time. The caller decides whether
-// gradients are recorded.
+// Runs a program's straight line of operators. Holds scratch space: one thread at a time. The caller decides
+// whether gradients are recorded.
 class Executor {
  public:
   explicit Executor(std::shared_ptr<const ExecutionPlan> plan);

@@ -98,13 +98,15 @@ std::vector<CostTerm> einsumTerms(const std::string& equation, const std::vector
   std::vector<std::vector<Subscript>> subscripts;
   int64_t ellipsisRank = 0;
   for (size_t i = 0; i < operands.size(); ++i) {
-    const auto letters = std::count_if(parts.at(i).begin(), parts.at(i).end(), [](char c) { return c != '.'; });
+    const auto letters =
+        std::count_if(parts.at(i).begin(), parts.at(i).end(), [](char c) { return c != '.'; });
     const int64_t rank = operands[i].rank() - letters;
     ellipsisRank = std::max(ellipsisRank, rank);
     subscripts.push_back(parse(parts[i], rank));
   }
-  const auto output = arrow == std::string::npos ? impliedOutput(subscripts)
-                                                 : parse(std::string_view(equation).substr(arrow + 2), ellipsisRank);
+  const auto output = arrow == std::string::npos
+                          ? impliedOutput(subscripts)
+                          : parse(std::string_view(equation).substr(arrow + 2), ellipsisRank);
   std::vector<Factor> factors(operands.size());
   for (size_t i = 0; i < operands.size(); ++i) {
     for (size_t d = 0; d < subscripts[i].size(); ++d) {

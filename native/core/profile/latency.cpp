@@ -85,8 +85,9 @@ double quantile(const std::vector<double>& ascending, double q) {
   return ascending[below] + (position - static_cast<double>(below)) * (ascending[above] - ascending[below]);
 }
 
-LatencySummary measureLatency(Executor& executor, const Bindings& bindings, const std::vector<at::Tensor>& inputs,
-                              c10::Device device, const LatencyOptions& options, const CancelToken& cancel,
+LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
+                              const std::vector<at::Tensor>& inputs, c10::Device device,
+                              const LatencyOptions& options, const CancelToken& cancel,
                               const ProgressFn& progress) {
   const at::NoGradGuard noGrad;
   const ThreadScope threads(options.threads);
@@ -112,7 +113,9 @@ LatencySummary measureLatency(Executor& executor, const Bindings& bindings, cons
   summary.p99 = quantile(times, 0.99);
   summary.min = times.empty() ? 0 : times.front();
   summary.max = times.empty() ? 0 : times.back();
-  summary.mean = times.empty() ? 0 : std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
+  summary.mean = times.empty()
+                     ? 0
+                     : std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
   return summary;
 }
 

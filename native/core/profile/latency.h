@@ -39,9 +39,11 @@ class ThreadScope {
 // Waits until the device has finished what was given to it.
 void synchronize(c10::Device device);
 
-// Times whole forwards, without timers inside. Progress counts forwards. Inputs and bindings that the program writes are copied first.
-LatencySummary measureLatency(Executor& executor, const Bindings& bindings, const std::vector<at::Tensor>& inputs,
-                              c10::Device device, const LatencyOptions& options, const CancelToken& cancel,
+// Times whole forwards, without timers inside. Progress counts forwards. Inputs and bindings that the program
+// writes are copied first.
+LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
+                              const std::vector<at::Tensor>& inputs, c10::Device device,
+                              const LatencyOptions& options, const CancelToken& cancel,
                               const ProgressFn& progress = {});
 
 // Median milliseconds of each instruction (0 for speculative ones), with the device waited for after each.

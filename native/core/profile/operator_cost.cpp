@@ -21,12 +21,13 @@ CostTerm product(std::initializer_list<std::vector<DimensionReference>> groups, 
   return term;
 }
 
-// Every output position multiplies the whole filter: batch x output positions x all of the weight. Groups are in
-// the weight's second dimension already. A transposed convolution does so for every input position.
+// Every output position multiplies the whole filter: batch x output positions x all of the weight. Groups are
+// in the weight's second dimension already. A transposed convolution does so for every input position.
 Terms convolutionTerms(const Operand& input, const Operand& weight, const Operand& output, bool transposed) {
   const int64_t spatial = weight.rank() - 2;
   const Operand& positions = transposed ? input : output;
-  CostTerm term = product({weight.dimensions(0, weight.rank()), positions.dimensions(-spatial, positions.rank())});
+  CostTerm term =
+      product({weight.dimensions(0, weight.rank()), positions.dimensions(-spatial, positions.rank())});
   if (input.rank() == weight.rank()) term.factors.push_back(input.at(0));
   return {term};
 }
@@ -60,8 +61,7 @@ std::vector<DimensionReference> broadcast(const std::vector<Operand>& operands, 
     const Operand* widest = nullptr;
     for (const auto& operand : operands) {
       if (operand.rank() - skipLast < fromRight) continue;
-      if (widest == nullptr ||
-          operand.size(-skipLast - fromRight) > widest->size(-skipLast - fromRight)) {
+      if (widest == nullptr || operand.size(-skipLast - fromRight) > widest->size(-skipLast - fromRight)) {
         widest = &operand;
       }
     }
@@ -73,14 +73,23 @@ std::vector<DimensionReference> broadcast(const std::vector<Operand>& operands, 
 Terms matmulTerms(const Operand& left, const Operand& right) {
   // A vector on the right makes a matrix-vector product or a dot product, neither of which is counted.
   if (left.rank() == 0 || right.rank() < 2) return {};
-  if (left.rank() == 1) return {product({left.dimensions(0, 1), right.dimensions(0, -2), right.dimensions(-1, 0)})};
+  if (left.rank() == 1)
+    return {product({left.dimensions(0, 1), right.dimensions(0, -2), right.dimensions(-1, 0)})};
   return {product({broadcast({left, right}, 2), left.dimensions(-2, 0), right.dimensions(-1, 0)})};
 }
 
-Terms matmul(const Operands& of) { return matmulTerms(of.tensor("self"), of.tensor("other")); }
-Terms matrixProduct(const Operands& of) { return matmulTerms(of.tensor("self"), of.tensor("mat2")); }
-Terms addedProduct(const Operands& of) { return matmulTerms(of.tensor("mat1"), of.tensor("mat2")); }
-Terms addedBatchProduct(const Operands& of) { return matmulTerms(of.tensor("batch1"), of.tensor("batch2")); }
+Terms matmul(const Operands& of) {
+  return matmulTerms(of.tensor("self"), of.tensor("other"));
+}
+Terms matrixProduct(const Operands& of) {
+  return matmulTerms(of.tensor("self"), of.tensor("mat2"));
+}
+Terms addedProduct(const Operands& of) {
+  return matmulTerms(of.tensor("mat1"), of.tensor("mat2"));
+}
+Terms addedBatchProduct(const Operands& of) {
+  return matmulTerms(of.tensor("batch1"), of.tensor("batch2"));
+}
 
 Terms inner(const Operands& of) {
   const Operand left = of.tensor("self");
@@ -103,7 +112,9 @@ Terms tensordot(const Operands& of) {
   return {term};
 }
 
-Terms einsum(const Operands& of) { return einsumTerms(of.text("equation"), of.tensors("tensors"), of.integers("path")); }
+Terms einsum(const Operands& of) {
+  return einsumTerms(of.text("equation"), of.tensors("tensors"), of.integers("path"));
+}
 
 // query x key, then the scores x value. Masks and causality change nothing.
 Terms scaledDotProductAttention(const Operands& of) {
@@ -124,7 +135,8 @@ Terms nativeMultiHeadAttention(const Operands& of) {
   const Operand projection = of.tensor("proj_weight");
   Terms terms;
   for (const Operand& source : {query, key, value}) {
-    terms.push_back(product({source.dimensions(0, -1), packed.dimensions(1, 2), projection.dimensions(1, 2)}));
+    terms.push_back(
+        product({source.dimensions(0, -1), packed.dimensions(1, 2), projection.dimensions(1, 2)}));
   }
   terms.push_back(product({query.dimensions(0, -1), key.dimensions(-2, -1), projection.dimensions(1, 2)}, 2));
   terms.push_back(product({query.dimensions(0, -1), projection.dimensions(0, 2)}));
@@ -146,7 +158,8 @@ Terms transformerEncoderLayer(const Operands& of) {
 // Each step multiplies each weight matrix once, for each sequence of the batch.
 Terms recurrent(const Operands& of) {
   // A packed sequence has its steps and its batch in one dimension; a plain one has them in its first two.
-  const auto steps = of.has("batch_sizes") ? of.tensor("data").dimensions(0, -1) : of.tensor("input").dimensions(0, -1);
+  const auto steps =
+      of.has("batch_sizes") ? of.tensor("data").dimensions(0, -1) : of.tensor("input").dimensions(0, -1);
   Terms terms;
   for (const Operand& weight : of.tensors("params")) {
     if (weight.rank() == 2) terms.push_back(product({steps, weight.dimensions(0, 2)}));
@@ -156,7 +169,8 @@ Terms recurrent(const Operands& of) {
 
 Terms recurrentCell(const Operands& of) {
   const auto rows = of.tensor("input").dimensions(0, -1);
-  return {product({rows, of.tensor("w_ih").dimensions(0, 2)}), product({rows, of.tensor("w_hh").dimensions(0, 2)})};
+  return {product({rows, of.tensor("w_ih").dimensions(0, 2)}),
+          product({rows, of.tensor("w_hh").dimensions(0, 2)})};
 }
 
 const std::unordered_map<std::string, Rule>& rules() {

@@ -18,13 +18,14 @@ bool endsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-// "layer1.0.conv1.weight" -> "layer1.0.conv1"; what is no layer's weight or bias ("class_token") keeps its name.
+// "layer1.0.conv1.weight" -> "layer1.0.conv1"; what is no layer's weight or bias ("class_token") keeps its
+// name.
 std::string modulePathOf(const std::string& parameter) {
   const size_t dot = parameter.rfind('.');
   if (dot == std::string::npos) return parameter;
   const std::string leaf = parameter.substr(dot + 1);
-  const bool ofLayer = leaf.rfind("weight", 0) == 0 || leaf.rfind("bias", 0) == 0 || endsWith(leaf, "_weight") ||
-                       endsWith(leaf, "_bias");
+  const bool ofLayer = leaf.rfind("weight", 0) == 0 || leaf.rfind("bias", 0) == 0 ||
+                       endsWith(leaf, "_weight") || endsWith(leaf, "_bias");
   return ofLayer ? parameter.substr(0, dot) : parameter;
 }
 
@@ -76,7 +77,8 @@ class ParameterOrigins {
   std::vector<std::vector<SlotId>> origins_;
 };
 
-std::string nameOf(const Program& program, const Instruction& instruction, const std::vector<SlotId>& parameters) {
+std::string nameOf(const Program& program, const Instruction& instruction,
+                   const std::vector<SlotId>& parameters) {
   for (const SlotId slot : parameters) {
     if (endsWith(program.slots[slot].name, "weight")) return modulePathOf(program.slots[slot].name);
   }

@@ -20,20 +20,19 @@ class BufferGuard {
  public:
   explicit BufferGuard(const torch::jit::Module& module) {
     for (const auto& buffer : module.buffers()) {
-      if (!buffer.is_inference()) saved_.emplace_back(buffer, buffer.clone(), buffer._version());
+      saved_.emplace_back(buffer, buffer.clone());
     }
   }
   ~BufferGuard() {
     const at::NoGradGuard noGrad;
-    for (auto& [buffer, copy, version] : saved_) {
-      if (buffer._version() != version) buffer.copy_(copy);
-    }
+    // Batch norm's kernel does not count its update as a new version, so versions can't tell what to restore.
+    for (auto& [buffer, copy] : saved_) buffer.copy_(copy);
   }
   BufferGuard(const BufferGuard&) = delete;
   BufferGuard& operator=(const BufferGuard&) = delete;
 
  private:
-  std::vector<std::tuple<at::Tensor, at::Tensor, uint32_t>> saved_;
+  std::vector<std::pair<at::Tensor, at::Tensor>> saved_;
 };
 
 // Shared parameters are separate tensors over one memory once a file was loaded.
@@ -42,7 +41,8 @@ int64_t countParameters(const torch::jit::Module& module) {
   int64_t total = 0;
   for (const auto& parameter : module.parameters()) {
     if (parameter.numel() == 0) continue;
-    const auto key = std::make_tuple(parameter.const_data_ptr(), parameter.sizes().vec(), parameter.strides().vec());
+    const auto key =
+        std::make_tuple(parameter.const_data_ptr(), parameter.sizes().vec(), parameter.strides().vec());
     if (seen.insert(key).second) total += parameter.numel();
   }
   return total;
@@ -56,19 +56,21 @@ std::vector<std::string> notesOn(const Program& program, int64_t params) {
   }
   int64_t constants = 0;
   for (const auto& slot : program.slots) {
-    if (slot.kind == Slot::Kind::kConstant && slot.constant.is_floating_point()) constants += slot.constant.numel();
+    if (slot.kind == Slot::Kind::kConstant && slot.constant.is_floating_point())
+      constants += slot.constant.numel();
   }
   if (params == 0 && constants > 0) {
-    notes.push_back("The model holds no parameters, but " + std::to_string(constants) +
-                    " constant values: it was frozen. Save it before torch.jit.freeze to see its parameters.");
+    notes.push_back(
+        "The model holds no parameters, but " + std::to_string(constants) +
+        " constant values: it was frozen. Save it before torch.jit.freeze to see its parameters.");
   }
   return notes;
 }
 
 }  // namespace
 
-Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
-                      const ProgressFn& progress) {
+Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options,
+                      const CancelToken& cancel, const ProgressFn& progress) {
   const auto lock = module.lock();
   const torch::jit::Module jit = module.jit();
   const BufferGuard buffers(jit);
@@ -89,10 +91,12 @@ Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions
   Executor executor(std::make_shared<const ExecutionPlan>(program));
   const Bindings bindings = bindModule(*program, jit);
   const auto tensors = inputTensors(*graph, inputs);
-  profile.latency = measureLatency(executor, bindings, tensors, module.device(), options.timing, cancel, progress);
+  profile.latency =
+      measureLatency(executor, bindings, tensors, module.device(), options.timing, cancel, progress);
   LatencyOptions perOperator = options.timing;
   perOperator.repeats = std::min(perOperator.repeats, kMaxOperatorRepeats);
-  const auto medians = measureInstructions(executor, bindings, tensors, module.device(), perOperator, cancel, progress);
+  const auto medians =
+      measureInstructions(executor, bindings, tensors, module.device(), perOperator, cancel, progress);
   size_t row = 0;
   for (size_t i = 0; i < program->instructions.size(); ++i) {
     if (!program->instructions[i].speculative) profile.operators[row++].latencyMs = medians[i];

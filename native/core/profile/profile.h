@@ -37,10 +37,11 @@ struct ProfileOptions {
   LatencyOptions timing;
 };
 
-// Runs the module once on `inputs`, reads the costs off what ran, and measures. The module's buffers are left as
-// they were. Progress messages are "record", "latency" and "operators". ERR_INPUT, ERR_FORWARD, ERR_CLOSED, ERR_ABORTED.
-Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options, const CancelToken& cancel,
-                      const ProgressFn& progress = {});
+// Runs the module once on `inputs`, reads the costs off what ran, and measures. The module's buffers are left
+// as they were. Progress messages are "record", "latency" and "operators". ERR_INPUT, ERR_FORWARD,
+// ERR_CLOSED, ERR_ABORTED.
+Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options,
+                      const CancelToken& cancel, const ProgressFn& progress = {});
 
 // Static rows of a program: names, shapes, parameters and MACs.
 std::vector<OperatorProfile> profileOperators(const Program& program);

@@ -1,0 +1,76 @@
+import { TorchSearchError } from "../errors";
+import { type DType, Tensor } from "../tensor";
+import { Random } from "../util/random";
+
+/** One input of a model, described on a command line. */
+export interface InputSpec {
+  /** Keyword argument's name, or null for a positional one. */
+  keyword: string | null;
+  shape: number[];
+  dtype: DType;
+}
+
+const DTYPES: readonly DType[] = [
+  "float32",
+  "float64",
+  "float16",
+  "bfloat16",
+  "int64",
+  "int32",
+  "int16",
+  "int8",
+  "uint8",
+  "bool",
+];
+const SYNTAX =
+  "write a shape such as 1x3x224x224, with a type such as 1x16:int64, with a name such as mask=1x16:bool";
+
+/**
+ * Reads `1x3x224x224`, `1x16:int64` or `mask=1x16:bool`; a shape of `scalar` has no dimensions.
+ *
+ * @throws `ERR_INPUT_SPEC`
+ */
+export function parseInputSpec(text: string): InputSpec {
+  const match = /^(?:([A-Za-z_]\w*)=)?(scalar|\d+(?:[x,]\d+)*)(?::(\w+))?$/.exec(text.trim());
+  if (match === null) throw new TorchSearchError("ERR_INPUT_SPEC", `"${text}" is no input: ${SYNTAX}.`);
+  const [, keyword, shape = "", dtype = "float32"] = match;
+  if (!DTYPES.includes(dtype as DType)) {
+    throw new TorchSearchError(
+      "ERR_INPUT_SPEC",
+      `"${text}" has an unknown type; use one of ${DTYPES.join(", ")}.`,
+    );
+  }
+  const sizes = shape === "scalar" ? [] : shape.split(/[x,]/).map(Number);
+  return { keyword: keyword ?? null, shape: sizes, dtype: dtype as DType };
+}
+
+/**
+ * Seeded random tensors for the inputs, following the convention of dummy inputs: an array of arguments, and a record
+ * of keyword arguments in its last place if there are any. Floating-point values are uniform in [0, 1); whole numbers
+ * and booleans are 0 or 1, which is a valid index of nearly every embedding. The caller closes the tensors.
+ */
+export function randomInputs(specs: readonly InputSpec[], seed = 0): unknown[] {
+  const random = new Random(seed);
+  const args: unknown[] = [];
+  const kwargs: Record<string, Tensor> = {};
+  for (const spec of specs) {
+    const tensor = randomTensor(spec, random);
+    if (spec.keyword === null) args.push(tensor);
+    else kwargs[spec.keyword] = tensor;
+  }
+  return Object.keys(kwargs).length > 0 ? [...args, kwargs] : args;
+}
+
+function randomTensor({ shape, dtype }: InputSpec, random: Random): Tensor {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (dtype === "int64")
+    return Tensor.from(
+      BigInt64Array.from({ length: count }, () => BigInt(random.uint32() & 1)),
+      shape,
+    );
+  const whole = !dtype.includes("float");
+  const values = Float32Array.from({ length: count }, () =>
+    whole ? random.uint32() & 1 : random.uint32() / 2 ** 32,
+  );
+  return Tensor.from(values, shape, { dtype });
+}

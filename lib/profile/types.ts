@@ -1,0 +1,81 @@
+/** What a profile consists of. */
+import type { ProgressListener } from "../searcher/types";
+
+/** What can be asked of {@link profile}; everything but `latency` is read off one forward pass. */
+export type ProfileMetric = "params" | "macs" | "flops" | "size" | "latency";
+
+/** Options of {@link profile}. */
+export interface ProfileOptions {
+  /**
+   * What to find out; default all. Without `latency` nothing is timed, and the profile's `latency` is null. The other
+   * metrics come together at no extra cost, and all of them are always filled in.
+   */
+  metrics?: readonly ProfileMetric[];
+  /** Forward passes before the first timed one; default 3. */
+  warmup?: number;
+  /** Timed forward passes; default 20. At most 10 more are run to time each operator. */
+  repeats?: number;
+  /** LibTorch's threads within an operator while timing; default: as many as it uses otherwise. */
+  threads?: number;
+  /** Stops the profile with `ERR_ABORTED`. */
+  signal?: AbortSignal | null;
+  /** Told of every forward pass; phases are `record`, `latency` and `operators`. */
+  onProgress?: ProgressListener | null;
+}
+
+/** Wall-clock time of whole forward passes without gradients, in milliseconds. Quantiles interpolate linearly. */
+export interface LatencyProfile {
+  median: number;
+  mean: number;
+  min: number;
+  max: number;
+  p10: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  /** Passes before the first timed one. */
+  warmup: number;
+  /** Timed passes. */
+  runs: number;
+  /** LibTorch's threads within an operator. */
+  threads: number;
+}
+
+/** One tensor operator that ran. */
+export interface OperatorProfile {
+  /** Path of the parameter it uses (`layer1.0.conv1` for `layer1.0.conv1.weight`), else of the submodule it is in. */
+  name: string;
+  /** The operator, for example `aten::conv2d`. */
+  op: string;
+  /** Shapes of its tensor arguments, parameters included, in the order of its schema. */
+  inputShapes: number[][];
+  outputShapes: number[][];
+  /** Elements of the parameters that it is the first to use. */
+  params: number;
+  /** Multiply-adds, as PyTorch's FlopCounterMode counts them. */
+  macs: number;
+  /** 2 x `macs`. */
+  flops: number;
+  /** Median milliseconds, timed one by one; null when latency was not asked for. */
+  latencyMs: number | null;
+}
+
+/** What a model costs on inputs of one shape. */
+export interface Profile {
+  /** Elements of all parameters, shared ones counted once, unused ones too. */
+  params: number;
+  /** Multiply-adds of one forward pass. */
+  macs: number;
+  /** 2 x `macs`, as PyTorch's FlopCounterMode counts. */
+  flops: number;
+  /** Bytes of all parameters and buffers, shared memory counted once. */
+  size: number;
+  /** Null when it was not asked for. */
+  latency: LatencyProfile | null;
+  /** Every tensor operator that ran, in order. */
+  operators: OperatorProfile[];
+  /** Where it ran, for example `cpu`. */
+  device: string;
+  /** Sentences on what limits the meaning of these numbers. */
+  notes: string[];
+}
