@@ -102,24 +102,20 @@ torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& op
 
 void writeModuleFile(const torch::jit::Module& module, const std::string& path) {
   AtomicFile file(path);
-  // An exception must not cross the zip writer's C callbacks; it is kept and thrown afterwards.
+  // LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a destructor. So
+  // a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
   std::exception_ptr failed;
-  try {
-    torch::jit::ExportModule(module, [&](const void* data, size_t size) -> size_t {
-      if (failed) return 0;
+  withFailureCode("ERR_FILE_WRITE", [&] {
+    torch::jit::ExportModule(module, [&](const void* data, size_t size) {
+      if (failed) return size;
       try {
         file.write(data, size);
-        return size;
       } catch (...) {
         failed = std::current_exception();
-        return 0;
       }
+      return size;
     });
-  } catch (...) {
-    if (failed) std::rethrow_exception(failed);
-    const Failure failure = describeFailure(std::current_exception(), "ERR_FILE_WRITE");
-    throw Error(failure.code, "Cannot save the module to \"" + path + "\": " + failure.message);
-  }
+  });
   if (failed) std::rethrow_exception(failed);
   file.commit();
 }

@@ -1,5 +1,6 @@
 #include "core/forward/arguments.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "core/error.h"
@@ -16,6 +17,18 @@ void checkType(const c10::FunctionSchema& schema, const c10::Argument& argument,
   if (value.type()->isSubtypeOf(*argument.type())) return;
   misfit(schema, "Argument \"" + argument.name() + "\" must be " + argument.type()->annotation_str() + ", not " +
                      value.type()->annotation_str() + ".");
+}
+
+bool isOn(const c10::IValue& value, c10::Device device) {
+  const auto on = [&](const c10::IValue& item) { return isOn(item, device); };
+  if (value.isTensor()) return !value.toTensor().defined() || value.toTensor().device() == device;
+  if (value.isTuple()) return std::ranges::all_of(value.toTupleRef().elements(), on);
+  if (value.isList()) return std::ranges::all_of(value.toListRef(), on);
+  if (!value.isGenericDict()) return true;
+  for (const auto& item : value.toGenericDict()) {
+    if (!on(item.value())) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -78,14 +91,13 @@ std::vector<c10::IValue> bindArguments(const c10::FunctionSchema& schema, const 
 }
 
 c10::IValue onDevice(const c10::IValue& value, c10::Device device) {
-  if (value.isTensor()) {
-    const at::Tensor& tensor = value.toTensor();
-    return !tensor.defined() || tensor.device() == device ? value : c10::IValue(tensor.to(device));
-  }
+  if (isOn(value, device)) return value;
+  if (value.isTensor()) return value.toTensor().to(device);
   if (value.isTuple()) {
+    const auto& tuple = value.toTupleRef();
     std::vector<c10::IValue> elements;
-    for (const c10::IValue& element : value.toTupleRef().elements()) elements.push_back(onDevice(element, device));
-    return c10::ivalue::Tuple::create(std::move(elements));
+    for (const c10::IValue& element : tuple.elements()) elements.push_back(onDevice(element, device));
+    return c10::ivalue::Tuple::createNamed(std::move(elements), tuple.type<c10::TupleType>());
   }
   if (value.isList()) {
     const auto list = value.toList();

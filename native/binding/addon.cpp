@@ -1,0 +1,67 @@
+// What JavaScript may call: docs/architecture.md, "The door"; typed in lib/native/addon.ts.
+#include <napi.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
+
+#include "binding/cancel_token.h"
+#include "binding/dataset.h"
+#include "binding/env_data.h"
+#include "binding/evaluate.h"
+#include "binding/job.h"
+#include "binding/module.h"
+#include "binding/profile.h"
+#include "binding/score.h"
+#include "binding/tensor.h"
+#include "binding/translate.h"
+
+namespace torchsearch::binding {
+namespace {
+
+// ({ TorchSearchError })
+void init(const Napi::CallbackInfo& info) {
+  const Napi::Value constructor = info[0].IsObject() ? info[0].As<Napi::Object>().Get("TorchSearchError") : info[0];
+  if (!constructor.IsFunction()) fail(info.Env(), "ERR_INPUT", "init needs { TorchSearchError }.");
+  EnvData::of(info.Env()).torchSearchError = Napi::Persistent(constructor.As<Napi::Function>());
+}
+
+Napi::Value versions(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("torch", TORCH_VERSION);
+    out.Set("napi", NAPI_VERSION);
+    out.Set("cuda", torch::cuda::is_available());
+    return out;
+  });
+}
+
+void setThreads(const Napi::CallbackInfo& info) {
+  const int64_t count = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
+  if (count < 1 || count > 4096) fail(info.Env(), "ERR_INPUT", "setThreads needs a whole number of at least 1.");
+  ComputeThread::instance().setThreads(static_cast<int>(count));
+}
+
+Napi::Value getThreads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ComputeThread::instance().threads());
+}
+
+Napi::Object define(Napi::Env env, Napi::Object exports) {
+  EnvData::create(env);
+  exports.Set("init", Napi::Function::New<init>(env, "init"));
+  exports.Set("versions", Napi::Function::New<versions>(env, "versions"));
+  exports.Set("setThreads", Napi::Function::New<setThreads>(env, "setThreads"));
+  exports.Set("getThreads", Napi::Function::New<getThreads>(env, "getThreads"));
+  CancelTokenWrap::define(env, exports);
+  TensorWrap::define(env, exports);
+  ModuleWrap::define(env, exports);
+  DatasetWrap::define(env, exports);
+  ScoreWrap::define(env, exports);
+  defineEvaluate(env, exports);
+  defineProfile(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(torchsearch, define)
+
+}  // namespace torchsearch::binding

@@ -1,0 +1,175 @@
+#include "binding/job.h"
+
+#include <ATen/Parallel.h>
+
+#include <utility>
+#include <vector>
+
+#include "binding/cancel_token.h"
+#include "binding/env_data.h"
+#include "binding/translate.h"
+#include "binding/unwrap.h"
+
+namespace torchsearch::binding {
+
+CallOptions CallOptions::read(const Napi::Value& value) {
+  CallOptions options;
+  if (!value.IsObject()) return options;
+  const Napi::Object object = value.As<Napi::Object>();
+  const Napi::Value cancel = object.Get("cancel");
+  if (!cancel.IsUndefined()) options.cancel = unwrap<CancelTokenWrap>(cancel, "cancel").token();
+  const Napi::Value onProgress = object.Get("onProgress");
+  if (onProgress.IsFunction()) options.onProgress = onProgress.As<Napi::Function>();
+  return options;
+}
+
+Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work) {
+  auto job = std::make_shared<Job>(env, options, std::move(work));
+  const Napi::Promise promise = job->promise();
+  job->channel().hold(env);
+  if (options.cancel.cancelled()) {
+    Job::finish(std::move(job));
+  } else {
+    ComputeThread::instance().submit(std::move(job));
+  }
+  return promise;
+}
+
+Job::Job(Napi::Env env, const CallOptions& options, Work work)
+    : channel_(EnvData::of(env).channel), cancel_(options.cancel), work_(std::move(work)), deferred_(env) {
+  if (!options.onProgress.IsEmpty()) onProgress_ = Napi::Persistent(options.onProgress);
+}
+
+void Job::compute() noexcept {
+  try {
+    cancel_.throwIfCancelled();
+    const bool listening = !onProgress_.IsEmpty();
+    finish_ = work_({cancel_, [this, listening](const Progress& progress) {
+                       if (listening) report(progress);
+                     }});
+  } catch (...) {
+    failure_ = describeFailure(std::current_exception(), "ERR_TORCH");
+  }
+  work_ = nullptr;  // what it held is freed before JavaScript gets to run
+}
+
+void Job::report(const Progress& progress) {
+  {
+    const std::lock_guard guard(progressMutex_);
+    const bool waiting = progress_.has_value();
+    progress_ = progress;
+    if (waiting) return;
+  }
+  channel_->post([job = shared_from_this()](Napi::Env env) { job->deliver(env); });
+}
+
+void Job::deliver(Napi::Env env) {
+  std::optional<Progress> progress;
+  {
+    const std::lock_guard guard(progressMutex_);
+    progress.swap(progress_);
+  }
+  if (!progress || thrown_) return;
+  try {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("done", static_cast<double>(progress->done));
+    event.Set("total", static_cast<double>(progress->total));
+    event.Set("message", progress->message);
+    onProgress_.Call({event});
+  } catch (const Napi::Error& error) {
+    thrown_ = error;  // a listener that throws ends the job, and its error reaches the caller
+    cancel_.cancel();
+  }
+}
+
+void Job::settle(Napi::Env env) {
+  channel_->release(env);
+  try {
+    if (thrown_) throw *thrown_;
+    if (!failure_ && !finish_) failure_ = Failure{"ERR_ABORTED", "The operation was aborted by its AbortSignal."};
+    if (failure_) throw makeError(env, *failure_);
+    deferred_.Resolve(guarded(env, [&] { return finish_(env); }));
+  } catch (const Napi::Error& error) {
+    deferred_.Reject(error.Value());
+  }
+}
+
+void Job::finish(std::shared_ptr<Job>&& job) {
+  Channel& channel = job->channel();
+  channel.post([job = std::move(job)](Napi::Env env) { job->settle(env); });
+}
+
+ComputeThread& ComputeThread::instance() {
+  static ComputeThread thread;
+  return thread;
+}
+
+ComputeThread::~ComputeThread() {
+  {
+    const std::lock_guard guard(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ComputeThread::submit(std::shared_ptr<Job> job) {
+  const std::lock_guard guard(mutex_);
+  queue_.push_back(std::move(job));
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  wake_.notify_one();
+}
+
+void ComputeThread::dropCancelled() {
+  std::vector<std::shared_ptr<Job>> dropped;
+  {
+    const std::lock_guard guard(mutex_);
+    std::erase_if(queue_, [&](const std::shared_ptr<Job>& job) {
+      if (!job->cancel().cancelled()) return false;
+      dropped.push_back(job);
+      return true;
+    });
+  }
+  for (std::shared_ptr<Job>& job : dropped) Job::finish(std::move(job));
+}
+
+void ComputeThread::drop(const Channel& channel) {
+  std::unique_lock guard(mutex_);
+  std::erase_if(queue_, [&](const std::shared_ptr<Job>& job) { return &job->channel() == &channel; });
+  if (runningFor_ == &channel) runningCancel_.cancel();
+  idle_.wait(guard, [&] { return runningFor_ != &channel; });
+}
+
+void ComputeThread::setThreads(int count) {
+  const std::lock_guard guard(mutex_);
+  threads_ = count;
+}
+
+int ComputeThread::threads() {
+  const std::lock_guard guard(mutex_);
+  if (threads_ == 0) threads_ = at::get_num_threads();
+  return threads_;
+}
+
+void ComputeThread::run() {
+  std::unique_lock guard(mutex_);
+  for (;;) {
+    wake_.wait(guard, [&] { return stop_ || !queue_.empty(); });
+    if (stop_) return;
+    std::shared_ptr<Job> job = std::move(queue_.front());
+    queue_.pop_front();
+    runningFor_ = &job->channel();
+    runningCancel_ = job->cancel();
+    const int threads = threads_;
+    guard.unlock();
+    // The number is per calling thread with OpenMP, and a job may have changed it.
+    if (threads > 0 && threads != at::get_num_threads()) at::set_num_threads(threads);
+    job->compute();
+    Job::finish(std::move(job));
+    guard.lock();
+    runningFor_ = nullptr;
+    idle_.notify_all();
+  }
+}
+
+}  // namespace torchsearch::binding

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <napi.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "binding/channel.h"
+#include "core/cancel.h"
+#include "core/failure.h"
+#include "core/progress.h"
+
+namespace torchsearch::binding {
+
+struct JobContext {
+  CancelToken cancel;
+  ProgressFn progress;  // cheap and non-blocking: only the latest event waits for JavaScript; always callable
+};
+
+// Makes the promise's value, on the JavaScript thread.
+using Finish = std::function<Napi::Value(Napi::Env)>;
+// Runs on the compute thread, and so may hold and touch no JavaScript value.
+using Work = std::function<Finish(const JobContext&)>;
+
+// The last argument of every asynchronous function: { cancel?: CancelToken, onProgress?: function }.
+struct CallOptions {
+  static CallOptions read(const Napi::Value& value);
+
+  CancelToken cancel;
+  Napi::Function onProgress;  // may be empty
+};
+
+// Queues `work` and gives the promise of its result.
+Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work);
+
+// One queued call. Made, settled and destroyed on its environment's JavaScript thread.
+class Job : public std::enable_shared_from_this<Job> {
+ public:
+  Job(Napi::Env env, const CallOptions& options, Work work);
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  const CancelToken& cancel() const { return cancel_; }
+  Channel& channel() const { return *channel_; }
+
+  void compute() noexcept;  // compute thread
+  void settle(Napi::Env env);
+  // Hands the job over to its JavaScript thread, to be settled and destroyed there.
+  static void finish(std::shared_ptr<Job>&& job);
+
+ private:
+  void report(const Progress& progress);  // compute thread
+  void deliver(Napi::Env env);
+
+  std::shared_ptr<Channel> channel_;
+  CancelToken cancel_;
+  Work work_;
+  Napi::Promise::Deferred deferred_;
+  Napi::FunctionReference onProgress_;
+  std::optional<Napi::Error> thrown_;  // by onProgress
+  Finish finish_;
+  std::optional<Failure> failure_;
+  std::mutex progressMutex_;
+  std::optional<Progress> progress_;  // the latest one not yet delivered
+};
+
+// The process's one compute thread. LibTorch's own threads parallelize inside a job; a single caller keeps OpenMP
+// to one team of threads, and libuv's pool stays free.
+class ComputeThread {
+ public:
+  static ComputeThread& instance();
+  ~ComputeThread();
+
+  void submit(std::shared_ptr<Job> job);
+  // Settles waiting jobs whose token is set.
+  void dropCancelled();
+  // An environment goes away: its waiting jobs are forgotten, its running one is cancelled and waited for.
+  void drop(const Channel& channel);
+
+  // Threads LibTorch uses inside one operator, from the next job on.
+  void setThreads(int count);
+  int threads();
+
+ private:
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  std::deque<std::shared_ptr<Job>> queue_;
+  const Channel* runningFor_ = nullptr;
+  CancelToken runningCancel_;
+  int threads_ = 0;  // 0: LibTorch's default
+  bool stop_ = false;
+  std::thread thread_;  // started with the first job
+};
+
+}  // namespace torchsearch::binding

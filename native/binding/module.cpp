@@ -1,0 +1,184 @@
+#include "binding/module.h"
+
+#include "binding/env_data.h"
+#include "binding/ivalue.h"
+#include "binding/job.h"
+#include "binding/tensor.h"
+#include "binding/translate.h"
+#include "binding/unwrap.h"
+#include "core/device.h"
+#include "core/forward/arguments.h"
+
+namespace torchsearch::binding {
+
+using Seed = std::shared_ptr<Module>;
+
+void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
+  const Napi::Function constructor = DefineClass(
+      env, kName,
+      {StaticMethod<&ModuleWrap::load>("load"), InstanceMethod<&ModuleWrap::forward>("forward"),
+       InstanceMethod<&ModuleWrap::forwardSchema>("forwardSchema"), InstanceMethod<&ModuleWrap::save>("save"),
+       InstanceMethod<&ModuleWrap::namedParameters>("namedParameters"),
+       InstanceMethod<&ModuleWrap::namedBuffers>("namedBuffers"),
+       InstanceAccessor<&ModuleWrap::training>("training"), InstanceMethod<&ModuleWrap::train>("train"),
+       InstanceMethod<&ModuleWrap::to>("to"), InstanceMethod<&ModuleWrap::fingerprint>("fingerprint"),
+       InstanceAccessor<&ModuleWrap::bytes>("bytes"), InstanceAccessor<&ModuleWrap::device>("device"),
+       InstanceAccessor<&ModuleWrap::closed>("closed"), InstanceMethod<&ModuleWrap::close>("close")});
+  EnvData& data = EnvData::of(env);
+  data.module = Napi::Persistent(constructor);
+  data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
+    const ModuleWrap* wrap = tryUnwrap<ModuleWrap>(value);
+    return wrap == nullptr ? nullptr : wrap->module_;
+  });
+  exports.Set(kName, constructor);
+}
+
+ModuleWrap::ModuleWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make modules with Module.load(path).");
+  module_ = *info[0].As<Napi::External<Seed>>().Data();
+  reported_ = module_->bytes();
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_);
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+void ModuleWrap::Finalize(Napi::Env env) { forget(env); }
+
+Napi::Value ModuleWrap::wrap(Napi::Env env, std::shared_ptr<Module> module) {
+  return EnvData::of(env).module.New({Napi::External<Seed>::New(env, &module)});
+}
+
+std::shared_ptr<Module> ModuleWrap::of(const Napi::Value& value, const std::string& what) {
+  const std::shared_ptr<Module> module = unwrap<ModuleWrap>(value, what).module_;
+  if (module->closed()) fail(value.Env(), "ERR_CLOSED", what + " is a closed module; load it again to use it.");
+  return module;
+}
+
+// (path: string, options: { device?, allowUnsafeOperators? }, call)
+Napi::Value ModuleWrap::load(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    if (!info[0].IsString()) fail(env, "ERR_INPUT", "Module.load needs the path of a TorchScript file.");
+    LoadOptions options;
+    if (info[1].IsObject()) {
+      const Napi::Object given = info[1].As<Napi::Object>();
+      if (const Napi::Value device = given.Get("device"); device.IsString()) {
+        options.device = parseDevice(device.As<Napi::String>());
+      }
+      options.allowUnsafeOperators = Napi::Value(given.Get("allowUnsafeOperators")).ToBoolean();
+    }
+    return runJob(env, CallOptions::read(info[2]),
+                  [path = info[0].As<Napi::String>().Utf8Value(), options](const JobContext&) -> Finish {
+                    std::shared_ptr<Module> module = Module::load(path, options);
+                    return [module](Napi::Env env) { return wrap(env, module); };
+                  });
+  });
+}
+
+// (args: unknown[], kwargs: record, call)
+Napi::Value ModuleWrap::forward(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    Inputs inputs = toInputs(module_->schema().get(), info[0], info[1]);
+    return runJob(env, CallOptions::read(info[2]),
+                  [module = module_, inputs = std::move(inputs)](const JobContext& context) -> Finish {
+                    return [output = module->forward(inputs, context.cancel)](Napi::Env env) {
+                      return toJs(env, output);
+                    };
+                  });
+  });
+}
+
+Napi::Value ModuleWrap::forwardSchema(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return Napi::String::New(info.Env(), signatureOf(*module_->schema())); });
+}
+
+// (path: string, call)
+Napi::Value ModuleWrap::save(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    if (!info[0].IsString()) fail(env, "ERR_INPUT", "save needs the path of the file to write.");
+    return runJob(env, CallOptions::read(info[1]),
+                  [module = module_, path = info[0].As<Napi::String>().Utf8Value()](const JobContext&) -> Finish {
+                    module->save(path);
+                    return [](Napi::Env env) { return env.Undefined(); };
+                  });
+  });
+}
+
+Napi::Value ModuleWrap::list(Napi::Env env, const std::vector<NamedTensor>& tensors) {
+  Napi::Array out = Napi::Array::New(env, tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    Napi::Object item = Napi::Object::New(env);
+    item.Set("name", tensors[i].name);
+    item.Set("tensor", TensorWrap::wrap(env, tensors[i].tensor, /*owned=*/false));
+    out.Set(static_cast<uint32_t>(i), item);
+  }
+  return out;
+}
+
+Napi::Value ModuleWrap::namedParameters(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return list(info.Env(), module_->namedParameters()); });
+}
+
+Napi::Value ModuleWrap::namedBuffers(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return list(info.Env(), module_->namedBuffers()); });
+}
+
+Napi::Value ModuleWrap::training(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), module_->training()); });
+}
+
+Napi::Value ModuleWrap::train(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    module_->train(info[0].IsUndefined() || info[0].ToBoolean());
+    return info.Env().Undefined();
+  });
+}
+
+// (device: string, call)
+Napi::Value ModuleWrap::to(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    if (!info[0].IsString()) fail(env, "ERR_DEVICE", "to needs a device name such as \"cpu\" or \"cuda:0\".");
+    return runJob(env, CallOptions::read(info[1]),
+                  [module = module_, device = parseDevice(info[0].As<Napi::String>())](const JobContext&) -> Finish {
+                    module->to(device);
+                    return [](Napi::Env env) { return env.Undefined(); };
+                  });
+  });
+}
+
+Napi::Value ModuleWrap::fingerprint(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(env, CallOptions::read(info[0]), [module = module_](const JobContext&) -> Finish {
+      return [print = module->fingerprint()](Napi::Env env) { return Napi::String::New(env, print); };
+    });
+  });
+}
+
+Napi::Value ModuleWrap::bytes(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(),
+                 [&] { return Napi::Number::New(info.Env(), static_cast<double>(module_->bytes())); });
+}
+
+Napi::Value ModuleWrap::device(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return Napi::String::New(info.Env(), module_->device().str()); });
+}
+
+Napi::Value ModuleWrap::closed(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), module_->closed());
+}
+
+Napi::Value ModuleWrap::close(const Napi::CallbackInfo& info) {
+  module_->close();
+  forget(info.Env());
+  return info.Env().Undefined();
+}
+
+void ModuleWrap::forget(Napi::Env env) {
+  if (reported_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -reported_);
+  reported_ = 0;
+}
+
+}  // namespace torchsearch::binding

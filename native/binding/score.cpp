@@ -1,0 +1,41 @@
+#include "binding/score.h"
+
+#include "binding/translate.h"
+
+namespace torchsearch::binding {
+
+// new Score(kind: string, { k? })
+void ScoreWrap::define(Napi::Env env, Napi::Object exports) {
+  exports.Set(kName, DefineClass(env, kName,
+                                 {InstanceMethod<&ScoreWrap::reset>("reset"),
+                                  InstanceMethod<&ScoreWrap::value>("value"),
+                                  InstanceMethod<&ScoreWrap::count>("count")}));
+}
+
+ScoreWrap::ScoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsString()) fail(info.Env(), "ERR_SCORE_INPUT", "A score needs a kind, for example \"topk\".");
+    ScoreOptions options;
+    if (info[1].IsObject()) {
+      const Napi::Value k = info[1].As<Napi::Object>().Get("k");
+      if (k.IsNumber()) options.k = k.As<Napi::Number>().Int64Value();
+    }
+    score_ = Score::make(info[0].As<Napi::String>(), options);
+  });
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+Napi::Value ScoreWrap::reset(const Napi::CallbackInfo& info) {
+  score_->reset();
+  return info.Env().Undefined();
+}
+
+Napi::Value ScoreWrap::value(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), score_->value()); });
+}
+
+Napi::Value ScoreWrap::count(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(score_->count()));
+}
+
+}  // namespace torchsearch::binding

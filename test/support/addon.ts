@@ -1,0 +1,46 @@
+/** Runs plain JavaScript against the addon in a process or worker of its own. */
+import { spawn } from "node:child_process";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
+
+import { loadNativeDetails } from "../../lib/native/load";
+import { sharedLibrary } from "../../lib/native/paths";
+
+const support = path.join(__dirname, "addon.cjs");
+
+function environment(): NodeJS.ProcessEnv {
+  const { libTorch, file } = loadNativeDetails();
+  const libraries = ["c10", "torch_cpu"].map((name) => path.join(libTorch.root, "lib", sharedLibrary(name)));
+  const paths = { loader: file.loader, addon: file.file, libraries };
+  return { ...process.env, TORCHSEARCH_TEST_ADDON: JSON.stringify(paths) };
+}
+
+const prelude = `const { native, TorchSearchError } = require(${JSON.stringify(support)});\n`;
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a script, in which `native` is the addon, in a new process, and waits for its end. */
+export function runScript(script: string, flags: string[] = []): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...flags, "-e", prelude + script], { env: environment() });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => (stdout += chunk));
+    child.stderr.on("data", (chunk) => (stderr += chunk));
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+}
+
+/** Starts a script, in which `native` is the addon, in a worker of this process. */
+export function startWorker(script: string): Worker {
+  return new Worker(`const { parentPort } = require("node:worker_threads");\n${prelude}${script}`, {
+    eval: true,
+    env: environment(),
+  });
+}
