@@ -1,7 +1,7 @@
 // The native build: cmake-js configures and builds CMakeLists.txt in .build/torch<minor>, one folder for each LibTorch
-// version, so that going from one to another and back compiles nothing twice. The addons end up in build/Release, where
-// the `bindings` package looks.
-import { existsSync, readFileSync } from "node:fs";
+// version, so that going from one to another and back compiles nothing twice. The addons are copied to build/Release,
+// where the `bindings` package looks.
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -55,23 +55,38 @@ function checkTools() {
 export const buildFolder = (minor) => path.join(root, ".build", `torch${minor}`);
 
 /**
+ * Copies a version's addons to build/Release. They are not linked there directly: back from another LibTorch version, the
+ * build would find that one's addon, newer than its own objects, and leave it. Renamed into place, because writing over
+ * a file that a running process has loaded ends that process.
+ */
+function install(addons) {
+  const release = path.join(root, "build", "Release");
+  mkdirSync(release, { recursive: true });
+  for (const name of ["torchsearch_loader.node", "torchsearch.node", "torchsearch.json"]) {
+    const target = path.join(release, name);
+    const content = readFileSync(path.join(addons, name));
+    if (existsSync(target) && readFileSync(target).equals(content)) continue;
+    writeFileSync(`${target}.new`, content, { mode: 0o755 });
+    renameSync(`${target}.new`, target);
+  }
+}
+
+/**
  * Builds the addons, and the C++ tests too when asked; what is up to date is not built again.
  *
  * `configure` and `build` are two calls, rather than cmake-js's `compile`, because that answers any compile error by
  * building everything a second time.
  */
-export function buildNative({
-  libTorch = libTorchForBuild(),
-  output = path.join(root, "build", "Release"),
-} = {}) {
+export function buildNative({ libTorch = libTorchForBuild() } = {}) {
   checkTools();
   const minor = libTorchMinor(libTorch);
   const out = buildFolder(minor);
+  const addons = path.join(out, "addons");
   const cmakeJs = path.join(root, "node_modules", "cmake-js", "bin", "cmake-js");
   say(`Building the C++ addon for LibTorch ${minor} (${libTorch}); the first time takes minutes`);
   const options = [
     `--CDTORCHSEARCH_LIBTORCH=${libTorch}`,
-    `--CDTORCHSEARCH_OUTPUT=${output}`,
+    `--CDTORCHSEARCH_OUTPUT=${addons}`,
     "--CDTORCHSEARCH_BUILD_TESTS=ON",
   ];
   const log = ["--log-level", "warn"];
@@ -83,5 +98,6 @@ export function buildNative({
   run(process.execPath, [cmakeJs, "build", "-O", out, "-p", String(jobs), ...log], {
     remedy: "The compiler's message above names the reason.",
   });
+  install(addons);
   return { libTorch, minor, out };
 }
