@@ -20,7 +20,7 @@ struct Recorded {
   c10::IValue output;
 
   Recorded(torch::jit::Module compiled, const Inputs& inputs) : module(std::move(compiled)) {
-    graph = std::make_shared<InlinedGraph>(module);
+    graph = InlinedGraph::copyOf(module, InlinedGraph::FusedAttention::kKeep);
     Recording recording = record(graph, inputs, {}, CancelToken());
     program = recording.program;
     output = recording.output;

@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -22,14 +23,23 @@ bool isFusedAttention(const Node* node) {
   return node->kind() == attention || node->kind() == layer;
 }
 
-bool containsFusedAttention(const Block* block) {
-  for (const Node* node : block->nodes()) {
-    if (isFusedAttention(node)) return true;
-    for (const Block* inner : node->blocks()) {
-      if (containsFusedAttention(inner)) return true;
-    }
+bool holdsFusedAttention(const Block* block) {
+  return std::any_of(block->nodes().begin(), block->nodes().end(), isFusedAttention);
+}
+
+// The condition's other uses must agree with the side taken: the compiler passes it on as "did return".
+void avoidFusedAttention(Block* block) {
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) avoidFusedAttention(inner);
+    if (node->kind() != torch::jit::prim::If) continue;
+    const bool inThen = holdsFusedAttention(node->blocks()[0]);
+    const bool inElse = holdsFusedAttention(node->blocks()[1]);
+    if (inThen == inElse) continue;
+    const torch::jit::WithInsertPoint insertBefore(node);
+    Value* constant = block->owningGraph()->insertConstant(!inThen);
+    Value* condition = node->inputs()[0];
+    condition->replaceAllUsesAfterNodeWith(constant->node(), constant);
   }
-  return false;
 }
 
 void refuseCalls(const Block* block) {
@@ -47,26 +57,24 @@ void refuseCalls(const Block* block) {
 
 }  // namespace
 
-InlinedGraph::InlinedGraph(const torch::jit::Module& module)
-    : InlinedGraph(module, [&] {
-        auto copy = torch::jit::toGraphFunction(module.get_method("forward").function()).graph()->copy();
-        torch::jit::Inline(*copy);
-        return copy;
-      }()) {}
-
-std::shared_ptr<InlinedGraph> InlinedGraph::inPlace(const torch::jit::Module& module) {
-  auto graph = torch::jit::toGraphFunction(module.get_method("forward").function()).graph();
-  torch::jit::Inline(*graph);
-  return std::shared_ptr<InlinedGraph>(new InlinedGraph(module, std::move(graph)));
+std::shared_ptr<InlinedGraph> InlinedGraph::copyOf(const torch::jit::Module& module, FusedAttention attention) {
+  auto graph = torch::jit::toGraphFunction(module.get_method("forward").function()).graph()->copy();
+  return std::shared_ptr<InlinedGraph>(new InlinedGraph(module, std::move(graph), attention));
 }
 
-InlinedGraph::InlinedGraph(torch::jit::Module module, std::shared_ptr<Graph> graph)
+std::shared_ptr<InlinedGraph> InlinedGraph::inPlace(const torch::jit::Module& module, FusedAttention attention) {
+  auto graph = torch::jit::toGraphFunction(module.get_method("forward").function()).graph();
+  return std::shared_ptr<InlinedGraph>(new InlinedGraph(module, std::move(graph), attention));
+}
+
+InlinedGraph::InlinedGraph(torch::jit::Module module, std::shared_ptr<Graph> graph, FusedAttention attention)
     : module_(std::move(module)), graph_(std::move(graph)) {
+  torch::jit::Inline(*graph_);
   refuseCalls(graph_->block());
+  if (attention == FusedAttention::kAvoid) avoidFusedAttention(graph_->block());
   index(graph_->block());
   releases_.resize(nodes_.size());
   findReleases(graph_->block());
-  findForcedConditions();
 }
 
 void InlinedGraph::index(Block* block) {
@@ -102,28 +110,8 @@ void InlinedGraph::findReleases(Block* block) {
   }
 }
 
-void InlinedGraph::findForcedConditions() {
-  for (const Node* node : nodes_) {
-    if (node->kind() != torch::jit::prim::If) continue;
-    const bool inThen = containsFusedAttention(node->blocks()[0]);
-    const bool inElse = containsFusedAttention(node->blocks()[1]);
-    // Only the innermost `If` is turned: an outer one may hold the plain path as well.
-    if (inThen == inElse) continue;
-    const Block* side = node->blocks()[inThen ? 0 : 1];
-    bool innermost = false;
-    for (const Node* inner : side->nodes()) innermost = innermost || isFusedAttention(inner);
-    if (innermost) forced_.emplace(node, !inThen);
-  }
-}
-
 const std::vector<const Value*>& InlinedGraph::releasedAfter(const Node* node) const {
   return releases_[indexOf(node)];
-}
-
-std::optional<bool> InlinedGraph::forcedCondition(const Node* node) const {
-  const auto found = forced_.find(node);
-  if (found == forced_.end()) return std::nullopt;
-  return found->second;
 }
 
 std::string modulePath(const Node* node) {

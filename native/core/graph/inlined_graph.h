@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,11 +15,17 @@ namespace torchsearch {
 // method twice numbers alike, which is how an analysis of one copy is applied to another.
 class InlinedGraph {
  public:
+  enum class FusedAttention : uint8_t {
+    kKeep,
+    // Fused attention kernels accept no pruned widths: branches that hold one are never taken.
+    kAvoid,
+  };
+
   // Copies the graph, not the weights. ERR_UNSUPPORTED_GRAPH where a call can't be inlined.
-  explicit InlinedGraph(const torch::jit::Module& module);
+  static std::shared_ptr<InlinedGraph> copyOf(const torch::jit::Module& module, FusedAttention attention);
 
   // Inlines `module`'s own forward in place, for rewriting it. The module must never have run.
-  static std::shared_ptr<InlinedGraph> inPlace(const torch::jit::Module& module);
+  static std::shared_ptr<InlinedGraph> inPlace(const torch::jit::Module& module, FusedAttention attention);
 
   torch::jit::Graph& graph() const { return *graph_; }
   const torch::jit::Module& module() const { return module_; }
@@ -32,14 +37,11 @@ class InlinedGraph {
   // Values whose last use within their block is this node.
   const std::vector<const torch::jit::Value*>& releasedAfter(const torch::jit::Node* node) const;
 
-  // The side an `If` must take so that fused attention kernels, which accept no pruned widths, are left out.
-  std::optional<bool> forcedCondition(const torch::jit::Node* node) const;
 
  private:
-  InlinedGraph(torch::jit::Module module, std::shared_ptr<torch::jit::Graph> graph);
+  InlinedGraph(torch::jit::Module module, std::shared_ptr<torch::jit::Graph> graph, FusedAttention attention);
   void index(torch::jit::Block* block);
   void findReleases(torch::jit::Block* block);
-  void findForcedConditions();
 
   torch::jit::Module module_;
   std::shared_ptr<torch::jit::Graph> graph_;
@@ -47,7 +49,6 @@ class InlinedGraph {
   std::unordered_map<const torch::jit::Node*, int32_t> index_;
   std::unordered_map<const torch::jit::Value*, int32_t> valueIndex_;
   std::vector<std::vector<const torch::jit::Value*>> releases_;
-  std::unordered_map<const torch::jit::Node*, bool> forced_;
 };
 
 // Dotted path of the submodule whose code the node was inlined from ("" for the root).

@@ -167,12 +167,10 @@ void Interpreter::runNode(Node* node) {
 }
 
 void Interpreter::runIf(Node* node) {
-  bool taken = value(node->inputs()[0]).toBool();
-  std::optional<bool> forced;
-  if (options_.avoidFusedAttention) forced = graph_.forcedCondition(node);
-  if (forced) taken = *forced;
+  const bool taken = value(node->inputs()[0]).toBool();
   if (observer_ != nullptr) observer_->onCondition(node, taken, speculationDepth_ > 0);
-  if (options_.speculate && !forced) speculate(node->blocks()[taken ? 1 : 0]);
+  const bool constant = node->inputs()[0]->node()->kind() == prim::Constant;
+  if (options_.speculate && !constant) speculate(node->blocks()[taken ? 1 : 0]);
   Block* block = node->blocks()[taken ? 0 : 1];
   runBlock(block);
   for (size_t i = 0; i < node->outputs().size(); ++i) value(node->outputs()[i]) = value(block->outputs()[i]);

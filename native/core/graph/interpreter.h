@@ -30,8 +30,6 @@ class InterpreterObserver {
 struct InterpreterOptions {
   // Run branches that were not taken too, on copies of what they would write, and discard their results.
   bool speculate = false;
-  // Leave out fused attention kernels (InlinedGraph::forcedCondition).
-  bool avoidFusedAttention = false;
 };
 
 // Runs an inlined graph node by node. Values are released after their last use.

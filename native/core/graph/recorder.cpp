@@ -264,7 +264,6 @@ Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, cons
   recorder.registerInputs(arguments);
   InterpreterOptions interpreterOptions;
   interpreterOptions.speculate = options.speculate;
-  interpreterOptions.avoidFusedAttention = options.avoidFusedAttention;
   Interpreter interpreter(*graph, interpreterOptions, &recorder, cancel);
   try {
     Recording recording;

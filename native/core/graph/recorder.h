@@ -12,7 +12,6 @@ namespace torchsearch {
 struct RecordOptions {
   // Also record branches that were not taken (marked speculative), so that a rewrite reaches both sides.
   bool speculate = false;
-  bool avoidFusedAttention = false;
 };
 
 struct Recording {

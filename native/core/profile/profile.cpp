@@ -80,7 +80,7 @@ Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions
   profile.device = module.device().str();
 
   if (progress) progress({0, 1, "record"});
-  const auto graph = std::make_shared<InlinedGraph>(jit);
+  const auto graph = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kKeep);
   const std::shared_ptr<const Program> program = record(graph, inputs, {}, cancel).program;
   if (progress) progress({1, 1, "record"});
   profile.operators = profileOperators(*program);
