@@ -29,6 +29,13 @@ export {
   type ProfileOptions,
   profile,
 } from "./profile";
+export {
+  type BinarySearchConfig,
+  BinarySearcher,
+  type BinarySearchState,
+  type ScoredSubnet,
+} from "./search/binary";
+export type { Sensitivity } from "./search/sensitivity";
 export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
 export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
 export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";
@@ -72,6 +79,16 @@ export type {
   SearchResult,
   SearchStateDict,
 } from "./searcher/types";
+export { type ConvertConfig, convert, IMPORTANCES, type Importance, MODES, type Mode } from "./space/convert";
+export {
+  type Hyperparameter,
+  type RecalibrateOptions,
+  SearchSpace,
+  SPACE_METRICS,
+  type SpaceMetric,
+  type SubnetConfig,
+  type Unprunable,
+} from "./space/search-space";
 export {
   type DType,
   type Element,

@@ -1,0 +1,113 @@
+/** What narrowing one hyperparameter alone does to the score, and which subnets follow from it. */
+import { type Costs, satisfies } from "../searcher/constraints";
+import type { Hyperparameter, SubnetConfig } from "../space/search-space";
+
+/** The sensitivity of one hyperparameter; arrays run parallel to its choices, ascending. */
+export interface Sensitivity {
+  choices: number[];
+  /** The score with this hyperparameter at the choice and all others full; null where it was not measured. */
+  scores: (number | null)[];
+  /** How far the score falls below the full model's: at least 0, and never less at a smaller choice. */
+  degradation: number[];
+}
+
+/**
+ * Makes degradations of scores. The score of a smaller width may come out higher by chance; taken as it is, it would
+ * let a search believe that more narrowing does less harm. So each choice counts with the worst of all choices from
+ * it up, and one that was not measured with the next smaller one that was. The smallest choice must be measured.
+ */
+export function degradationOf(scores: readonly (number | null)[], fullScore: number): number[] {
+  const worst: (number | null)[] = [];
+  let running = 0;
+  for (let i = scores.length - 1; i >= 0; i--) {
+    const score = scores[i] as number | null;
+    if (score !== null) running = Math.max(running, fullScore - score);
+    worst[i] = score === null ? null : running;
+  }
+  let below = running;
+  return worst.map((value) => {
+    below = value ?? below;
+    return below;
+  });
+}
+
+/**
+ * Which choices to measure: all reduced ones, or `limit` of them, evenly spread and with the smallest among them.
+ * Positions in `choices`, descending.
+ */
+export function choicesToMeasure(count: number, limit: number | null): number[] {
+  const reduced = count - 1;
+  const wanted = limit === null ? reduced : Math.min(limit, reduced);
+  return Array.from({ length: wanted }, (_, i) => Math.round(((wanted - 1 - i) * reduced) / wanted));
+}
+
+/** Each hyperparameter's smallest width that harms by no more than `threshold`. */
+export function configAtThreshold(
+  hyperparameters: readonly Hyperparameter[],
+  sensitivity: Readonly<Record<string, Sensitivity>>,
+  threshold: number,
+): SubnetConfig {
+  return Object.fromEntries(
+    hyperparameters.map(({ name, choices, full }) => {
+      const { degradation } = sensitivity[name] as Sensitivity;
+      const at = degradation.findIndex((harm) => harm <= threshold);
+      return [name, at < 0 ? full : (choices[at] as number)];
+    }),
+  );
+}
+
+/** Thresholds that make a difference, ascending. The first tolerates nothing, not even what seems harmless. */
+export function thresholdsOf(sensitivity: Readonly<Record<string, Sensitivity>>): number[] {
+  const harms = new Set(Object.values(sensitivity).flatMap(({ degradation }) => degradation));
+  return [-1, ...[...harms].sort((a, b) => a - b)];
+}
+
+/** A step of growing: one hyperparameter, from its width to a larger one. */
+interface Growth {
+  name: string;
+  config: SubnetConfig;
+  /** Harm undone, per share of the budgets spent. */
+  rate: number;
+  /** Present width over the full one. */
+  ratio: number;
+}
+
+/**
+ * The best step of growing that stays within the bounds, or null when none does: the one that undoes most measured
+ * harm per share of the budgets it spends (summed over the bounds). Steps that undo none come last, the relatively
+ * narrowest hyperparameter first, because widths that are harmless alone may harm together.
+ */
+export function bestGrowth(
+  hyperparameters: readonly Hyperparameter[],
+  sensitivity: Readonly<Record<string, Sensitivity>>,
+  config: Readonly<SubnetConfig>,
+  bounds: Readonly<Record<string, number>>,
+  costsOf: (config: SubnetConfig) => Costs,
+): SubnetConfig | null {
+  const before = costsOf(config);
+  let best: Growth | null = null;
+  for (const { name, choices, full } of hyperparameters) {
+    const { degradation } = sensitivity[name] as Sensitivity;
+    const width = config[name] as number;
+    const at = choices.indexOf(width);
+    if (at === choices.length - 1) continue;
+    const harm = degradation[at] as number;
+    const better = degradation.findIndex((other, i) => i > at && other < harm);
+    for (const target of better < 0 ? [at + 1] : [better, at + 1]) {
+      const grown = { ...config, [name]: choices[target] as number };
+      const costs = costsOf(grown);
+      if (!satisfies(costs, bounds)) continue;
+      const spent = Object.entries(bounds).reduce(
+        (sum, [metric, bound]) => sum + ((costs[metric] as number) - (before[metric] as number)) / bound,
+        0,
+      );
+      const rate = (harm - (degradation[target] as number)) / Math.max(spent, 1e-12);
+      const ratio = width / full;
+      if (best === null || rate > best.rate || (rate === best.rate && ratio < best.ratio)) {
+        best = { name, config: grown, rate, ratio };
+      }
+      break; // the step that undoes harm, where it fits; else the next width
+    }
+  }
+  return best?.config ?? null;
+}

@@ -1,0 +1,308 @@
+import { createHash } from "node:crypto";
+import { types } from "node:util";
+
+import { TorchSearchError } from "../errors";
+import { type CallOptions, type Input, Module, type Output } from "../module";
+import { callNative } from "../native/call";
+import { fromNative, toNative } from "../native/values";
+import { type DataSource, isDataSource } from "../searcher/data-source";
+import { runForwardLoop } from "../searcher/forward-loop";
+import type { ForwardLoop, RunContext, SearchModel } from "../searcher/types";
+import { throwIfAborted } from "../util/abort";
+import { expected, isRecord } from "../util/check";
+import { suggestion } from "../util/nearest";
+import { Random } from "../util/random";
+import type { NativeSearchSpace } from "./native";
+
+/** A subnet: the width of each hyperparameter, by name. */
+export type SubnetConfig = Record<string, number>;
+
+/** What {@link SearchSpace.cost} knows: elements, multiply-adds, 2 x multiply-adds, bytes. */
+export const SPACE_METRICS = ["params", "macs", "flops", "size"] as const;
+export type SpaceMetric = (typeof SPACE_METRICS)[number];
+
+/** A width that can be chosen: channels that are kept or dropped together in every parameter they touch. */
+export interface Hyperparameter {
+  /** Path of the first module whose output channels they are, such as `layer1.0.conv1`. */
+  readonly name: string;
+  /** The widths that can be chosen, ascending; the last one is the full width. */
+  readonly choices: readonly number[];
+  /** The width of the model as it was converted. */
+  readonly full: number;
+  /** The width in the subnet that is selected now. */
+  readonly active: number;
+}
+
+/** A dimension of a parameter that stays whole, and why. */
+export interface Unprunable {
+  parameter: string;
+  dimension: number;
+  reason: string;
+}
+
+/** Options of {@link SearchSpace.recalibrate}. */
+export interface RecalibrateOptions extends RunContext {
+  /** Picks the model's inputs out of a batch; null (the default) takes the batch's first element. */
+  collectFunc?: ((batch: never) => unknown) | null;
+  /** At most so many batches of a loader; null (the default) for all. */
+  maxBatches?: number | null;
+}
+
+/** Where a space comes from; makes its {@link SearchSpace.fingerprint}. */
+export interface SpaceOrigin {
+  mode: string;
+  /** The module's fingerprint before it was converted. */
+  moduleFingerprint: string;
+  /** The settings of the conversion that decide what a width stands for. */
+  settings: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * A module of which narrower subnets can be selected, run, priced and exported; made by `convert()`. At first the
+ * full model is selected. Selecting copies nothing: a subnet's weights are the leading channels of the full ones,
+ * which the conversion put in order of importance.
+ *
+ * A search space is for evaluation: it has no training mode. Train the module that {@link SearchSpace.export} gives.
+ */
+export class SearchSpace implements SearchModel {
+  /** @internal The native handle. */
+  readonly native: NativeSearchSpace;
+  /** The mode it was converted by, such as `fastnas`. */
+  readonly mode: string;
+  /** Widths that can be chosen, in the order of the model's execution. */
+  readonly hyperparameters: readonly Hyperparameter[];
+  /** Dimensions that stay whole, with the reason. */
+  readonly unprunable: readonly Readonly<Unprunable>[];
+
+  readonly #fingerprint: string;
+  readonly #index: ReadonlyMap<string, number>;
+
+  private constructor(native: NativeSearchSpace, origin: SpaceOrigin) {
+    this.native = native;
+    this.mode = origin.mode;
+    this.#fingerprint = fingerprintOf(origin);
+    this.unprunable = native.unprunable();
+    this.hyperparameters = native.hyperparameters().map(({ name, choices, full }, at) => ({
+      name,
+      choices: Object.freeze([...choices]),
+      full,
+      get active(): number {
+        return native.active()[at] as number;
+      },
+    }));
+    this.#index = new Map(this.hyperparameters.map(({ name }, at) => [name, at]));
+  }
+
+  /** @internal */
+  static wrap(native: NativeSearchSpace, origin: SpaceOrigin): SearchSpace {
+    return new SearchSpace(native, origin);
+  }
+
+  /**
+   * Runs the selected subnet. Arguments follow `torch.onnx.export`'s `args`: a plain record in last place holds
+   * keyword arguments; to pass a record as the last positional argument, append an empty one.
+   *
+   * @throws `ERR_INPUT`, `ERR_FORWARD`, `ERR_CLOSED`, `ERR_OUT_OF_MEMORY`
+   */
+  forward(...inputs: unknown[]): Promise<Output> {
+    const last = inputs[inputs.length - 1];
+    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
+  }
+
+  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
+  async forwardWith(
+    args: readonly unknown[],
+    kwargs: Readonly<Record<string, unknown>> = {},
+    options: CallOptions = {},
+  ): Promise<Output> {
+    const nativeArgs = toNative(args as readonly Input[]) as unknown[];
+    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
+    const output = await callNative(
+      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
+      options.signal,
+    );
+    return fromNative(output) as Output;
+  }
+
+  /** Always false: a search space is for evaluation. */
+  get training(): boolean {
+    return false;
+  }
+
+  /** @throws `ERR_NO_TRAINING` for anything but `false`: export a subnet and train that one */
+  train(on = true): this {
+    if (on) {
+      throw new TorchSearchError(
+        "ERR_NO_TRAINING",
+        "A search space has no training mode; export() a subnet and train that, or train the module before convert().",
+      );
+    }
+    return this;
+  }
+
+  /** Does nothing, since a search space is always in evaluation mode. */
+  eval(): this {
+    return this;
+  }
+
+  /**
+   * Hexadecimal SHA-256 of the module's graph and weights as they were before the conversion, of the mode, and of the
+   * conversion's settings. It doesn't depend on what is selected.
+   */
+  async fingerprint(options: CallOptions = {}): Promise<string> {
+    throwIfAborted(options.signal);
+    return this.#fingerprint;
+  }
+
+  /** Remembers the selected subnet; the function it gives selects it again. */
+  captureState(): () => void {
+    const widths = this.native.active();
+    return () => this.native.select(widths);
+  }
+
+  /** The selected subnet. */
+  get active(): SubnetConfig {
+    return this.#toConfig(this.native.active());
+  }
+
+  /** The full model. */
+  get fullConfig(): SubnetConfig {
+    return this.#toConfig(this.hyperparameters.map(({ full }) => full));
+  }
+
+  /** The smallest subnet: the smallest choice of every hyperparameter. No subnet costs less, by any metric. */
+  get smallestConfig(): SubnetConfig {
+    return this.#toConfig(this.hyperparameters.map(({ choices }) => choices[0] as number));
+  }
+
+  /**
+   * Selects a subnet, without computing or copying anything. Batch-norm statistics that were recalibrated for the
+   * subnet selected before are dropped.
+   *
+   * @param config widths by name; a hyperparameter that it leaves out keeps its active width
+   * @throws `ERR_UNKNOWN_HYPERPARAMETER` naming the nearest one, `ERR_CHOICE` for a width that is none of the choices,
+   *   `ERR_CLOSED`; the selection then is as before
+   */
+  select(config: Readonly<SubnetConfig>): void {
+    this.native.select(this.#toWidths(config));
+  }
+
+  /** A random subnet: a uniform choice of each hyperparameter. Selects nothing. */
+  sample(rng: Random): SubnetConfig {
+    if (!(rng instanceof Random))
+      throw expected("ERR_ARGUMENT", "a Random, such as new Random(0),", "rng", rng);
+    return this.#toConfig(this.hyperparameters.map(({ choices }) => rng.choice(choices)));
+  }
+
+  /**
+   * What a subnet costs on inputs of the dummy input's shape, without running or selecting it.
+   *
+   * @param config widths by name; a hyperparameter that it leaves out counts with its active width
+   * @param metric `params` (elements of all parameters), `macs` (multiply-adds), `flops` (2 x `macs`), `size` (bytes of
+   *   all parameters and buffers)
+   * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_CLOSED`
+   */
+  cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {
+    requireMetric(metric);
+    return this.native.cost(this.#toWidths(config), metric);
+  }
+
+  /** All of {@link SPACE_METRICS} of a subnet; see {@link cost}. */
+  costs(config: Readonly<SubnetConfig>): Record<SpaceMetric, number> {
+    const widths = this.#toWidths(config);
+    return Object.fromEntries(
+      SPACE_METRICS.map((metric) => [metric, this.native.cost(widths, metric)]),
+    ) as Record<SpaceMetric, number>;
+  }
+
+  /**
+   * Computes the selected subnet's own batch-norm statistics: the mean, over the batches, of each batch's mean and
+   * variance. They hold until another subnet is selected, and are exported with it. The weights stay as they are.
+   *
+   * @param data batches (an iterable, or a generator function), or a function that runs the model over some
+   * @throws `ERR_ARGUMENT`, `ERR_EMPTY_LOADER`, `ERR_ABORTED`, and what running the data throws
+   */
+  async recalibrate(data: DataSource | ForwardLoop, options: RecalibrateOptions = {}): Promise<void> {
+    if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches or a forward loop", "data", data);
+    throwIfAborted(options.signal);
+    this.native.recalibrate(true);
+    try {
+      // A plain function is a forward loop; only a generator function surely makes batches.
+      if (typeof data === "function" && !types.isGeneratorFunction(data))
+        await (data as unknown as ForwardLoop)(this, options);
+      else await runForwardLoop(this, data as DataSource, options);
+    } finally {
+      if (!this.closed) this.native.recalibrate(false);
+    }
+    throwIfAborted(options.signal);
+  }
+
+  /**
+   * The selected subnet as a module of its own, with really smaller weights (and its recalibrated statistics). It can
+   * be saved, opened by Python's `torch.jit.load`, and trained. It is in evaluation mode.
+   *
+   * @throws `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async export(options: CallOptions = {}): Promise<Module> {
+    return Module.wrap(await callNative((call) => this.native.exportSubnet(call), options.signal));
+  }
+
+  /** Where the weights are. */
+  get device(): string {
+    return this.native.device;
+  }
+
+  get closed(): boolean {
+    return this.native.closed;
+  }
+
+  /** Frees what the space holds as soon as no running call uses it; the module it was made of stays open. */
+  close(): void {
+    this.native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #toConfig(widths: readonly number[]): SubnetConfig {
+    return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, widths[at] as number]));
+  }
+
+  #toWidths(config: Readonly<SubnetConfig>): number[] {
+    if (!isRecord(config)) {
+      throw expected("ERR_ARGUMENT", "an object of widths by hyperparameter", "the subnet's config", config);
+    }
+    const widths = this.native.active();
+    for (const [name, width] of Object.entries(config)) {
+      const at = this.#index.get(name);
+      if (at === undefined) {
+        throw new TorchSearchError(
+          "ERR_UNKNOWN_HYPERPARAMETER",
+          `unknown hyperparameter "${name}": ${suggestion(name, [...this.#index.keys()])}`,
+        );
+      }
+      const { choices } = this.hyperparameters[at] as Hyperparameter;
+      if (!choices.includes(width)) {
+        throw expected("ERR_CHOICE", `one of ${choices.join(", ")}`, name, width);
+      }
+      widths[at] = width;
+    }
+    return widths;
+  }
+}
+
+function requireMetric(metric: string): void {
+  if ((SPACE_METRICS as readonly string[]).includes(metric)) return;
+  throw new TorchSearchError(
+    "ERR_UNKNOWN_METRIC",
+    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), SPACE_METRICS)}`,
+  );
+}
+
+function fingerprintOf({ mode, moduleFingerprint, settings }: SpaceOrigin): string {
+  const entries = Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256")
+    .update(JSON.stringify([moduleFingerprint, mode, entries]))
+    .digest("hex");
+}
