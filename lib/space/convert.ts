@@ -39,8 +39,8 @@ const DEFAULTS: Required<ConvertConfig> = {
 /**
  * Makes a search space of a module. What can be narrowed is found from the operators that run on the dummy input.
  *
- * The module is put in evaluation mode, and its channels are put in order of importance, in place: it computes what
- * it did, up to rounding, and stays usable. The space shares its weights.
+ * The module's channels are put in order of importance, in place: it computes what it did, up to rounding, and stays
+ * usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is.
  *
  * @param mode `"fastnas"`
  * @param dummyInput one value, an array of arguments, or an array whose last item is a record of keyword arguments;
@@ -61,7 +61,6 @@ export async function convert(
   const { args, kwargs } = splitInputs(dummyInput);
   // Before the conversion changes the order of the weights, so that a file loaded anew has the same fingerprint.
   const moduleFingerprint = await module.fingerprint({ signal });
-  if (module.training) module.eval();
   const native = await callNative(
     (call) =>
       nativeSearchSpace().convert(

@@ -244,7 +244,8 @@ export class SearchSpace implements SearchModel {
    * @throws `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: CallOptions = {}): Promise<Module> {
-    return Module.wrap(await callNative((call) => this.native.exportSubnet(call), options.signal));
+    const subnet = Module.wrap(await callNative((call) => this.native.exportSubnet(call), options.signal));
+    return subnet.training ? subnet.eval() : subnet;
   }
 
   /** Where the weights are. */
