@@ -257,7 +257,7 @@ export class SearchSpace implements SearchModel {
     return this.native.closed;
   }
 
-  /** Frees what the space holds as soon as no running call uses it; the module it was made of stays open. */
+  /** Lets go of the module, which stays open. A space is closed with its module, too. */
   close(): void {
     this.native.close();
   }

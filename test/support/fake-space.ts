@@ -1,0 +1,90 @@
+/** A search space without LibTorch: a chain of three layers whose costs can be worked out by hand. */
+import type { NativeModule } from "../../lib/native/addon";
+import { SearchSpace } from "../../lib/space/search-space";
+
+type Native = SearchSpace["native"];
+
+export const CHOICES: readonly { name: string; choices: readonly number[] }[] = [
+  { name: "stem", choices: [4, 8, 12, 16] },
+  { name: "body.conv1", choices: [8, 16, 24, 32] },
+  { name: "body.conv2", choices: [8, 16] },
+];
+
+/** Multiply-adds of a chain 1 -> a -> b -> c -> 10 of 1x1 convolutions on 100, 50 and 10 positions. */
+export function macsOf([a, b, c]: readonly number[]): number {
+  return 100 * a! + 50 * a! * b! + 10 * b! * c! + 10 * c!;
+}
+
+export function paramsOf([a, b, c]: readonly number[]): number {
+  return a! + a! * b! + b! * c! + 10 * c!;
+}
+
+export class FakeNativeSpace {
+  device = "cpu";
+  closed = false;
+  widths = CHOICES.map(({ choices }) => choices.at(-1) as number);
+  /** What happened, in order. */
+  log: string[] = [];
+  recalibrating = false;
+  /** Batches that calibrated the selected subnet; selecting drops them. */
+  calibrated = 0;
+
+  hyperparameters() {
+    return CHOICES.map(({ name, choices }) => ({
+      name,
+      choices: [...choices],
+      full: choices.at(-1) as number,
+    }));
+  }
+
+  unprunable() {
+    return [{ parameter: "fc.weight", dimension: 0, reason: "it is an output of the model" }];
+  }
+
+  active(): number[] {
+    return [...this.widths];
+  }
+
+  select(widths: Int32Array | readonly number[]): void {
+    this.widths = [...widths];
+    this.calibrated = 0;
+    this.log.push(`select ${this.widths.join(" ")}`);
+  }
+
+  cost(widths: Int32Array | readonly number[], metric: string): number {
+    const list = [...widths];
+    const values: Record<string, number> = {
+      macs: macsOf(list),
+      flops: 2 * macsOf(list),
+      params: paramsOf(list),
+      size: 4 * paramsOf(list),
+    };
+    return values[metric] as number;
+  }
+
+  recalibrate(on: boolean): void {
+    this.recalibrating = on;
+    this.log.push(`recalibrate ${on}`);
+  }
+
+  async forward(args: unknown[]): Promise<unknown> {
+    if (this.recalibrating) this.calibrated += 1;
+    return args[0];
+  }
+
+  async exportSubnet(): Promise<NativeModule> {
+    this.log.push(`export ${this.widths.join(" ")} after ${this.calibrated} batches`);
+    return { training: false } as NativeModule;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** The space and what is behind it. */
+export function fakeSpace(identity = "fake"): { space: SearchSpace; native: FakeNativeSpace } {
+  const native = new FakeNativeSpace();
+  const origin = { mode: "fastnas", moduleFingerprint: identity, settings: { channelDivisor: 4 } };
+  return { space: SearchSpace.wrap(native as unknown as Native, origin), native };
+}
