@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/graph/program.h"
+
+namespace torchsearch {
+
+// Channels are atoms: one index of one dimension of one parameter. Operators tie atoms together; tied ones are a
+// class, kept or dropped as a whole. Classes that may change places with each other form a group.
+using Atom = int32_t;
+
+// The atom of each index of a dimension; empty for a dimension that no parameter's channels run along, and which
+// therefore stays whole.
+using Labels = std::vector<Atom>;
+
+inline constexpr Atom kFixedAtom = 0;
+inline constexpr int32_t kNoGroup = -1;
+
+struct ClassPlace {
+  int32_t group = kNoGroup;  // kNoGroup: stays whole
+  int32_t position = 0;      // within the group; a subnet keeps positions 0 … width - 1
+};
+
+class Dependencies {
+ public:
+  // Follows the channels through every instruction of the program, speculative ones too.
+  explicit Dependencies(std::shared_ptr<const Program> program);
+
+  // The same analysis of the same model recorded at another input shape, with the groups of `reference`.
+  // ERR_INPUT_SHAPE where that shape ties channels that are independent in `reference`.
+  Dependencies(std::shared_ptr<const Program> program, const Dependencies& reference);
+
+  const Program& program() const { return *program_; }
+  size_t groupCount() const { return groupSizes_.size(); }
+  int64_t groupSize(int32_t group) const { return groupSizes_[group]; }
+
+  const Labels& labels(SlotId slot, int64_t dimension) const { return labels_[slot][dimension]; }
+  ClassPlace placeOf(Atom atom) const;
+
+  // Indices of a dimension that a subnet with these widths (by group) keeps; all of them for a whole dimension.
+  std::vector<int64_t> kept(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const;
+  int64_t keptCount(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const;
+
+  // Why an atom's class stays whole; empty when it does not.
+  const std::string& reasonOf(Atom atom) const;
+
+ private:
+  friend class DependencyAnalysis;
+  void placeByReference(const Dependencies& reference);
+
+  std::shared_ptr<const Program> program_;
+  std::vector<std::vector<Labels>> labels_;  // by slot, by dimension
+  std::vector<Atom> root_;                   // by atom
+  std::vector<std::string> reason_;          // by root
+  std::vector<ClassPlace> place_;            // by root
+  std::vector<int64_t> groupSizes_;
+};
+
+}  // namespace torchsearch

@@ -1,0 +1,331 @@
+#include "core/space/search_space.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "core/error.h"
+#include "core/failure.h"
+#include "core/forward/arguments.h"
+#include "core/graph/recorder.h"
+#include "core/graph/size_arguments.h"
+#include "core/space/channel_order.h"
+#include "core/space/subnet_export.h"
+
+namespace torchsearch {
+
+namespace {
+
+// Recording and running follow the evaluation branch, whatever mode the module is in.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Module& module) : module_(module), training_(module.training()) {
+    if (training_) module_.train(false);
+  }
+  ~EvaluationMode() {
+    if (training_) module_.train(true);
+  }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  Module& module_;
+  bool training_;
+};
+
+Inputs movedTo(const Inputs& inputs, c10::Device device) {
+  Inputs moved;
+  for (const auto& value : inputs.args) moved.args.push_back(onDevice(value, device));
+  for (const auto& [name, value] : inputs.kwargs) moved.kwargs.emplace(name, onDevice(value, device));
+  return moved;
+}
+
+std::string withoutLeaf(const std::string& name) {
+  const auto dot = name.rfind('.');
+  return dot == std::string::npos ? name : name.substr(0, dot);
+}
+
+// Inputs that agree in this are served by one program.
+std::string shapeKey(const InlinedGraph& graph, const Inputs& inputs) {
+  std::string key;
+  for (const auto& argument : arrangeInputs(graph, inputs)) {
+    if (argument.isModule()) continue;
+    std::vector<at::Tensor> tensors;
+    collectTensors(argument, tensors);
+    if (tensors.empty()) {
+      std::ostringstream text;
+      text << argument;
+      key += text.str() + ';';
+    }
+    for (const auto& tensor : tensors) {
+      key += c10::toString(tensor.scalar_type());
+      for (const int64_t size : tensor.sizes()) key += ',' + std::to_string(size);
+      key += ';';
+    }
+  }
+  return key;
+}
+
+bool isContiguousRange(const std::vector<int64_t>& indices) {
+  for (size_t i = 1; i < indices.size(); ++i) {
+    if (indices[i] != indices[i - 1] + 1) return false;
+  }
+  return true;
+}
+
+bool isStored(const Slot& slot) {
+  return slot.kind == Slot::Kind::kParameter || slot.kind == Slot::Kind::kBuffer;
+}
+
+// Overrides of `extra` win; both ascend by instruction, then argument.
+std::vector<ArgumentOverride> mergedOverrides(std::vector<ArgumentOverride> sizes,
+                                              const std::vector<ArgumentOverride>& extra) {
+  sizes.insert(sizes.end(), extra.begin(), extra.end());
+  std::stable_sort(sizes.begin(), sizes.end(), [](const ArgumentOverride& a, const ArgumentOverride& b) {
+    return std::tie(a.instruction, a.argument) < std::tie(b.instruction, b.argument);
+  });
+  return sizes;
+}
+
+}  // namespace
+
+struct SearchSpace::ShapeProgram {
+  ShapeProgram(std::shared_ptr<const Program> recorded, std::shared_ptr<const Dependencies> analysed)
+      : program(std::move(recorded)),
+        dependencies(std::move(analysed)),
+        executor(std::make_shared<const ExecutionPlan>(program)) {}
+
+  std::shared_ptr<const Program> program;
+  std::shared_ptr<const Dependencies> dependencies;
+  Executor executor;
+  Bindings bindings;
+  int64_t selection = -1;
+};
+
+std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>& module, const Inputs& dummyInput,
+                                                  const SpaceOptions& options, const CancelToken& cancel,
+                                                  const ProgressFn& progress) {
+  const auto report = [&](int64_t done, const char* message) {
+    if (progress) progress({done, 3, message});
+  };
+  const auto lock = module->lock();
+  const EvaluationMode evaluation(*module);
+  std::shared_ptr<SearchSpace> space(new SearchSpace());
+  space->module_ = module;
+  const torch::jit::Module jit = module->jit();
+  space->graph_ = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kAvoid);
+  space->dummyInput_ = movedTo(dummyInput, module->device());
+  report(0, "record");
+  RecordOptions recordOptions;
+  recordOptions.speculate = true;
+  const auto recording = record(space->graph_, space->dummyInput_, recordOptions, cancel);
+  if (recording.program->dataDependent) {
+    throw Error("ERR_DATA_DEPENDENT", "The model's control flow or sizes depend on tensor values ('" +
+                                          recording.program->dataDependence +
+                                          "'), so its subnets can't be analysed. Replace that part of the model.");
+  }
+  report(1, "analyse");
+  space->dependencies_ = std::make_shared<const Dependencies>(recording.program);
+  cancel.throwIfCancelled();
+  report(2, "order channels");
+  orderChannels(*space->dependencies_, jit, options.importance);
+  space->costs_ = CostModel(*space->dependencies_);
+  space->findHyperparameters(options.channelDivisor);
+  space->findUnprunable();
+  for (const auto& hyperparameter : space->hyperparameters_) space->active_.push_back(hyperparameter.full);
+  space->widths_ = space->groupWidths(space->active_);
+  report(3, "done");
+  return space;
+}
+
+void SearchSpace::findHyperparameters(int64_t divisor) {
+  if (divisor < 1) throw Error("ERR_CONFIG_VALUE", "channelDivisor must be a whole number of at least 1.");
+  const Program& program = dependencies_->program();
+  std::vector<std::string> names(dependencies_->groupCount());
+  std::map<std::string, int> taken;
+  // Named after the first parameter, in the order of execution, whose output the channels are.
+  for (const auto& instruction : program.instructions) {
+    for (const auto& argument : instruction.arguments) {
+      if (!argument.isSlot() || program.slots[argument.slot].kind != Slot::Kind::kParameter) continue;
+      if (dependencies_->program().slots[argument.slot].sizes.empty()) continue;
+      for (const Atom atom : dependencies_->labels(argument.slot, 0)) {
+        const int32_t group = dependencies_->placeOf(atom).group;
+        if (group == kNoGroup || !names[group].empty()) continue;
+        const std::string base = withoutLeaf(program.slots[argument.slot].name);
+        const int count = taken[base]++;
+        names[group] = count == 0 ? base : base + "#" + std::to_string(count + 1);
+      }
+    }
+  }
+  std::vector<std::pair<std::string, int32_t>> order;
+  for (size_t g = 0; g < names.size(); ++g) {
+    if (dependencies_->groupSize(static_cast<int32_t>(g)) < 2) continue;
+    order.emplace_back(names[g].empty() ? "group" + std::to_string(g) : names[g], static_cast<int32_t>(g));
+  }
+  for (const auto& [name, group] : order) {
+    Hyperparameter hyperparameter;
+    hyperparameter.name = name;
+    hyperparameter.group = group;
+    hyperparameter.full = dependencies_->groupSize(group);
+    for (int64_t width = divisor; width < hyperparameter.full; width += divisor) {
+      hyperparameter.choices.push_back(width);
+    }
+    hyperparameter.choices.push_back(hyperparameter.full);
+    hyperparameters_.push_back(std::move(hyperparameter));
+  }
+}
+
+void SearchSpace::findUnprunable() {
+  const Program& program = dependencies_->program();
+  for (size_t i = 0; i < program.slots.size(); ++i) {
+    if (program.slots[i].kind != Slot::Kind::kParameter) continue;
+    // Kernel sizes are no channels.
+    for (size_t d = 0; d < std::min<size_t>(program.slots[i].sizes.size(), 2); ++d) {
+      for (const Atom atom : dependencies_->labels(static_cast<SlotId>(i), static_cast<int64_t>(d))) {
+        if (dependencies_->placeOf(atom).group != kNoGroup) continue;
+        unprunable_.push_back({program.slots[i].name, static_cast<int32_t>(d), dependencies_->reasonOf(atom)});
+        break;
+      }
+    }
+  }
+}
+
+std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths) const {
+  if (widths.size() != hyperparameters_.size()) {
+    throw Error("ERR_CHOICE", "Expected " + std::to_string(hyperparameters_.size()) + " widths but received " +
+                                  std::to_string(widths.size()) + ".");
+  }
+  std::vector<int64_t> result(dependencies_->groupCount());
+  for (size_t g = 0; g < result.size(); ++g) result[g] = dependencies_->groupSize(static_cast<int32_t>(g));
+  for (size_t i = 0; i < widths.size(); ++i) {
+    const auto& hyperparameter = hyperparameters_[i];
+    if (!std::binary_search(hyperparameter.choices.begin(), hyperparameter.choices.end(), widths[i])) {
+      throw Error("ERR_CHOICE", std::to_string(widths[i]) + " is no choice of '" + hyperparameter.name +
+                                    "', which has widths from " + std::to_string(hyperparameter.choices.front()) +
+                                    " to " + std::to_string(hyperparameter.full) + ".");
+    }
+    result[hyperparameter.group] = widths[i];
+  }
+  return result;
+}
+
+std::vector<int64_t> SearchSpace::active() const {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  return active_;
+}
+
+void SearchSpace::select(const std::vector<int64_t>& widths) {
+  auto byGroup = groupWidths(widths);
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  active_ = widths;
+  widths_ = std::move(byGroup);
+  statistics_.clear();
+  ++selection_;
+}
+
+void SearchSpace::recalibrate(bool on) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (on) {
+    statistics_.clear();
+    recalibrationBatches_ = 0;
+  }
+  recalibrating_ = on;
+  ++selection_;
+}
+
+double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& metric) const {
+  return costs_.cost(groupWidths(widths), metric);
+}
+
+at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor) const {
+  at::Tensor result = tensor.detach();
+  for (int64_t d = 0; d < tensor.dim(); ++d) {
+    if (dependencies.labels(slot, d).empty()) continue;
+    const auto kept = dependencies.kept(slot, d, widths_);
+    if (static_cast<int64_t>(kept.size()) == tensor.size(d)) continue;
+    if (isContiguousRange(kept)) {
+      result = result.narrow(d, kept.front(), static_cast<int64_t>(kept.size()));
+    } else {
+      result = result.index_select(d, at::tensor(kept, at::kLong).to(tensor.device()));
+    }
+  }
+  return result;
+}
+
+void SearchSpace::bind(ShapeProgram& entry) {
+  const Program& program = *entry.program;
+  entry.bindings = bindModule(program, module_->jit());
+  for (size_t i = 0; i < program.slots.size(); ++i) {
+    if (!isStored(program.slots[i])) continue;
+    const auto found = statistics_.find(program.slots[i].name);
+    auto& value = entry.bindings.values[i];
+    value = found != statistics_.end() ? found->second : narrowed(*entry.dependencies, static_cast<SlotId>(i), value);
+  }
+  entry.bindings.overrides = sizeArguments(*entry.dependencies, widths_);
+  if (recalibrating_) {
+    std::vector<ArgumentOverride> training;
+    for (size_t i = 0; i < program.instructions.size(); ++i) {
+      const auto& instruction = program.instructions[i];
+      if (instruction.speculative || instruction.schema->name() != "aten::batch_norm") continue;
+      const auto position = [&](const char* name) { return *instruction.schema->argumentIndexWithName(name); };
+      bool tracked = true;
+      for (const char* name : {"running_mean", "running_var"}) {
+        const auto& argument = instruction.arguments[position(name)];
+        tracked = tracked && argument.isSlot();
+        if (!argument.isSlot()) continue;
+        auto& value = entry.bindings.values[argument.slot];
+        auto& own = statistics_[program.slots[argument.slot].name];
+        if (!own.defined()) own = value.clone();
+        value = own;
+      }
+      if (!tracked) continue;
+      training.push_back({static_cast<int32_t>(i), position("training"), true});
+      // Momentum 1 / n gives the plain average over the batches seen.
+      training.push_back({static_cast<int32_t>(i), position("momentum"),
+                          1.0 / static_cast<double>(recalibrationBatches_ + 1)});
+    }
+    entry.bindings.overrides = mergedOverrides(std::move(entry.bindings.overrides), training);
+  }
+  entry.selection = recalibrating_ ? -1 : selection_;
+}
+
+SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const CancelToken& cancel) {
+  const std::string key = shapeKey(*graph_, inputs);
+  const auto found = programs_.find(key);
+  if (found != programs_.end()) return *found->second;
+  const EvaluationMode evaluation(*module_);
+  const auto recording = record(graph_, inputs, RecordOptions(), cancel);
+  const auto dependencies = std::make_shared<const Dependencies>(recording.program, *dependencies_);
+  return *programs_.emplace(key, std::make_shared<ShapeProgram>(recording.program, dependencies)).first->second;
+}
+
+c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel) {
+  const auto moduleLock = module_->lock();
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const at::NoGradGuard noGrad;
+  const Inputs moved = movedTo(inputs, module_->device());
+  auto& entry = programFor(moved, cancel);
+  if (entry.selection != selection_) bind(entry);
+  const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, moved), cancel);
+  if (recalibrating_) ++recalibrationBatches_;
+  return output;
+}
+
+std::shared_ptr<Module> SearchSpace::exportSubnet() const {
+  const auto moduleLock = module_->lock();
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  return withFailureCode("ERR_EXPORT", [&] {
+    const Program& program = dependencies_->program();
+    auto tensors = bindModule(program, module_->jit()).values;
+    for (size_t i = 0; i < program.slots.size(); ++i) {
+      if (!isStored(program.slots[i])) continue;
+      const auto found = statistics_.find(program.slots[i].name);
+      tensors[i] = found != statistics_.end() ? found->second
+                                              : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i]);
+    }
+    return std::make_shared<Module>(exportSubnetModule(module_->jit(), program, tensors,
+                                                       sizeArguments(*dependencies_, widths_)));
+  });
+}
+
+}  // namespace torchsearch

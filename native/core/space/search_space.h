@@ -1,0 +1,104 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/cancel.h"
+#include "core/forward/executor.h"
+#include "core/forward/forwardable.h"
+#include "core/graph/dependency.h"
+#include "core/module.h"
+#include "core/progress.h"
+#include "core/space/cost_model.h"
+
+namespace torchsearch {
+
+struct SpaceOptions {
+  int64_t channelDivisor = 8;  // widths are multiples of it, where the full width allows
+  std::string importance = "l1";  // how channels are ordered: "l1", "l2"
+};
+
+// A width that can be chosen: channels that must be kept or dropped together over every parameter they touch.
+struct Hyperparameter {
+  std::string name;              // path of the first module whose output it is, "layer1.0.conv1"
+  std::vector<int64_t> choices;  // ascending widths; the last one is the full width
+  int64_t full = 0;
+  int32_t group = -1;  // in Dependencies::groups
+};
+
+// A line for each dimension that stays whole, and the operator that is why.
+struct Unprunable {
+  std::string parameter;
+  int32_t dimension = 0;
+  std::string reason;
+};
+
+// A module whose channel widths can be chosen. Making one reorders the module's channels in place, the most
+// important first, which changes no output beyond rounding; a subnet then is narrow views of the full weights.
+class SearchSpace : public Forwardable {
+ public:
+  // ERR_INPUT, ERR_FORWARD, ERR_DATA_DEPENDENT, ERR_UNSUPPORTED_GRAPH
+  static std::shared_ptr<SearchSpace> convert(const std::shared_ptr<Module>& module, const Inputs& dummyInput,
+                                              const SpaceOptions& options, const CancelToken& cancel,
+                                              const ProgressFn& progress);
+
+  const std::vector<Hyperparameter>& hyperparameters() const { return hyperparameters_; }
+  const std::vector<Unprunable>& unprunable() const { return unprunable_; }
+
+  // Active width of each hyperparameter, in their order.
+  std::vector<int64_t> active() const;
+  // ERR_CHOICE when a width is none of its choices. Drops recalibrated batch-norm statistics.
+  void select(const std::vector<int64_t>& widths);
+
+  // Runs the active subnet. Inputs may have other batch sizes than the dummy input.
+  c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
+  c10::Device device() const override { return module_->device(); }
+  std::shared_ptr<const c10::FunctionSchema> schema() const override { return module_->schema(); }
+
+  // While on, forwards compute batch statistics and average them into the active subnet's own running mean and
+  // variance (cumulative average over the batches seen since it was turned on).
+  void recalibrate(bool on);
+
+  // "params", "macs", "flops" or "size" (bytes) of a subnet, without running anything. ERR_UNKNOWN_METRIC
+  double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
+
+  // The active subnet as a module of its own, with copied, really smaller weights.
+  std::shared_ptr<Module> exportSubnet() const;
+
+  const std::shared_ptr<Module>& module() const { return module_; }
+
+ private:
+  struct ShapeProgram;  // one recorded program per input shape
+
+  SearchSpace() = default;
+  void findHyperparameters(int64_t divisor);
+  void findUnprunable();
+  std::vector<int64_t> groupWidths(const std::vector<int64_t>& widths) const;
+  ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
+  void bind(ShapeProgram& entry);
+  at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor) const;
+
+  mutable std::recursive_mutex mutex_;
+  std::shared_ptr<Module> module_;
+  std::shared_ptr<InlinedGraph> graph_;
+  std::shared_ptr<const Dependencies> dependencies_;  // at the dummy input's shape
+  Inputs dummyInput_;
+  std::vector<Hyperparameter> hyperparameters_;
+  std::vector<Unprunable> unprunable_;
+  std::vector<int64_t> active_;
+  std::vector<int64_t> widths_;                   // active widths by group
+  std::map<std::string, at::Tensor> statistics_;  // recalibrated buffers of the active subnet, by name
+  CostModel costs_;
+  std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
+  int64_t selection_ = 0;  // counts selections, so that bindings made for an earlier one are remade
+  bool recalibrating_ = false;
+  int64_t recalibrationBatches_ = 0;
+};
+
+}  // namespace torchsearch
