@@ -69,6 +69,58 @@ export interface NativeModule extends NativeForwardable {
   close(): void;
 }
 
+/** A width that can be chosen. */
+export interface NativeHyperparameter {
+  /** Path of the first module whose output it is, such as `layer1.0.conv1`. */
+  name: string;
+  /** Ascending; the last one is the full width. */
+  choices: number[];
+  full: number;
+}
+
+/** A dimension of a parameter that stays whole, and why. */
+export interface NativeUnprunable {
+  parameter: string;
+  dimension: number;
+  reason: string;
+}
+
+export interface NativeSpaceOptions {
+  /** Widths are multiples of it where the full width allows; a whole number of at least 1. */
+  channelDivisor: number;
+  /** The norm of a channel's weights that orders the channels: `l1` or `l2`. */
+  importance: string;
+}
+
+/** One width per hyperparameter, in the order of `hyperparameters()`. */
+export type NativeWidths = Int32Array | readonly number[];
+
+/**
+ * A module whose channel widths can be chosen. It works on the module's own weights, and is closed with the module;
+ * every member of a closed one but `closed` and `close` throws ERR_CLOSED.
+ */
+export interface NativeSearchSpace extends NativeForwardable {
+  readonly device: string;
+  readonly closed: boolean;
+  hyperparameters(): NativeHyperparameter[];
+  unprunable(): NativeUnprunable[];
+  /** Widths of the active subnet. */
+  active(): number[];
+  /**
+   * Makes another subnet the active one: what forwards that have not begun will run, so await them first.
+   * ERR_CHOICE when a width is none of its choices.
+   */
+  select(widths: NativeWidths): void;
+  /** `params`, `macs`, `flops` or `size` (bytes) of a subnet, without running it. ERR_UNKNOWN_METRIC, ERR_CHOICE */
+  cost(widths: NativeWidths, metric: string): number;
+  /** While on, forwards average batch statistics into the active subnet's own running mean and variance. */
+  recalibrate(on: boolean): void;
+  /** The active subnet as a module of its own, with copied, smaller weights. */
+  exportSubnet(call: NativeCall): Promise<NativeModule>;
+  /** Lets go of the module, and leaves it open. */
+  close(): void;
+}
+
 export interface NativeLoadOptions {
   device?: string;
   allowUnsafeOperators?: boolean;
@@ -176,6 +228,17 @@ export interface NativeAddon {
   Module: {
     new (...args: never): NativeModule;
     load(path: string, options: NativeLoadOptions, call: NativeCall): Promise<NativeModule>;
+  };
+  SearchSpace: {
+    new (...args: never): NativeSearchSpace;
+    /** Reorders the module's channels in place, which changes no output beyond rounding. */
+    convert(
+      module: NativeModule,
+      args: unknown[],
+      kwargs: Record<string, unknown>,
+      options: NativeSpaceOptions,
+      call: NativeCall,
+    ): Promise<NativeSearchSpace>;
   };
   Dataset: {
     new (tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;

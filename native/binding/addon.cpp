@@ -11,6 +11,7 @@
 #include "binding/module.h"
 #include "binding/profile.h"
 #include "binding/score.h"
+#include "binding/search_space.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
 
@@ -53,6 +54,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   CancelTokenWrap::define(env, exports);
   TensorWrap::define(env, exports);
   ModuleWrap::define(env, exports);
+  SearchSpaceWrap::define(env, exports);
   DatasetWrap::define(env, exports);
   ScoreWrap::define(env, exports);
   defineEvaluate(env, exports);

@@ -36,6 +36,7 @@ struct EnvData {
   Napi::FunctionReference torchSearchError;  // handed over with `init`
   Napi::FunctionReference tensor;
   Napi::FunctionReference module;
+  Napi::FunctionReference searchSpace;
 
   // One per class that wraps a Forwardable: the wrapped object, or null when the value is of another class.
   using ForwardableOf = std::shared_ptr<Forwardable> (*)(const Napi::Object& value);

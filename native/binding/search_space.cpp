@@ -1,0 +1,234 @@
+#include "binding/search_space.h"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "binding/env_data.h"
+#include "binding/ivalue.h"
+#include "binding/job.h"
+#include "binding/module.h"
+#include "binding/translate.h"
+#include "binding/unwrap.h"
+
+namespace torchsearch::binding {
+
+using Seed = std::shared_ptr<SearchSpace>;
+
+namespace {
+
+// { channelDivisor?: number, importance?: string }
+SpaceOptions readOptions(const Napi::Value& value) {
+  SpaceOptions options;
+  if (!value.IsObject()) return options;
+  const Napi::Object object = value.As<Napi::Object>();
+  if (const Napi::Value divisor = object.Get("channelDivisor"); !divisor.IsUndefined()) {
+    const double given = divisor.IsNumber() ? divisor.As<Napi::Number>().DoubleValue() : 0;
+    if (!(given >= 1 && given <= 2147483647) || given != std::floor(given)) {
+      fail(value.Env(), "ERR_CONFIG_VALUE", "channelDivisor must be a whole number of at least 1.");
+    }
+    options.channelDivisor = static_cast<int64_t>(given);
+  }
+  if (const Napi::Value importance = object.Get("importance"); !importance.IsUndefined()) {
+    if (!importance.IsString()) fail(value.Env(), "ERR_CONFIG_VALUE", "importance must be a name.");
+    options.importance = importance.As<Napi::String>();
+  }
+  return options;
+}
+
+// number[] | Int32Array; how many there must be, and which, the core knows.
+std::vector<int64_t> readWidths(const Napi::Value& value) {
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array) {
+    const Napi::Int32Array array = value.As<Napi::Int32Array>();
+    return {array.Data(), array.Data() + array.ElementLength()};
+  }
+  if (!value.IsArray()) {
+    fail(value.Env(), "ERR_CHOICE", "Widths must be an array of numbers or an Int32Array.");
+  }
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<int64_t> widths;
+  widths.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    const double width = item.IsNumber() ? item.As<Napi::Number>().DoubleValue() : std::nan("");
+    if (!(std::abs(width) <= 9007199254740991) || width != std::floor(width)) {
+      fail(value.Env(), "ERR_CHOICE",
+           "Width " + std::to_string(i) + " must be a whole number, one of its choices.");
+    }
+    widths.push_back(static_cast<int64_t>(width));
+  }
+  return widths;
+}
+
+Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
+  Napi::Array out = Napi::Array::New(env, values.size());
+  for (uint32_t i = 0; i < values.size(); ++i) out.Set(i, static_cast<double>(values[i]));
+  return out;
+}
+
+}  // namespace
+
+void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
+  const Napi::Function constructor = DefineClass(
+      env, kName,
+      {StaticMethod<&SearchSpaceWrap::convert>("convert"),
+       InstanceMethod<&SearchSpaceWrap::hyperparameters>("hyperparameters"),
+       InstanceMethod<&SearchSpaceWrap::unprunable>("unprunable"),
+       InstanceMethod<&SearchSpaceWrap::active>("active"),
+       InstanceMethod<&SearchSpaceWrap::select>("select"), InstanceMethod<&SearchSpaceWrap::cost>("cost"),
+       InstanceMethod<&SearchSpaceWrap::forward>("forward"),
+       InstanceMethod<&SearchSpaceWrap::recalibrate>("recalibrate"),
+       InstanceMethod<&SearchSpaceWrap::exportSubnet>("exportSubnet"),
+       InstanceAccessor<&SearchSpaceWrap::device>("device"),
+       InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
+       InstanceMethod<&SearchSpaceWrap::close>("close")});
+  EnvData& data = EnvData::of(env);
+  data.searchSpace = Napi::Persistent(constructor);
+  data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
+    const SearchSpaceWrap* wrap = tryUnwrap<SearchSpaceWrap>(value);
+    return wrap == nullptr ? nullptr : wrap->open(value.Env());
+  });
+  exports.Set(kName, constructor);
+}
+
+SearchSpaceWrap::SearchSpaceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make search spaces with SearchSpace.convert.");
+  space_ = *info[0].As<Napi::External<Seed>>().Data();
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+Napi::Value SearchSpaceWrap::wrap(Napi::Env env, std::shared_ptr<SearchSpace> space) {
+  return EnvData::of(env).searchSpace.New({Napi::External<Seed>::New(env, &space)});
+}
+
+const std::shared_ptr<SearchSpace>& SearchSpaceWrap::open(Napi::Env env) const {
+  if (isClosed()) {
+    fail(env, "ERR_CLOSED", "This search space, or its module, is closed; convert a module again.");
+  }
+  return space_;
+}
+
+// (module: Module, args: unknown[], kwargs: record, options: { channelDivisor?, importance? }, call)
+Napi::Value SearchSpaceWrap::convert(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const std::shared_ptr<Module> module = ModuleWrap::of(info[0], "module");
+    Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
+    return runJob(env, CallOptions::read(info[4]),
+                  [module, inputs = std::move(inputs),
+                   options = readOptions(info[3])](const JobContext& context) -> Finish {
+                    std::shared_ptr<SearchSpace> space =
+                        SearchSpace::convert(module, inputs, options, context.cancel, context.progress);
+                    return [space](Napi::Env env) { return wrap(env, space); };
+                  });
+  });
+}
+
+Napi::Value SearchSpaceWrap::hyperparameters(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const std::vector<Hyperparameter>& all = open(env)->hyperparameters();
+    Napi::Array out = Napi::Array::New(env, all.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+      Napi::Object item = Napi::Object::New(env);
+      item.Set("name", all[i].name);
+      item.Set("choices", numbers(env, all[i].choices));
+      item.Set("full", static_cast<double>(all[i].full));
+      out.Set(static_cast<uint32_t>(i), item);
+    }
+    return out;
+  });
+}
+
+Napi::Value SearchSpaceWrap::unprunable(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const std::vector<Unprunable>& all = open(env)->unprunable();
+    Napi::Array out = Napi::Array::New(env, all.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+      Napi::Object item = Napi::Object::New(env);
+      item.Set("parameter", all[i].parameter);
+      item.Set("dimension", all[i].dimension);
+      item.Set("reason", all[i].reason);
+      out.Set(static_cast<uint32_t>(i), item);
+    }
+    return out;
+  });
+}
+
+Napi::Value SearchSpaceWrap::active(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value { return numbers(env, open(env)->active()); });
+}
+
+// (widths: number[] | Int32Array)
+Napi::Value SearchSpaceWrap::select(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    open(env)->select(readWidths(info[0]));
+    return env.Undefined();
+  });
+}
+
+// (widths: number[] | Int32Array, metric: string): number
+Napi::Value SearchSpaceWrap::cost(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    if (!info[1].IsString()) {
+      fail(env, "ERR_UNKNOWN_METRIC", "cost needs a metric: \"params\", \"macs\", \"flops\" or \"size\".");
+    }
+    return Napi::Number::New(env, open(env)->cost(readWidths(info[0]), info[1].As<Napi::String>()));
+  });
+}
+
+// (args: unknown[], kwargs: record, call)
+Napi::Value SearchSpaceWrap::forward(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const std::shared_ptr<SearchSpace> space = open(env);
+    Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
+    return runJob(env, CallOptions::read(info[2]),
+                  [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
+                    return [output = space->forward(inputs, context.cancel)](Napi::Env env) {
+                      return toJs(env, output);
+                    };
+                  });
+  });
+}
+
+// (on: boolean)
+Napi::Value SearchSpaceWrap::recalibrate(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    open(env)->recalibrate(info[0].IsUndefined() || info[0].ToBoolean());
+    return env.Undefined();
+  });
+}
+
+// (call): Module
+Napi::Value SearchSpaceWrap::exportSubnet(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(env, CallOptions::read(info[0]), [space = open(env)](const JobContext&) -> Finish {
+      std::shared_ptr<Module> subnet = space->exportSubnet();
+      return [subnet](Napi::Env env) { return ModuleWrap::wrap(env, subnet); };
+    });
+  });
+}
+
+Napi::Value SearchSpaceWrap::device(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] { return Napi::String::New(env, open(env)->device().str()); });
+}
+
+Napi::Value SearchSpaceWrap::closed(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), isClosed());
+}
+
+// The module stays open. A running job keeps the space until it ends.
+Napi::Value SearchSpaceWrap::close(const Napi::CallbackInfo& info) {
+  space_.reset();
+  return info.Env().Undefined();
+}
+
+}  // namespace torchsearch::binding
