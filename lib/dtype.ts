@@ -67,7 +67,18 @@ export function arrayClassOf(dtype: DType): TypedArrayClass {
 /** The dtype that a typed array has unless told otherwise; null for an unknown kind of array. */
 export function dtypeOfArray(array: ArrayBufferView): DType | null {
   if (array instanceof Uint8ClampedArray) return "uint8";
-  const order: DType[] = ["float32", "float64", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"];
+  const order: DType[] = [
+    "float32",
+    "float64",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+  ];
   return order.find((dtype) => array instanceof DTYPES[dtype].array) ?? null;
 }
 
@@ -104,7 +115,10 @@ function encodeInteger(value: Element, dtype: DType): number | bigint {
   }
   const whole = BigInt(value);
   if (whole < smallest || whole > largest) {
-    throw new TorchSearchError("ERR_DTYPE", `${value} does not fit dtype ${dtype} (${smallest} to ${largest}).`);
+    throw new TorchSearchError(
+      "ERR_DTYPE",
+      `${value} does not fit dtype ${dtype} (${smallest} to ${largest}).`,
+    );
   }
   return array === BigInt64Array || array === BigUint64Array ? whole : Number(value);
 }

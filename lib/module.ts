@@ -20,7 +20,15 @@ export type Input =
   | { readonly [name: string]: Input };
 
 /** What a model may return: tuples and lists are arrays, dicts and named tuples records, None is null. */
-export type Output = Tensor | number | bigint | boolean | string | null | Output[] | { [name: string]: Output };
+export type Output =
+  | Tensor
+  | number
+  | bigint
+  | boolean
+  | string
+  | null
+  | Output[]
+  | { [name: string]: Output };
 
 /** Lets a call be stopped. */
 export interface CallOptions {
@@ -94,7 +102,10 @@ export class Module {
   ): Promise<Output> {
     const nativeArgs = toNative(args) as unknown[];
     const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
-    const output = await callNative((call) => this.native.forward(nativeArgs, nativeKwargs, call), options.signal);
+    const output = await callNative(
+      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
+      options.signal,
+    );
     return fromNative(output) as Output;
   }
 

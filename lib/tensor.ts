@@ -1,4 +1,12 @@
-import { arrayClassOf, type DType, decodeElement, dtypeOfArray, type Element, encodeElement, requireDType } from "./dtype";
+import {
+  arrayClassOf,
+  type DType,
+  decodeElement,
+  dtypeOfArray,
+  type Element,
+  encodeElement,
+  requireDType,
+} from "./dtype";
 import { TorchSearchError } from "./errors";
 import { addon, type NativeTensor, type TypedArray } from "./native/addon";
 
@@ -42,7 +50,11 @@ export class Tensor {
    * @param shape sizes of the dimensions; default `[length]`, or the nesting's
    * @throws `ERR_SHAPE` when the shape does not fit, `ERR_DTYPE` when the dtype is unknown or cannot hold a value
    */
-  static from(data: TypedArray | Uint8ClampedArray | NestedElements, shape?: readonly number[], options: TensorOptions = {}): Tensor {
+  static from(
+    data: TypedArray | Uint8ClampedArray | NestedElements,
+    shape?: readonly number[],
+    options: TensorOptions = {},
+  ): Tensor {
     const asked = options.dtype === undefined ? undefined : requireDType(options.dtype);
     if (ArrayBuffer.isView(data)) return fromTypedArray(data, shape ?? [data.length], asked);
     const values: Element[] = [];
@@ -90,7 +102,9 @@ export class Tensor {
   /** The elements as nested arrays of numbers (also for 16-bit floats), booleans, or bigints (64-bit integers). */
   toArray(): NestedElements {
     const { shape, dtype } = this;
-    const elements = Array.from(this.data() as ArrayLike<number | bigint>, (stored) => decodeElement(stored, dtype));
+    const elements = Array.from(this.data() as ArrayLike<number | bigint>, (stored) =>
+      decodeElement(stored, dtype),
+    );
     return nest(elements, shape, 0, 0);
   }
 
@@ -98,7 +112,10 @@ export class Tensor {
   item(): Element {
     const data = this.data();
     if (data.length !== 1) {
-      throw new TorchSearchError("ERR_SHAPE", `item() needs a tensor of one element; this one has ${data.length}.`);
+      throw new TorchSearchError(
+        "ERR_SHAPE",
+        `item() needs a tensor of one element; this one has ${data.length}.`,
+      );
     }
     return decodeElement(data[0] as number | bigint, this.dtype);
   }
@@ -113,13 +130,21 @@ export class Tensor {
   }
 }
 
-function fromTypedArray(data: TypedArray | Uint8ClampedArray, shape: readonly number[], asked?: DType): Tensor {
+function fromTypedArray(
+  data: TypedArray | Uint8ClampedArray,
+  shape: readonly number[],
+  asked?: DType,
+): Tensor {
   const own = dtypeOfArray(data);
   if (own === null) {
-    throw new TorchSearchError("ERR_DTYPE", "Tensor.from takes the typed arrays of numbers and bigints, but not a DataView.");
+    throw new TorchSearchError(
+      "ERR_DTYPE",
+      "Tensor.from takes the typed arrays of numbers and bigints, but not a DataView.",
+    );
   }
   const dtype = asked ?? own;
-  const sameKind = data instanceof arrayClassOf(dtype) || (data instanceof Uint8ClampedArray && dtype === "uint8");
+  const sameKind =
+    data instanceof arrayClassOf(dtype) || (data instanceof Uint8ClampedArray && dtype === "uint8");
   // PyTorch's bool is 0 or 1, nothing else.
   const usable = sameKind && (dtype !== "bool" || (data as Uint8Array).every((value) => value <= 1));
   const unshared = usable && data.buffer instanceof ArrayBuffer;
@@ -153,17 +178,28 @@ function flatten(data: unknown, depth: number, shape: number[], out: Element[]):
     return;
   }
   if (typeof data !== "number" && typeof data !== "bigint" && typeof data !== "boolean") {
-    throw new TorchSearchError("ERR_INPUT", `Tensor.from needs numbers, booleans or bigints, but got ${data === null ? "null" : typeof data}.`);
+    throw new TorchSearchError(
+      "ERR_INPUT",
+      `Tensor.from needs numbers, booleans or bigints, but got ${data === null ? "null" : typeof data}.`,
+    );
   }
   if (depth !== shape.length) throw uneven();
   out.push(data);
 }
 
 function uneven(): TorchSearchError {
-  return new TorchSearchError("ERR_SHAPE", "The nested arrays are uneven; every array of a level needs the same length.");
+  return new TorchSearchError(
+    "ERR_SHAPE",
+    "The nested arrays are uneven; every array of a level needs the same length.",
+  );
 }
 
-function nest(elements: readonly Element[], shape: readonly number[], dimension: number, offset: number): NestedElements {
+function nest(
+  elements: readonly Element[],
+  shape: readonly number[],
+  dimension: number,
+  offset: number,
+): NestedElements {
   if (dimension === shape.length) return elements[offset] as Element;
   const size = shape[dimension] as number;
   const stride = shape.slice(dimension + 1).reduce((product, next) => product * next, 1);

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { Module, Tensor } from "../lib";
 import { addon } from "../lib/native/addon";
-import { runScript, startWorker } from "./support/addon";
+import { runPlainScript, runScript, startWorker, supportFile } from "./support/addon";
 import { fixture } from "./support/ioforms";
 import { expectCode, numbersOf } from "./support/tensors";
 
@@ -15,7 +15,9 @@ describe("AbortSignal", () => {
   it("rejects at once when it is aborted already", async () => {
     const module = await Module.load(fixture("double"));
     const signal = AbortSignal.abort(new Error("no longer needed"));
-    const error = await expectCode("ERR_ABORTED", () => module.forwardWith([Tensor.from([1])], {}, { signal }));
+    const error = await expectCode("ERR_ABORTED", () =>
+      module.forwardWith([Tensor.from([1])], {}, { signal }),
+    );
     expect(error.cause).toBe(signal.reason);
     await expectCode("ERR_ABORTED", () => Module.load(fixture("double"), { signal }));
     module.close();
@@ -97,7 +99,10 @@ describe("Compute jobs", () => {
     );
     const answers = workers.map((worker) => once(worker, "message"));
     for (let i = 0; i < 20; i++) await module.forward(Tensor.from([i]));
-    expect((await Promise.all(answers)).map(([data]) => data)).toEqual([[2, 20], [4, 20]]);
+    expect((await Promise.all(answers)).map(([data]) => data)).toEqual([
+      [2, 20],
+      [4, 20],
+    ]);
     expect(await Promise.all(workers.map((worker) => worker.terminate()))).toBeDefined();
     expect(((await module.forward(Tensor.from([4]))) as Tensor).item()).toBe(8);
     module.close();
@@ -142,6 +147,30 @@ describe("A process", () => {
       });
     `);
     expect(ended).toEqual({ code: 0, signal: null, stdout: "done", stderr: "" });
+  });
+
+  it("outlives workers when only they have loaded the addon", async () => {
+    const source = JSON.stringify(`
+      const { native } = require(${JSON.stringify(supportFile)});
+      native.Module.load(${double}, {}, {}).then(async (module) => {
+        const x = native.Tensor.from(new Float32Array([3]), [1], "float32");
+        const y = await module.forward([x], {}, {});
+        require("node:worker_threads").parentPort.postMessage(y.data()[0]);
+      });
+    `);
+    const ended = await runPlainScript(`
+      const { Worker } = require("node:worker_threads");
+      const { once } = require("node:events");
+      (async () => {
+        for (let round = 0; round < 3; round++) {
+          const worker = new Worker(${source}, { eval: true });
+          const [answer] = await once(worker, "message");
+          await worker.terminate();
+          process.stdout.write(answer + " ");
+        }
+      })();
+    `);
+    expect(ended).toEqual({ code: 0, signal: null, stdout: "6 6 6 ", stderr: "" });
   });
 
   it("survives errors that nobody handles being thrown by a progress listener", async () => {

@@ -1,4 +1,14 @@
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -65,12 +75,28 @@ describe("Module.load", () => {
 });
 
 describe("Module.forward", () => {
-  const x = () => Tensor.from([[0, 1, 2], [3, 4, 5]]);
+  const x = () =>
+    Tensor.from([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
   const forms = () =>
     [
       x(),
-      [Tensor.from([[1, 1, 1], [1, 1, 1]]), 4],
-      [x(), Tensor.from([[0, 10, 20], [30, 40, 50]])],
+      [
+        Tensor.from([
+          [1, 1, 1],
+          [1, 1, 1],
+        ]),
+        4,
+      ],
+      [
+        x(),
+        Tensor.from([
+          [0, 10, 20],
+          [30, 40, 50],
+        ]),
+      ],
       { u: Tensor.from([1]), v: Tensor.from([2n, 3n]) },
       [[1, 2], [], [39]],
     ] as const;
@@ -181,7 +207,10 @@ describe("Module state", () => {
       for (const { name, tensor } of list) expectTensor(tensor, described[name] as never);
     }
     const count = Object.values({ ...expected.small.parameters, ...expected.small.buffers });
-    const bytes = count.reduce((sum, { values, dtype }) => sum + values.length * (dtype === "int64" ? 8 : 4), 0);
+    const bytes = count.reduce(
+      (sum, { values, dtype }) => sum + values.length * (dtype === "int64" ? 8 : 4),
+      0,
+    );
     expect(module.bytes).toBe(bytes);
     module.close();
   });
@@ -192,7 +221,8 @@ describe("Module state", () => {
     expect(module.training).toBe(false);
     expect(module.train()).toBe(module);
     expect(module.training).toBe(true);
-    const tracked = () => numbersOf(module.namedBuffers().find(({ name }) => name.endsWith("tracked"))?.tensor as Tensor);
+    const tracked = () =>
+      numbersOf(module.namedBuffers().find(({ name }) => name.endsWith("tracked"))?.tensor as Tensor);
     expect(tracked()).toEqual([0]);
     await module.forward(input);
     expect(tracked()).toEqual([1]);
@@ -212,7 +242,9 @@ describe("Module state", () => {
   });
 
   it("has a fingerprint that follows the weights and the graph", async () => {
-    const [one, other, double] = await Promise.all(["small", "small", "double"].map((name) => Module.load(fixture(name))));
+    const [one, other, double] = await Promise.all(
+      ["small", "small", "double"].map((name) => Module.load(fixture(name))),
+    );
     if (!one || !other || !double) throw new Error("unreachable");
     const print = await one.fingerprint();
     expect(print).toMatch(/^[0-9a-f]{64}$/);

@@ -52,7 +52,10 @@ describe("Tensor.from a typed array", () => {
     const first = Tensor.from(base.subarray(2, 4));
     const second = Tensor.from(base.subarray(2, 6), [2, 2]);
     expect(first.toArray()).toEqual([2, 3]);
-    expect(second.toArray()).toEqual([[2, 3], [4, 5]]);
+    expect(second.toArray()).toEqual([
+      [2, 3],
+      [4, 5],
+    ]);
     first.close();
     expect(second.data().buffer).toBe(base.buffer);
   });
@@ -65,8 +68,12 @@ describe("Tensor.from a typed array", () => {
   });
 
   it("converts to a dtype of another kind", () => {
-    expect(Tensor.from(new Float32Array([1, 2]), [2], { dtype: "int64" }).data()).toEqual(new BigInt64Array([1n, 2n]));
-    expect(Tensor.from(new Int32Array([1, 2]), [2], { dtype: "float64" }).data()).toEqual(new Float64Array([1, 2]));
+    expect(Tensor.from(new Float32Array([1, 2]), [2], { dtype: "int64" }).data()).toEqual(
+      new BigInt64Array([1n, 2n]),
+    );
+    expect(Tensor.from(new Int32Array([1, 2]), [2], { dtype: "float64" }).data()).toEqual(
+      new Float64Array([1, 2]),
+    );
   });
 
   it("refuses memory that was transferred away", async () => {
@@ -79,16 +86,25 @@ describe("Tensor.from a typed array", () => {
 
 describe("Tensor.from plain values", () => {
   it("takes shape and dtype from the values", () => {
-    const numbers = Tensor.from([[1, 2, 3], [4, 5, 6]]);
+    const numbers = Tensor.from([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
     expect([numbers.shape, numbers.dtype, numbers.size]).toEqual([[2, 3], "float32", 6]);
-    expect(numbers.toArray()).toEqual([[1, 2, 3], [4, 5, 6]]);
+    expect(numbers.toArray()).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
     expect(Tensor.from([true, false]).dtype).toBe("bool");
     expect(Tensor.from([1n, -1n]).data()).toEqual(new BigInt64Array([1n, -1n]));
     expect(Tensor.from(2.5).shape).toEqual([]);
     expect(Tensor.from(2.5).item()).toBe(2.5);
     expect(Tensor.from([]).shape).toEqual([0]);
     expect(Tensor.from([[], []]).shape).toEqual([2, 0]);
-    expect(Tensor.from([1, 2, 3, 4], [2, 2]).toArray()).toEqual([[1, 2], [3, 4]]);
+    expect(Tensor.from([1, 2, 3, 4], [2, 2]).toArray()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
   });
 
   it.each(["float16", "bfloat16"] as const)("rounds to %s as PyTorch does", (dtype) => {
@@ -146,9 +162,18 @@ describe("Tensor memory", () => {
 
   it("copies what is not contiguous, in the right order", async () => {
     const module = await Module.load(fixture("transpose"));
-    const output = (await module.forward(Tensor.from([[1, 2, 3], [4, 5, 6]]))) as Tensor;
+    const output = (await module.forward(
+      Tensor.from([
+        [1, 2, 3],
+        [4, 5, 6],
+      ]),
+    )) as Tensor;
     expect(output.shape).toEqual([3, 2]);
-    expect(output.toArray()).toEqual([[1, 4], [2, 5], [3, 6]]);
+    expect(output.toArray()).toEqual([
+      [1, 4],
+      [2, 5],
+      [3, 6],
+    ]);
     module.close();
   });
 

@@ -15,17 +15,23 @@ export function toNative(value: unknown): unknown {
 export function fromNative(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof addon().Tensor) return Tensor.wrap(value as NativeTensor);
-  return Array.isArray(value) ? value.map(fromNative) : mapValues(value as Record<string, unknown>, fromNative);
+  return Array.isArray(value)
+    ? value.map(fromNative)
+    : mapValues(value as Record<string, unknown>, fromNative);
 }
 
 function unwrap(value: unknown, depth: number): unknown {
-  if (depth > MAX_DEPTH) throw new TorchSearchError("ERR_INPUT", "An input is nested too deeply, or contains itself.");
+  if (depth > MAX_DEPTH)
+    throw new TorchSearchError("ERR_INPUT", "An input is nested too deeply, or contains itself.");
   if (value instanceof Tensor) return value.native;
   if (Array.isArray(value)) return value.map((item) => unwrap(item, depth + 1));
   return isRecord(value) ? mapValues(value, (item) => unwrap(item, depth + 1)) : value;
 }
 
-function mapValues(record: Record<string, unknown>, map: (value: unknown) => unknown): Record<string, unknown> {
+function mapValues(
+  record: Record<string, unknown>,
+  map: (value: unknown) => unknown,
+): Record<string, unknown> {
   // fromEntries defines properties, so that a key named __proto__ stays a key.
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }

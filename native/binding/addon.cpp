@@ -20,7 +20,8 @@ namespace {
 
 // ({ TorchSearchError })
 void init(const Napi::CallbackInfo& info) {
-  const Napi::Value constructor = info[0].IsObject() ? info[0].As<Napi::Object>().Get("TorchSearchError") : info[0];
+  const Napi::Value constructor =
+      info[0].IsObject() ? info[0].As<Napi::Object>().Get("TorchSearchError") : info[0];
   if (!constructor.IsFunction()) fail(info.Env(), "ERR_INPUT", "init needs { TorchSearchError }.");
   EnvData::of(info.Env()).torchSearchError = Napi::Persistent(constructor.As<Napi::Function>());
 }
@@ -37,7 +38,8 @@ Napi::Value versions(const Napi::CallbackInfo& info) {
 
 void setThreads(const Napi::CallbackInfo& info) {
   const int64_t count = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
-  if (count < 1 || count > 4096) fail(info.Env(), "ERR_INPUT", "setThreads needs a whole number of at least 1.");
+  if (count < 1 || count > 4096)
+    fail(info.Env(), "ERR_INPUT", "setThreads needs a whole number of at least 1.");
   ComputeThread::instance().setThreads(static_cast<int>(count));
 }
 

@@ -44,7 +44,7 @@ View viewOf(Napi::Env env, const c10::Storage& storage) {
       },
       lent.get(), &value);
   if (status != napi_ok) return {Napi::ArrayBuffer(), 0};  // some embedders forbid external buffers
-  (void)lent.release();  // owned by the buffer's finalizer
+  (void)lent.release();                                    // owned by the buffer's finalizer
   const Napi::ArrayBuffer buffer(env, value);
   cache.add(data, buffer, 0);
   return {buffer, 0};
@@ -52,7 +52,8 @@ View viewOf(Napi::Env env, const c10::Storage& storage) {
 
 }  // namespace
 
-std::shared_ptr<BorrowedMemory> BorrowedMemory::take(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset) {
+std::shared_ptr<BorrowedMemory> BorrowedMemory::take(Napi::Env env, const Napi::ArrayBuffer& buffer,
+                                                     size_t offset) {
   std::unique_ptr<BorrowedMemory> owned(new BorrowedMemory(env, buffer, offset));
   return {owned.release(), [](BorrowedMemory* memory) {
             const std::shared_ptr<Channel> channel = memory->channel_;
@@ -72,18 +73,23 @@ BorrowedMemory::BorrowedMemory(Napi::Env env, const Napi::ArrayBuffer& buffer, s
 
 BorrowedMemory::~BorrowedMemory() {
   if (abandoned_) {
-    buffer_.SuppressDestruct();  // Node-API is gone for this environment, and has freed the reference's target
+    buffer_
+        .SuppressDestruct();  // Node-API is gone for this environment, and has freed the reference's target
   } else {
     cache_->remove(data_);
   }
 }
 
-bool BorrowedMemory::detached() const { return buffer_.Value().IsDetached(); }
+bool BorrowedMemory::detached() const {
+  return buffer_.Value().IsDetached();
+}
 
-at::Tensor tensorOver(const std::shared_ptr<BorrowedMemory>& borrowed, at::IntArrayRef shape, const Dtype& dtype) {
+at::Tensor tensorOver(const std::shared_ptr<BorrowedMemory>& borrowed, at::IntArrayRef shape,
+                      const Dtype& dtype) {
   // LibTorch has no read-only tensors: const is cast away as `Tensor.from` documents that memory is shared.
-  return at::from_blob(const_cast<void*>(borrowed->data()), shape, [borrowed](void*) {},
-                       at::TensorOptions().dtype(dtype.scalar));
+  return at::from_blob(
+      const_cast<void*>(borrowed->data()), shape, [borrowed](void*) {},
+      at::TensorOptions().dtype(dtype.scalar));
 }
 
 Napi::Value typedArrayOf(Napi::Env env, const at::Tensor& tensor, const Dtype& dtype) {

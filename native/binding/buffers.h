@@ -10,8 +10,8 @@
 
 namespace torchsearch::binding {
 
-// Memory of a JavaScript ArrayBuffer that tensors use. Lives until the last of them is gone, on whatever thread
-// that happens; the reference is then given up on the JavaScript thread.
+// Memory of a JavaScript ArrayBuffer that tensors use. Lives until the last of them is gone, on whatever
+// thread that happens; the reference is then given up on the JavaScript thread.
 class BorrowedMemory {
  public:
   static std::shared_ptr<BorrowedMemory> take(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset);
@@ -31,9 +31,11 @@ class BorrowedMemory {
 };
 
 // A tensor over a typed array's memory, without copying. Holds `borrowed` as long as its storage lives.
-at::Tensor tensorOver(const std::shared_ptr<BorrowedMemory>& borrowed, at::IntArrayRef shape, const Dtype& dtype);
+at::Tensor tensorOver(const std::shared_ptr<BorrowedMemory>& borrowed, at::IntArrayRef shape,
+                      const Dtype& dtype);
 
-// The elements as a typed array: over the tensor's own memory when it is contiguous and on the CPU, else a copy.
+// The elements as a typed array: over the tensor's own memory when it is contiguous and on the CPU, else a
+// copy.
 Napi::Value typedArrayOf(Napi::Env env, const at::Tensor& tensor, const Dtype& dtype);
 
 }  // namespace torchsearch::binding

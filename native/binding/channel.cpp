@@ -9,7 +9,8 @@ std::shared_ptr<Channel> Channel::open(Napi::Env env) {
   auto context = std::make_unique<Context>(channel);
   const napi_status status = napi_create_threadsafe_function(
       env, nullptr, nullptr, Napi::String::New(env, "torchsearch"), 0, 1, nullptr,
-      [](napi_env, void*, void* data) { std::unique_ptr<Context>{static_cast<Context*>(data)}; }, context.get(),
+      [](napi_env, void*, void* data) { std::unique_ptr<Context>{static_cast<Context*>(data)}; },
+      context.get(),
       [](napi_env env, napi_value, void* data, void*) {
         if (env != nullptr) (*static_cast<Context*>(data))->drain(Napi::Env(env));
       },

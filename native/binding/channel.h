@@ -9,7 +9,8 @@
 
 namespace torchsearch::binding {
 
-// Carries functions from any thread to the JavaScript thread of one environment (the main thread, or a worker).
+// Carries functions from any thread to the JavaScript thread of one environment (the main thread, or a
+// worker).
 class Channel {
  public:
   using Task = std::function<void(Napi::Env)>;

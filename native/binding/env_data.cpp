@@ -17,7 +17,9 @@ void BufferCache::remove(const void* data) {
   if (found != entries.end() && --found->second.owners == 0) entries.erase(found);
 }
 
-EnvData& EnvData::of(Napi::Env env) { return *env.GetInstanceData<EnvData>(); }
+EnvData& EnvData::of(Napi::Env env) {
+  return *env.GetInstanceData<EnvData>();
+}
 
 EnvData& EnvData::create(Napi::Env env) {
   auto owned = std::make_unique<EnvData>();

@@ -12,7 +12,8 @@
 
 namespace torchsearch::binding {
 
-// ArrayBuffers over the memory of tensors, one per storage: V8 must not see the same memory through two of them.
+// ArrayBuffers over the memory of tensors, one per storage: V8 must not see the same memory through two of
+// them.
 struct BufferCache {
   struct Entry {
     Napi::Reference<Napi::ArrayBuffer> buffer;  // weak

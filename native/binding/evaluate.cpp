@@ -51,23 +51,26 @@ Finish loopResult(const LoopResult& result, bool scored) {
 // (model, dataset, score, { inputs, target, teacher?, maxBatches? }, call)
 Napi::Value evaluateCall(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
-    return runJob(info.Env(), CallOptions::read(info[4]),
-                  [model = forwardableOf(info[0], "model"), dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
-                   score = unwrap<ScoreWrap>(info[2], "score").score(),
-                   options = readOptions(info[3])](const JobContext& context) -> Finish {
-                    return loopResult(evaluate(*model, *dataset, *score, options, context.cancel, context.progress), true);
-                  });
+    return runJob(
+        info.Env(), CallOptions::read(info[4]),
+        [model = forwardableOf(info[0], "model"), dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
+         score = unwrap<ScoreWrap>(info[2], "score").score(),
+         options = readOptions(info[3])](const JobContext& context) -> Finish {
+          return loopResult(evaluate(*model, *dataset, *score, options, context.cancel, context.progress),
+                            true);
+        });
   });
 }
 
 // (model, dataset, { inputs, maxBatches? }, call)
 Napi::Value forwardAllCall(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
-    return runJob(info.Env(), CallOptions::read(info[3]),
-                  [model = forwardableOf(info[0], "model"), dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
-                   options = readOptions(info[2])](const JobContext& context) -> Finish {
-                    return loopResult(forwardAll(*model, *dataset, options, context.cancel, context.progress), false);
-                  });
+    return runJob(
+        info.Env(), CallOptions::read(info[3]),
+        [model = forwardableOf(info[0], "model"), dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
+         options = readOptions(info[2])](const JobContext& context) -> Finish {
+          return loopResult(forwardAll(*model, *dataset, options, context.cancel, context.progress), false);
+        });
   });
 }
 
@@ -78,12 +81,13 @@ Napi::Value scoreBatchCall(const Napi::CallbackInfo& info) {
     Inputs inputs = toInputs(model->schema().get(), info[1], info[2]);
     const bool hasTarget = !info[3].IsNull() && !info[3].IsUndefined();
     const at::Tensor target = hasTarget ? TensorWrap::of(info[3], "target") : at::Tensor();
-    return runJob(info.Env(), CallOptions::read(info[6]),
-                  [model, target, inputs = std::move(inputs), score = unwrap<ScoreWrap>(info[4], "score").score(),
-                   teacher = readOptions(info[5]).teacher](const JobContext& context) -> Finish {
-                    scoreBatch(*model, inputs, target, *score, teacher.get(), context.cancel);
-                    return [](Napi::Env env) { return env.Undefined(); };
-                  });
+    return runJob(
+        info.Env(), CallOptions::read(info[6]),
+        [model, target, inputs = std::move(inputs), score = unwrap<ScoreWrap>(info[4], "score").score(),
+         teacher = readOptions(info[5]).teacher](const JobContext& context) -> Finish {
+          scoreBatch(*model, inputs, target, *score, teacher.get(), context.cancel);
+          return [](Napi::Env env) { return env.Undefined(); };
+        });
   });
 }
 

@@ -9,7 +9,8 @@
 
 namespace torchsearch::binding {
 
-// The Forwardable behind a Module, a SearchSpace or any other class registered in EnvData; ERR_INPUT otherwise.
+// The Forwardable behind a Module, a SearchSpace or any other class registered in EnvData; ERR_INPUT
+// otherwise.
 std::shared_ptr<Forwardable> forwardableOf(const Napi::Value& value, const std::string& what);
 
 // evaluate, forwardAll and scoreBatch.

@@ -82,8 +82,9 @@ class Reader {
       case c10::TypeKind::AnyType:
         return infer(value, where, depth);
       default:
-        throw Error("ERR_INPUT", where + " has type " + type->annotation_str() +
-                                     ", which cannot be given from JavaScript; wrap the model in one that takes tensors.");
+        throw Error("ERR_INPUT",
+                    where + " has type " + type->annotation_str() +
+                        ", which cannot be given from JavaScript; wrap the model in one that takes tensors.");
     }
   }
 
@@ -101,11 +102,13 @@ class Reader {
       return number;
     }
     if (!value.IsNumber()) misfit(value, "a whole number", where);
-    if (!isWhole(value)) throw Error("ERR_INPUT", where + " must be a whole number of at most 2^53 - 1 (or a bigint).");
+    if (!isWhole(value))
+      throw Error("ERR_INPUT", where + " must be a whole number of at most 2^53 - 1 (or a bigint).");
     return value.As<Napi::Number>().Int64Value();
   }
 
-  c10::IValue readList(const Napi::Value& value, const c10::TypePtr& element, const std::string& where, int depth) {
+  c10::IValue readList(const Napi::Value& value, const c10::TypePtr& element, const std::string& where,
+                       int depth) {
     if (!value.IsArray()) misfit(value, "an array", where);
     const Napi::Array array = value.As<Napi::Array>();
     c10::impl::GenericList list(element);
@@ -116,7 +119,8 @@ class Reader {
     return list;
   }
 
-  c10::IValue readTuple(const Napi::Value& value, const c10::TupleTypePtr& type, const std::string& where, int depth) {
+  c10::IValue readTuple(const Napi::Value& value, const c10::TupleTypePtr& type, const std::string& where,
+                        int depth) {
     const auto elements = type->elements();
     std::vector<c10::IValue> values;
     if (type->schema() && isRecord(value)) {
@@ -159,7 +163,8 @@ class Reader {
                                  type->annotation_str() + ".");
   }
 
-  c10::IValue readDict(const Napi::Value& value, const c10::DictType& type, const std::string& where, int depth) {
+  c10::IValue readDict(const Napi::Value& value, const c10::DictType& type, const std::string& where,
+                       int depth) {
     if (!isRecord(value)) misfit(value, "a record", where);
     const Napi::Object object = value.As<Napi::Object>();
     const Napi::Array names = object.GetPropertyNames();
@@ -172,7 +177,8 @@ class Reader {
     return dict;
   }
 
-  c10::IValue readUnion(const Napi::Value& value, const c10::UnionType& type, const std::string& where, int depth) {
+  c10::IValue readUnion(const Napi::Value& value, const c10::UnionType& type, const std::string& where,
+                        int depth) {
     for (const c10::TypePtr& member : type.containedTypes()) {
       try {
         return read(value, member, where, depth);
@@ -197,7 +203,8 @@ class Reader {
       std::vector<c10::IValue> values;
       bool tensors = array.Length() > 0;
       for (uint32_t i = 0; i < array.Length(); ++i) {
-        values.push_back(read(array.Get(i), c10::AnyType::get(), where + "[" + std::to_string(i) + "]", depth + 1));
+        values.push_back(
+            read(array.Get(i), c10::AnyType::get(), where + "[" + std::to_string(i) + "]", depth + 1));
         tensors = tensors && values.back().isTensor();
       }
       if (!tensors) return c10::ivalue::Tuple::create(std::move(values));
@@ -211,7 +218,8 @@ class Reader {
     for (uint32_t i = 0; i < names.Length(); ++i) {
       tensors = tensors && tryUnwrap<TensorWrap>(value.As<Napi::Object>().Get(names.Get(i))) != nullptr;
     }
-    const c10::TypePtr valueType = tensors ? c10::TypePtr(c10::TensorType::get()) : c10::TypePtr(c10::AnyType::get());
+    const c10::TypePtr valueType =
+        tensors ? c10::TypePtr(c10::TensorType::get()) : c10::TypePtr(c10::AnyType::get());
     return readDict(value, *c10::DictType::create(c10::StringType::get(), valueType), where, depth);
   }
 };
@@ -261,7 +269,8 @@ Inputs toInputs(const c10::FunctionSchema* schema, const Napi::Value& args, cons
     c10::TypePtr type = c10::AnyType::get();
     if (schema != nullptr) {
       const auto index = schema->argumentIndexWithName(name);
-      if (!index || *index == 0) throw Error("ERR_INPUT", "There is no input named \"" + name + "\"." + describe(schema));
+      if (!index || *index == 0)
+        throw Error("ERR_INPUT", "There is no input named \"" + name + "\"." + describe(schema));
       type = schema->arguments()[static_cast<size_t>(*index)].type();
     }
     inputs.kwargs.emplace(name, toIValue(value, type, "Input " + name));
@@ -271,7 +280,8 @@ Inputs toInputs(const c10::FunctionSchema* schema, const Napi::Value& args, cons
 
 Napi::Value toJs(Napi::Env env, const c10::IValue& value) {
   if (value.isNone()) return env.Null();
-  if (value.isTensor()) return value.toTensor().defined() ? TensorWrap::wrap(env, value.toTensor()) : env.Null();
+  if (value.isTensor())
+    return value.toTensor().defined() ? TensorWrap::wrap(env, value.toTensor()) : env.Null();
   if (value.isDouble()) return Napi::Number::New(env, value.toDouble());
   if (value.isBool()) return Napi::Boolean::New(env, value.toBool());
   if (value.isString()) return Napi::String::New(env, value.toStringRef());
@@ -321,8 +331,10 @@ Napi::Value toJs(Napi::Env env, const c10::IValue& value) {
     }
     if (plain) return object;
   }
-  throw Error("ERR_OUTPUT", "The model returned a " + value.type()->annotation_str() +
-                                ", which has no JavaScript form; return tensors, numbers, strings, lists, tuples or dicts.");
+  throw Error(
+      "ERR_OUTPUT",
+      "The model returned a " + value.type()->annotation_str() +
+          ", which has no JavaScript form; return tensors, numbers, strings, lists, tuples or dicts.");
 }
 
 }  // namespace torchsearch::binding

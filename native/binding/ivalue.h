@@ -10,8 +10,8 @@
 
 namespace torchsearch::binding {
 
-// A JavaScript value as the TorchScript type says: Tensor, number or bigint (int, float), boolean, string, null
-// (None), array (list, tuple), record (dict, named tuple). `where` names the value in ERR_INPUT.
+// A JavaScript value as the TorchScript type says: Tensor, number or bigint (int, float), boolean, string,
+// null (None), array (list, tuple), record (dict, named tuple). `where` names the value in ERR_INPUT.
 c10::IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, const std::string& where);
 
 // Positional and keyword arguments guided by a method's schema, or by the values alone when it is null. An

@@ -86,7 +86,8 @@ void Job::settle(Napi::Env env) {
   channel_->release(env);
   try {
     if (thrown_) throw *thrown_;
-    if (!failure_ && !finish_) failure_ = Failure{"ERR_ABORTED", "The operation was aborted by its AbortSignal."};
+    if (!failure_ && !finish_)
+      failure_ = Failure{"ERR_ABORTED", "The operation was aborted by its AbortSignal."};
     if (failure_) throw makeError(env, *failure_);
     deferred_.Resolve(guarded(env, [&] { return finish_(env); }));
   } catch (const Napi::Error& error) {

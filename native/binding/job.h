@@ -68,8 +68,8 @@ class Job : public std::enable_shared_from_this<Job> {
   std::optional<Progress> progress_;  // the latest one not yet delivered
 };
 
-// The process's one compute thread. LibTorch's own threads parallelize inside a job; a single caller keeps OpenMP
-// to one team of threads, and libuv's pool stays free.
+// The process's one compute thread. LibTorch's own threads parallelize inside a job; a single caller keeps
+// OpenMP to one team of threads, and libuv's pool stays free.
 class ComputeThread {
  public:
   static ComputeThread& instance();

@@ -41,7 +41,9 @@ ModuleWrap::ModuleWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
-void ModuleWrap::Finalize(Napi::Env env) { forget(env); }
+void ModuleWrap::Finalize(Napi::Env env) {
+  forget(env);
+}
 
 Napi::Value ModuleWrap::wrap(Napi::Env env, std::shared_ptr<Module> module) {
   return EnvData::of(env).module.New({Napi::External<Seed>::New(env, &module)});
@@ -49,7 +51,8 @@ Napi::Value ModuleWrap::wrap(Napi::Env env, std::shared_ptr<Module> module) {
 
 std::shared_ptr<Module> ModuleWrap::of(const Napi::Value& value, const std::string& what) {
   const std::shared_ptr<Module> module = unwrap<ModuleWrap>(value, what).module_;
-  if (module->closed()) fail(value.Env(), "ERR_CLOSED", what + " is a closed module; load it again to use it.");
+  if (module->closed())
+    fail(value.Env(), "ERR_CLOSED", what + " is a closed module; load it again to use it.");
   return module;
 }
 
@@ -97,11 +100,12 @@ Napi::Value ModuleWrap::save(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     if (!info[0].IsString()) fail(env, "ERR_INPUT", "save needs the path of the file to write.");
-    return runJob(env, CallOptions::read(info[1]),
-                  [module = module_, path = info[0].As<Napi::String>().Utf8Value()](const JobContext&) -> Finish {
-                    module->save(path);
-                    return [](Napi::Env env) { return env.Undefined(); };
-                  });
+    return runJob(
+        env, CallOptions::read(info[1]),
+        [module = module_, path = info[0].As<Napi::String>().Utf8Value()](const JobContext&) -> Finish {
+          module->save(path);
+          return [](Napi::Env env) { return env.Undefined(); };
+        });
   });
 }
 
@@ -140,11 +144,12 @@ Napi::Value ModuleWrap::to(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     if (!info[0].IsString()) fail(env, "ERR_DEVICE", "to needs a device name such as \"cpu\" or \"cuda:0\".");
-    return runJob(env, CallOptions::read(info[1]),
-                  [module = module_, device = parseDevice(info[0].As<Napi::String>())](const JobContext&) -> Finish {
-                    module->to(device);
-                    return [](Napi::Env env) { return env.Undefined(); };
-                  });
+    return runJob(
+        env, CallOptions::read(info[1]),
+        [module = module_, device = parseDevice(info[0].As<Napi::String>())](const JobContext&) -> Finish {
+          module->to(device);
+          return [](Napi::Env env) { return env.Undefined(); };
+        });
   });
 }
 

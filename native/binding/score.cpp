@@ -14,7 +14,8 @@ void ScoreWrap::define(Napi::Env env, Napi::Object exports) {
 
 ScoreWrap::ScoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   guarded(info.Env(), [&] {
-    if (!info[0].IsString()) fail(info.Env(), "ERR_SCORE_INPUT", "A score needs a kind, for example \"topk\".");
+    if (!info[0].IsString())
+      fail(info.Env(), "ERR_SCORE_INPUT", "A score needs a kind, for example \"topk\".");
     ScoreOptions options;
     if (info[1].IsObject()) {
       const Napi::Value k = info[1].As<Napi::Object>().Get("k");

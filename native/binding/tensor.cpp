@@ -11,12 +11,12 @@
 namespace torchsearch::binding {
 
 void TensorWrap::define(Napi::Env env, Napi::Object exports) {
-  const Napi::Function constructor =
-      DefineClass(env, kName,
-                  {StaticMethod<&TensorWrap::from>("from"), InstanceMethod<&TensorWrap::data>("data"),
-                   InstanceMethod<&TensorWrap::close>("close"), InstanceAccessor<&TensorWrap::shape>("shape"),
-                   InstanceAccessor<&TensorWrap::dtype>("dtype"), InstanceAccessor<&TensorWrap::device>("device"),
-                   InstanceAccessor<&TensorWrap::closed>("closed")});
+  const Napi::Function constructor = DefineClass(
+      env, kName,
+      {StaticMethod<&TensorWrap::from>("from"), InstanceMethod<&TensorWrap::data>("data"),
+       InstanceMethod<&TensorWrap::close>("close"), InstanceAccessor<&TensorWrap::shape>("shape"),
+       InstanceAccessor<&TensorWrap::dtype>("dtype"), InstanceAccessor<&TensorWrap::device>("device"),
+       InstanceAccessor<&TensorWrap::closed>("closed")});
   EnvData::of(env).tensor = Napi::Persistent(constructor);
   exports.Set(kName, constructor);
 }
@@ -33,7 +33,9 @@ TensorWrap::TensorWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
-void TensorWrap::Finalize(Napi::Env env) { release(env); }
+void TensorWrap::Finalize(Napi::Env env) {
+  release(env);
+}
 
 Napi::Value TensorWrap::make(Napi::Env env, Seed seed) {
   return EnvData::of(env).tensor.New({Napi::External<Seed>::New(env, &seed)});
@@ -51,7 +53,8 @@ at::Tensor TensorWrap::of(const Napi::Value& value, const std::string& what) {
 const at::Tensor& TensorWrap::open(Napi::Env env, const std::string& what) const {
   if (!tensor_.defined()) fail(env, "ERR_CLOSED", what + " is a closed tensor; make a new one to use it.");
   if (borrowed_ != nullptr && borrowed_->detached()) {
-    fail(env, "ERR_CLOSED", what + " lost its memory: the ArrayBuffer it was made from was transferred away.");
+    fail(env, "ERR_CLOSED",
+         what + " lost its memory: the ArrayBuffer it was made from was transferred away.");
   }
   return tensor_;
 }
@@ -65,7 +68,8 @@ Napi::Value TensorWrap::from(const Napi::CallbackInfo& info) {
     }
     const std::string name = info[2].As<Napi::String>();
     const Dtype* dtype = findDtype(name);
-    if (dtype == nullptr) fail(env, "ERR_DTYPE", "There is no dtype \"" + name + "\"; use for example \"float32\".");
+    if (dtype == nullptr)
+      fail(env, "ERR_DTYPE", "There is no dtype \"" + name + "\"; use for example \"float32\".");
     const Napi::TypedArray view = info[0].As<Napi::TypedArray>();
     napi_typedarray_type type;
     size_t length = 0;
@@ -74,7 +78,8 @@ Napi::Value TensorWrap::from(const Napi::CallbackInfo& info) {
     NAPI_THROW_IF_FAILED(env, napi_get_typedarray_info(env, view, &type, &length, nullptr, &base, &offset),
                          Napi::Value());
     if (type == napi_uint8_clamped_array) type = napi_uint8_array;
-    if (type != dtype->array) fail(env, "ERR_DTYPE", "This typed array does not hold elements of dtype " + name + ".");
+    if (type != dtype->array)
+      fail(env, "ERR_DTYPE", "This typed array does not hold elements of dtype " + name + ".");
 
     const Napi::Array sizes = info[1].As<Napi::Array>();
     std::vector<int64_t> shape;
@@ -82,8 +87,10 @@ Napi::Value TensorWrap::from(const Napi::CallbackInfo& info) {
     for (uint32_t i = 0; i < sizes.Length(); ++i) {
       const Napi::Value size = sizes.Get(i);
       const double number = size.IsNumber() ? size.As<Napi::Number>().DoubleValue() : -1;
-      if (number < 0 || number > 9007199254740991.0 || number != static_cast<double>(static_cast<int64_t>(number))) {
-        fail(env, "ERR_SHAPE", "A shape holds whole numbers, 0 or larger; dimension " + std::to_string(i) + " is not.");
+      if (number < 0 || number > 9007199254740991.0 ||
+          number != static_cast<double>(static_cast<int64_t>(number))) {
+        fail(env, "ERR_SHAPE",
+             "A shape holds whole numbers, 0 or larger; dimension " + std::to_string(i) + " is not.");
       }
       shape.push_back(static_cast<int64_t>(number));
       if (__builtin_mul_overflow(count, static_cast<uint64_t>(shape.back()), &count)) {
@@ -91,12 +98,14 @@ Napi::Value TensorWrap::from(const Napi::CallbackInfo& info) {
       }
     }
     if (count != length) {
-      fail(env, "ERR_SHAPE", "The shape needs " + std::to_string(count) + " elements, but the array has " +
-                                 std::to_string(length) + ".");
+      fail(env, "ERR_SHAPE",
+           "The shape needs " + std::to_string(count) + " elements, but the array has " +
+               std::to_string(length) + ".");
     }
     const Napi::Value buffer(env, base);
     if (!buffer.IsArrayBuffer()) {
-      fail(env, "ERR_INPUT", "Tensor.from needs a typed array over an ArrayBuffer; copy shared memory first.");
+      fail(env, "ERR_INPUT",
+           "Tensor.from needs a typed array over an ArrayBuffer; copy shared memory first.");
     }
     if (length == 0) return make(env, {at::empty(shape, dtype->scalar), nullptr, true});
     auto borrowed = BorrowedMemory::take(env, buffer.As<Napi::ArrayBuffer>(), offset);

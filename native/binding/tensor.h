@@ -17,7 +17,8 @@ class TensorWrap : public Napi::ObjectWrap<TensorWrap> {
   static constexpr napi_type_tag kTag{0x6f1c5f1d3c2b4a02, 0x9d0e7a6b5c4d3e02};
   static void define(Napi::Env env, Napi::Object exports);
 
-  // `owned`: whether the memory is the handle's to report to V8; false for weights, which their module reports.
+  // `owned`: whether the memory is the handle's to report to V8; false for weights, which their module
+  // reports.
   static Napi::Value wrap(Napi::Env env, const at::Tensor& tensor, bool owned = true);
   // The tensor of a value that must be a Tensor. `what` names the value in ERR_INPUT and ERR_CLOSED.
   static at::Tensor of(const Napi::Value& value, const std::string& what);

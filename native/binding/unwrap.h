@@ -8,8 +8,8 @@
 
 namespace torchsearch::binding {
 
-// The C++ object behind a JavaScript one of class `Wrap`, or null. Checked by type tag, so a look-alike made with
-// Object.create cannot pass.
+// The C++ object behind a JavaScript one of class `Wrap`, or null. Checked by type tag, so a look-alike made
+// with Object.create cannot pass.
 template <class Wrap>
 Wrap* tryUnwrap(const Napi::Value& value) {
   if (!value.IsObject()) return nullptr;

@@ -29,7 +29,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   temporary_ = path_ + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
   fd_ = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   if (fd_ < 0) fail("create a file in its folder");
-  struct stat existing {};
+  struct stat existing{};
   if (::stat(path_.c_str(), &existing) == 0) (void)!::fchmod(fd_, existing.st_mode & 0777);
 }
 

@@ -5,8 +5,8 @@
 
 namespace torchsearch {
 
-// A file that appears whole or not at all: written beside its destination, flushed to disk, then renamed, so an
-// earlier file survives every failure. Every failure is ERR_FILE_WRITE.
+// A file that appears whole or not at all: written beside its destination, flushed to disk, then renamed, so
+// an earlier file survives every failure. Every failure is ERR_FILE_WRITE.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);

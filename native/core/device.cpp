@@ -22,7 +22,8 @@ c10::Device parseDevice(const std::string& name) {
   } catch (const c10::Error&) {
     // Not a device string at all.
   }
-  throw Error("ERR_DEVICE", "Cannot use device \"" + name + "\": " + std::string(reason) + "; use \"cpu\", \"cuda\" or \"cuda:N\".");
+  throw Error("ERR_DEVICE", "Cannot use device \"" + name + "\": " + std::string(reason) +
+                                "; use \"cpu\", \"cuda\" or \"cuda:N\".");
 }
 
 }  // namespace torchsearch

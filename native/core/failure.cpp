@@ -20,17 +20,20 @@ std::string trimmed(std::string_view text) {
   return std::string(text);
 }
 
-// Start of the last line of the form "SomeError: ...", which ends a TorchScript traceback; npos if there is none.
+// Start of the last line of the form "SomeError: ...", which ends a TorchScript traceback; npos if there is
+// none.
 size_t lastErrorLine(const std::string& text) {
   for (size_t end = text.size(); end != std::string::npos && end > 0;) {
     const size_t newline = text.rfind('\n', end - 1);
     const size_t start = newline == std::string::npos ? 0 : newline + 1;
     size_t at = start;
-    while (at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '.' || text[at] == '_')) {
+    while (at < text.size() &&
+           (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '.' || text[at] == '_')) {
       ++at;
     }
     const std::string_view word(text.data() + start, at - start);
-    if (text.compare(at, 2, ": ") == 0 && (word.ends_with("Error") || word.ends_with("Exception"))) return start;
+    if (text.compare(at, 2, ": ") == 0 && (word.ends_with("Error") || word.ends_with("Exception")))
+      return start;
     end = newline;
   }
   return std::string::npos;
@@ -44,8 +47,9 @@ std::string innermostFrame(const std::string& text, size_t before) {
 }
 
 bool isOutOfMemory(const std::string& text) {
-  constexpr std::array<std::string_view, 4> signs{"DefaultCPUAllocator: can't allocate", "DefaultCPUAllocator: not enough memory",
-                                                  "out of memory", "std::bad_alloc"};
+  constexpr std::array<std::string_view, 4> signs{"DefaultCPUAllocator: can't allocate",
+                                                  "DefaultCPUAllocator: not enough memory", "out of memory",
+                                                  "std::bad_alloc"};
   for (const std::string_view sign : signs) {
     if (text.find(sign) != std::string::npos) return true;
   }
@@ -54,8 +58,10 @@ bool isOutOfMemory(const std::string& text) {
 
 Failure outOfMemory(const std::string& detail) {
   return {"ERR_OUT_OF_MEMORY",
-          "There is not enough memory for this operation; use a smaller batch or model, or close tensors and modules "
-          "that are no longer needed. (" + usefulMessage(detail) + ")"};
+          "There is not enough memory for this operation; use a smaller batch or model, or close tensors and "
+          "modules "
+          "that are no longer needed. (" +
+              usefulMessage(detail) + ")"};
 }
 
 }  // namespace

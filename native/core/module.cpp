@@ -53,7 +53,9 @@ void hashTensor(Sha256& hash, const NamedTensor& item) {
 
 }  // namespace
 
-Module::Module(torch::jit::Module module) : module_(std::move(module)) { refresh(*module_); }
+Module::Module(torch::jit::Module module) : module_(std::move(module)) {
+  refresh(*module_);
+}
 
 std::shared_ptr<Module> Module::load(const std::string& path, const LoadOptions& options) {
   return std::make_shared<Module>(readModuleFile(path, options));
@@ -82,7 +84,9 @@ torch::jit::Module Module::jit() const {
   return *module_;
 }
 
-std::unique_lock<std::recursive_mutex> Module::lock() const { return std::unique_lock(running_); }
+std::unique_lock<std::recursive_mutex> Module::lock() const {
+  return std::unique_lock(running_);
+}
 
 std::shared_ptr<const c10::FunctionSchema> Module::schema() const {
   const std::lock_guard guard(state_);
@@ -136,8 +140,9 @@ void Module::train(bool on) {
   const auto guard = lock();
   torch::jit::Module module = jit();
   if (on && !module.hasattr("training")) {
-    throw Error("ERR_FROZEN", "This module was frozen (torch.jit.freeze), which removes its training mode; "
-                              "export it without freezing.");
+    throw Error("ERR_FROZEN",
+                "This module was frozen (torch.jit.freeze), which removes its training mode; "
+                "export it without freezing.");
   }
   module.train(on);
   refresh(module);
@@ -170,7 +175,8 @@ std::string Module::fingerprint() const {
   if (const auto method = module.find_method("forward")) {
     const auto graph = method->graph()->copy();
     torch::jit::Inline(*graph);
-    hash.update(withoutMangling(torch::jit::Canonicalize(graph, /*keep_unique_names=*/false)->toString(false)));
+    hash.update(
+        withoutMangling(torch::jit::Canonicalize(graph, /*keep_unique_names=*/false)->toString(false)));
   }
   for (const NamedTensor& item : eachOnce(module.named_parameters())) hashTensor(hash, item);
   for (const NamedTensor& item : eachOnce(module.named_buffers())) hashTensor(hash, item);
@@ -183,7 +189,8 @@ int64_t Module::bytes() const {
   int64_t total = 0;
   std::unordered_set<const void*> seen;
   const auto add = [&](const at::Tensor& tensor) {
-    if (tensor.defined() && tensor.has_storage() && seen.insert(tensor.storage().unsafeGetStorageImpl()).second) {
+    if (tensor.defined() && tensor.has_storage() &&
+        seen.insert(tensor.storage().unsafeGetStorageImpl()).second) {
       total += static_cast<int64_t>(tensor.storage().nbytes());
     }
   };

@@ -24,8 +24,9 @@ struct LoadOptions {
   bool allowUnsafeOperators = false;
 };
 
-// A TorchScript module. Every method may be called from any thread; calls on one module are serialized, except for
-// the cheap questions (`device`, `training`, `closed`, `schema`) and `close`, which never wait for a running call.
+// A TorchScript module. Every method may be called from any thread; calls on one module are serialized,
+// except for the cheap questions (`device`, `training`, `closed`, `schema`) and `close`, which never wait for
+// a running call.
 class Module : public Forwardable {
  public:
   explicit Module(torch::jit::Module module);
@@ -33,12 +34,14 @@ class Module : public Forwardable {
   // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNSAFE_OPERATOR
   static std::shared_ptr<Module> load(const std::string& path, const LoadOptions& options);
 
-  // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the model.
+  // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the
+  // model.
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
   c10::Device device() const override;
   std::shared_ptr<const c10::FunctionSchema> schema() const override;
 
-  // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure. ERR_FILE_WRITE
+  // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure.
+  // ERR_FILE_WRITE
   void save(const std::string& path) const;
 
   // Each tensor once, under its first name.
@@ -54,8 +57,8 @@ class Module : public Forwardable {
   void close();
   bool closed() const;
 
-  // Hex SHA-256 over the forward graph's text (value and class names normalized), and the name, dtype, shape and
-  // bytes of every parameter and buffer.
+  // Hex SHA-256 over the forward graph's text (value and class names normalized), and the name, dtype, shape
+  // and bytes of every parameter and buffer.
   std::string fingerprint() const;
 
   // Bytes of all parameters and buffers (each storage once).

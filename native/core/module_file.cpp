@@ -21,8 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void notTorchScript(const std::string& path, const std::string& why) {
-  throw Error("ERR_NOT_TORCHSCRIPT", "\"" + path + "\" is not a TorchScript file: " + why +
-                                         "; save the model with torch.jit.save(torch.jit.script(model), path).");
+  throw Error("ERR_NOT_TORCHSCRIPT",
+              "\"" + path + "\" is not a TorchScript file: " + why +
+                  "; save the model with torch.jit.save(torch.jit.script(model), path).");
 }
 
 void checkReadable(const std::string& path) {
@@ -32,12 +33,14 @@ void checkReadable(const std::string& path) {
     throw Error("ERR_FILE_NOT_FOUND", "There is no file \"" + path + "\"; check the path.");
   }
   if (fs::is_directory(status)) {
-    throw Error("ERR_FILE_READ", "\"" + path + "\" is a folder, not a TorchScript file; give the path of a file.");
+    throw Error("ERR_FILE_READ",
+                "\"" + path + "\" is a folder, not a TorchScript file; give the path of a file.");
   }
   std::ifstream file(path, std::ios::binary);
   std::array<char, 4> magic{};
   if (!file) {
-    throw Error("ERR_FILE_READ", "Cannot read \"" + path + "\" (" + std::generic_category().message(errno) + ").");
+    throw Error("ERR_FILE_READ",
+                "Cannot read \"" + path + "\" (" + std::generic_category().message(errno) + ").");
   }
   file.read(magic.data(), magic.size());
   if (file.gcount() == 0) notTorchScript(path, "it is empty");
@@ -64,16 +67,17 @@ std::vector<std::string> readSources(const std::string& path) {
                              describeFailure(std::current_exception(), "").message + ")");
   }
   if (sources.empty()) {
-    notTorchScript(path, hasPickle ? "it holds tensors or a state dict written by torch.save, without the model's code"
-                                   : "its archive holds no code");
+    notTorchScript(
+        path, hasPickle ? "it holds tensors or a state dict written by torch.save, without the model's code"
+                        : "its archive holds no code");
   }
   return sources;
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& operators) {
-  throw Error("ERR_UNSAFE_OPERATOR",
-              "\"" + path + "\" uses " + operators + ", which can read or write files when the model runs; if you trust "
-              "the file, load it with allowUnsafeOperators: true.");
+  throw Error("ERR_UNSAFE_OPERATOR", "\"" + path + "\" uses " + operators +
+                                         ", which can read or write files when the model runs; if you trust "
+                                         "the file, load it with allowUnsafeOperators: true.");
 }
 
 }  // namespace
@@ -102,8 +106,8 @@ torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& op
 
 void writeModuleFile(const torch::jit::Module& module, const std::string& path) {
   AtomicFile file(path);
-  // LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a destructor. So
-  // a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
+  // LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a
+  // destructor. So a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
   std::exception_ptr failed;
   withFailureCode("ERR_FILE_WRITE", [&] {
     torch::jit::ExportModule(module, [&](const void* data, size_t size) {

@@ -24,7 +24,9 @@ void collect(const torch::jit::Block* block, std::set<std::string>& found) {
   }
 }
 
-bool isWordChar(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+bool isWordChar(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
 
 bool containsWord(std::string_view text, std::string_view word) {
   for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
@@ -35,14 +37,16 @@ bool containsWord(std::string_view text, std::string_view word) {
   return false;
 }
 
-// `getattr(x, "name")` could spell an operator's name in pieces or escapes; the serializer never writes those.
+// `getattr(x, "name")` could spell an operator's name in pieces or escapes; the serializer never writes
+// those.
 bool hasObscureGetattr(std::string_view text) {
   for (size_t at = text.find("getattr"); at != std::string_view::npos; at = text.find("getattr", at + 1)) {
     const size_t quote = text.find_first_of("\"'", at);
     if (quote == std::string_view::npos) return true;
     const size_t close = text.find(text[quote], quote + 1);
     if (close == std::string_view::npos || close + 1 >= text.size()) return true;
-    if (text.substr(quote, close - quote).find('\\') != std::string_view::npos || text[close + 1] != ')') return true;
+    if (text.substr(quote, close - quote).find('\\') != std::string_view::npos || text[close + 1] != ')')
+      return true;
   }
   return false;
 }

@@ -6,7 +6,8 @@ import { Worker } from "node:worker_threads";
 import { loadNativeDetails } from "../../lib/native/load";
 import { sharedLibrary } from "../../lib/native/paths";
 
-const support = path.join(__dirname, "addon.cjs");
+/** What loads the addon in a process or worker: `require` it for `{ native, TorchSearchError }`. */
+export const supportFile = path.join(__dirname, "addon.cjs");
 
 function environment(): NodeJS.ProcessEnv {
   const { libTorch, file } = loadNativeDetails();
@@ -15,7 +16,7 @@ function environment(): NodeJS.ProcessEnv {
   return { ...process.env, TORCHSEARCH_TEST_ADDON: JSON.stringify(paths) };
 }
 
-const prelude = `const { native, TorchSearchError } = require(${JSON.stringify(support)});\n`;
+const prelude = `const { native, TorchSearchError } = require(${JSON.stringify(supportFile)});\n`;
 
 export interface Ended {
   code: number | null;
@@ -26,8 +27,13 @@ export interface Ended {
 
 /** Runs a script, in which `native` is the addon, in a new process, and waits for its end. */
 export function runScript(script: string, flags: string[] = []): Promise<Ended> {
+  return runPlainScript(prelude + script, flags);
+}
+
+/** As {@link runScript}, but the script loads the addon itself, or in a worker. */
+export function runPlainScript(script: string, flags: string[] = []): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...flags, "-e", prelude + script], { env: environment() });
+    const child = spawn(process.execPath, [...flags, "-e", script], { env: environment() });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk) => {

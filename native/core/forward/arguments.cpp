@@ -15,8 +15,8 @@ namespace {
 void checkType(const c10::FunctionSchema& schema, const c10::Argument& argument, const c10::IValue& value) {
   if (value.isTensor() && argument.type()->kind() == c10::TypeKind::TensorType) return;
   if (value.type()->isSubtypeOf(*argument.type())) return;
-  misfit(schema, "Argument \"" + argument.name() + "\" must be " + argument.type()->annotation_str() + ", not " +
-                     value.type()->annotation_str() + ".");
+  misfit(schema, "Argument \"" + argument.name() + "\" must be " + argument.type()->annotation_str() +
+                     ", not " + value.type()->annotation_str() + ".");
 }
 
 bool isOn(const c10::IValue& value, c10::Device device) {
@@ -77,8 +77,8 @@ std::vector<c10::IValue> bindArguments(const c10::FunctionSchema& schema, const 
     } else if (argument.default_value()) {
       stack.push_back(*argument.default_value());
     } else {
-      misfit(schema, "The input \"" + argument.name() + "\" is missing (" + std::to_string(inputs.args.size()) +
-                         " given by position).");
+      misfit(schema, "The input \"" + argument.name() + "\" is missing (" +
+                         std::to_string(inputs.args.size()) + " given by position).");
     }
   }
   if (used != inputs.kwargs.size()) {

@@ -12,8 +12,8 @@ namespace torchsearch {
 // "forward(x: Tensor, scale: float = 2.0) -> Tensor", without `self`.
 std::string signatureOf(const c10::FunctionSchema& schema);
 
-// Fits inputs to a method's schema: one value per argument after `self`, defaults filled in. ERR_INPUT when the
-// count, a name or a type does not fit.
+// Fits inputs to a method's schema: one value per argument after `self`, defaults filled in. ERR_INPUT when
+// the count, a name or a type does not fit.
 std::vector<c10::IValue> bindArguments(const c10::FunctionSchema& schema, const Inputs& inputs);
 
 // The same value with every tensor inside on `device`; the value itself when nothing has to move.

@@ -12,8 +12,8 @@
 namespace torchsearch {
 namespace {
 
-// Fisher-Yates with a generator and a range reduction of fixed definition: std::shuffle and the distributions may
-// differ between standard libraries.
+// Fisher-Yates with a generator and a range reduction of fixed definition: std::shuffle and the distributions
+// may differ between standard libraries.
 at::Tensor permutation(int64_t size, uint64_t seed) {
   at::Tensor order = at::empty({size}, at::kLong);
   int64_t* values = order.mutable_data_ptr<int64_t>();
@@ -31,18 +31,21 @@ at::Tensor permutation(int64_t size, uint64_t seed) {
 
 }  // namespace
 
-Dataset::Dataset(std::vector<at::Tensor> tensors, const DatasetOptions& options) : batchSize_(options.batchSize) {
+Dataset::Dataset(std::vector<at::Tensor> tensors, const DatasetOptions& options)
+    : batchSize_(options.batchSize) {
   if (tensors.empty()) throw Error("ERR_DATASET", "A dataset needs at least one tensor.");
   if (batchSize_ < 1) throw Error("ERR_DATASET", "batchSize must be at least 1.");
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (tensors[i].dim() == 0) {
-      throw Error("ERR_DATASET", "Tensor " + std::to_string(i) + " of the dataset is a scalar; its first dimension must "
-                                                                 "count samples.");
+      throw Error("ERR_DATASET", "Tensor " + std::to_string(i) +
+                                     " of the dataset is a scalar; its first dimension must "
+                                     "count samples.");
     }
     if (tensors[i].size(0) != tensors[0].size(0)) {
-      throw Error("ERR_DATASET", "The tensors of a dataset must have an equal first dimension, but tensor 0 has " +
-                                     std::to_string(tensors[0].size(0)) + " samples and tensor " +
-                                     std::to_string(i) + " has " + std::to_string(tensors[i].size(0)) + ".");
+      throw Error("ERR_DATASET",
+                  "The tensors of a dataset must have an equal first dimension, but tensor 0 has " +
+                      std::to_string(tensors[0].size(0)) + " samples and tensor " + std::to_string(i) +
+                      " has " + std::to_string(tensors[i].size(0)) + ".");
     }
   }
   const int64_t total = tensors[0].size(0);
@@ -63,7 +66,8 @@ std::vector<at::Tensor> Dataset::batch(int64_t index) const {
   const auto content = this->content();
   const int64_t start = index * batchSize_;
   const int64_t size = std::min(batchSize_, samples_ - start);
-  if (index < 0 || size <= 0) throw Error("ERR_DATASET", "The dataset has no batch " + std::to_string(index) + ".");
+  if (index < 0 || size <= 0)
+    throw Error("ERR_DATASET", "The dataset has no batch " + std::to_string(index) + ".");
   std::vector<at::Tensor> out;
   out.reserve(content->tensors.size());
   for (const at::Tensor& tensor : content->tensors) {

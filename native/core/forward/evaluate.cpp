@@ -22,7 +22,8 @@ LoopResult loop(Forwardable& model, const Dataset& dataset, Score* score, const 
   if (options.target != -1) checkIndex(options.target, dataset, "target");
   const int64_t batches =
       options.maxBatches < 0 ? dataset.batches() : std::min(options.maxBatches, dataset.batches());
-  if (batches == 0) throw Error("ERR_EMPTY_LOADER", "The loader gives no batch; check the data and the batch limit.");
+  if (batches == 0)
+    throw Error("ERR_EMPTY_LOADER", "The loader gives no batch; check the data and the batch limit.");
 
   const auto start = std::chrono::steady_clock::now();
   LoopResult result;
@@ -33,7 +34,8 @@ LoopResult loop(Forwardable& model, const Dataset& dataset, Score* score, const 
     Inputs inputs;
     for (const int64_t index : options.inputs) inputs.args.emplace_back(batch[static_cast<size_t>(index)]);
     if (score != nullptr) {
-      const at::Tensor target = options.target < 0 ? at::Tensor() : batch[static_cast<size_t>(options.target)];
+      const at::Tensor target =
+          options.target < 0 ? at::Tensor() : batch[static_cast<size_t>(options.target)];
       scoreBatch(model, inputs, target, *score, options.teacher.get(), cancel);
     } else {
       model.forward(inputs, cancel);

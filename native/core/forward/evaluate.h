@@ -13,10 +13,10 @@ namespace torchsearch {
 
 // Which tensors of a batch go where.
 struct LoopOptions {
-  std::vector<int64_t> inputs{0};                 // indices, in the order of the model's arguments
-  int64_t target = -1;                            // index, or -1 for none
+  std::vector<int64_t> inputs{0};                  // indices, in the order of the model's arguments
+  int64_t target = -1;                             // index, or -1 for none
   std::shared_ptr<Forwardable> teacher = nullptr;  // called on the same inputs
-  int64_t maxBatches = -1;                        // -1: all
+  int64_t maxBatches = -1;                         // -1: all
 };
 
 struct LoopResult {
@@ -26,8 +26,8 @@ struct LoopResult {
   double seconds = 0;  // wall time of the loop
 };
 
-// Runs the model over the data set and scores every batch; the score is reset first. Stops between batches once
-// `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET, ERR_SCORE_*, and what the model throws.
+// Runs the model over the data set and scores every batch; the score is reset first. Stops between batches
+// once `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET, ERR_SCORE_*, and what the model throws.
 LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
                     const CancelToken& cancel, const ProgressFn& progress);
 

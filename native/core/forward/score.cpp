@@ -10,7 +10,9 @@
 namespace torchsearch {
 namespace {
 
-[[noreturn]] void misfit(const std::string& message) { throw Error("ERR_SCORE_INPUT", message); }
+[[noreturn]] void misfit(const std::string& message) {
+  throw Error("ERR_SCORE_INPUT", message);
+}
 
 std::string shapeOf(const at::Tensor& tensor) {
   std::ostringstream out;
@@ -21,7 +23,8 @@ std::string shapeOf(const at::Tensor& tensor) {
 // The tensor that counts in a model's output.
 at::Tensor scored(const c10::IValue& value, const char* whose) {
   if (value.isTensor() && value.toTensor().defined()) return value.toTensor();
-  if (value.isTuple() && !value.toTupleRef().elements().empty()) return scored(value.toTupleRef().elements()[0], whose);
+  if (value.isTuple() && !value.toTupleRef().elements().empty())
+    return scored(value.toTupleRef().elements()[0], whose);
   if (value.isList() && value.toListRef().size() > 0) return scored(value.toListRef()[0], whose);
   if (value.isGenericDict()) {
     const auto dict = value.toGenericDict();
@@ -39,8 +42,8 @@ at::Tensor scored(const c10::IValue& value, const char* whose) {
 // Logits [N, C] or [N, C, ...] and class indices [N] or [N, ...].
 void checkClasses(const at::Tensor& logits, const at::Tensor& target) {
   if (!logits.is_floating_point() || logits.dim() < 2) {
-    misfit("This score needs float outputs of shape [N, C] or [N, C, ...], but the model gave " + shapeOf(logits) + " " +
-           c10::toString(logits.scalar_type()) + ".");
+    misfit("This score needs float outputs of shape [N, C] or [N, C, ...], but the model gave " +
+           shapeOf(logits) + " " + c10::toString(logits.scalar_type()) + ".");
   }
   if (!target.defined() || !c10::isIntegralType(target.scalar_type(), /*includeBool=*/false)) {
     misfit("This score needs class indices as an integer (int64) target.");
@@ -49,8 +52,8 @@ void checkClasses(const at::Tensor& logits, const at::Tensor& target) {
   expected.erase(expected.begin() + 1);
   if (target.sizes() != at::IntArrayRef(expected)) {
     std::ostringstream out;
-    out << "The target has shape " << target.sizes() << ", but outputs of shape " << logits.sizes() << " need "
-        << at::IntArrayRef(expected) << ".";
+    out << "The target has shape " << target.sizes() << ", but outputs of shape " << logits.sizes()
+        << " need " << at::IntArrayRef(expected) << ".";
     misfit(out.str());
   }
 }
@@ -65,10 +68,12 @@ class TopK : public Score {
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
     checkClasses(output, target);
     if (k_ > output.size(1)) {
-      misfit("Top-" + std::to_string(k_) + " accuracy needs at least that many classes, but the model gives " +
+      misfit("Top-" + std::to_string(k_) +
+             " accuracy needs at least that many classes, but the model gives " +
              std::to_string(output.size(1)) + ".");
     }
-    if (output.isnan().any().item<bool>()) throw Error("ERR_SCORE_NAN", "The model's output holds NaN; check its input and weights.");
+    if (output.isnan().any().item<bool>())
+      throw Error("ERR_SCORE_NAN", "The model's output holds NaN; check its input and weights.");
     const at::Tensor best = k_ == 1 ? output.argmax(1, true) : std::get<1>(output.topk(k_, 1));
     const int64_t right = best.eq(target.to(output.device(), at::kLong).unsqueeze(1)).sum().item<int64_t>();
     return {static_cast<double>(right), target.numel()};
@@ -87,7 +92,8 @@ class CrossEntropy : public Score {
     checkClasses(output, target);
     const at::Tensor classes = target.to(output.device(), at::kLong);
     const at::Tensor counted = classes.ne(kIgnored);
-    const at::Tensor valid = classes.ge(0).logical_and(classes.lt(output.size(1))).logical_or(counted.logical_not());
+    const at::Tensor valid =
+        classes.ge(0).logical_and(classes.lt(output.size(1))).logical_or(counted.logical_not());
     if (!valid.all().item<bool>()) {
       misfit("The target holds a class index outside of 0 to " + std::to_string(output.size(1) - 1) + ".");
     }
@@ -103,16 +109,17 @@ class MeanSquaredError : public Score {
  protected:
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
     if (!target.defined() || output.sizes() != target.sizes()) {
-      misfit("Mean squared error needs a target of the output's shape " + shapeOf(output) + ", but its shape is " +
-             (target.defined() ? shapeOf(target) : "missing") + ".");
+      misfit("Mean squared error needs a target of the output's shape " + shapeOf(output) +
+             ", but its shape is " + (target.defined() ? shapeOf(target) : "missing") + ".");
     }
     const at::Tensor difference = output.to(at::kDouble) - target.to(output.device(), at::kDouble);
     return {difference.square().sum().item<double>(), output.numel()};
   }
 };
 
-// KL(teacher || model) of the softmax over dimension 1, summed over classes (and positions), mean over samples; as
-// torch.nn.functional.kl_div(log_softmax(model), log_softmax(teacher), "batchmean", log_target=True).
+// KL(teacher || model) of the softmax over dimension 1, summed over classes (and positions), mean over
+// samples; as torch.nn.functional.kl_div(log_softmax(model), log_softmax(teacher), "batchmean",
+// log_target=True).
 class KlDivergence : public Score {
  public:
   bool needsTarget() const override { return false; }
@@ -120,9 +127,12 @@ class KlDivergence : public Score {
 
  protected:
   Part measure(const at::Tensor& output, const at::Tensor&, const at::Tensor& teacher) const override {
-    if (!output.is_floating_point() || output.dim() < 2 || !teacher.defined() || output.sizes() != teacher.sizes()) {
-      misfit("KL divergence needs float outputs [N, C] or [N, C, ...] of equal shape from model and teacher, but they are " +
-             shapeOf(output) + " and " + (teacher.defined() ? shapeOf(teacher) : "missing") + ".");
+    if (!output.is_floating_point() || output.dim() < 2 || !teacher.defined() ||
+        output.sizes() != teacher.sizes()) {
+      misfit(
+          "KL divergence needs float outputs [N, C] or [N, C, ...] of equal shape from model and teacher, "
+          "but they are " +
+          shapeOf(output) + " and " + (teacher.defined() ? shapeOf(teacher) : "missing") + ".");
     }
     const at::Tensor model = output.to(at::kDouble).log_softmax(1);
     const at::Tensor truth = teacher.to(output.device(), at::kDouble).log_softmax(1);
@@ -147,7 +157,8 @@ void Score::reset() {
 }
 
 void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) {
-  if (needsTarget() && !target.defined()) misfit("This score needs a target; say which tensor of a batch it is.");
+  if (needsTarget() && !target.defined())
+    misfit("This score needs a target; say which tensor of a batch it is.");
   if (needsTeacher() && teacher.isNone()) misfit("This score needs a teacher model to compare with.");
   const at::NoGradGuard noGrad;
   const at::Tensor reference = needsTeacher() ? scored(teacher, "teacher") : at::Tensor();
@@ -163,7 +174,8 @@ void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::
 
 double Score::value() const {
   const std::lock_guard guard(mutex_);
-  if (count_ == 0) throw Error("ERR_EMPTY_LOADER", "Nothing was scored: the loader gave no batch; check the data.");
+  if (count_ == 0)
+    throw Error("ERR_EMPTY_LOADER", "Nothing was scored: the loader gave no batch; check the data.");
   return sum_ / static_cast<double>(count_);
 }
 

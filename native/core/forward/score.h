@@ -23,9 +23,9 @@ class Score {
   static std::shared_ptr<Score> make(const std::string& kind, const ScoreOptions& options);
 
   void reset();
-  // Adds one batch. `output` and `teacher` are whatever the models returned: a tensor, or a tuple, list or record
-  // whose first tensor (key "logits" or "out" if there is one) counts. ERR_SCORE_INPUT when shapes or dtypes do not
-  // fit, ERR_SCORE_NAN when the score stops being a finite number.
+  // Adds one batch. `output` and `teacher` are whatever the models returned: a tensor, or a tuple, list or
+  // record whose first tensor (key "logits" or "out" if there is one) counts. ERR_SCORE_INPUT when shapes or
+  // dtypes do not fit, ERR_SCORE_NAN when the score stops being a finite number.
   void add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher);
 
   double value() const;   // the mean so far; ERR_EMPTY_LOADER before the first batch
@@ -39,7 +39,8 @@ class Score {
     double sum;
     int64_t count;
   };
-  virtual Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor& teacher) const = 0;
+  virtual Part measure(const at::Tensor& output, const at::Tensor& target,
+                       const at::Tensor& teacher) const = 0;
 
  private:
   mutable std::mutex mutex_;
