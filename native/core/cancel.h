@@ -7,7 +7,8 @@
 
 namespace torchsearch {
 
-// Shared between the thread that computes and the one that may want it to stop. Copies refer to the same flag.
+// Shared between the thread that computes and the one that may want it to stop. Copies refer to the same
+// flag.
 class CancelToken {
  public:
   CancelToken() : flag_(std::make_shared<std::atomic<bool>>(false)) {}

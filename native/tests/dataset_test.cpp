@@ -1,7 +1,8 @@
+#include "core/forward/dataset.h"
+
 #include <ATen/ATen.h>
 
 #include "core/error.h"
-#include "core/forward/dataset.h"
 #include "tests/doctest.h"
 
 using torchsearch::Dataset;

@@ -1,3 +1,5 @@
+#include "core/failure.h"
+
 #include <c10/util/Exception.h>
 #include <torch/script.h>
 
@@ -5,7 +7,6 @@
 #include <string>
 
 #include "core/error.h"
-#include "core/failure.h"
 #include "core/unsafe_operators.h"
 #include "tests/doctest.h"
 

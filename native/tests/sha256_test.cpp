@@ -1,6 +1,7 @@
+#include "core/hash/sha256.h"
+
 #include <string>
 
-#include "core/hash/sha256.h"
 #include "tests/doctest.h"
 
 using torchsearch::Sha256;

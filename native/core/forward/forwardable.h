@@ -28,7 +28,8 @@ class Forwardable {
   // handle, ERR_INPUT_* when the inputs do not fit, ERR_FORWARD when the model itself fails.
   virtual c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) = 0;
   virtual c10::Device device() const = 0;
-  // The signature of `forward`, `self` first, that guides the conversion of inputs; null when it is not known.
+  // The signature of `forward`, `self` first, that guides the conversion of inputs; null when it is not
+  // known.
   virtual std::shared_ptr<const c10::FunctionSchema> schema() const { return nullptr; }
 };
 

@@ -93,7 +93,9 @@ void DependencyAnalysis::fixSlot(SlotId slot, const std::string& reason) {
   for (auto& labels : labels_[slot]) fix(labels, reason);
 }
 
-void DependencyAnalysis::separate(const std::vector<Labels>& pieces) { separations_.push_back(pieces); }
+void DependencyAnalysis::separate(const std::vector<Labels>& pieces) {
+  separations_.push_back(pieces);
+}
 
 void DependencyAnalysis::finish(Dependencies& dependencies) {
   dependencies.root_.resize(parent_.size());
@@ -104,8 +106,8 @@ void DependencyAnalysis::finish(Dependencies& dependencies) {
   dependencies.labels_ = std::move(labels_);
 }
 
-// Two classes are interchangeable when each dimension of each parameter, and each piece of each concatenation or
-// split, holds equally many indices of both.
+// Two classes are interchangeable when each dimension of each parameter, and each piece of each concatenation
+// or split, holds equally many indices of both.
 void DependencyAnalysis::group(Dependencies& dependencies) {
   std::vector<uint64_t> signature(parent_.size(), 0);
   auto sign = [&](const Labels& labels, uint64_t place) {
@@ -127,7 +129,8 @@ void DependencyAnalysis::group(Dependencies& dependencies) {
     if (find(atom) != atom || !reason_[atom].empty()) continue;
     const auto [entry, isNew] = groups.emplace(signature[atom], static_cast<int32_t>(groups.size()));
     if (isNew) dependencies.groupSizes_.push_back(0);
-    dependencies.place_[atom] = {entry->second, static_cast<int32_t>(dependencies.groupSizes_[entry->second]++)};
+    dependencies.place_[atom] = {entry->second,
+                                 static_cast<int32_t>(dependencies.groupSizes_[entry->second]++)};
   }
 }
 
@@ -152,9 +155,10 @@ void Dependencies::placeByReference(const Dependencies& reference) {
     const Atom root = root_[atom];
     if ((!reason_[root].empty() && place.group != kNoGroup) ||
         (known[root] && (places[root].group != place.group || places[root].position != place.position))) {
-      throw Error("ERR_INPUT_SHAPE",
-                  "At this input shape the model ties channels that are independent at the dummy input's shape. "
-                  "Convert the model with a dummy input of this shape.");
+      throw Error(
+          "ERR_INPUT_SHAPE",
+          "At this input shape the model ties channels that are independent at the dummy input's shape. "
+          "Convert the model with a dummy input of this shape.");
     }
     places[root] = place;
     known[root] = true;
@@ -167,9 +171,12 @@ ClassPlace Dependencies::placeOf(Atom atom) const {
   return atom == kFixedAtom ? ClassPlace() : place_[root_[atom]];
 }
 
-const std::string& Dependencies::reasonOf(Atom atom) const { return reason_[root_[atom]]; }
+const std::string& Dependencies::reasonOf(Atom atom) const {
+  return reason_[root_[atom]];
+}
 
-std::vector<int64_t> Dependencies::kept(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const {
+std::vector<int64_t> Dependencies::kept(SlotId slot, int64_t dimension,
+                                        const std::vector<int64_t>& widths) const {
   const Labels& dimensionLabels = labels(slot, dimension);
   std::vector<int64_t> indices;
   const int64_t size = program_->slots[slot].sizes[dimension];

@@ -9,12 +9,12 @@
 
 namespace torchsearch {
 
-// Channels are atoms: one index of one dimension of one parameter. Operators tie atoms together; tied ones are a
-// class, kept or dropped as a whole. Classes that may change places with each other form a group.
+// Channels are atoms: one index of one dimension of one parameter. Operators tie atoms together; tied ones
+// are a class, kept or dropped as a whole. Classes that may change places with each other form a group.
 using Atom = int32_t;
 
-// The atom of each index of a dimension; empty for a dimension that no parameter's channels run along, and which
-// therefore stays whole.
+// The atom of each index of a dimension; empty for a dimension that no parameter's channels run along, and
+// which therefore stays whole.
 using Labels = std::vector<Atom>;
 
 inline constexpr Atom kFixedAtom = 0;
@@ -41,7 +41,8 @@ class Dependencies {
   const Labels& labels(SlotId slot, int64_t dimension) const { return labels_[slot][dimension]; }
   ClassPlace placeOf(Atom atom) const;
 
-  // Indices of a dimension that a subnet with these widths (by group) keeps; all of them for a whole dimension.
+  // Indices of a dimension that a subnet with these widths (by group) keeps; all of them for a whole
+  // dimension.
   std::vector<int64_t> kept(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const;
   int64_t keptCount(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const;
 

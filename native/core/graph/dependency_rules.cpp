@@ -15,7 +15,9 @@ namespace {
 class Rule {
  public:
   Rule(DependencyAnalysis& analysis, const Instruction& instruction)
-      : analysis(analysis), instruction(instruction), reason("'" + instruction.schema->name() + "' needs it whole") {}
+      : analysis(analysis),
+        instruction(instruction),
+        reason("'" + instruction.schema->name() + "' needs it whole") {}
 
   const ValueTree& argument(const char* name) const {
     return instruction.arguments.at(*instruction.schema->argumentIndexWithName(name));
@@ -90,7 +92,9 @@ void elementwise(const Rule& rule) {
     }
     if (first == nullptr) continue;
     result[d] = *first;
-    if (whole) rule.analysis.fix(result[d], "'" + rule.instruction.schema->name() + "' combines it with a whole tensor");
+    if (whole)
+      rule.analysis.fix(result[d],
+                        "'" + rule.instruction.schema->name() + "' combines it with a whole tensor");
   }
   rule.setResult(std::move(result));
 }
@@ -247,7 +251,8 @@ void spatial(const Rule& rule) {
   rule.setResult(std::move(result));
 }
 
-// Labels of the dimensions that are merged into one: those of the single labelled one, repeated over the others.
+// Labels of the dimensions that are merged into one: those of the single labelled one, repeated over the
+// others.
 Labels merged(const Rule& rule, SlotId input, size_t begin, size_t end) {
   const auto& labels = rule.labels(input);
   const auto& sizes = rule.sizes(input);
@@ -457,16 +462,89 @@ const std::unordered_map<std::string, RuleFn>& rules() {
     const auto add = [&](RuleFn rule, std::initializer_list<const char*> names) {
       for (const char* name : names) all.emplace(std::string("aten::") + name, rule);
     };
-    add(elementwise,
-        {"relu", "relu_", "relu6", "relu6_", "hardtanh", "hardtanh_", "hardswish", "hardswish_", "hardsigmoid",
-         "hardsigmoid_", "sigmoid", "sigmoid_", "tanh", "tanh_", "gelu", "gelu_", "silu", "silu_", "leaky_relu",
-         "leaky_relu_", "elu", "elu_", "selu", "selu_", "mish", "mish_", "softplus", "dropout", "dropout_",
-         "feature_dropout", "feature_dropout_", "clone", "contiguous", "to", "detach", "alias", "neg", "exp",
-         "exp_", "sqrt", "rsqrt", "abs", "square", "pow", "clamp", "clamp_", "clamp_min", "clamp_min_", "clamp_max",
-         "add", "add_", "sub", "sub_", "rsub", "mul", "mul_", "div", "div_", "maximum", "minimum", "where",
-         "masked_fill", "masked_fill_", "expand", "expand_as", "type_as", "float", "copy_", "softmax",
-         "log_softmax", "celu", "threshold", "threshold_", "erf", "log", "reciprocal", "bernoulli", "bernoulli_",
-         "zeros_like", "ones_like", "empty_like", "sin", "cos"});
+    add(elementwise, {"relu",
+                      "relu_",
+                      "relu6",
+                      "relu6_",
+                      "hardtanh",
+                      "hardtanh_",
+                      "hardswish",
+                      "hardswish_",
+                      "hardsigmoid",
+                      "hardsigmoid_",
+                      "sigmoid",
+                      "sigmoid_",
+                      "tanh",
+                      "tanh_",
+                      "gelu",
+                      "gelu_",
+                      "silu",
+                      "silu_",
+                      "leaky_relu",
+                      "leaky_relu_",
+                      "elu",
+                      "elu_",
+                      "selu",
+                      "selu_",
+                      "mish",
+                      "mish_",
+                      "softplus",
+                      "dropout",
+                      "dropout_",
+                      "feature_dropout",
+                      "feature_dropout_",
+                      "clone",
+                      "contiguous",
+                      "to",
+                      "detach",
+                      "alias",
+                      "neg",
+                      "exp",
+                      "exp_",
+                      "sqrt",
+                      "rsqrt",
+                      "abs",
+                      "square",
+                      "pow",
+                      "clamp",
+                      "clamp_",
+                      "clamp_min",
+                      "clamp_min_",
+                      "clamp_max",
+                      "add",
+                      "add_",
+                      "sub",
+                      "sub_",
+                      "rsub",
+                      "mul",
+                      "mul_",
+                      "div",
+                      "div_",
+                      "maximum",
+                      "minimum",
+                      "where",
+                      "masked_fill",
+                      "masked_fill_",
+                      "expand",
+                      "expand_as",
+                      "type_as",
+                      "float",
+                      "copy_",
+                      "softmax",
+                      "log_softmax",
+                      "celu",
+                      "threshold",
+                      "threshold_",
+                      "erf",
+                      "log",
+                      "reciprocal",
+                      "bernoulli",
+                      "bernoulli_",
+                      "zeros_like",
+                      "ones_like",
+                      "empty_like",
+                      "sin",
+                      "cos"});
     add(convolution, {"conv1d", "conv2d", "conv3d", "_convolution", "convolution", "conv_transpose1d",
                       "conv_transpose2d", "conv_transpose3d"});
     add(linear, {"linear"});
@@ -476,12 +554,13 @@ const std::unordered_map<std::string, RuleFn>& rules() {
     add(groupNorm, {"group_norm"});
     add(layerNorm, {"layer_norm"});
     add(prelu, {"prelu"});
-    add(spatial, {"max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
-                  "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
-                  "adaptive_max_pool2d", "adaptive_max_pool3d", "max_pool2d_with_indices", "upsample_nearest1d",
-                  "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d", "upsample_bicubic2d"});
-    add(reshape, {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze",
-                  "unsqueeze_", "view_as", "reshape_as"});
+    add(spatial,
+        {"max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+         "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+         "adaptive_max_pool2d", "adaptive_max_pool3d", "max_pool2d_with_indices", "upsample_nearest1d",
+         "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d", "upsample_bicubic2d"});
+    add(reshape, {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "squeeze_",
+                  "unsqueeze", "unsqueeze_", "view_as", "reshape_as"});
     add(permute, {"permute", "transpose", "transpose_", "t", "t_"});
     add(concatenate, {"cat", "concat", "concatenate"});
     add(split, {"chunk", "split", "split_with_sizes"});

@@ -57,12 +57,14 @@ void refuseCalls(const Block* block) {
 
 }  // namespace
 
-std::shared_ptr<InlinedGraph> InlinedGraph::copyOf(const torch::jit::Module& module, FusedAttention attention) {
+std::shared_ptr<InlinedGraph> InlinedGraph::copyOf(const torch::jit::Module& module,
+                                                   FusedAttention attention) {
   auto graph = torch::jit::toGraphFunction(module.get_method("forward").function()).graph()->copy();
   return std::shared_ptr<InlinedGraph>(new InlinedGraph(module, std::move(graph), attention));
 }
 
-std::shared_ptr<InlinedGraph> InlinedGraph::inPlace(const torch::jit::Module& module, FusedAttention attention) {
+std::shared_ptr<InlinedGraph> InlinedGraph::inPlace(const torch::jit::Module& module,
+                                                    FusedAttention attention) {
   auto graph = torch::jit::toGraphFunction(module.get_method("forward").function()).graph();
   return std::shared_ptr<InlinedGraph>(new InlinedGraph(module, std::move(graph), attention));
 }
@@ -78,7 +80,8 @@ InlinedGraph::InlinedGraph(torch::jit::Module module, std::shared_ptr<Graph> gra
 }
 
 void InlinedGraph::index(Block* block) {
-  for (const Value* input : block->inputs()) valueIndex_.emplace(input, static_cast<int32_t>(valueIndex_.size()));
+  for (const Value* input : block->inputs())
+    valueIndex_.emplace(input, static_cast<int32_t>(valueIndex_.size()));
   for (Node* node : block->nodes()) {
     index_.emplace(node, static_cast<int32_t>(nodes_.size()));
     nodes_.push_back(node);

@@ -11,8 +11,8 @@
 
 namespace torchsearch {
 
-// The forward method of a module with every call inlined, and its nodes numbered depth first. Inlining the same
-// method twice numbers alike, which is how an analysis of one copy is applied to another.
+// The forward method of a module with every call inlined, and its nodes numbered depth first. Inlining the
+// same method twice numbers alike, which is how an analysis of one copy is applied to another.
 class InlinedGraph {
  public:
   enum class FusedAttention : uint8_t {
@@ -36,7 +36,6 @@ class InlinedGraph {
 
   // Values whose last use within their block is this node.
   const std::vector<const torch::jit::Value*>& releasedAfter(const torch::jit::Node* node) const;
-
 
  private:
   InlinedGraph(torch::jit::Module module, std::shared_ptr<torch::jit::Graph> graph, FusedAttention attention);

@@ -115,7 +115,8 @@ void Interpreter::runNode(Node* node) {
       value(node->output()) = value(node->input()).toObjectRef().getAttr(node->s(attr::name));
       return;
     case prim::SetAttr:
-      if (speculationDepth_ == 0) value(node->inputs()[0]).toObject()->setAttr(node->s(attr::name), value(node->inputs()[1]));
+      if (speculationDepth_ == 0)
+        value(node->inputs()[0]).toObject()->setAttr(node->s(attr::name), value(node->inputs()[1]));
       if (observer_ != nullptr) observer_->onAttributeSet(node, speculationDepth_ > 0);
       return;
     case prim::If:

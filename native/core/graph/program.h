@@ -22,19 +22,19 @@ struct Slot {
   std::string name;            // parameter path (its first, when shared); else a label for messages
   std::vector<int64_t> sizes;  // when recorded
   at::ScalarType dtype = at::kFloat;
-  at::Tensor constant;     // kConstant: its value
-  int32_t producer = -1;   // kResult: index of the instruction that made it first
-  int32_t lastUse = -1;    // index of the last instruction that reads it; a program output lives to the end
+  at::Tensor constant;    // kConstant: its value
+  int32_t producer = -1;  // kResult: index of the instruction that made it first
+  int32_t lastUse = -1;   // index of the last instruction that reads it; a program output lives to the end
 };
 
 // How the tensors inside a value are found: a tree whose leaves are slots or values without tensors.
 struct ValueTree {
   enum class Kind : uint8_t { kConstant, kSlot, kList, kTuple, kDict };
   Kind kind = Kind::kConstant;
-  c10::IValue constant;              // kConstant, and the keys' list of kDict
-  SlotId slot = kNoSlot;             // kSlot
-  std::vector<ValueTree> children;   // kList, kTuple, kDict
-  c10::TypePtr type;                 // kList: element type; kTuple, kDict: the value's own type
+  c10::IValue constant;             // kConstant, and the keys' list of kDict
+  SlotId slot = kNoSlot;            // kSlot
+  std::vector<ValueTree> children;  // kList, kTuple, kDict
+  c10::TypePtr type;                // kList: element type; kTuple, kDict: the value's own type
 
   bool isSlot() const { return kind == Kind::kSlot; }
 };
@@ -49,7 +49,7 @@ struct Instruction {
   std::vector<ValueTree> arguments;  // in schema order
   std::vector<ValueTree> results;    // in schema order
   std::string scope;                 // dotted module path, where the graph tells it
-  bool speculative = false;          // from a branch that was not taken: analysed and rewritten, never executed
+  bool speculative = false;  // from a branch that was not taken: analysed and rewritten, never executed
 };
 
 // What one forward pass did: the straight line of tensor operators, with control flow and scalar arithmetic
@@ -58,11 +58,12 @@ struct Program {
   std::shared_ptr<InlinedGraph> graph;
   std::vector<Slot> slots;
   std::vector<Instruction> instructions;
-  std::vector<SlotId> inputs;  // tensors of the inputs, positional first, then keyword in schema order, depth first
+  std::vector<SlotId>
+      inputs;  // tensors of the inputs, positional first, then keyword in schema order, depth first
   ValueTree output;
-  bool dataDependent = false;   // control flow or sizes depended on tensor values: valid for these inputs only
-  std::string dataDependence;   // the operator that made it so
-  bool mutatesModule = false;   // an attribute was assigned during the pass
+  bool dataDependent = false;  // control flow or sizes depended on tensor values: valid for these inputs only
+  std::string dataDependence;  // the operator that made it so
+  bool mutatesModule = false;  // an attribute was assigned during the pass
 };
 
 }  // namespace torchsearch

@@ -1,8 +1,8 @@
 #include "core/graph/recorder.h"
 
-#include <ATen/core/function_schema.h>
-#include <ATen/Context.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/core/function_schema.h>
 
 #include <unordered_set>
 #include <utility>
@@ -32,12 +32,27 @@ bool isTensorLike(const c10::TypePtr& type) {
 
 // Operators whose result depends on the values, not only on the shapes, of their tensors.
 bool readsValues(const std::string& name) {
-  static const std::unordered_set<std::string> names = {
-      "aten::item",           "aten::Bool",       "aten::Int",     "aten::Float",        "aten::Complex",
-      "aten::ScalarImplicit", "aten::equal",      "aten::nonzero", "aten::FloatImplicit", "aten::IntImplicit",
-      "aten::is_nonzero",     "aten::allclose",   "aten::unique",  "aten::masked_select", "aten::_unique2",
-      "aten::nonzero_numpy",  "aten::_local_scalar_dense", "aten::unique_consecutive", "aten::tolist",
-      "torchvision::nms",     "aten::repeat_interleave"};
+  static const std::unordered_set<std::string> names = {"aten::item",
+                                                        "aten::Bool",
+                                                        "aten::Int",
+                                                        "aten::Float",
+                                                        "aten::Complex",
+                                                        "aten::ScalarImplicit",
+                                                        "aten::equal",
+                                                        "aten::nonzero",
+                                                        "aten::FloatImplicit",
+                                                        "aten::IntImplicit",
+                                                        "aten::is_nonzero",
+                                                        "aten::allclose",
+                                                        "aten::unique",
+                                                        "aten::masked_select",
+                                                        "aten::_unique2",
+                                                        "aten::nonzero_numpy",
+                                                        "aten::_local_scalar_dense",
+                                                        "aten::unique_consecutive",
+                                                        "aten::tolist",
+                                                        "torchvision::nms",
+                                                        "aten::repeat_interleave"};
   return names.count(name) > 0;
 }
 
@@ -81,7 +96,8 @@ class Recorder : public InterpreterObserver {
     instruction.speculative = speculative;
     instruction.scope = modulePath(node);
     instruction.arguments.reserve(arguments.size());
-    for (const auto& argument : arguments) instruction.arguments.push_back(treeOf(argument, Slot::Kind::kConstant));
+    for (const auto& argument : arguments)
+      instruction.arguments.push_back(treeOf(argument, Slot::Kind::kConstant));
     const auto position = static_cast<int32_t>(program_->instructions.size());
     for (const auto& result : results) {
       std::vector<at::Tensor> tensors;

@@ -19,9 +19,9 @@ struct Recording {
   c10::IValue output;
 };
 
-// Runs the graph once on `inputs` without gradients and records what it did. Intermediate results are released
-// as they would be by a plain forward. ERR_INPUT where the inputs do not fit the graph, ERR_FORWARD where the
-// model fails on them.
+// Runs the graph once on `inputs` without gradients and records what it did. Intermediate results are
+// released as they would be by a plain forward. ERR_INPUT where the inputs do not fit the graph, ERR_FORWARD
+// where the model fails on them.
 Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, const RecordOptions& options,
                  const CancelToken& cancel);
 

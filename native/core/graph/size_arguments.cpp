@@ -132,7 +132,8 @@ class SizeArguments {
 
 }  // namespace
 
-std::vector<ArgumentOverride> sizeArguments(const Dependencies& dependencies, const std::vector<int64_t>& widths) {
+std::vector<ArgumentOverride> sizeArguments(const Dependencies& dependencies,
+                                            const std::vector<int64_t>& widths) {
   return SizeArguments(dependencies, widths).all();
 }
 

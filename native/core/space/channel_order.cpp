@@ -32,9 +32,10 @@ void addImportance(const Dependencies& dependencies, const at::Tensor& tensor, S
   }
 }
 
-// The old index at each new one: the k-th index of a class takes the place of the k-th index of the class whose
-// position it takes.
-std::vector<int64_t> permutation(const Dependencies& dependencies, const Labels& labels, const Orders& orders) {
+// The old index at each new one: the k-th index of a class takes the place of the k-th index of the class
+// whose position it takes.
+std::vector<int64_t> permutation(const Dependencies& dependencies, const Labels& labels,
+                                 const Orders& orders) {
   std::vector<std::vector<std::vector<int64_t>>> indices(orders.size());
   for (size_t g = 0; g < orders.size(); ++g) indices[g].resize(orders[g].size());
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -68,16 +69,18 @@ void orderChannels(const Dependencies& dependencies, const torch::jit::Module& m
     return kind == Slot::Kind::kParameter || kind == Slot::Kind::kBuffer;
   };
   std::vector<std::vector<double>> sums(dependencies.groupCount());
-  for (size_t g = 0; g < sums.size(); ++g) sums[g].assign(dependencies.groupSize(static_cast<int32_t>(g)), 0.0);
+  for (size_t g = 0; g < sums.size(); ++g)
+    sums[g].assign(dependencies.groupSize(static_cast<int32_t>(g)), 0.0);
   for (size_t i = 0; i < program.slots.size(); ++i) {
     const auto& slot = program.slots[i];
     // Biases and batch-norm vectors say little of a channel's weight in the network.
-    if (slot.kind != Slot::Kind::kParameter || slot.sizes.size() < 2 || !at::isFloatingType(slot.dtype)) continue;
+    if (slot.kind != Slot::Kind::kParameter || slot.sizes.size() < 2 || !at::isFloatingType(slot.dtype))
+      continue;
     for (size_t d = 0; d < slot.sizes.size(); ++d) {
       const auto dimension = static_cast<int64_t>(d);
       if (dependencies.labels(static_cast<SlotId>(i), dimension).empty()) continue;
-      addImportance(dependencies, tensors[i], static_cast<SlotId>(i), dimension, importance == "l1" ? 1.0 : 2.0,
-                    sums);
+      addImportance(dependencies, tensors[i], static_cast<SlotId>(i), dimension,
+                    importance == "l1" ? 1.0 : 2.0, sums);
     }
   }
   Orders orders(sums.size());

@@ -81,7 +81,8 @@ double CostModel::cost(const std::vector<int64_t>& widths, const std::string& me
   if (metric == "macs") return sum(macs_, widths);
   if (metric == "flops") return 2 * sum(macs_, widths);
   if (metric == "size") return sum(bytes_, widths);
-  throw Error("ERR_UNKNOWN_METRIC", "'" + metric + "' is no cost of a search space; use params, macs, flops or size.");
+  throw Error("ERR_UNKNOWN_METRIC",
+              "'" + metric + "' is no cost of a search space; use params, macs, flops or size.");
 }
 
 }  // namespace torchsearch

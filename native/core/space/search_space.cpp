@@ -102,9 +102,9 @@ struct SearchSpace::ShapeProgram {
   int64_t selection = -1;
 };
 
-std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>& module, const Inputs& dummyInput,
-                                                  const SpaceOptions& options, const CancelToken& cancel,
-                                                  const ProgressFn& progress) {
+std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>& module,
+                                                  const Inputs& dummyInput, const SpaceOptions& options,
+                                                  const CancelToken& cancel, const ProgressFn& progress) {
   const auto report = [&](int64_t done, const char* message) {
     if (progress) progress({done, 3, message});
   };
@@ -120,9 +120,10 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   recordOptions.speculate = true;
   const auto recording = record(space->graph_, space->dummyInput_, recordOptions, cancel);
   if (recording.program->dataDependent) {
-    throw Error("ERR_DATA_DEPENDENT", "The model's control flow or sizes depend on tensor values ('" +
-                                          recording.program->dataDependence +
-                                          "'), so its subnets can't be analysed. Replace that part of the model.");
+    throw Error("ERR_DATA_DEPENDENT",
+                "The model's control flow or sizes depend on tensor values ('" +
+                    recording.program->dataDependence +
+                    "'), so its subnets can't be analysed. Replace that part of the model.");
   }
   report(1, "analyse");
   space->dependencies_ = std::make_shared<const Dependencies>(recording.program);
@@ -183,7 +184,8 @@ void SearchSpace::findUnprunable() {
     for (size_t d = 0; d < std::min<size_t>(program.slots[i].sizes.size(), 2); ++d) {
       for (const Atom atom : dependencies_->labels(static_cast<SlotId>(i), static_cast<int64_t>(d))) {
         if (dependencies_->placeOf(atom).group != kNoGroup) continue;
-        unprunable_.push_back({program.slots[i].name, static_cast<int32_t>(d), dependencies_->reasonOf(atom)});
+        unprunable_.push_back(
+            {program.slots[i].name, static_cast<int32_t>(d), dependencies_->reasonOf(atom)});
         break;
       }
     }
@@ -192,8 +194,8 @@ void SearchSpace::findUnprunable() {
 
 std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths) const {
   if (widths.size() != hyperparameters_.size()) {
-    throw Error("ERR_CHOICE", "Expected " + std::to_string(hyperparameters_.size()) + " widths but received " +
-                                  std::to_string(widths.size()) + ".");
+    throw Error("ERR_CHOICE", "Expected " + std::to_string(hyperparameters_.size()) +
+                                  " widths but received " + std::to_string(widths.size()) + ".");
   }
   std::vector<int64_t> result(dependencies_->groupCount());
   for (size_t g = 0; g < result.size(); ++g) result[g] = dependencies_->groupSize(static_cast<int32_t>(g));
@@ -201,8 +203,9 @@ std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths
     const auto& hyperparameter = hyperparameters_[i];
     if (!std::binary_search(hyperparameter.choices.begin(), hyperparameter.choices.end(), widths[i])) {
       throw Error("ERR_CHOICE", std::to_string(widths[i]) + " is no choice of '" + hyperparameter.name +
-                                    "', which has widths from " + std::to_string(hyperparameter.choices.front()) +
-                                    " to " + std::to_string(hyperparameter.full) + ".");
+                                    "', which has widths from " +
+                                    std::to_string(hyperparameter.choices.front()) + " to " +
+                                    std::to_string(hyperparameter.full) + ".");
     }
     result[hyperparameter.group] = widths[i];
   }
@@ -237,7 +240,8 @@ double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& 
   return costs_.cost(groupWidths(widths), metric);
 }
 
-at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor) const {
+at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot,
+                                 const at::Tensor& tensor) const {
   at::Tensor result = tensor.detach();
   for (int64_t d = 0; d < tensor.dim(); ++d) {
     if (dependencies.labels(slot, d).empty()) continue;
@@ -259,7 +263,8 @@ void SearchSpace::bind(ShapeProgram& entry) {
     if (!isStored(program.slots[i])) continue;
     const auto found = statistics_.find(program.slots[i].name);
     auto& value = entry.bindings.values[i];
-    value = found != statistics_.end() ? found->second : narrowed(*entry.dependencies, static_cast<SlotId>(i), value);
+    value = found != statistics_.end() ? found->second
+                                       : narrowed(*entry.dependencies, static_cast<SlotId>(i), value);
   }
   entry.bindings.overrides = sizeArguments(*entry.dependencies, widths_);
   if (recalibrating_) {
@@ -267,7 +272,9 @@ void SearchSpace::bind(ShapeProgram& entry) {
     for (size_t i = 0; i < program.instructions.size(); ++i) {
       const auto& instruction = program.instructions[i];
       if (instruction.speculative || instruction.schema->name() != "aten::batch_norm") continue;
-      const auto position = [&](const char* name) { return *instruction.schema->argumentIndexWithName(name); };
+      const auto position = [&](const char* name) {
+        return *instruction.schema->argumentIndexWithName(name);
+      };
       bool tracked = true;
       for (const char* name : {"running_mean", "running_var"}) {
         const auto& argument = instruction.arguments[position(name)];
@@ -296,7 +303,8 @@ SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const C
   const EvaluationMode evaluation(*module_);
   const auto recording = record(graph_, inputs, RecordOptions(), cancel);
   const auto dependencies = std::make_shared<const Dependencies>(recording.program, *dependencies_);
-  return *programs_.emplace(key, std::make_shared<ShapeProgram>(recording.program, dependencies)).first->second;
+  return *programs_.emplace(key, std::make_shared<ShapeProgram>(recording.program, dependencies))
+              .first->second;
 }
 
 c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel) {
@@ -311,7 +319,26 @@ c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel
   return output;
 }
 
-std::shared_ptr<Module> SearchSpace::exportSubnet() const {
+// A graph may guard against other widths than the full model's, in ways that no rule knows.
+void SearchSpace::verify(Module& subnet) {
+  std::vector<at::Tensor> expected;
+  std::vector<at::Tensor> actual;
+  collectTensors(forward(dummyInput_, CancelToken()), expected);
+  const EvaluationMode evaluation(subnet);
+  collectTensors(subnet.forward(dummyInput_, CancelToken()), actual);
+  bool equal = expected.size() == actual.size();
+  for (size_t i = 0; equal && i < expected.size(); ++i) {
+    equal = expected[i].sizes() == actual[i].sizes() &&
+            at::allclose(actual[i], expected[i], /*rtol=*/1e-3, /*atol=*/1e-4, /*equal_nan=*/true);
+  }
+  if (!equal) {
+    throw Error("ERR_EXPORT_MISMATCH",
+                "The exported subnet computes something else than the selected one, so it was not given out. "
+                "Please report the model; another width for the hyperparameters may work.");
+  }
+}
+
+std::shared_ptr<Module> SearchSpace::exportSubnet() {
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   return withFailureCode("ERR_EXPORT", [&] {
@@ -323,8 +350,10 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() const {
       tensors[i] = found != statistics_.end() ? found->second
                                               : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i]);
     }
-    return std::make_shared<Module>(exportSubnetModule(module_->jit(), program, tensors,
-                                                       sizeArguments(*dependencies_, widths_)));
+    auto subnet = std::make_shared<Module>(
+        exportSubnetModule(module_->jit(), program, tensors, sizeArguments(*dependencies_, widths_)));
+    verify(*subnet);
+    return subnet;
   });
 }
 

@@ -20,7 +20,7 @@
 namespace torchsearch {
 
 struct SpaceOptions {
-  int64_t channelDivisor = 8;  // widths are multiples of it, where the full width allows
+  int64_t channelDivisor = 8;     // widths are multiples of it, where the full width allows
   std::string importance = "l1";  // how channels are ordered: "l1", "l2"
 };
 
@@ -40,7 +40,8 @@ struct Unprunable {
 };
 
 // A module whose channel widths can be chosen. Making one reorders the module's channels in place, the most
-// important first, which changes no output beyond rounding; a subnet then is narrow views of the full weights.
+// important first, which changes no output beyond rounding; a subnet then is narrow views of the full
+// weights.
 class SearchSpace : public Forwardable {
  public:
   // ERR_INPUT, ERR_FORWARD, ERR_DATA_DEPENDENT, ERR_UNSUPPORTED_GRAPH
@@ -61,15 +62,16 @@ class SearchSpace : public Forwardable {
   c10::Device device() const override { return module_->device(); }
   std::shared_ptr<const c10::FunctionSchema> schema() const override { return module_->schema(); }
 
-  // While on, forwards compute batch statistics and average them into the active subnet's own running mean and
-  // variance (cumulative average over the batches seen since it was turned on).
+  // While on, forwards compute batch statistics and average them into the active subnet's own running mean
+  // and variance (cumulative average over the batches seen since it was turned on).
   void recalibrate(bool on);
 
   // "params", "macs", "flops" or "size" (bytes) of a subnet, without running anything. ERR_UNKNOWN_METRIC
   double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
 
   // The active subnet as a module of its own, with copied, really smaller weights.
-  std::shared_ptr<Module> exportSubnet() const;
+  // Checked against the subnet on the dummy input. ERR_EXPORT, ERR_EXPORT_CONFLICT, ERR_EXPORT_MISMATCH
+  std::shared_ptr<Module> exportSubnet();
 
   const std::shared_ptr<Module>& module() const { return module_; }
 
@@ -82,6 +84,7 @@ class SearchSpace : public Forwardable {
   std::vector<int64_t> groupWidths(const std::vector<int64_t>& widths) const;
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
   void bind(ShapeProgram& entry);
+  void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor) const;
 
   mutable std::recursive_mutex mutex_;

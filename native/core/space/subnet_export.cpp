@@ -50,9 +50,10 @@ void rewrite(const InlinedGraph& target, const Program& program, const std::vect
     const auto replaced = done.find(node->inputs()[size.argument]);
     if (replaced != done.end()) {
       if (sameInts(replaced->second, size.value)) continue;
-      throw Error("ERR_EXPORT_CONFLICT",
-                  "One call of '" + std::string(node->kind().toQualString()) +
-                      "' runs several times with sizes that differ in the subnet. Unroll the loop around it.");
+      throw Error(
+          "ERR_EXPORT_CONFLICT",
+          "One call of '" + std::string(node->kind().toQualString()) +
+              "' runs several times with sizes that differ in the subnet. Unroll the loop around it.");
     }
     const torch::jit::WithInsertPoint insertBefore(node);
     torch::jit::Value* constant = node->owningGraph()->insertConstant(size.value);
