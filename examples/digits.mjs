@@ -1,0 +1,102 @@
+// Searches a digits classifier for the best subnet of at most 60 % FLOPs, and saves it as a TorchScript file.
+//
+//   node examples/digits.mjs [folder for the saved subnet, default demo-out]
+import { mkdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import {
+  BinarySearcher,
+  convert,
+  Module,
+  profile,
+  Tensor,
+  TensorDataLoader,
+  topKAccuracy,
+} from "torchsearch";
+
+const BOUND = "60%";
+const LATENCY = { warmup: 20, repeats: 200, threads: 1 };
+
+const fixtures = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "test", "fixtures");
+const originalFile = path.join(fixtures, "digits_resnet.pt");
+const data = path.join(fixtures, "digits.npz");
+const folder = process.argv[2] ?? "demo-out";
+const subnetFile = path.join(folder, "digits_resnet.60-percent-flops.pt");
+
+// The accuracy on held-out images rates candidates; images that the network was trained on calibrate batch norms.
+const test = await TensorDataLoader.fromNpz(data, { keys: ["test_images", "test_labels"], batchSize: 250 });
+const train = await TensorDataLoader.fromNpz(data, { keys: ["train_images"], batchSize: 128 });
+const accuracy = topKAccuracy(test);
+const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+
+/** What the table says of a module and its file. */
+async function measure(module, file) {
+  const { flops, params, latency } = await profile(module, dummyInput, LATENCY);
+  const start = performance.now();
+  const score = await accuracy(module);
+  const wall = performance.now() - start;
+  return { score, flops, params, latency: latency.median, bytes: (await stat(file)).size, wall };
+}
+
+const module = await Module.load(originalFile);
+const before = await measure(module, originalFile);
+
+console.log(`Searching ${path.basename(originalFile)} for a subnet of at most ${BOUND} FLOPs …`);
+const start = performance.now();
+const space = await convert(module, "fastnas", dummyInput);
+const { subnet, stateDict } = await new BinarySearcher().search(space, { flops: BOUND }, dummyInput, {
+  scoreFunc: accuracy,
+  dataLoader: train,
+  maxIterDataLoader: 4,
+  verbose: process.stderr.isTTY === true,
+});
+const searchSeconds = (performance.now() - start) / 1000;
+
+await mkdir(folder, { recursive: true });
+await subnet.save(subnetFile);
+const after = await measure(subnet, subnetFile);
+
+const rows = [
+  ["", "before", "after", "after / before"],
+  row("accuracy on 500 held-out images", (m) => m.score, percent),
+  row("FLOPs (1 image)", (m) => m.flops, count),
+  row("parameters", (m) => m.params, count),
+  row(`latency (1 image, ${LATENCY.threads} thread, median of ${LATENCY.repeats})`, (m) => m.latency, ms),
+  row(
+    "file size",
+    (m) => m.bytes,
+    (bytes) => `${(bytes / 1024).toFixed(0)} KiB`,
+  ),
+  row("wall time of scoring the 500 images", (m) => m.wall, ms),
+];
+const widths = rows[0].map((_, column) => Math.max(...rows.map((cells) => cells[column].length)));
+console.log();
+for (const cells of rows) {
+  const padded = cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])));
+  console.log(padded.join("  ").trimEnd());
+}
+console.log();
+console.log(
+  `Widths: ${Object.entries(stateDict.best.config)
+    .map(([name, width]) => `${name} ${width}`)
+    .join(", ")}`,
+);
+console.log(`Wall time of the search: ${searchSeconds.toFixed(1)} s`);
+console.log(`Saved the subnet as ${subnetFile}`);
+
+function row(title, of, format) {
+  return [title, format(of(before)), format(of(after)), percent(of(after) / of(before))];
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function count(value) {
+  return value.toLocaleString("en-US");
+}
+
+function ms(value) {
+  return `${value.toFixed(2)} ms`;
+}
