@@ -1,12 +1,12 @@
 import { TorchSearchError } from "../errors";
 import { Module } from "../module";
+import { addon } from "../native/addon";
 import { callNative } from "../native/call";
 import { toNative } from "../native/values";
 import { splitInputs } from "../searcher/data-source";
 import type { ProgressListener } from "../searcher/types";
 import { describe, expected, isFunction, isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
-import { nativeSearchSpace } from "./native";
 import { SearchSpace } from "./search-space";
 
 /** The modes of {@link convert}. `fastnas`: the channel widths of convolutions and linear layers. */
@@ -63,7 +63,7 @@ export async function convert(
   const moduleFingerprint = await module.fingerprint({ signal });
   const native = await callNative(
     (call) =>
-      nativeSearchSpace().convert(
+      addon().SearchSpace.convert(
         module.native,
         toNative(args) as unknown[],
         toNative(kwargs) as Record<string, unknown>,

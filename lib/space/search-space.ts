@@ -3,6 +3,7 @@ import { types } from "node:util";
 
 import { TorchSearchError } from "../errors";
 import { type CallOptions, type Input, Module, type Output } from "../module";
+import type { NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { fromNative, toNative } from "../native/values";
 import { type DataSource, isDataSource } from "../searcher/data-source";
@@ -12,7 +13,6 @@ import { throwIfAborted } from "../util/abort";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
-import type { NativeSearchSpace } from "./native";
 
 /** A subnet: the width of each hyperparameter, by name. */
 export type SubnetConfig = Record<string, number>;
