@@ -28,7 +28,10 @@ const subnetFile = path.join(folder, "digits_resnet.60-percent-flops.pt");
 // The search sees training images only: their cross-entropy rates candidates, and they calibrate batch norms. The
 // held-out images are for the table, so that what it says was not searched for.
 const test = await TensorDataLoader.fromNpz(data, { keys: ["test_images", "test_labels"], batchSize: 250 });
-const train = await TensorDataLoader.fromNpz(data, { keys: ["train_images", "train_labels"], batchSize: 128 });
+const train = await TensorDataLoader.fromNpz(data, {
+  keys: ["train_images", "train_labels"],
+  batchSize: 128,
+});
 const accuracy = topKAccuracy(test);
 const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 
