@@ -50,7 +50,7 @@ async function search(constraints: Constraints, config: object = {}) {
   return { ...result, space };
 }
 
-describe("BinarySearcher on the digits ResNet", () => {
+describe("BinarySearcher on the digits ResNet", { timeout: 240_000 }, () => {
   it("finds a subnet within 60 % FLOPs that PyTorch gives the same accuracy", async () => {
     const { subnet, stateDict } = await search({ flops: "60%" });
     const whole = stateDict.fullCosts!;
@@ -95,7 +95,7 @@ print(json.dumps({"accuracy": right, "params": sum(p.numel() for p in m.paramete
       if (scores === 4) abort.abort();
       return accuracy(model, context);
     };
-    const short = { maxChoices: 1 };
+    const short = { maxChoices: 1, maxIterDataLoader: 1 };
     await expectCode("ERR_ABORTED", () =>
       search({ flops: "60%" }, { ...short, checkpoint, scoreFunc, signal: abort.signal }),
     );
