@@ -9,8 +9,8 @@ const TORCH = "torch==2.13.0";
 
 /** What pip is asked for, group by group; each inner list is one call of pip. */
 const GROUPS = {
-  // LibTorch, and numpy for tests to compare with.
-  base: [[TORCH, "numpy>=1.26"]],
+  // LibTorch, and what tests compare with.
+  base: [[TORCH, "numpy>=1.26", "safetensors"]],
   // Reference models. torchvision asks for exactly one torch, and its wheel on a machine without CUDA would replace it.
   zoo: [
     ["--no-deps", "torchvision==0.28.0"],
