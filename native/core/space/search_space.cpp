@@ -133,8 +133,9 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->costs_ = CostModel(*space->dependencies_);
   space->findHyperparameters(options.channelDivisor);
   space->findUnprunable();
-  for (const auto& hyperparameter : space->hyperparameters_) space->active_.push_back(hyperparameter.full);
-  space->widths_ = space->groupWidths(space->active_);
+  std::vector<int64_t> full;
+  for (const auto& hyperparameter : space->hyperparameters_) full.push_back(hyperparameter.full);
+  space->select(full);
   report(3, "done");
   return space;
 }
@@ -213,27 +214,33 @@ std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths
 }
 
 std::vector<int64_t> SearchSpace::active() const {
-  const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  return active_;
+  const std::lock_guard<std::mutex> lock(wantedMutex_);
+  return wanted_.active;
 }
 
 void SearchSpace::select(const std::vector<int64_t>& widths) {
   auto byGroup = groupWidths(widths);
-  const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  active_ = widths;
-  widths_ = std::move(byGroup);
-  statistics_.clear();
-  ++selection_;
+  const std::lock_guard<std::mutex> lock(wantedMutex_);
+  wanted_.active = widths;
+  wanted_.widths = std::move(byGroup);
+  ++wanted_.version;
+  ++wanted_.statistics;
 }
 
 void SearchSpace::recalibrate(bool on) {
-  const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  if (on) {
+  const std::lock_guard<std::mutex> lock(wantedMutex_);
+  wanted_.recalibrating = on;
+  ++wanted_.version;
+  if (on) ++wanted_.statistics;
+}
+
+void SearchSpace::adoptSelection() {
+  const std::lock_guard<std::mutex> lock(wantedMutex_);
+  if (wanted_.statistics != current_.statistics) {
     statistics_.clear();
     recalibrationBatches_ = 0;
   }
-  recalibrating_ = on;
-  ++selection_;
+  if (wanted_.version != current_.version) current_ = wanted_;
 }
 
 double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& metric) const {
@@ -245,7 +252,7 @@ at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot,
   at::Tensor result = tensor.detach();
   for (int64_t d = 0; d < tensor.dim(); ++d) {
     if (dependencies.labels(slot, d).empty()) continue;
-    const auto kept = dependencies.kept(slot, d, widths_);
+    const auto kept = dependencies.kept(slot, d, current_.widths);
     if (static_cast<int64_t>(kept.size()) == tensor.size(d)) continue;
     if (isContiguousRange(kept)) {
       result = result.narrow(d, kept.front(), static_cast<int64_t>(kept.size()));
@@ -266,8 +273,8 @@ void SearchSpace::bind(ShapeProgram& entry) {
     value = found != statistics_.end() ? found->second
                                        : narrowed(*entry.dependencies, static_cast<SlotId>(i), value);
   }
-  entry.bindings.overrides = sizeArguments(*entry.dependencies, widths_);
-  if (recalibrating_) {
+  entry.bindings.overrides = sizeArguments(*entry.dependencies, current_.widths);
+  if (current_.recalibrating) {
     std::vector<ArgumentOverride> training;
     for (size_t i = 0; i < program.instructions.size(); ++i) {
       const auto& instruction = program.instructions[i];
@@ -293,7 +300,7 @@ void SearchSpace::bind(ShapeProgram& entry) {
     }
     entry.bindings.overrides = mergedOverrides(std::move(entry.bindings.overrides), training);
   }
-  entry.selection = recalibrating_ ? -1 : selection_;
+  entry.selection = current_.recalibrating ? -1 : current_.version;
 }
 
 SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const CancelToken& cancel) {
@@ -310,12 +317,16 @@ SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const C
 c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel) {
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  adoptSelection();
+  return runSelection(movedTo(inputs, module_->device()), cancel);
+}
+
+c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
-  const Inputs moved = movedTo(inputs, module_->device());
-  auto& entry = programFor(moved, cancel);
-  if (entry.selection != selection_) bind(entry);
-  const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, moved), cancel);
-  if (recalibrating_) ++recalibrationBatches_;
+  auto& entry = programFor(inputs, cancel);
+  if (entry.selection != current_.version) bind(entry);
+  const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, inputs), cancel);
+  if (current_.recalibrating) ++recalibrationBatches_;
   return output;
 }
 
@@ -323,7 +334,7 @@ c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel
 void SearchSpace::verify(Module& subnet) {
   std::vector<at::Tensor> expected;
   std::vector<at::Tensor> actual;
-  collectTensors(forward(dummyInput_, CancelToken()), expected);
+  collectTensors(runSelection(dummyInput_, CancelToken()), expected);
   const EvaluationMode evaluation(subnet);
   collectTensors(subnet.forward(dummyInput_, CancelToken()), actual);
   bool equal = expected.size() == actual.size();
@@ -341,6 +352,7 @@ void SearchSpace::verify(Module& subnet) {
 std::shared_ptr<Module> SearchSpace::exportSubnet() {
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  adoptSelection();
   return withFailureCode("ERR_EXPORT", [&] {
     const Program& program = dependencies_->program();
     auto tensors = bindModule(program, module_->jit()).values;
@@ -351,7 +363,7 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
                                               : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i]);
     }
     auto subnet = std::make_shared<Module>(
-        exportSubnetModule(module_->jit(), program, tensors, sizeArguments(*dependencies_, widths_)));
+        exportSubnetModule(module_->jit(), program, tensors, sizeArguments(*dependencies_, current_.widths)));
     verify(*subnet);
     return subnet;
   });

@@ -83,6 +83,7 @@ class SearchSpace : public Forwardable {
   void findUnprunable();
   std::vector<int64_t> groupWidths(const std::vector<int64_t>& widths) const;
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
+  c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel);
   void bind(ShapeProgram& entry);
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor) const;
@@ -94,13 +95,24 @@ class SearchSpace : public Forwardable {
   Inputs dummyInput_;
   std::vector<Hyperparameter> hyperparameters_;
   std::vector<Unprunable> unprunable_;
-  std::vector<int64_t> active_;
-  std::vector<int64_t> widths_;                   // active widths by group
-  std::map<std::string, at::Tensor> statistics_;  // recalibrated buffers of the active subnet, by name
   CostModel costs_;
   std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
-  int64_t selection_ = 0;  // counts selections, so that bindings made for an earlier one are remade
-  bool recalibrating_ = false;
+
+  // What the caller asked for last, under a lock of its own: selecting never waits for a running forward,
+  // which goes on with what was selected when it began.
+  struct Selection {
+    std::vector<int64_t> active;  // by hyperparameter
+    std::vector<int64_t> widths;  // by group
+    bool recalibrating = false;
+    int64_t version = 0;     // counts changes, so that bindings made for an earlier selection are remade
+    int64_t statistics = 0;  // counts how often recalibrated statistics were dropped
+  };
+  void adoptSelection();
+
+  mutable std::mutex wantedMutex_;
+  Selection wanted_;
+  Selection current_;                             // what runs; under mutex_
+  std::map<std::string, at::Tensor> statistics_;  // recalibrated buffers of the active subnet, by name
   int64_t recalibrationBatches_ = 0;
 };
 
