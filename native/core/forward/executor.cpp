@@ -234,7 +234,7 @@ Bindings bindModule(const Program& program, const torch::jit::Module& module) {
     const auto& description = program.slots[slot];
     if (description.kind == Slot::Kind::kConstant) {
       bindings.values[slot] = description.constant;
-    } else if (description.kind == Slot::Kind::kParameter || description.kind == Slot::Kind::kBuffer) {
+    } else if (description.isStored()) {
       const auto found = byName.find(description.name);
       TORCH_CHECK(found != byName.end(), "the module has no tensor named ", description.name);
       bindings.values[slot] = found->second;

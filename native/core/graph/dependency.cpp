@@ -31,7 +31,7 @@ DependencyAnalysis::DependencyAnalysis(const Program& program)
   for (size_t i = 0; i < program.slots.size(); ++i) {
     const auto& slot = program.slots[i];
     labels_[i].resize(slot.sizes.size());
-    if (slot.kind != Slot::Kind::kParameter && slot.kind != Slot::Kind::kBuffer) continue;
+    if (!slot.isStored()) continue;
     for (size_t d = 0; d < slot.sizes.size(); ++d) {
       // A dimension of one may be broadcast against any other.
       if (slot.sizes[d] <= 1) continue;
@@ -117,8 +117,7 @@ void DependencyAnalysis::group(Dependencies& dependencies) {
   };
   uint64_t place = 1;
   for (size_t i = 0; i < program_.slots.size(); ++i) {
-    const auto kind = program_.slots[i].kind;
-    if (kind != Slot::Kind::kParameter && kind != Slot::Kind::kBuffer) continue;
+    if (!program_.slots[i].isStored()) continue;
     for (const auto& labels : labels_[i]) sign(labels, mix(1, place++));
   }
   for (const auto& pieces : separations_) {

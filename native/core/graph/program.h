@@ -25,6 +25,9 @@ struct Slot {
   at::Tensor constant;    // kConstant: its value
   int32_t producer = -1;  // kResult: index of the instruction that made it first
   int32_t lastUse = -1;   // index of the last instruction that reads it; a program output lives to the end
+
+  // Part of the module, rather than of one call of it.
+  bool isStored() const { return kind == Kind::kParameter || kind == Kind::kBuffer; }
 };
 
 // How the tensors inside a value are found: a tree whose leaves are slots or values without tensors.

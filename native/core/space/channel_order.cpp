@@ -64,10 +64,6 @@ void orderChannels(const Dependencies& dependencies, const torch::jit::Module& m
   const at::NoGradGuard noGrad;
   const Program& program = dependencies.program();
   const auto tensors = bindModule(program, module).values;
-  const auto isWeight = [&](size_t slot) {
-    const auto kind = program.slots[slot].kind;
-    return kind == Slot::Kind::kParameter || kind == Slot::Kind::kBuffer;
-  };
   std::vector<std::vector<double>> sums(dependencies.groupCount());
   for (size_t g = 0; g < sums.size(); ++g)
     sums[g].assign(dependencies.groupSize(static_cast<int32_t>(g)), 0.0);
@@ -91,7 +87,7 @@ void orderChannels(const Dependencies& dependencies, const torch::jit::Module& m
                      [&](int64_t a, int64_t b) { return sums[g][a] > sums[g][b]; });
   }
   for (size_t i = 0; i < program.slots.size(); ++i) {
-    if (!isWeight(i)) continue;
+    if (!program.slots[i].isStored()) continue;
     for (size_t d = 0; d < program.slots[i].sizes.size(); ++d) {
       const Labels& labels = dependencies.labels(static_cast<SlotId>(i), static_cast<int64_t>(d));
       if (labels.empty()) continue;

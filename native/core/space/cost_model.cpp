@@ -21,7 +21,7 @@ CostModel::CostModel(const Dependencies& dependencies) {
   // Every parameter and buffer has a slot, used or not, and shared ones have one.
   for (size_t i = 0; i < program.slots.size(); ++i) {
     const auto& slot = program.slots[i];
-    if (slot.kind != Slot::Kind::kParameter && slot.kind != Slot::Kind::kBuffer) continue;
+    if (!slot.isStored()) continue;
     Term term;
     term.coefficient = 1;
     for (size_t d = 0; d < slot.sizes.size(); ++d) {

@@ -73,10 +73,6 @@ bool isContiguousRange(const std::vector<int64_t>& indices) {
   return true;
 }
 
-bool isStored(const Slot& slot) {
-  return slot.kind == Slot::Kind::kParameter || slot.kind == Slot::Kind::kBuffer;
-}
-
 // Overrides of `extra` win; both ascend by instruction, then argument.
 std::vector<ArgumentOverride> mergedOverrides(std::vector<ArgumentOverride> sizes,
                                               const std::vector<ArgumentOverride>& extra) {
@@ -267,7 +263,7 @@ void SearchSpace::bind(ShapeProgram& entry) {
   const Program& program = *entry.program;
   entry.bindings = bindModule(program, module_->jit());
   for (size_t i = 0; i < program.slots.size(); ++i) {
-    if (!isStored(program.slots[i])) continue;
+    if (!program.slots[i].isStored()) continue;
     const auto found = statistics_.find(program.slots[i].name);
     auto& value = entry.bindings.values[i];
     value = found != statistics_.end() ? found->second
@@ -357,7 +353,7 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
     const Program& program = dependencies_->program();
     auto tensors = bindModule(program, module_->jit()).values;
     for (size_t i = 0; i < program.slots.size(); ++i) {
-      if (!isStored(program.slots[i])) continue;
+      if (!program.slots[i].isStored()) continue;
       const auto found = statistics_.find(program.slots[i].name);
       tensors[i] = found != statistics_.end() ? found->second
                                               : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i]);

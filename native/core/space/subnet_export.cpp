@@ -73,8 +73,7 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Pr
   torch::jit::Module copy = module.clone(/*inplace=*/true);
   Replacements replacements;
   for (size_t i = 0; i < program.slots.size(); ++i) {
-    const auto kind = program.slots[i].kind;
-    if (kind != Slot::Kind::kParameter && kind != Slot::Kind::kBuffer) continue;
+    if (!program.slots[i].isStored()) continue;
     at::Tensor own = tensors[i].detach().clone(at::MemoryFormat::Contiguous);
     own.set_requires_grad(whole[i].requires_grad());
     replacements.emplace(whole[i].unsafeGetTensorImpl(), std::move(own));
