@@ -82,6 +82,7 @@ export type {
 export { type ConvertConfig, convert, IMPORTANCES, type Importance, MODES, type Mode } from "./space/convert";
 export {
   type Hyperparameter,
+  type HyperparameterKind,
   type RecalibrateOptions,
   SearchSpace,
   SPACE_METRICS,

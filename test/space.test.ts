@@ -102,7 +102,8 @@ describe("convert", () => {
     const names = space.hyperparameters.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(names.length).toBeGreaterThan(3);
-    for (const { choices, full, active } of space.hyperparameters) {
+    for (const { kind, choices, full, active } of space.hyperparameters) {
+      expect(kind).toBe("out_channels");
       expect(active).toBe(full);
       expect(choices.at(-1)).toBe(full);
       expect(choices.slice(0, -1).every((width) => width % 8 === 0)).toBe(true);

@@ -69,10 +69,14 @@ export interface NativeModule extends NativeForwardable {
   close(): void;
 }
 
+/** What a hyperparameter counts. */
+export type NativeHyperparameterKind = "out_channels" | "hidden_width" | "num_heads" | "depth";
+
 /** A width that can be chosen. */
 export interface NativeHyperparameter {
   /** Path of the first module whose output it is, such as `layer1.0.conv1`. */
   name: string;
+  kind: NativeHyperparameterKind;
   /** Ascending; the last one is the full width. */
   choices: number[];
   full: number;

@@ -3,7 +3,7 @@ import { types } from "node:util";
 
 import { TorchSearchError } from "../errors";
 import { type CallOptions, type Input, Module, type Output } from "../module";
-import type { NativeSearchSpace } from "../native/addon";
+import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { fromNative, toNative } from "../native/values";
 import { type DataSource, isDataSource } from "../searcher/data-source";
@@ -21,10 +21,18 @@ export type SubnetConfig = Record<string, number>;
 export const SPACE_METRICS = ["params", "macs", "flops", "size"] as const;
 export type SpaceMetric = (typeof SPACE_METRICS)[number];
 
+/**
+ * What a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`), attention
+ * heads (`num_heads`), or whether a residual block is there (`depth`: 0 or 1).
+ */
+export type HyperparameterKind = NativeHyperparameterKind;
+
 /** A width that can be chosen: channels that are kept or dropped together in every parameter they touch. */
 export interface Hyperparameter {
   /** Path of the first module whose output channels they are, such as `layer1.0.conv1`. */
   readonly name: string;
+  /** What it counts. */
+  readonly kind: HyperparameterKind;
   /** The widths that can be chosen, ascending; the last one is the full width. */
   readonly choices: readonly number[];
   /** The width of the model as it was converted. */
@@ -82,8 +90,9 @@ export class SearchSpace implements SearchModel {
     this.mode = origin.mode;
     this.#fingerprint = fingerprintOf(origin);
     this.unprunable = native.unprunable();
-    this.hyperparameters = native.hyperparameters().map(({ name, choices, full }, at) => ({
+    this.hyperparameters = native.hyperparameters().map(({ name, kind, choices, full }, at) => ({
       name,
+      kind,
       choices: Object.freeze([...choices]),
       full,
       get active(): number {

@@ -131,6 +131,7 @@ Napi::Value SearchSpaceWrap::hyperparameters(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i < all.size(); ++i) {
       Napi::Object item = Napi::Object::New(env);
       item.Set("name", all[i].name);
+      item.Set("kind", all[i].kind);
       item.Set("choices", numbers(env, all[i].choices));
       item.Set("full", static_cast<double>(all[i].full));
       out.Set(static_cast<uint32_t>(i), item);

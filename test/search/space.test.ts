@@ -9,7 +9,13 @@ describe("SearchSpace", () => {
   it("selects by name, and keeps what is not named", () => {
     const { space, native } = fakeSpace();
     const [stem] = space.hyperparameters;
-    expect(stem).toMatchObject({ name: "stem", choices: [4, 8, 12, 16], full: 16, active: 16 });
+    expect(stem).toMatchObject({
+      name: "stem",
+      kind: "out_channels",
+      choices: [4, 8, 12, 16],
+      full: 16,
+      active: 16,
+    });
     space.select({ stem: 8 });
     space.select({ "body.conv2": 8 });
     expect(space.active).toEqual({ stem: 8, "body.conv1": 32, "body.conv2": 8 });

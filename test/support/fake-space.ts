@@ -32,6 +32,7 @@ export class FakeNativeSpace {
   hyperparameters() {
     return CHOICES.map(({ name, choices }) => ({
       name,
+      kind: "out_channels" as const,
       choices: [...choices],
       full: choices.at(-1) as number,
     }));

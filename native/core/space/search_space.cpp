@@ -155,6 +155,7 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
       }
     }
   }
+  const auto kinds = groupKinds();
   std::vector<std::pair<std::string, int32_t>> order;
   for (size_t g = 0; g < names.size(); ++g) {
     if (dependencies_->groupSize(static_cast<int32_t>(g)) < 2) continue;
@@ -163,6 +164,7 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
   for (const auto& [name, group] : order) {
     Hyperparameter hyperparameter;
     hyperparameter.name = name;
+    hyperparameter.kind = kinds[group];
     hyperparameter.group = group;
     hyperparameter.full = dependencies_->groupSize(group);
     for (int64_t width = divisor; width < hyperparameter.full; width += divisor) {
@@ -171,6 +173,34 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
     hyperparameter.choices.push_back(hyperparameter.full);
     hyperparameters_.push_back(std::move(hyperparameter));
   }
+}
+
+// By what makes a group's channels first: a convolution, or a matrix product (or no operator: an embedding).
+std::vector<std::string> SearchSpace::groupKinds() const {
+  std::vector<std::string> kinds(dependencies_->groupCount());
+  for (const auto& instruction : dependencies_->program().instructions) {
+    const std::string& op = instruction.schema->name();
+    const bool convolution = op.find("conv") != std::string::npos;
+    const bool product = op.find("linear") != std::string::npos || op.find("mm") != std::string::npos ||
+                         op.find("matmul") != std::string::npos || op == "aten::einsum";
+    if (!convolution && !product) continue;
+    for (const auto& result : instruction.results) {
+      if (!result.isSlot()) continue;
+      const size_t rank = dependencies_->program().slots[result.slot].sizes.size();
+      for (size_t d = 0; d < rank; ++d) {
+        for (const Atom atom : dependencies_->labels(result.slot, static_cast<int64_t>(d))) {
+          const int32_t group = dependencies_->placeOf(atom).group;
+          if (group != kNoGroup && kinds[group].empty()) {
+            kinds[group] = convolution ? "out_channels" : "hidden_width";
+          }
+        }
+      }
+    }
+  }
+  for (auto& kind : kinds) {
+    if (kind.empty()) kind = "hidden_width";
+  }
+  return kinds;
 }
 
 void SearchSpace::findUnprunable() {

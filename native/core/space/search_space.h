@@ -27,6 +27,7 @@ struct SpaceOptions {
 // A width that can be chosen: channels that must be kept or dropped together over every parameter they touch.
 struct Hyperparameter {
   std::string name;              // path of the first module whose output it is, "layer1.0.conv1"
+  std::string kind;              // "out_channels" (of a convolution), "hidden_width" (features of a linear layer)
   std::vector<int64_t> choices;  // ascending widths; the last one is the full width
   int64_t full = 0;
   int32_t group = -1;  // in Dependencies::groups
@@ -80,6 +81,7 @@ class SearchSpace : public Forwardable {
 
   SearchSpace() = default;
   void findHyperparameters(int64_t divisor);
+  std::vector<std::string> groupKinds() const;
   void findUnprunable();
   std::vector<int64_t> groupWidths(const std::vector<int64_t>& widths) const;
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
