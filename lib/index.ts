@@ -33,9 +33,10 @@ export {
   type BinarySearchConfig,
   BinarySearcher,
   type BinarySearchState,
-  type ScoredSubnet,
 } from "./search/binary";
 export type { Sensitivity } from "./search/sensitivity";
+export type { SensitivitySearchConfig, SensitivitySearchState } from "./search/sensitivity-searcher";
+export { type ScoredSubnet, SpaceSearcher, type SpaceSearchState } from "./search/space-searcher";
 export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
 export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
 export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";

@@ -1,0 +1,136 @@
+import { type ConfigRule, orNull, rules, type SearchConfig } from "../searcher/config";
+import type { Hyperparameter, SubnetConfig } from "../space/search-space";
+import { throwIfAborted } from "../util/abort";
+import { Breather } from "../util/breather";
+import { bestGrowth, choicesToMeasure, degradationOf, type Sensitivity } from "./sensitivity";
+import { type ScoredSubnet, SpaceSearcher, type SpaceSearchState, sameNumbers } from "./space-searcher";
+
+/** The config of searchers that measure sensitivities first. */
+export interface SensitivitySearchConfig extends SearchConfig {
+  /**
+   * How many reduced widths to measure of each hyperparameter, evenly spread, the smallest always among them; a width
+   * between two of them counts as harmful as the smaller one. Null (the default) for all.
+   */
+  maxChoices: number | null;
+}
+
+/** What searchers that measure sensitivities keep. */
+export interface SensitivitySearchState<Step extends string = string> extends SpaceSearchState {
+  /** The full model's score, or null before it was measured. */
+  fullScore: number | null;
+  /** What narrowing each hyperparameter alone does, by name. */
+  sensitivity: Record<string, Sensitivity>;
+  /** The scored candidates, with the step that each came from. */
+  history: (ScoredSubnet & { step: Step })[];
+}
+
+/**
+ * Measures how sensitive the score is to each hyperparameter alone, for searchers that conclude from that which
+ * subnets to try.
+ *
+ * Each hyperparameter h is narrowed to each choice c, all others full, and the subnet scored. Its degradation is
+ * d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does. The state is saved
+ * after each hyperparameter and each candidate; a resumed search skips what is measured.
+ */
+export abstract class SensitivitySearcher<
+  Step extends string,
+  State extends SensitivitySearchState<Step>,
+  Config extends SensitivitySearchConfig = SensitivitySearchConfig,
+> extends SpaceSearcher<State, Config> {
+  override get defaultSearchConfig(): Config {
+    return { ...super.defaultSearchConfig, maxChoices: null };
+  }
+
+  protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
+    return { maxChoices: orNull(rules.positiveInteger) };
+  }
+
+  protected override forgetBounds(): void {
+    Object.assign(this.state, { history: [], best: null });
+  }
+
+  /** Scores the full model, after the checks. */
+  override async beforeSearch(): Promise<void> {
+    await super.beforeSearch();
+    const { state } = this;
+    if (state.fullScore === null) {
+      state.fullScore = await this.score(this.model.fullConfig);
+      await this.saveSearchCheckpoint();
+    }
+    this.log(`Full model: score ${state.fullScore}.`);
+  }
+
+  /** Measures what the state does not hold yet. */
+  protected async measureSensitivity(): Promise<void> {
+    const { hyperparameters } = this.model;
+    const { sensitivity } = this.state;
+    const limit = this.config.maxChoices;
+    const total = hyperparameters.reduce(
+      (sum, { choices }) => sum + choicesToMeasure(choices.length, limit).length,
+      0,
+    );
+    let done = 0;
+    for (const hyperparameter of hyperparameters) {
+      const { name, choices } = hyperparameter;
+      const wanted = choicesToMeasure(choices.length, limit);
+      const known = sensitivity[name];
+      if (known && wanted.every((at) => known.scores[at] !== null)) {
+        done += wanted.length;
+        continue;
+      }
+      sensitivity[name] = await this.#measure(hyperparameter, wanted, () => {
+        done += 1;
+        this.report({ phase: "sensitivity", done, total, message: `measuring ${name}` });
+      });
+      await this.saveSearchCheckpoint();
+      const harm = Math.max(...(sensitivity[name] as Sensitivity).degradation);
+      this.log(
+        `Sensitivity of ${name}: ${harm.toPrecision(3)} at ${choices[0]} of ${choices.at(-1)} (${done}/${total}).`,
+      );
+    }
+  }
+
+  async #measure(
+    { name, choices }: Hyperparameter,
+    wanted: readonly number[],
+    tick: () => void,
+  ): Promise<Sensitivity> {
+    const fullScore = this.state.fullScore as number;
+    const full = this.model.fullConfig;
+    const scores = choices.map((_, at): number | null => (at === choices.length - 1 ? fullScore : null));
+    for (const at of wanted) {
+      scores[at] = await this.score({ ...full, [name]: choices[at] as number });
+      tick();
+    }
+    return { choices: [...choices], scores, degradation: degradationOf(scores, fullScore) };
+  }
+
+  /**
+   * Widens a subnet as far as the constraints let, each time where that undoes most degradation per share of the
+   * budgets spent. The sum of the degradations never rises.
+   */
+  protected async grow(from: SubnetConfig): Promise<SubnetConfig> {
+    const { hyperparameters } = this.model;
+    const breather = new Breather(); // a large space takes many steps
+    const costsOf = (config: SubnetConfig): Record<string, number> => this.boundedCosts(config);
+    let config = from;
+    for (;;) {
+      const grown = bestGrowth(hyperparameters, this.state.sensitivity, config, this.limits, costsOf);
+      if (grown === null) return config;
+      config = grown;
+      await breather.breathe();
+      throwIfAborted(this.config.signal);
+    }
+  }
+
+  /** Scores a candidate, unless the state has its score already, and keeps it when it is the best. */
+  protected async consider(step: Step, config: SubnetConfig): Promise<void> {
+    const { state } = this;
+    if (state.history.some((known) => known.step === step && sameNumbers(known.config, config))) return;
+    const scored = await this.measure(config);
+    state.history.push({ step, ...scored });
+    if (state.best === null || scored.score > state.best.score) state.best = scored;
+    await this.saveSearchCheckpoint();
+    this.log(`Candidate (${step}): score ${scored.score}.`);
+  }
+}

@@ -1,0 +1,131 @@
+import { TorchSearchError } from "../errors";
+import type { Module } from "../module";
+import { BaseSearcher } from "../searcher/base";
+import type { SearchConfig } from "../searcher/config";
+import { requireReachable, resolveBounds } from "../searcher/constraints";
+import type { ForwardLoop } from "../searcher/types";
+import { SearchSpace, type SpaceMetric, type SubnetConfig } from "../space/search-space";
+import { throwIfAborted } from "../util/abort";
+import { describe } from "../util/check";
+
+/** A subnet that was scored. */
+export interface ScoredSubnet {
+  config: SubnetConfig;
+  score: number;
+  costs: Record<SpaceMetric, number>;
+}
+
+/** What every searcher of a `SearchSpace` keeps. */
+export interface SpaceSearchState {
+  /** The full model's costs, or null before they were computed. */
+  fullCosts: Record<SpaceMetric, number> | null;
+  /** Upper bounds that the rest of the state belongs to, in each metric's unit. */
+  bounds: Record<string, number> | null;
+  /** The subnet with the highest score among those that meet the bounds; null before one was scored. */
+  best: ScoredSubnet | null;
+}
+
+/**
+ * What searchers of a `SearchSpace` share: constraints checked before anything is measured, candidates selected,
+ * recalibrated and scored in one way, and the best one exported.
+ *
+ * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
+ * there is one; so are those of the subnet that comes out. The full model keeps the statistics it came with.
+ */
+export abstract class SpaceSearcher<
+  State extends SpaceSearchState = SpaceSearchState,
+  Config extends SearchConfig = SearchConfig,
+> extends BaseSearcher<State, Config, SearchSpace, Module> {
+  /** Runs the calibration data, or null when the config has none. */
+  #calibration: ForwardLoop | null = null;
+
+  /** Drops from the state what belongs to other constraints than those of this search; keeps what was measured. */
+  protected abstract forgetBounds(): void;
+
+  /** The constraints as upper bounds, in each metric's unit. */
+  protected get limits(): Readonly<Record<string, number>> {
+    return this.state.bounds ?? {};
+  }
+
+  /**
+   * Checks the model, the constraints and the config.
+   *
+   * @throws `ERR_ARGUMENT` when the model is no search space; `ERR_UNKNOWN_CONSTRAINT`; `ERR_CONSTRAINT_VALUE`;
+   *   `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; `ERR_NO_SCORE`
+   */
+  override async beforeSearch(): Promise<void> {
+    const space = this.model;
+    const name = this.constructor.name;
+    if (!(space instanceof SearchSpace)) {
+      throw new TorchSearchError(
+        "ERR_ARGUMENT",
+        `expected a SearchSpace for model but received ${describe(space)}; make one with convert(module, "fastnas", dummyInput)`,
+      );
+    }
+    const fullCosts = space.costs(space.fullConfig);
+    const limits = resolveBounds(this.bounds, fullCosts);
+    requireReachable(limits, space.costs(space.smallestConfig), fullCosts);
+    if (!this.hasScore) {
+      throw new TorchSearchError("ERR_NO_SCORE", `${name} needs a score; set scoreFunc in its config.`);
+    }
+    if (!sameNumbers(this.state.bounds, limits)) this.forgetBounds();
+    this.state.fullCosts = fullCosts;
+    this.state.bounds = limits;
+    this.#calibration = this.constructForwardLoop();
+  }
+
+  /** Leaves the best subnet selected, with its batch norms recalibrated. */
+  override async afterSearch(): Promise<void> {
+    await this.select((this.state.best as ScoredSubnet).config);
+  }
+
+  /** The best subnet as a module of its own. */
+  protected override buildSubnet(): Promise<Module> {
+    return this.model.export({ signal: this.config.signal });
+  }
+
+  /** Selects a candidate and recalibrates it. */
+  protected async select(config: Readonly<SubnetConfig>): Promise<void> {
+    const { signal, onProgress } = this.config;
+    throwIfAborted(signal);
+    this.model.select(config);
+    if (this.#calibration === null || sameNumbers(config, this.model.fullConfig)) return;
+    await this.model.recalibrate(this.#calibration, { signal, onProgress, silent: true });
+  }
+
+  /** Selects a candidate, recalibrates it and rates it. */
+  protected async score(config: Readonly<SubnetConfig>): Promise<number> {
+    await this.select(config);
+    return this.evalScore();
+  }
+
+  /** As {@link score}, with the candidate's costs. */
+  protected async measure(config: SubnetConfig): Promise<ScoredSubnet> {
+    const score = await this.score(config);
+    return { config, score, costs: this.model.costs(config) };
+  }
+
+  /** Whether a subnet meets all constraints, without running it. */
+  protected fits(config: Readonly<SubnetConfig>): boolean {
+    return Object.entries(this.limits).every(
+      ([metric, bound]) => this.model.cost(config, metric as SpaceMetric) <= bound,
+    );
+  }
+
+  /** Costs of a subnet by the metrics that are bounded. */
+  protected boundedCosts(config: Readonly<SubnetConfig>): Record<string, number> {
+    return Object.fromEntries(
+      Object.keys(this.limits).map((metric) => [metric, this.model.cost(config, metric as SpaceMetric)]),
+    );
+  }
+}
+
+/** Whether two records of numbers are the same, whatever the order of their keys. */
+export function sameNumbers(
+  a: Readonly<Record<string, number>> | null,
+  b: Readonly<Record<string, number>>,
+): boolean {
+  if (a === null) return false;
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
