@@ -63,6 +63,10 @@ export const rules = {
   },
   func: { expected: "a function", accepts: isFunction },
   positiveInteger: { expected: "a whole number of at least 1", accepts: isPositiveInteger },
+  share: {
+    expected: "a number from 0 to 1",
+    accepts: (value) => typeof value === "number" && value >= 0 && value <= 1,
+  },
   integer: { expected: "a whole number", accepts: Number.isSafeInteger },
   dataSource: {
     expected: "an iterable of batches, sync or async, or a function that returns one",

@@ -1,0 +1,147 @@
+import { type ConfigRule, rules, type SearchConfig } from "../searcher/config";
+import type { SubnetConfig } from "../space/search-space";
+import { throwIfAborted } from "../util/abort";
+import { Breather } from "../util/breather";
+import { Random } from "../util/random";
+import { type CandidateColumns, Candidates, noCandidates } from "./candidates";
+import { SpaceSearcher, type SpaceSearchState } from "./space-searcher";
+
+/** The config of searchers that propose one candidate after another. */
+export interface IterativeSearchConfig extends SearchConfig {
+  /** How many candidates to propose. One that was measured before counts, but is not measured again. Default 5000. */
+  numIters: number;
+}
+
+/** What searchers keep that propose one candidate after another. */
+export interface IterativeSearchState extends SpaceSearchState {
+  /** Candidates proposed so far. */
+  iteration: number;
+  /** Every measured subnet once, in order of measurement; `subnetsOf` reads it. */
+  candidates: CandidateColumns;
+}
+
+/** How often a searcher tries to propose a candidate that was not measured yet, before it takes one that was. */
+const ATTEMPTS = 10;
+
+/** Saving takes at most this share of the time, roughly. */
+const SAVING_SHARE = 0.1;
+
+/**
+ * A search that goes on in steps: propose a candidate, measure it unless its score is known, learn from it. The state
+ * is saved between steps, as often as saving takes no more than about a tenth of the time. Since the random numbers are
+ * saved with it, a search that goes on from any of those states ends exactly as an uninterrupted one. With other
+ * constraints it begins anew, but measures nothing again.
+ */
+export abstract class IterativeSearcher<
+  State extends IterativeSearchState = IterativeSearchState,
+  Config extends IterativeSearchConfig = IterativeSearchConfig,
+> extends SpaceSearcher<State, Config> {
+  #candidates: Candidates | null = null;
+  #savedAt = 0;
+  #savingTook = 0;
+
+  override get defaultSearchConfig(): Config {
+    return { ...super.defaultSearchConfig, numIters: 5000 };
+  }
+
+  protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
+    return { numIters: rules.positiveInteger };
+  }
+
+  /** The part of the state that is common to all. */
+  protected get defaultIterativeState(): IterativeSearchState {
+    return { fullCosts: null, bounds: null, iteration: 0, candidates: noCandidates(), best: null };
+  }
+
+  /** What was measured. */
+  protected get candidates(): Candidates {
+    this.#candidates ??= new Candidates(
+      this.model.hyperparameters.map(({ name }) => name),
+      this.state.candidates,
+    );
+    return this.#candidates;
+  }
+
+  /** The next candidate. It need not meet the constraints, but only one that does can become the best. */
+  protected abstract propose(): SubnetConfig;
+
+  /** Learns from a proposed candidate, which is known by its row in {@link candidates}. */
+  protected abstract accept(row: number): void;
+
+  /** Copies into the state what it is to hold and the search keeps in another form. */
+  protected fillState(): void {
+    this.state.candidates = this.candidates.columns();
+  }
+
+  /** Begins anew: what was measured stays, but nothing that was learned from it. */
+  protected restart(): void {
+    const { fullCosts, bounds, candidates } = this.state;
+    Object.assign(this.state, this.defaultStateDict, { fullCosts, bounds, candidates });
+    this.random = new Random(this.config.seed);
+  }
+
+  protected override forgetBounds(): void {
+    this.restart();
+  }
+
+  override async beforeSearch(): Promise<void> {
+    this.#candidates = null;
+    await super.beforeSearch();
+  }
+
+  async runSearch(): Promise<void> {
+    const { state } = this;
+    const { signal, numIters } = this.config;
+    const breather = new Breather();
+    this.#savedAt = performance.now();
+    while (state.iteration < numIters) {
+      throwIfAborted(signal);
+      const config = this.#fresh();
+      const row = this.candidates.find(config) ?? this.candidates.add(await this.measure(config));
+      this.rank(row);
+      this.accept(row);
+      state.iteration += 1;
+      const { score } = this.candidates.at(row);
+      this.report({
+        phase: "search",
+        done: state.iteration,
+        total: numIters,
+        message: `candidate ${state.iteration}: score ${score}`,
+        details: { score, best: state.best?.score ?? null, measured: this.candidates.length },
+      });
+      await this.#saveAtTimes();
+      await breather.breathe();
+    }
+    await this.#save();
+  }
+
+  /** A candidate that was not measured yet, if one is found soon. */
+  #fresh(): SubnetConfig {
+    let config = this.propose();
+    for (let i = 1; i < ATTEMPTS && this.candidates.find(config) !== undefined; i++) config = this.propose();
+    return config;
+  }
+
+  /** Keeps a candidate when it is the best that meets the constraints. */
+  protected rank(row: number): void {
+    const { state } = this;
+    const candidate = this.candidates.at(row);
+    if (state.best !== null && candidate.score <= state.best.score) return;
+    if (!this.fits(candidate.config)) return;
+    state.best = candidate;
+    this.log(`Best score so far: ${candidate.score}.`);
+  }
+
+  async #saveAtTimes(): Promise<void> {
+    if (this.config.checkpoint === null) return;
+    if ((performance.now() - this.#savedAt) * SAVING_SHARE >= this.#savingTook) await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    this.fillState();
+    const start = performance.now();
+    await this.saveSearchCheckpoint();
+    this.#savedAt = performance.now();
+    this.#savingTook = this.#savedAt - start;
+  }
+}
