@@ -84,6 +84,10 @@ export class SearchSpace implements SearchModel {
 
   readonly #fingerprint: string;
   readonly #index: ReadonlyMap<string, number>;
+  /** 1 at each width that is a choice, by hyperparameter. */
+  readonly #allowed: readonly Uint8Array[];
+  /** Widths on their way to the native side, which reads them before it returns: a query makes no garbage. */
+  readonly #widths: Int32Array;
 
   private constructor(native: NativeSearchSpace, origin: SpaceOrigin) {
     this.native = native;
@@ -100,6 +104,12 @@ export class SearchSpace implements SearchModel {
       },
     }));
     this.#index = new Map(this.hyperparameters.map(({ name }, at) => [name, at]));
+    this.#allowed = this.hyperparameters.map(({ choices, full }) => {
+      const allowed = new Uint8Array(full + 1);
+      for (const width of choices) allowed[width] = 1;
+      return allowed;
+    });
+    this.#widths = new Int32Array(this.hyperparameters.length);
   }
 
   /** @internal */
@@ -279,11 +289,29 @@ export class SearchSpace implements SearchModel {
     return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, widths[at] as number]));
   }
 
-  #toWidths(config: Readonly<SubnetConfig>): number[] {
+  /** Gives the one array that all calls share. */
+  #toWidths(config: Readonly<SubnetConfig>): Int32Array {
     if (!isRecord(config)) {
       throw expected("ERR_ARGUMENT", "an object of widths by hyperparameter", "the subnet's config", config);
     }
-    const widths = this.native.active();
+    const { hyperparameters } = this;
+    const widths = this.#widths;
+    let found = 0;
+    for (let at = 0; at < hyperparameters.length; at++) {
+      const width: unknown = config[(hyperparameters[at] as Hyperparameter).name];
+      if (typeof width !== "number" || (this.#allowed[at] as Uint8Array)[width] !== 1) continue;
+      widths[at] = width;
+      found += 1;
+    }
+    // Nearly all queries name every hyperparameter, and nothing else.
+    if (found < hyperparameters.length || Object.keys(config).length !== found) this.#completeWidths(config);
+    return widths;
+  }
+
+  /** Where a config leaves something out, or is wrong. */
+  #completeWidths(config: Readonly<SubnetConfig>): void {
+    const widths = this.#widths;
+    widths.set(this.native.active());
     for (const [name, width] of Object.entries(config)) {
       const at = this.#index.get(name);
       if (at === undefined) {
@@ -298,7 +326,6 @@ export class SearchSpace implements SearchModel {
       }
       widths[at] = width;
     }
-    return widths;
   }
 }
 

@@ -219,6 +219,14 @@ void SearchSpace::findUnprunable() {
   }
 }
 
+// Choices are the multiples of the first one, as a rule: a look at the right place spares the search.
+bool Hyperparameter::offers(int64_t width) const {
+  if (width == full) return true;
+  const int64_t place = choices.front() > 0 ? width / choices.front() - 1 : -1;
+  if (place >= 0 && place < static_cast<int64_t>(choices.size()) && choices[place] == width) return true;
+  return std::binary_search(choices.begin(), choices.end(), width);
+}
+
 std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths) const {
   if (widths.size() != hyperparameters_.size()) {
     throw Error("ERR_CHOICE", "Expected " + std::to_string(hyperparameters_.size()) +
@@ -228,7 +236,7 @@ std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths
   for (size_t g = 0; g < result.size(); ++g) result[g] = dependencies_->groupSize(static_cast<int32_t>(g));
   for (size_t i = 0; i < widths.size(); ++i) {
     const auto& hyperparameter = hyperparameters_[i];
-    if (!std::binary_search(hyperparameter.choices.begin(), hyperparameter.choices.end(), widths[i])) {
+    if (!hyperparameter.offers(widths[i])) {
       throw Error("ERR_CHOICE", std::to_string(widths[i]) + " is no choice of '" + hyperparameter.name +
                                     "', which has widths from " +
                                     std::to_string(hyperparameter.choices.front()) + " to " +

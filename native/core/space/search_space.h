@@ -31,6 +31,8 @@ struct Hyperparameter {
   std::vector<int64_t> choices;  // ascending widths; the last one is the full width
   int64_t full = 0;
   int32_t group = -1;  // in Dependencies::groups
+
+  bool offers(int64_t width) const;
 };
 
 // A line for each dimension that stays whole, and the operator that is why.
