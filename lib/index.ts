@@ -87,6 +87,12 @@ export type {
 } from "./searcher/types";
 export { type ConvertConfig, convert, IMPORTANCES, type Importance, MODES, type Mode } from "./space/convert";
 export {
+  type ParameterDimension,
+  type Prunability,
+  prunability,
+  type WholeDimensions,
+} from "./space/prunability";
+export {
   type Hyperparameter,
   type HyperparameterKind,
   type RecalibrateOptions,

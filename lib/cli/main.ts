@@ -8,6 +8,7 @@ import { packageRoot } from "../native/paths";
 import { addDoctorCommand } from "./doctor";
 import { reportFailure } from "./output";
 import { addProfileCommand } from "./profile";
+import { addPrunableCommand } from "./prunable";
 
 const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
   version: string;
@@ -17,5 +18,6 @@ const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, 
 const program = new Command("torchsearch").description(description).version(version).showHelpAfterError();
 addDoctorCommand(program);
 addProfileCommand(program);
+addPrunableCommand(program);
 
 program.parseAsync().catch(reportFailure);

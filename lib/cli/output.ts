@@ -17,3 +17,12 @@ export function reportFailure(error: unknown): void {
   process.stderr.write(`torchsearch: ${code}: ${message}${stack}\n`);
   process.exitCode = 1;
 }
+
+/** A whole number given as an option. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new TorchSearchError("ERR_CLI_OPTION", `"${text}" is no whole number.`);
+  }
+  return value;
+}

@@ -1,12 +1,11 @@
 import type { Command } from "commander";
 
-import { TorchSearchError } from "../errors";
 import { Module } from "../module";
 import { formatProfile } from "../profile/format";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { startProgressBar } from "../util/progress-bar";
-import { printJson } from "./output";
+import { printJson, wholeNumber } from "./output";
 
 interface ProfileCommandOptions {
   input: string[];
@@ -19,14 +18,6 @@ interface ProfileCommandOptions {
   seed: number;
   device?: string;
   train?: boolean;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new TorchSearchError("ERR_CLI_OPTION", `"${text}" is no whole number.`);
-  }
-  return value;
 }
 
 async function run(file: string, options: ProfileCommandOptions): Promise<void> {

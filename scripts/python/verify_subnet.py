@@ -9,9 +9,9 @@ numbers in natural order). When a file has names that begin with "input" or "out
 may hold both. Names that begin with "kw:" are keyword arguments. `dtype` (float16, bfloat16, float64) converts the
 floating inputs. Outputs are compared tensor by tensor, depth first.
 
-The answer: ok, error (null or a sentence), maxAbsDiff, maxRelDiff (relative to the largest expected magnitude), lossBefore,
-lossAfter, gradsFinite, params, originalParams, keysMissing (in the original only; fine when blocks were left out),
-keysUnexpected, shapesGrown, seconds. `ok` means: everything asked for held.
+The answer: ok, error (null or a sentence), reason (its last line, where there is an error), maxAbsDiff, maxRelDiff (relative
+to the largest expected magnitude), lossBefore, lossAfter, gradsFinite, params, originalParams, keysMissing (in the original
+only; fine when blocks were left out), keysUnexpected, shapesGrown, seconds. `ok` means: everything asked for held.
 """
 
 import argparse
@@ -156,17 +156,25 @@ def train(path: str, inputs: dict[str, torch.Tensor], steps: int, lr: float) -> 
     return {"lossBefore": before, "lossAfter": loss.item(), "gradsFinite": finite}
 
 
+def last_line(error: Exception) -> str:
+    """TorchScript's errors end with what was wrong, after pages of where."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def train_until_lower(path: str, inputs: dict[str, torch.Tensor], steps: int, lr: float) -> dict[str, Any]:
     result: dict[str, Any] = {}
     batch = doubled(inputs)
     for rate in (lr, lr / 10, lr / 100):
         try:
             result = train(path, batch, steps, rate)
-        except RuntimeError:
+        except RuntimeError as error:
             if batch is inputs:
                 raise
             batch = inputs  # a trace may have its batch size baked in
-            result = train(path, batch, steps, rate)
+            try:
+                result = train(path, batch, steps, rate)
+            except RuntimeError as single:
+                raise ValueError(f"with one sample: {last_line(single)}; with two: {last_line(error)}") from error
         if not result["gradsFinite"] or result["lossAfter"] < result["lossBefore"]:
             break
     return result
@@ -193,6 +201,7 @@ def verify(request: dict[str, Any]) -> dict[str, Any]:
         answer["ok"] = True
     except Exception as error:  # noqa: BLE001  a server must answer whatever the file does
         answer["error"] = f"{type(error).__name__}: {error}".strip()[-2000:]
+        answer["reason"] = f"{type(error).__name__}: {last_line(error)}"
     answer["seconds"] = round(time.time() - start, 3)
     return answer
 

@@ -1,0 +1,155 @@
+import type { Command } from "commander";
+import { closeTensors } from "../data/raw-tensor";
+import { Module } from "../module";
+import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { formatBytes, formatCount } from "../profile/units";
+import { convert, IMPORTANCES, type Importance } from "../space/convert";
+import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
+import type { Hyperparameter, SearchSpace } from "../space/search-space";
+import { startProgressBar } from "../util/progress-bar";
+import { formatTable } from "../util/table";
+import { printJson, wholeNumber } from "./output";
+
+interface PrunableCommandOptions {
+  input: string[];
+  json?: boolean;
+  divisor: number;
+  importance: string;
+  examples: number;
+  seed: number;
+  device?: string;
+}
+
+async function run(file: string, options: PrunableCommandOptions): Promise<void> {
+  const specs = options.input.map(parseInputSpec);
+  const module = await Module.load(file, options.device === undefined ? {} : { device: options.device });
+  const inputs = randomInputs(specs, options.seed);
+  try {
+    const bar = startProgressBar("converting", 3);
+    let space: SearchSpace;
+    try {
+      space = await convert(module, "fastnas", inputs, {
+        channelDivisor: options.divisor,
+        importance: options.importance as Importance,
+        onProgress: ({ done }) => bar.update(done),
+      });
+    } finally {
+      bar.stop();
+    }
+    const found = prunability(module, space);
+    if (options.json) {
+      const hyperparameters = space.hyperparameters.map(({ name, kind, full, choices }) => ({
+        name,
+        kind,
+        full,
+        choices: [...choices],
+      }));
+      printJson({ model: file, inputs: specs, hyperparameters, ...found });
+    } else {
+      process.stdout.write(describe(space.hyperparameters, found, options.examples));
+    }
+    space.close();
+  } finally {
+    closeTensors(inputs);
+    module.close();
+  }
+}
+
+/** What `torchsearch prunable` prints for people. */
+function describe(
+  hyperparameters: readonly Hyperparameter[],
+  { full, smallest, narrowableParams, whole }: Prunability,
+  examples: number,
+): string {
+  const sections: string[] = [];
+  if (hyperparameters.length === 0) {
+    sections.push("Nothing of this model can be narrowed.\n");
+  } else {
+    const rows = hyperparameters.map(({ name, kind, full: width, choices }) => [
+      name,
+      kind,
+      String(width),
+      String(choices[0]),
+      String(choices.length),
+    ]);
+    sections.push(
+      formatTable(
+        [
+          { title: "hyperparameter" },
+          { title: "kind" },
+          { title: "full", align: "right" },
+          { title: "smallest", align: "right" },
+          { title: "choices", align: "right" },
+        ],
+        rows,
+      ),
+    );
+  }
+  const price = (costs: Prunability["full"]): string[] => [
+    formatCount(costs.params),
+    formatCount(costs.macs),
+    formatCount(costs.flops),
+    formatBytes(costs.size),
+  ];
+  sections.push(
+    formatTable(
+      [
+        { title: "" },
+        { title: "params", align: "right" },
+        { title: "MACs", align: "right" },
+        { title: "FLOPs", align: "right" },
+        { title: "size", align: "right" },
+      ],
+      [
+        ["full model", ...price(full)],
+        ["smallest subnet", ...price(smallest)],
+      ],
+    ),
+    `${percent(narrowableParams, full.params)} of the parameters belong to tensors that can be narrowed.\n`,
+  );
+  if (whole.length > 0) {
+    const groups = whole.map(({ reason, dimensions, lostParams }) => {
+      const lost =
+        lostParams === 0
+          ? "these parameters can be narrowed along another dimension"
+          : `${formatCount(lostParams)} parameters (${percent(lostParams, full.params)}) stay whole for it`;
+      const count = dimensions.length === 1 ? "1 dimension" : `${dimensions.length} dimensions`;
+      return `  ${reason}: ${count}; ${lost}\n${listed(dimensions, examples)}`;
+    });
+    sections.push(`What stays whole, by reason:\n${groups.join("")}`);
+  }
+  return sections.join("\n");
+}
+
+function listed(dimensions: readonly ParameterDimension[], examples: number): string {
+  const lines = dimensions
+    .slice(0, examples)
+    .map(({ parameter, dimension, size }) => `    ${parameter}, dimension ${dimension} (${size})\n`);
+  const others = dimensions.length - lines.length;
+  if (others > 0)
+    lines.push(`    … and ${others} more (--examples ${dimensions.length} or --json shows them)\n`);
+  return lines.join("");
+}
+
+function percent(part: number, whole: number): string {
+  return whole === 0 ? "0 %" : `${((100 * part) / whole).toFixed(1)} %`;
+}
+
+/** Adds `torchsearch prunable`. */
+export function addPrunableCommand(program: Command): void {
+  program
+    .command("prunable")
+    .description("show what of a TorchScript model can be narrowed, and why the rest stays whole")
+    .argument("<model>", "a TorchScript file (torch.jit.save)")
+    .requiredOption(
+      "--input <shape...>",
+      "an input's shape, such as 1x3x224x224, 1x16:int64 or mask=1x16:bool; once for each input",
+    )
+    .option("--json", "print one JSON document on standard output")
+    .option("--divisor <number>", "widths to choose from are multiples of it", wholeNumber, 8)
+    .option("--importance <name>", `how channels are ranked: ${IMPORTANCES.join(", ")}`, "l1")
+    .option("--examples <count>", "dimensions to show for each reason", wholeNumber, 3)
+    .option("--seed <number>", "of the random inputs", wholeNumber, 0)
+    .option("--device <device>", "cpu or cuda (default: cpu)")
+    .action(run);
+}

@@ -1,0 +1,83 @@
+import type { Module } from "../module";
+import type { SearchSpace, SpaceMetric } from "./search-space";
+
+/** A dimension of a parameter. */
+export interface ParameterDimension {
+  parameter: string;
+  dimension: number;
+  /** Its length. */
+  size: number;
+}
+
+/** Dimensions that stay whole for the same reason. */
+export interface WholeDimensions {
+  reason: string;
+  dimensions: ParameterDimension[];
+  /** Elements of the parameters that these dimensions belong to. */
+  params: number;
+  /** Elements of those of them that have no other dimension that can be narrowed: all of them stay. */
+  lostParams: number;
+}
+
+/** What of a model can be narrowed, and what cannot; made by {@link prunability}. */
+export interface Prunability {
+  /** What the full model costs, on inputs of the dummy input's shape. */
+  full: Record<SpaceMetric, number>;
+  /** What the smallest subnet costs. */
+  smallest: Record<SpaceMetric, number>;
+  /** Elements of the parameters of which a dimension can be narrowed. */
+  narrowableParams: number;
+  /** Dimensions that stay whole by their reason; the reason that costs the most parameters comes first. */
+  whole: WholeDimensions[];
+}
+
+// Of a convolution's weight, the other dimensions are the kernel's.
+const CHANNEL_DIMENSIONS = 2;
+
+/**
+ * Sums up a search space: how small the model can get, and why not smaller. Only a parameter's first two dimensions
+ * count, since the others are a kernel's.
+ *
+ * @param module the module that `space` was made of
+ * @throws `ERR_CLOSED`
+ */
+export function prunability(module: Module, space: SearchSpace): Prunability {
+  const shapes = new Map<string, readonly number[]>();
+  for (const { name, tensor } of module.namedParameters()) {
+    shapes.set(name, [...tensor.shape]);
+    tensor.close();
+  }
+  const whole = new Set(space.unprunable.map(({ parameter, dimension }) => `${parameter}:${dimension}`));
+  const isNarrowable = (name: string): boolean =>
+    (shapes.get(name) ?? [])
+      .slice(0, CHANNEL_DIMENSIONS)
+      .some((size, dimension) => size > 1 && !whole.has(`${name}:${dimension}`));
+  const elements = (names: Iterable<string>): number => {
+    let sum = 0;
+    for (const name of names) sum += (shapes.get(name) ?? []).reduce((product, size) => product * size, 1);
+    return sum;
+  };
+
+  const byReason = new Map<string, ParameterDimension[]>();
+  for (const { parameter, dimension, reason } of space.unprunable) {
+    const size = shapes.get(parameter)?.[dimension] ?? 0;
+    const found = byReason.get(reason);
+    if (found === undefined) byReason.set(reason, [{ parameter, dimension, size }]);
+    else found.push({ parameter, dimension, size });
+  }
+  const groups = [...byReason].map(([reason, dimensions]): WholeDimensions => {
+    const names = new Set(dimensions.map(({ parameter }) => parameter));
+    return {
+      reason,
+      dimensions,
+      params: elements(names),
+      lostParams: elements([...names].filter((name) => !isNarrowable(name))),
+    };
+  });
+  return {
+    full: space.costs(space.fullConfig),
+    smallest: space.costs(space.smallestConfig),
+    narrowableParams: elements([...shapes.keys()].filter(isNarrowable)),
+    whole: groups.sort((a, b) => b.lostParams - a.lostParams || b.params - a.params),
+  };
+}

@@ -1,0 +1,110 @@
+// What a child measures of itself: memory, time, and how far outputs are from each other.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+import { root } from "../lib/run.mjs";
+import { processMemory } from "./limits.mjs";
+
+const require = createRequire(import.meta.url);
+const dist = (...file) => require(path.join(root, "dist", ...file));
+const { TorchSearchError, Tensor } = dist("index.js");
+const { decodeNpz } = dist("data", "npz.js");
+const { encodeSafetensors } = dist("data", "safetensors.js");
+const { tensorFromRaw, tensorToRaw } = dist("data", "raw-tensor.js");
+
+export { TorchSearchError };
+
+/** Resident bytes now. */
+export const resident = () => processMemory("self", "VmRSS") ?? 0;
+
+/** Runs `body` and gives the most memory that was resident meanwhile, in bytes. */
+export async function peakOf(body) {
+  try {
+    writeFileSync("/proc/self/clear_refs", "5"); // lowers VmHWM to what is resident now
+  } catch {
+    // Not allowed here: the peak is then the process's.
+  }
+  const value = await body();
+  return { value, peak: processMemory("self", "VmHWM") ?? 0 };
+}
+
+/** Wall-clock milliseconds of one call: the fastest of up to `repeats` after one that warms up, within about `budget` ms. */
+export async function fastest(call, repeats = 5, budget = 6000) {
+  const once = async () => {
+    const start = performance.now();
+    closeAll(await call());
+    return performance.now() - start;
+  };
+  let best = await once();
+  let spent = best;
+  for (let i = 0; i < repeats && spent < budget; ++i) {
+    const time = await once();
+    spent += time;
+    best = Math.min(best, time);
+  }
+  return Number(best.toFixed(2));
+}
+
+/** All tensors of a model's output, depth first, as scripts/python/verify_subnet.py orders them. */
+export function tensorsOf(value) {
+  if (value instanceof Tensor) return [value];
+  if (value === null || typeof value !== "object") return [];
+  return Object.values(value).flatMap(tensorsOf);
+}
+
+export function closeAll(output) {
+  for (const tensor of tensorsOf(output)) tensor.close();
+}
+
+/** The input that scripts/fixtures/architectures.py made, with the eager model's outputs. */
+export async function readExpectation(file) {
+  const arrays = await decodeNpz(readFileSync(file), file);
+  const outputs = [...arrays].filter(([name]) => name.startsWith("output")).map(([, raw]) => raw);
+  return { input: tensorFromRaw(arrays.get("input")), outputs: outputs.map(tensorFromRaw) };
+}
+
+/** Writes tensors as verify_subnet.py reads them. */
+export function writeTensors(file, input, outputs) {
+  const entries = [["input0", input], ...outputs.map((tensor, i) => [`output${i}`, tensor])];
+  const raw = entries.map(([name, tensor]) => [name, tensorToRaw(tensor)]);
+  writeFileSync(file, Buffer.concat(encodeSafetensors(new Map(raw))));
+}
+
+/** Largest magnitude of all tensors; throws where one is not finite, since such outputs agree with anything. */
+export function magnitudeOf(tensors) {
+  let largest = 0;
+  for (const tensor of tensors) {
+    for (const element of tensor.data()) largest = Math.max(largest, Math.abs(Number(element)));
+  }
+  if (!Number.isFinite(largest)) throw new TorchSearchError("NOT_FINITE", "The output is not finite.");
+  return largest;
+}
+
+/** Largest difference, relative to each tensor's own largest magnitude. */
+export function relativeDifference(actual, expected) {
+  const shapes = (tensors) => JSON.stringify(tensors.map(({ shape }) => shape));
+  if (shapes(actual) !== shapes(expected)) {
+    throw new TorchSearchError("SHAPES", `Outputs are ${shapes(actual)}, PyTorch's are ${shapes(expected)}.`);
+  }
+  let worst = 0;
+  actual.forEach((tensor, i) => {
+    const want = expected[i].data();
+    const scale = magnitudeOf([expected[i]]) || 1;
+    tensor.data().forEach((value, at) => {
+      const difference = Math.abs(Number(value) - Number(want[at])) / scale;
+      worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference);
+    });
+  });
+  return worst;
+}
+
+/** Refuses outputs that differ from PyTorch's by more than rounding. */
+export function requireClose(actual, expected, what, tolerance = 1e-4) {
+  const difference = relativeDifference(actual, expected);
+  if (difference <= tolerance) return difference;
+  throw new TorchSearchError(
+    "OUTPUT_DIFFERS",
+    `${what} differs from PyTorch's eager output by ${difference.toExponential(2)} of its size.`,
+  );
+}

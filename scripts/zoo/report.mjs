@@ -1,0 +1,266 @@
+// docs/zoo.md, from the records.
+import { failureOf } from "./check.mjs";
+import { formsOf } from "./models.mjs";
+
+const PRUNED = ["load", "convert", "prune", "export", "verify", "train"];
+
+const ok = (record, ...stages) => stages.every((stage) => record.stages[stage]?.status === "ok");
+const percent = (part, whole) => (whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)} %`);
+const mib = (bytes) => (bytes === undefined ? "" : (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0));
+const count = (n) => {
+  if (n >= 1e9) return `${(n / 1e9).toPrecision(3)} G`;
+  return n >= 1e6 ? `${(n / 1e6).toPrecision(3)} M` : `${(n / 1e3).toPrecision(3)} k`;
+};
+const cell = (text) => String(text).replaceAll("|", "\\|").replaceAll("\n", " ");
+const row = (cells) => `| ${cells.map(cell).join(" | ")} |`;
+const median = (values) => {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted.length === 0 ? Number.NaN : sorted[Math.floor(sorted.length / 2)];
+};
+
+function summaryRow(title, models, records, wanted) {
+  const forms = models.flatMap((model) => formsOf(model.kind).map((form) => `${model.name}:${form}`));
+  const own = records.filter(({ name, form }) => forms.includes(`${name}:${form}`));
+  const made = own.filter((record) => ok(record, "make"));
+  const profiled = made.filter((record) => ok(record, "profile")).length;
+  const pruned = made.filter((record) => ok(record, ...PRUNED)).length;
+  // A model counts when every form of it that ran holds.
+  const whole = models.filter(({ name }) => {
+    const its = made.filter((record) => record.name === name);
+    return its.length > 0 && its.every((record) => ok(record, ...(wanted.pruned ? PRUNED : ["profile"])));
+  }).length;
+  const tried = models.filter(({ name }) => made.some((record) => record.name === name)).length;
+  return row([
+    title,
+    `${tried} of ${models.length}`,
+    made.length,
+    `${profiled} (${percent(profiled, made.length)})`,
+    wanted.pruned ? `${pruned} (${percent(pruned, made.length)})` : "not tried",
+    `${whole} (${percent(whole, tried)})`,
+  ]);
+}
+
+function summary(models, records) {
+  const of = (kind) => models.filter((model) => model.kind === kind);
+  return [
+    row([
+      "",
+      "models run",
+      "files",
+      "profiled right",
+      "pruned and verified",
+      "models of which every file holds",
+    ]),
+    row(["---", "---", "---", "---", "---", "---"]),
+    summaryRow("torchvision, classification", of("classification"), records, { pruned: true }),
+    summaryRow("timm", of("timm"), records, { pruned: true }),
+    summaryRow("torchvision, segmentation", of("segmentation"), records, { pruned: true }),
+    summaryRow("torchvision, detection", of("detection"), records, { pruned: false }),
+  ];
+}
+
+/** Peak memory while converting, above what the process took before it loaded the model, against a plain forward's. */
+function memoryOf(record) {
+  const { profile, prune } = record.memory;
+  if (!prune) return {};
+  const converting = prune.convert - prune.base;
+  return {
+    converting,
+    ofWeights: converting / record.size,
+    ofForward: profile?.forward ? converting / (profile.forward - profile.base) : Number.NaN,
+  };
+}
+
+function line(record) {
+  const failure = failureOf(record);
+  const { converting, ofForward } = memoryOf(record);
+  const share = (metric) =>
+    record.costs ? percent(record.costs.half[metric], record.costs.full[metric]) : "";
+  let result = failure ? `**${failure.stage}**: ${failure.code}` : "verified";
+  if (!failure && record.kind === "detection") result = "profiled";
+  return row([
+    record.name,
+    record.form,
+    record.input.slice(-1)[0],
+    mib(record.fileBytes),
+    record.params === undefined ? "" : count(record.params),
+    record.flops === undefined ? "" : count(record.flops / 2),
+    ok(record, "profile") ? "yes" : "**no**",
+    record.hyperparameters ?? "",
+    record.params && record.narrowableParams !== undefined
+      ? percent(record.narrowableParams, record.params)
+      : "",
+    share("params"),
+    share("macs"),
+    record.convertSeconds ?? "",
+    record.forwardMs ?? "",
+    record.subnetMs ?? "",
+    mib(converting),
+    Number.isFinite(ofForward) ? ofForward.toFixed(2) : "",
+    result,
+  ]);
+}
+
+const HEADER = [
+  ...["model", "file", "input", "MiB", "params", "MACs", "profiled", "hyperparameters", "narrowable"],
+  ...[
+    "params left",
+    "MACs left",
+    "convert s",
+    "forward ms",
+    "half's ms",
+    "peak MiB",
+    "of forward's",
+    "result",
+  ],
+];
+
+function tables(records) {
+  const families = [
+    ...new Set(records.map(({ kind, family }) => `${kind === "timm" ? "timm " : ""}${family}`)),
+  ];
+  const titleOf = ({ kind, family }) => `${kind === "timm" ? "timm " : ""}${family}`;
+  families.sort((a, b) => a.startsWith("timm ") - b.startsWith("timm ") || (a < b ? -1 : 1));
+  const lines = [row(HEADER), row(HEADER.map(() => "---"))];
+  for (const title of families) {
+    const own = records.filter((record) => titleOf(record) === title);
+    own.sort((a, b) => a.params - b.params || (a.name < b.name ? -1 : 1) || (a.form < b.form ? -1 : 1));
+    lines.push(...own.map(line));
+  }
+  return lines;
+}
+
+function failures(records) {
+  const failed = records.map((record) => ({ record, failure: failureOf(record) })).filter((x) => x.failure);
+  if (failed.length === 0) return ["None of those that ran."];
+  const groups = new Map();
+  for (const { record, failure } of failed) {
+    const message = failure.message.split("\n")[0].slice(0, 300);
+    const key = `${failure.stage} | ${failure.code} | ${message.replace(/[\d.e+-]+/g, "#").slice(0, 160)}`;
+    const group = groups.get(key) ?? { failure, message, names: [] };
+    group.names.push(`${record.name}:${record.form}`);
+    groups.set(key, group);
+  }
+  return [
+    row(["stage", "code", "message (of the first)", "files"]),
+    row(["---", "---", "---", "---"]),
+    ...[...groups.values()]
+      .sort((a, b) => b.names.length - a.names.length)
+      .map(({ failure, message, names }) =>
+        row([failure.stage, failure.code, message, names.sort().join(", ")]),
+      ),
+  ];
+}
+
+/** What keeps parameters whole, over all models: by the parameters that are lost to it. */
+function reasons(records) {
+  const groups = new Map();
+  for (const record of records) {
+    for (const { reason, lostParams } of record.whole ?? []) {
+      const group = groups.get(reason) ?? { files: 0, lost: 0, of: 0, worst: 0, worstName: "" };
+      if (lostParams > 0) {
+        group.files += 1;
+        group.lost += lostParams;
+        group.of += record.params;
+        if (lostParams / record.params > group.worst) {
+          group.worst = lostParams / record.params;
+          group.worstName = `${record.name}:${record.form}`;
+        }
+      }
+      groups.set(reason, group);
+    }
+  }
+  const all = [...groups].filter(([, { files }]) => files > 0).sort(([, a], [, b]) => b.lost - a.lost);
+  if (all.length === 0) return ["No parameter stays whole."];
+  return [
+    row(["reason", "files", "parameters that stay whole", "of those files' parameters", "most in"]),
+    row(["---", "---", "---", "---", "---"]),
+    ...all
+      .slice(0, 40)
+      .map(([reason, { files, lost, of, worst, worstName }]) =>
+        row([reason, files, count(lost), percent(lost, of), `${worstName} (${percent(worst, 1)})`]),
+      ),
+  ];
+}
+
+function notRun(models, records) {
+  const ran = new Set(records.map(({ name, form }) => `${name}:${form}`));
+  const left = models.flatMap(({ name, kind }) => {
+    const forms = formsOf(kind).filter((form) => !ran.has(`${name}:${form}`));
+    if (forms.length === 0) return [];
+    return [forms.length === formsOf(kind).length ? name : `${name}:${forms[0]}`];
+  });
+  return left.length === 0 ? "All of them ran." : `Not run: ${left.sort().join(", ")}.`;
+}
+
+function numbers(records) {
+  const memory = records.map(memoryOf).filter(({ converting }) => converting !== undefined);
+  const ratios = memory.map(({ ofForward }) => ofForward).filter(Number.isFinite);
+  const within = ratios.filter((ratio) => ratio <= 1.3).length;
+  const left = (metric) =>
+    median(records.filter(({ costs }) => costs).map(({ costs }) => costs.half[metric] / costs.full[metric]));
+  const builds = new Set(records.map(({ build, commit }) => `${build}, commit ${commit ?? "unknown"}`));
+  const versions = new Set(records.map(({ versions }) => JSON.stringify(versions)));
+  const dates = records.map(({ date }) => date.slice(0, 10)).sort();
+  return [
+    `- At half widths, ${percent(left("params"), 1)} of the parameters and ${percent(left("macs"), 1)} of the multiply-adds remain (median of the files).`,
+    `- Conversion takes at its peak ${median(ratios).toFixed(2)} x the memory of one plain forward pass (median; at most ${Math.max(...ratios).toFixed(2)} x; ${within} of ${ratios.length} files within 1.3 x).`,
+    `- Run from ${dates[0]} to ${dates.at(-1)}, with ${[...versions].join(" and ").replaceAll('"', "").replaceAll(/[{}]/g, "")}, by ${builds.size} build${builds.size === 1 ? "" : "s"} of the addon.`,
+  ];
+}
+
+const INTRODUCTION = `# The zoo
+
+Written by \`npm run zoo\`; do not edit. Every classification and segmentation model of torchvision and 55 of timm's,
+with random weights, as \`torch.jit.script\` and as \`torch.jit.trace\` save them, goes through these stages, each file in
+processes of its own:
+
+| stage | holds when |
+| --- | --- |
+| make | PyTorch scripts or traces the model (what it refuses counts neither way) |
+| load | the loaded file's output is that of PyTorch's eager model, within 1e-4 of its size |
+| profile | parameters are PyTorch's exactly, FLOPs are FlopCounterMode's within 0.1 % |
+| convert | \`convert()\` succeeds, and the converted model, its channels in another order, still gives the eager output |
+| prune | every width is set to half (the largest choice that is no more); the subnet runs and gives finite outputs |
+| export | the subnet is exported; a fresh profile of it equals \`cost()\` exactly |
+| verify | Python loads the file, gives the selected subnet's output within 1e-5 of its size, and knows every parameter's name |
+| train | in Python, one step of gradient descent lowers a loss, with finite gradients |
+
+Detectors are profiled only. The input has a batch of one and the side that the table tells.
+`;
+
+const COLUMNS = `*narrowable*: share of the parameters of which a dimension can be narrowed. *params left*, *MACs left*: what remains at half
+widths; where everything can be narrowed, about a quarter of the parameters. *convert s*: wall clock, with the recording
+forward pass. *forward ms*, *half's ms*: one forward pass of the file and of the exported subnet, one thread, the
+fastest of a few, on a machine that did other work too. *peak MiB*: most resident memory while converting, above the
+process's before the model was loaded; *of forward's*: against the same of one plain forward pass of the loaded file.
+`;
+
+/** The page's text. */
+export function zooReport(records, models) {
+  const known = records.filter(({ name }) => models.some((model) => model.name === name));
+  if (known.length === 0) return `${INTRODUCTION}\nNothing has run yet.\n`;
+  return `${[
+    INTRODUCTION,
+    ...summary(models, known),
+    "",
+    ...numbers(known),
+    "",
+    notRun(models, known),
+    "",
+    "## What failed",
+    "",
+    ...failures(known),
+    "",
+    "## What stays whole",
+    "",
+    "Reasons for which no dimension of a parameter can be narrowed, over all files.",
+    "",
+    ...reasons(known),
+    "",
+    "## All files",
+    "",
+    COLUMNS,
+    ...tables(known),
+  ].join("\n")}\n`;
+}
