@@ -63,6 +63,10 @@ export const rules = {
   },
   func: { expected: "a function", accepts: isFunction },
   positiveInteger: { expected: "a whole number of at least 1", accepts: isPositiveInteger },
+  positive: {
+    expected: "a finite number above 0",
+    accepts: (value) => Number.isFinite(value) && (value as number) > 0,
+  },
   share: {
     expected: "a number from 0 to 1",
     accepts: (value) => typeof value === "number" && value >= 0 && value <= 1,

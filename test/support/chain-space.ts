@@ -29,19 +29,21 @@ class ChainNativeSpace extends FakeNativeSpace {
     }));
   }
 
-  /** A chain 3 -> w0 -> w1 -> … -> 10 of 1x1 convolutions. */
+  /** A chain 3 -> w0 -> w1 -> … -> 10 of 1x1 convolutions; each layer holds the larger of its input and output. */
   override cost(widths: Int32Array | readonly number[], metric: string): number {
     const { positions, layers, gated } = this.chain;
     const off = gated === true && widths[0] === layers[0]![0];
     let macs = 10 * widths.at(-1)!;
     let params = macs;
+    let buffers = 0;
     layers.forEach((_, i) => {
       if (off && i > 1) return;
       const weights = (i === 0 ? 3 : widths[i - 1]!) * widths[i]!;
       macs += positions[i]! * weights;
       params += weights;
+      buffers += 64 * Math.max(i === 0 ? 3 : widths[i - 1]!, widths[i]!);
     });
-    return { macs, flops: 2 * macs, params, size: 4 * params }[metric] as number;
+    return { macs, flops: 2 * macs, params, size: 4 * params + buffers }[metric] as number;
   }
 }
 
