@@ -11,7 +11,7 @@ main(() => {
     throw new SetupError(`There is no suite "${unknown}": choose of ${Object.keys(SUITES).join(", ")}.`);
   const sum = { passed: 0, failed: 0, skipped: 0 };
   try {
-    const prepared = setup(["zoo"]);
+    const prepared = setup(["zoo", "timm"]);
     for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
       say(`Suite ${name}`);
       const counts = SUITES[name](prepared);

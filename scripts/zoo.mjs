@@ -29,6 +29,7 @@ const HELP = `npm run zoo -- [options]
   --records FILE       default .zoo/zoo.jsonl
   --as-built           neither installs nor compiles anything first
   --list               prints what would run
+  --no-report          leaves docs/zoo.md as it is
   --report             writes docs/zoo.md from the records and runs nothing
 `;
 
@@ -45,6 +46,7 @@ const OPTIONS = {
   records: { type: "string", default: path.join(root, ".zoo", "zoo.jsonl") },
   "as-built": { type: "boolean", default: false },
   list: { type: "boolean", default: false },
+  "no-report": { type: "boolean", default: false },
   report: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
 };
@@ -195,7 +197,7 @@ main(async () => {
   }
   const records = new Records(path.resolve(options.records));
   if (!options.report) await run(options, records);
-  if (options.list) return;
+  if (options.list || options["no-report"]) return;
   const file = path.join(root, "docs", "zoo.md");
   writeFileSync(file, zooReport(records.all(), listModels()));
   say(`Wrote ${path.relative(root, file)}`);
