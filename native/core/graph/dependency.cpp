@@ -25,8 +25,8 @@ void fixTree(DependencyAnalysis& analysis, const ValueTree& tree, const std::str
 
 }  // namespace
 
-DependencyAnalysis::DependencyAnalysis(const Program& program)
-    : program_(program), parent_{kFixedAtom}, reason_{"it is not a parameter's channel"} {
+DependencyAnalysis::DependencyAnalysis(const Program& program, FactorChoice& factors)
+    : program_(program), factors_(factors), parent_{kFixedAtom}, reason_{"it is not a parameter's channel"} {
   labels_.resize(program.slots.size());
   for (size_t i = 0; i < program.slots.size(); ++i) {
     const auto& slot = program.slots[i];
@@ -42,10 +42,14 @@ DependencyAnalysis::DependencyAnalysis(const Program& program)
     }
   }
   reason_.resize(parent_.size());
+  storedEnd_ = static_cast<Atom>(parent_.size());
 }
 
 void DependencyAnalysis::run() {
-  for (const auto& instruction : program_.instructions) applyDependencyRule(*this, instruction);
+  for (const auto& instruction : program_.instructions) {
+    applyDependencyRule(*this, instruction);
+    ++instruction_;
+  }
   fixTree(*this, program_.output, "it is an output of the model");
 }
 
@@ -93,6 +97,35 @@ void DependencyAnalysis::fixSlot(SlotId slot, const std::string& reason) {
   for (auto& labels : labels_[slot]) fix(labels, reason);
 }
 
+Labels DependencyAnalysis::freshLabels(int64_t size) {
+  Labels fresh;
+  for (int64_t i = 0; i < size; ++i) {
+    fresh.push_back(static_cast<Atom>(parent_.size()));
+    parent_.push_back(static_cast<Atom>(parent_.size()));
+  }
+  reason_.resize(parent_.size());
+  return fresh;
+}
+
+std::vector<Labels> DependencyAnalysis::split(const Labels& labels, const std::vector<int64_t>& factors,
+                                              int32_t dimension) {
+  return factors_.split(*this, labels, factors, {instruction_, dimension});
+}
+
+void DependencyAnalysis::merge(const std::vector<Labels>& factors, const std::string& reason) {
+  if (factors_.labelsAllFactors()) return;
+  for (const auto& labels : factors) fix(labels, reason);
+}
+
+void DependencyAnalysis::contract(const Labels& a, const Labels& b, const std::string& reason) {
+  factors_.contract(a, b);
+  tie(a, b, reason);
+}
+
+void DependencyAnalysis::markHeads(const Labels& labels) {
+  heads_.push_back(labels);
+}
+
 void DependencyAnalysis::separate(const std::vector<Labels>& pieces) {
   separations_.push_back(pieces);
 }
@@ -131,16 +164,35 @@ void DependencyAnalysis::group(Dependencies& dependencies) {
     dependencies.place_[atom] = {entry->second,
                                  static_cast<int32_t>(dependencies.groupSizes_[entry->second]++)};
   }
+  dependencies.isHeads_.assign(groups.size(), false);
+  for (const auto& labels : heads_) {
+    for (const Atom atom : labels) {
+      const ClassPlace place = dependencies.placeOf(atom);
+      if (place.group != kNoGroup) dependencies.isHeads_[place.group] = true;
+    }
+  }
 }
 
 Dependencies::Dependencies(std::shared_ptr<const Program> program) : program_(std::move(program)) {
-  DependencyAnalysis analysis(*program_);
+  SurveyedFactors survey;
+  DependencyAnalysis analysis(*program_, survey);
   analysis.run();
-  analysis.finish(*this);
+  if (!survey.found()) {
+    analysis.finish(*this);
+    return;
+  }
+  DecidedFactors decided(survey.decide(analysis));
+  DependencyAnalysis decidedAnalysis(*program_, decided);
+  decidedAnalysis.run();
+  decidedAnalysis.finish(*this);
 }
 
 Dependencies::Dependencies(std::shared_ptr<const Program> program, const Dependencies& reference)
-    : Dependencies(std::move(program)) {
+    : program_(std::move(program)) {
+  ReferenceFactors factors(reference);
+  DependencyAnalysis analysis(*program_, factors);
+  analysis.run();
+  analysis.finish(*this);
   placeByReference(reference);
 }
 
@@ -164,6 +216,7 @@ void Dependencies::placeByReference(const Dependencies& reference) {
   }
   place_ = std::move(places);
   groupSizes_ = reference.groupSizes_;
+  isHeads_ = reference.isHeads_;
 }
 
 ClassPlace Dependencies::placeOf(Atom atom) const {

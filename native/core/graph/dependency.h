@@ -37,6 +37,8 @@ class Dependencies {
   const Program& program() const { return *program_; }
   size_t groupCount() const { return groupSizes_.size(); }
   int64_t groupSize(int32_t group) const { return groupSizes_[group]; }
+  // Whether the group's classes are attention heads.
+  bool isHeads(int32_t group) const { return isHeads_[group]; }
 
   const Labels& labels(SlotId slot, int64_t dimension) const { return labels_[slot][dimension]; }
   ClassPlace placeOf(Atom atom) const;
@@ -59,6 +61,7 @@ class Dependencies {
   std::vector<std::string> reason_;          // by root
   std::vector<ClassPlace> place_;            // by root
   std::vector<int64_t> groupSizes_;
+  std::vector<bool> isHeads_;  // by group
 };
 
 }  // namespace torchsearch

@@ -1,17 +1,17 @@
 #pragma once
 
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/graph/dependency.h"
+#include "core/graph/factor_choice.h"
 
 namespace torchsearch {
 
 // What the rules of single operators work on: labels of every slot, and ties between atoms.
 class DependencyAnalysis {
  public:
-  explicit DependencyAnalysis(const Program& program);
+  DependencyAnalysis(const Program& program, FactorChoice& factors);
 
   void run();
   void finish(Dependencies& dependencies);
@@ -27,18 +27,42 @@ class DependencyAnalysis {
   void fix(const Labels& labels, const std::string& reason);
   void fixSlot(SlotId slot, const std::string& reason);
 
+  // Labels of the factors, outermost first, that a reshape splits a dimension of its argument into. Only one
+  // of them keeps channels; what belongs to one index of it is tied.
+  std::vector<Labels> split(const Labels& labels, const std::vector<int64_t>& factors, int32_t dimension);
+
+  // Labelled factors that a reshape merges into one dimension, which then has no label.
+  void merge(const std::vector<Labels>& factors, const std::string& reason);
+
+  // Ties what a product of two activations sums over, as queries and keys do.
+  void contract(const Labels& a, const Labels& b, const std::string& reason);
+
+  // The classes of `labels` are attention heads.
+  void markHeads(const Labels& labels);
+
+  // A label for `size` indices that belongs to no parameter.
+  Labels freshLabels(int64_t size);
+
+  Atom find(Atom atom) const;
+  bool isFixed(Atom atom) const { return !reason_[find(atom)].empty(); }
+  // Atoms below it are indices of the module's parameters and buffers.
+  Atom storedEnd() const { return storedEnd_; }
+
   // Channels at different places of a concatenation or split are not interchangeable.
   void separate(const std::vector<Labels>& pieces);
 
  private:
-  Atom find(Atom atom) const;
   void group(Dependencies& dependencies);
 
   const Program& program_;
+  FactorChoice& factors_;
+  int32_t instruction_ = 0;  // the one at work
+  Atom storedEnd_ = 0;
   std::vector<std::vector<Labels>> labels_;
   mutable std::vector<Atom> parent_;
   std::vector<std::string> reason_;
   std::vector<std::vector<Labels>> separations_;
+  std::vector<Labels> heads_;
 };
 
 // Ties what `instruction` ties and labels its results.

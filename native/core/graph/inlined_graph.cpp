@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/graph/attention_decomposition.h"
 
 namespace torchsearch {
 
@@ -73,7 +74,10 @@ InlinedGraph::InlinedGraph(torch::jit::Module module, std::shared_ptr<Graph> gra
     : module_(std::move(module)), graph_(std::move(graph)) {
   torch::jit::Inline(*graph_);
   refuseCalls(graph_->block());
-  if (attention == FusedAttention::kAvoid) avoidFusedAttention(graph_->block());
+  if (attention == FusedAttention::kAvoid) {
+    avoidFusedAttention(graph_->block());
+    decomposeFusedAttention(*graph_);
+  }
   index(graph_->block());
   releases_.resize(nodes_.size());
   findReleases(graph_->block());

@@ -17,7 +17,8 @@ class InlinedGraph {
  public:
   enum class FusedAttention : uint8_t {
     kKeep,
-    // Fused attention kernels accept no pruned widths: branches that hold one are never taken.
+    // Fused attention kernels accept no pruned widths: branches that hold one are never taken, and one that
+    // stands in no branch is decomposed.
     kAvoid,
   };
 

@@ -141,17 +141,25 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
   const Program& program = dependencies_->program();
   std::vector<std::string> names(dependencies_->groupCount());
   std::map<std::string, int> taken;
-  // Named after the first parameter, in the order of execution, whose output the channels are.
-  for (const auto& instruction : program.instructions) {
-    for (const auto& argument : instruction.arguments) {
-      if (!argument.isSlot() || program.slots[argument.slot].kind != Slot::Kind::kParameter) continue;
-      if (dependencies_->program().slots[argument.slot].sizes.empty()) continue;
-      for (const Atom atom : dependencies_->labels(argument.slot, 0)) {
-        const int32_t group = dependencies_->placeOf(atom).group;
-        if (group == kNoGroup || !names[group].empty()) continue;
-        const std::string base = withoutLeaf(program.slots[argument.slot].name);
-        const int count = taken[base]++;
-        names[group] = count == 0 ? base : base + "#" + std::to_string(count + 1);
+  const auto nameAlong = [&](SlotId slot, int64_t dimension) {
+    for (const Atom atom : dependencies_->labels(slot, dimension)) {
+      const int32_t group = dependencies_->placeOf(atom).group;
+      if (group == kNoGroup || !names[group].empty()) continue;
+      const std::string base = withoutLeaf(program.slots[slot].name);
+      const int count = taken[base]++;
+      names[group] = count == 0 ? base : base + "#" + std::to_string(count + 1);
+    }
+  };
+  // Named after the first parameter, in the order of execution, whose output the channels are: most weights
+  // have it in front. Otherwise (transposed convolutions, tables) after the first that they run along at all.
+  for (const bool inFront : {true, false}) {
+    for (const auto& instruction : program.instructions) {
+      for (const auto& argument : instruction.arguments) {
+        if (!argument.isSlot() || program.slots[argument.slot].kind != Slot::Kind::kParameter) continue;
+        const auto rank = static_cast<int64_t>(program.slots[argument.slot].sizes.size());
+        for (int64_t d = inFront ? 0 : 1; d < (inFront ? std::min<int64_t>(rank, 1) : rank); ++d) {
+          nameAlong(argument.slot, d);
+        }
       }
     }
   }
@@ -167,7 +175,8 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
     hyperparameter.kind = kinds[group];
     hyperparameter.group = group;
     hyperparameter.full = dependencies_->groupSize(group);
-    for (int64_t width = divisor; width < hyperparameter.full; width += divisor) {
+    const int64_t step = hyperparameter.kind == "num_heads" ? 1 : divisor;
+    for (int64_t width = step; width < hyperparameter.full; width += step) {
       hyperparameter.choices.push_back(width);
     }
     hyperparameter.choices.push_back(hyperparameter.full);
@@ -197,8 +206,9 @@ std::vector<std::string> SearchSpace::groupKinds() const {
       }
     }
   }
-  for (auto& kind : kinds) {
-    if (kind.empty()) kind = "hidden_width";
+  for (size_t g = 0; g < kinds.size(); ++g) {
+    if (dependencies_->isHeads(static_cast<int32_t>(g))) kinds[g] = "num_heads";
+    if (kinds[g].empty()) kinds[g] = "hidden_width";
   }
   return kinds;
 }

@@ -26,8 +26,9 @@ struct SpaceOptions {
 
 // A width that can be chosen: channels that must be kept or dropped together over every parameter they touch.
 struct Hyperparameter {
-  std::string name;              // path of the first module whose output it is, "layer1.0.conv1"
-  std::string kind;              // "out_channels" (of a convolution), "hidden_width" (features of a linear layer)
+  std::string name;  // path of the first module whose output it is, "layer1.0.conv1"
+  std::string kind;  // "out_channels" (of a convolution), "hidden_width" (features of a linear layer),
+                     // "num_heads" (of an attention)
   std::vector<int64_t> choices;  // ascending widths; the last one is the full width
   int64_t full = 0;
   int32_t group = -1;  // in Dependencies::groups

@@ -13,7 +13,11 @@ void matrixProduct(const Rule& rule, SlotId left, SlotId right) {
   if (leftRank < 2 || rightRank < 2) return keepWhole(rule);
   const auto& a = rule.labels(left);
   const auto& b = rule.labels(right);
-  rule.analysis.tie(a[leftRank - 1], b[rightRank - 2], rule.reason);
+  if (rule.isActivation(left) && rule.isActivation(right)) {
+    rule.analysis.contract(a[leftRank - 1], b[rightRank - 2], rule.reason);
+  } else {
+    rule.analysis.tie(a[leftRank - 1], b[rightRank - 2], rule.reason);
+  }
   const int64_t rank = std::max(leftRank, rightRank);
   std::vector<Labels> result(rank);
   result[rank - 2] = a[leftRank - 2];

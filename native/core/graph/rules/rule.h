@@ -26,6 +26,7 @@ class Rule {
   std::vector<Labels>& labels(SlotId id) const { return analysis.of(id); }
   const std::vector<int64_t>& sizes(SlotId id) const { return analysis.sizes(id); }
   int64_t rank(SlotId id) const { return static_cast<int64_t>(sizes(id).size()); }
+  bool isActivation(SlotId id) const { return !analysis.program().slots[id].isStored(); }
   SlotId result() const { return instruction.results.at(0).slot; }
   int64_t wrap(int64_t dimension, int64_t rank) const { return dimension < 0 ? dimension + rank : dimension; }
 

@@ -1,0 +1,151 @@
+#include "core/graph/factor_choice.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "core/graph/dependency_analysis.h"
+
+namespace torchsearch {
+
+namespace {
+
+int64_t innerSize(const std::vector<int64_t>& factors, size_t factor) {
+  int64_t inner = 1;
+  for (size_t f = factor + 1; f < factors.size(); ++f) inner *= factors[f];
+  return inner;
+}
+
+int64_t indexAlong(const std::vector<int64_t>& factors, size_t factor, int64_t inner, int64_t index) {
+  return index / inner % factors[factor];
+}
+
+// The factor along which alone `key` of the labels changes.
+template <typename Key>
+std::optional<size_t> onlyVarying(const Labels& labels, const std::vector<int64_t>& factors, const Key& key) {
+  for (size_t f = 0; f < factors.size(); ++f) {
+    const int64_t inner = innerSize(factors, f);
+    bool alone = true;
+    for (size_t i = 0; alone && i < labels.size(); ++i) {
+      const int64_t k = indexAlong(factors, f, inner, static_cast<int64_t>(i));
+      alone = key(labels[i]) == key(labels[k * inner]);
+    }
+    if (alone) return f;
+  }
+  return std::nullopt;
+}
+
+std::vector<Labels> tieAlong(DependencyAnalysis& analysis, const Labels& labels,
+                             const std::vector<int64_t>& factors, size_t factor) {
+  const int64_t inner = innerSize(factors, factor);
+  std::vector<Labels> result(factors.size());
+  for (int64_t k = 0; k < factors[factor]; ++k) result[factor].push_back(labels[k * inner]);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    analysis.tie(result[factor][indexAlong(factors, factor, inner, static_cast<int64_t>(i))], labels[i]);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<Labels> FactorChoice::split(DependencyAnalysis& analysis, const Labels& labels,
+                                        const std::vector<int64_t>& factors, Place place) {
+  if (labels.empty()) return std::vector<Labels>(factors.size());
+  const auto known = onlyVarying(labels, factors, [&](Atom atom) { return analysis.find(atom); });
+  if (known.has_value()) return tieAlong(analysis, labels, factors, *known);
+  return choose(analysis, labels, factors, place);
+}
+
+void SurveyedFactors::contract(const Labels& a, const Labels& b) {
+  contracted_.insert(contracted_.end(), a.begin(), a.end());
+  contracted_.insert(contracted_.end(), b.begin(), b.end());
+}
+
+std::vector<Labels> SurveyedFactors::choose(DependencyAnalysis& analysis, const Labels&,
+                                            const std::vector<int64_t>& factors, Place place) {
+  Split split{place, {}};
+  for (const int64_t size : factors)
+    split.factors.push_back(size > 1 ? analysis.freshLabels(size) : Labels());
+  splits_.push_back(split);
+  return split.factors;
+}
+
+FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) const {
+  std::set<Atom> contracted;
+  for (const Atom atom : contracted_) contracted.insert(analysis.find(atom));
+  std::set<Atom> stored;
+  for (Atom atom = 1; atom < analysis.storedEnd(); ++atom) stored.insert(analysis.find(atom));
+  std::set<Atom> taken;
+  const auto anyIn = [&](const Labels& labels, const std::set<Atom>& roots) {
+    return std::any_of(labels.begin(), labels.end(),
+                       [&](Atom atom) { return roots.count(analysis.find(atom)) > 0; });
+  };
+  const auto isFixed = [&](const Labels& labels) {
+    return labels.empty() ||
+           std::any_of(labels.begin(), labels.end(), [&](Atom atom) { return analysis.isFixed(atom); });
+  };
+  // What speaks for a factor; compared in this order.
+  using Rank = std::tuple<bool, bool, bool, bool, size_t>;
+  const auto rank = [&](const Labels& labels) {
+    return Rank(!isFixed(labels), anyIn(labels, taken), !anyIn(labels, contracted), anyIn(labels, stored),
+                labels.size());
+  };
+  const auto candidates = [&](const Split& split) {
+    return std::count_if(split.factors.begin(), split.factors.end(), [&](const Labels& labels) {
+      return !isFixed(labels) && !anyIn(labels, contracted);
+    });
+  };
+  // Those with the fewest candidates decide first; the others join them where they meet.
+  std::vector<const Split*> open;
+  for (const auto& split : splits_) open.push_back(&split);
+  FactorDecisions decisions;
+  while (!open.empty()) {
+    const auto urgency = [&](const Split* split) {
+      const bool joins = std::any_of(split->factors.begin(), split->factors.end(), [&](const Labels& labels) {
+        return !isFixed(labels) && anyIn(labels, taken);
+      });
+      return joins ? 0 : candidates(*split);
+    };
+    const auto next = std::min_element(
+        open.begin(), open.end(), [&](const Split* a, const Split* b) { return urgency(a) < urgency(b); });
+    const auto& factors = (*next)->factors;
+    size_t best = 0;
+    for (size_t f = 1; f < factors.size(); ++f) {
+      if (rank(factors[f]) > rank(factors[best])) best = f;
+    }
+    bool isHeads = false;
+    for (size_t f = 0; f < factors.size(); ++f) {
+      isHeads = isHeads || (f != best && anyIn(factors[f], contracted));
+    }
+    for (const Atom atom : factors[best]) taken.insert(analysis.find(atom));
+    decisions[(*next)->place] = {best, isHeads};
+    open.erase(next);
+  }
+  return decisions;
+}
+
+std::vector<Labels> DecidedFactors::choose(DependencyAnalysis& analysis, const Labels& labels,
+                                           const std::vector<int64_t>& factors, Place place) {
+  const auto found = decisions_.find(place);
+  if (found == decisions_.end()) {
+    analysis.fix(labels, "a reshape splits it in a way that is not understood");
+    return std::vector<Labels>(factors.size());
+  }
+  auto result = tieAlong(analysis, labels, factors, found->second.factor);
+  if (found->second.isHeads) analysis.markHeads(result[found->second.factor]);
+  return result;
+}
+
+std::vector<Labels> ReferenceFactors::choose(DependencyAnalysis& analysis, const Labels& labels,
+                                             const std::vector<int64_t>& factors, Place) {
+  const auto same = onlyVarying(labels, factors, [&](Atom atom) {
+    const ClassPlace place = reference_.placeOf(atom);
+    return std::pair(place.group, place.position);
+  });
+  if (same.has_value()) return tieAlong(analysis, labels, factors, *same);
+  analysis.fix(labels, "a reshape splits it otherwise than at the dummy input's shape");
+  return std::vector<Labels>(factors.size());
+}
+
+}  // namespace torchsearch

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "core/graph/dependency.h"
+
+namespace torchsearch {
+
+class DependencyAnalysis;
+
+// A reshape that splits a dimension of channels into factors (heads and their width; the groups of a channel
+// shuffle) must say which factor keeps the channels: the indices of the others then belong together. What
+// decides is what happens to the factors later on, so the analysis asks one of these.
+class FactorChoice {
+ public:
+  using Place = std::pair<int32_t, int32_t>;  // instruction, dimension of its argument
+
+  virtual ~FactorChoice() = default;
+  // The labels of each factor, outermost first; at most one of them is not empty, but for a survey.
+  std::vector<Labels> split(DependencyAnalysis& analysis, const Labels& labels,
+                            const std::vector<int64_t>& factors, Place place);
+  virtual void contract(const Labels&, const Labels&) {}
+  // Every factor is labelled, so that factors which meet again in one dimension are no reason to fix them.
+  virtual bool labelsAllFactors() const { return false; }
+
+ protected:
+  virtual std::vector<Labels> choose(DependencyAnalysis& analysis, const Labels& labels,
+                                     const std::vector<int64_t>& factors, Place place) = 0;
+};
+
+struct FactorDecision {
+  size_t factor = 0;
+  bool isHeads = false;  // another factor is summed over by a product of activations
+};
+using FactorDecisions = std::map<FactorChoice::Place, FactorDecision>;
+
+// Labels every factor with atoms of its own and sees what becomes of them.
+class SurveyedFactors : public FactorChoice {
+ public:
+  void contract(const Labels& a, const Labels& b) override;
+  bool labelsAllFactors() const override { return true; }
+  bool found() const { return !splits_.empty(); }
+  // A factor qualifies unless something needs it whole (heads' query, key and value, which are selected) or
+  // a product of activations sums over it (a head's width). Splits that meet later on choose alike. Of those
+  // that are left, one that a parameter runs along is taken, then the larger one.
+  FactorDecisions decide(const DependencyAnalysis& analysis) const;
+
+ protected:
+  std::vector<Labels> choose(DependencyAnalysis& analysis, const Labels& labels,
+                             const std::vector<int64_t>& factors, Place place) override;
+
+ private:
+  struct Split {
+    Place place;
+    std::vector<Labels> factors;
+  };
+  std::vector<Split> splits_;
+  std::vector<Atom> contracted_;
+};
+
+class DecidedFactors : public FactorChoice {
+ public:
+  explicit DecidedFactors(FactorDecisions decisions) : decisions_(std::move(decisions)) {}
+
+ protected:
+  std::vector<Labels> choose(DependencyAnalysis& analysis, const Labels& labels,
+                             const std::vector<int64_t>& factors, Place place) override;
+
+ private:
+  FactorDecisions decisions_;
+};
+
+// Chooses as the analysis of the same model at another input shape did.
+class ReferenceFactors : public FactorChoice {
+ public:
+  explicit ReferenceFactors(const Dependencies& reference) : reference_(reference) {}
+
+ protected:
+  std::vector<Labels> choose(DependencyAnalysis& analysis, const Labels& labels,
+                             const std::vector<int64_t>& factors, Place place) override;
+
+ private:
+  const Dependencies& reference_;
+};
+
+}  // namespace torchsearch
