@@ -34,12 +34,13 @@ export {
   BinarySearcher,
   type BinarySearchState,
 } from "./search/binary";
-export { type CandidateColumns, subnetsOf } from "./search/candidates";
+export { type CandidateColumns, Candidates, subnetsOf } from "./search/candidates";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "./search/evolve";
 export { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./search/iterative";
 export { type MilpReport, type MilpSearchConfig, MilpSearcher, type MilpSearchState } from "./search/milp";
 export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "./search/pareto";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "./search/random";
+export { budgetUse, crossover, fitWithin, type Limits, mutate, sampleWithin } from "./search/sampling";
 export type { Sensitivity } from "./search/sensitivity";
 export type { SensitivitySearchConfig, SensitivitySearchState } from "./search/sensitivity-searcher";
 export { type ScoredSubnet, SpaceSearcher, type SpaceSearchState } from "./search/space-searcher";

@@ -1,7 +1,7 @@
 import { type ConfigRule, rules } from "../searcher/config";
 import type { SubnetConfig } from "../space/search-space";
 import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
-import { crossed, fitted, mutated, sampleWithin } from "./sampling";
+import { crossover, fitWithin, mutate, sampleWithin } from "./sampling";
 
 /** The config of {@link EvolveSearcher}. */
 export interface EvolveSearchConfig extends IterativeSearchConfig {
@@ -72,8 +72,8 @@ export class EvolveSearcher extends IterativeSearcher<EvolveSearchState, EvolveS
     const { parents, population } = this.state;
     if (parents.length === 0) return sampleWithin(model, limits, minBudgetUse, random);
     const crossing = parents.length > 1 && population.length >= populationSize / 2;
-    const child = crossing ? this.#cross() : mutated(model, this.#parent(), mutationProb, random);
-    return fitted(model, child, limits, minBudgetUse, random);
+    const child = crossing ? this.#cross() : mutate(model, this.#parent(), mutationProb, random);
+    return fitWithin(model, child, limits, minBudgetUse, random);
   }
 
   protected accept(row: number): void {
@@ -97,6 +97,6 @@ export class EvolveSearcher extends IterativeSearcher<EvolveSearchState, EvolveS
     const first = this.random.integer(parents.length);
     const second = (first + 1 + this.random.integer(parents.length - 1)) % parents.length;
     const at = (i: number): SubnetConfig => this.candidates.at(parents[i] as number).config;
-    return crossed(at(first), at(second), this.random);
+    return crossover(at(first), at(second), this.random);
   }
 }

@@ -62,7 +62,10 @@ export abstract class IterativeSearcher<
     return this.#candidates;
   }
 
-  /** The next candidate. It need not meet the constraints, but only one that does can become the best. */
+  /**
+   * The next candidate. It need not meet the constraints, but only one that does can become the best. May be asked
+   * several times before one is taken, so it changes nothing but `random`.
+   */
   protected abstract propose(): SubnetConfig;
 
   /** Learns from a proposed candidate, which is known by its row in {@link candidates}. */

@@ -5,7 +5,7 @@ import { suggestion } from "../util/nearest";
 import { type CandidateColumns, noCandidates } from "./candidates";
 import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
 import { dominates, type Point, type Survivor, survivors, tournament } from "./nsga2";
-import { crossed, mutated, sampleWithin } from "./sampling";
+import { crossover, mutate, sampleWithin } from "./sampling";
 
 /** Share of its target cost that a subnet of the first generation takes at least. */
 const NEAR = 0.9;
@@ -121,8 +121,8 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
       return this.candidates.at(this.state.parents[at] as number).config;
     };
     const first = parent();
-    const child = random.chance(config.crossoverProb) ? crossed(first, parent(), random) : first;
-    return mutated(model, child, config.mutationProb ?? 1 / model.hyperparameters.length, random);
+    const child = random.chance(config.crossoverProb) ? crossover(first, parent(), random) : first;
+    return mutate(model, child, config.mutationProb ?? 1 / model.hyperparameters.length, random);
   }
 
   protected accept(row: number): void {

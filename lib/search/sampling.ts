@@ -21,7 +21,7 @@ export function budgetUse(space: SampledSpace, config: SubnetConfig, limits: Lim
 
 /**
  * A random subnet that meets all limits and takes at least the share `minUse` of one of them: the first of 20 uniform
- * draws that does, else the last of them, narrowed or widened by {@link fitted}. The smallest subnet must meet the
+ * draws that does, else the last of them, narrowed or widened by {@link fitWithin}. The smallest subnet must meet the
  * limits; then so does what comes out.
  */
 export function sampleWithin(
@@ -32,7 +32,7 @@ export function sampleWithin(
 ): SubnetConfig {
   let config = space.sample(random);
   for (let i = 1; i < TRIES && !isWithin(space, config, limits, minUse); i++) config = space.sample(random);
-  return fitted(space, config, limits, minUse, random);
+  return fitWithin(space, config, limits, minUse, random);
 }
 
 function isWithin(space: SampledSpace, config: SubnetConfig, limits: Limits, minUse: number): boolean {
@@ -45,7 +45,7 @@ function isWithin(space: SampledSpace, config: SubnetConfig, limits: Limits, min
  * ends at the smallest subnet at the latest; then, while it takes less than the share `minUse` of every limit, a random
  * hyperparameter takes its next larger choice, if that fits.
  */
-export function fitted(
+export function fitWithin(
   space: SampledSpace,
   config: SubnetConfig,
   limits: Limits,
@@ -79,7 +79,7 @@ function positionOf({ name, choices }: Hyperparameter, config: SubnetConfig): nu
 }
 
 /** Each hyperparameter takes, with probability `p`, a uniformly drawn choice. */
-export function mutated(
+export function mutate(
   { hyperparameters }: SampledSpace,
   config: SubnetConfig,
   p: number,
@@ -94,7 +94,7 @@ export function mutated(
 }
 
 /** Each hyperparameter takes the choice of one parent or the other, evenly (uniform crossover). */
-export function crossed(a: SubnetConfig, b: SubnetConfig, random: Random): SubnetConfig {
+export function crossover(a: SubnetConfig, b: SubnetConfig, random: Random): SubnetConfig {
   return Object.fromEntries(
     Object.keys(a).map((name) => [name, (random.chance(0.5) ? a : b)[name] as number]),
   );

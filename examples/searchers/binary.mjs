@@ -1,0 +1,9 @@
+// FastNAS: sensitivities, then a binary search.   node examples/searchers/binary.mjs
+import { BinarySearcher } from "torchsearch";
+import { digitsConfig, digitsSpace, example, tell } from "./digits-space.mjs";
+
+const result = await new BinarySearcher().search(await digitsSpace(), { flops: "60%" }, example, {
+  ...(await digitsConfig()),
+  maxChoices: 3, // of each hyperparameter; all of them when left out
+});
+await tell(result);

@@ -1,0 +1,26 @@
+/** Every example of examples/searchers runs, and its subnet meets its budgets. Needs dist/. */
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+
+import { root } from "../support/zoo";
+
+const folder = path.join(root, "examples", "searchers");
+const examples = readdirSync(folder).filter((file) => file.endsWith(".mjs") && file !== "digits-space.mjs");
+
+it("there is one for each searcher", () => {
+  expect(examples.sort()).toEqual(["binary.mjs", "evolve.mjs", "milp.mjs", "pareto.mjs", "random.mjs"]);
+});
+
+it.each(examples)("%s", { timeout: 300_000 }, async (file) => {
+  const { stdout } = await promisify(execFile)(process.execPath, [path.join(folder, file)], {
+    env: { ...process.env, OMP_NUM_THREADS: "1" },
+  });
+  const number = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1]);
+  expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(60);
+  expect(number(/^FLOPs: ([\d.]+) %/m)).toBeGreaterThan(20);
+  expect(number(/^Accuracy on held-out images: ([\d.]+) %/m)).toBeGreaterThan(60);
+  if (file === "milp.mjs") expect(number(/^Parameters: ([\d.]+) %/m)).toBeLessThanOrEqual(50);
+});
