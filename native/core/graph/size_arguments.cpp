@@ -29,11 +29,11 @@ class SizeArguments {
       shape("size");
     } else if (name == "aten::reshape") {
       shape("shape");
-    } else if (name == "aten::expand") {
+    } else if (name == "aten::expand" || name == "aten::broadcast_to") {
       shape("size");
-    } else if (has("groups")) {
+    } else if (has("groups") && has("input")) {  // a convolution's
       groups();
-    } else if (name == "aten::layer_norm") {
+    } else if (has("normalized_shape")) {
       normalizedShape();
     } else if (name == "aten::group_norm") {
       groupCount();
@@ -79,7 +79,9 @@ class SizeArguments {
     const int64_t before = argument("groups").constant.toInt();
     if (before == 1) return;
     const SlotId input = argument("input").slot;
-    const int64_t after = size(input, 1) * before / recorded(input, 1);
+    // An input without a batch has its channels first.
+    const int64_t channel = rank(input) == rank(argument("weight").slot) ? 1 : 0;
+    const int64_t after = size(input, channel) * before / recorded(input, channel);
     if (after != before) replace("groups", after);
   }
 

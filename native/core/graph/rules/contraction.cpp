@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "core/graph/rules/rule.h"
 
@@ -6,102 +8,105 @@ namespace torchsearch {
 
 namespace {
 
-// The two operands of a matrix product, whatever the schema calls them.
-void matrixProduct(const Rule& rule, SlotId left, SlotId right) {
+// The labels of a matrix product: batches broadcast, a vector on the left is a row, one on the right a
+// column.
+std::vector<Labels> matrixProduct(const Rule& rule, SlotId left, SlotId right) {
   const int64_t leftRank = rule.rank(left);
   const int64_t rightRank = rule.rank(right);
-  if (leftRank < 2 || rightRank < 2) return keepWhole(rule);
-  const auto& a = rule.labels(left);
-  const auto& b = rule.labels(right);
-  if (rule.isActivation(left) && rule.isActivation(right)) {
-    rule.analysis.contract(a[leftRank - 1], b[rightRank - 2], rule.reason);
-  } else {
-    rule.analysis.tie(a[leftRank - 1], b[rightRank - 2], rule.reason);
+  TORCH_CHECK(leftRank > 0 && rightRank > 0, "a product of scalars");
+  rule.contract({left, leftRank - 1}, {right, std::max<int64_t>(rightRank - 2, 0)});
+  std::vector<Labels> result;
+  const int64_t batch = std::max<int64_t>(std::max(leftRank, rightRank) - 2, 0);
+  for (int64_t d = 0; d < batch; ++d) {
+    std::vector<Place> places;
+    const int64_t inLeft = d - (batch - (leftRank - 2));
+    const int64_t inRight = d - (batch - (rightRank - 2));
+    if (leftRank > 2 && inLeft >= 0) places.push_back({left, inLeft});
+    if (rightRank > 2 && inRight >= 0) places.push_back({right, inRight});
+    result.push_back(rule.shared(places));
   }
-  const int64_t rank = std::max(leftRank, rightRank);
-  std::vector<Labels> result(rank);
-  result[rank - 2] = a[leftRank - 2];
-  result[rank - 1] = b[rightRank - 1];
-  for (int64_t d = 0; d < rank - 2; ++d) {
-    const int64_t inA = d - (rank - leftRank);
-    const int64_t inB = d - (rank - rightRank);
-    if (inA >= 0 && inB >= 0) {
-      rule.analysis.tie(a[inA], b[inB], rule.reason);
-      result[d] = a[inA].empty() ? b[inB] : a[inA];
-    } else {
-      result[d] = inA >= 0 ? a[inA] : b[inB];
-    }
-  }
-  rule.setResult(std::move(result));
+  if (leftRank > 1) result.push_back(rule.labels(left)[leftRank - 2]);
+  if (rightRank > 1) result.push_back(rule.labels(right)[rightRank - 1]);
+  return result;
 }
 
 }  // namespace
 
-void convolutionRule(const Rule& rule) {
-  const SlotId input = rule.slot("input");
-  const SlotId weight = rule.slot("weight");
-  const int64_t rank = rule.rank(weight);
-  const bool transposed = rule.instruction.schema->name().find("transpose") != std::string::npos ||
-                          (rule.instruction.schema->argumentIndexWithName("transposed").has_value() &&
-                           rule.argument("transposed").constant.toBool());
-  const int64_t groups = rule.integer("groups");
-  if (rule.rank(input) != rank || (transposed && groups != 1)) return keepWhole(rule);
-  auto& in = rule.labels(input);
-  auto& kernel = rule.labels(weight);
-  for (int64_t d = 2; d < rank; ++d) rule.analysis.fix(kernel[d], "it is a kernel size");
-  for (int64_t d = 0; d < rank; ++d) {
-    if (d != 1) rule.analysis.fix(in[d], rule.reason);
-  }
-  std::vector<Labels> result(rank);
-  if (groups == 1) {
-    rule.analysis.tie(in[1], kernel[transposed ? 0 : 1], rule.reason);
-    result[1] = kernel[transposed ? 1 : 0];
-  } else {
-    // Groups are kept or dropped as a whole; a depthwise convolution's are single channels.
-    rule.analysis.fix(kernel[1], "it is the width of a convolution's group");
-    const int64_t inPer = rule.sizes(input)[1] / groups;
-    const int64_t outPer = rule.sizes(weight)[0] / groups;
-    for (int64_t g = 0; g < groups; ++g) {
-      if (kernel[0].empty()) break;
-      const Atom anchor = kernel[0][g * outPer];
-      for (int64_t k = 1; k < outPer; ++k) rule.analysis.tie(anchor, kernel[0][g * outPer + k]);
-      for (int64_t k = 0; k < inPer; ++k) {
-        rule.analysis.tie(anchor, in[1].empty() ? kFixedAtom : in[1][g * inPer + k]);
-      }
-    }
-    result[1] = kernel[0];
-  }
-  rule.tieVector("bias", result[1]);
-  rule.setResult(std::move(result));
-}
-
 void linearRule(const Rule& rule) {
-  const auto& in = rule.labels(rule.slot("input"));
+  const SlotId input = rule.slot("input");
   const auto& weight = rule.labels(rule.slot("weight"));
-  if (weight.size() != 2) return keepWhole(rule);
-  rule.analysis.tie(in.back(), weight[1], rule.reason);
-  auto result = in;
-  result.back() = weight[0];
-  rule.tieVector("bias", weight[0]);
+  auto result = rule.labels(input);
+  rule.shared({{input, rule.rank(input) - 1}, {rule.slot("weight"), rule.rank(rule.slot("weight")) - 1}});
+  if (weight.size() == 1) {
+    result.pop_back();
+  } else {
+    result.back() = weight.at(0);
+    if (rule.has("bias")) rule.tieOnto(result, rule.slot("bias"));
+  }
   rule.setResult(std::move(result));
 }
 
 void matmulRule(const Rule& rule) {
   const auto slots = tensorArguments(rule.instruction);
-  if (slots.size() != 2) return keepWhole(rule);
-  matrixProduct(rule, slots[0], slots[1]);
+  rule.setResult(matrixProduct(rule, slots.at(0), slots.at(1)));
 }
 
-void addmmRule(const Rule& rule) {
-  matrixProduct(rule, rule.slot("mat1"), rule.slot("mat2"));
-  const SlotId bias = rule.slot("self");
-  const auto& result = rule.labels(rule.result());
-  if (rule.rank(bias) == 1) {
-    rule.analysis.tie(rule.labels(bias)[0], result.back(), rule.reason);
-  } else {
-    rule.analysis.fixSlot(bias, rule.reason);
-    rule.analysis.fixSlot(rule.result(), rule.reason);
+// addmm, addmv, baddbmm, addbmm: a product that a first argument is broadcast onto.
+void addedProductRule(const Rule& rule) {
+  const auto slots = tensorArguments(rule.instruction);
+  auto product = matrixProduct(rule, slots.at(1), slots.at(2));
+  if (rule.name() == "aten::addbmm" || rule.name() == "aten::addbmm_") {
+    product.erase(product.begin());  // summed over the batch
   }
+  rule.tieOnto(product, slots[0]);
+  rule.setResult(std::move(product));
+}
+
+void outerRule(const Rule& rule) {
+  const auto slots = tensorArguments(rule.instruction);
+  rule.setResult({rule.labels(slots.at(0)).at(0), rule.labels(slots.at(1)).at(0)});
+}
+
+void chainRule(const Rule& rule) {
+  const auto slots = tensorArguments(rule.instruction);
+  for (size_t i = 0; i + 1 < slots.size(); ++i) {
+    rule.shared({{slots[i], rule.rank(slots[i]) - 1}, {slots[i + 1], 0}});
+  }
+  std::vector<Labels> result;
+  if (rule.rank(slots.front()) == 2) result.push_back(rule.labels(slots.front())[0]);
+  if (rule.rank(slots.back()) == 2) result.push_back(rule.labels(slots.back())[1]);
+  rule.setResult(std::move(result));
+}
+
+void tensordotRule(const Rule& rule) {
+  const auto slots = tensorArguments(rule.instruction);
+  const std::vector<int64_t> left = rule.dimensions("dims_self", rule.rank(slots.at(0)));
+  const std::vector<int64_t> right = rule.dimensions("dims_other", rule.rank(slots.at(1)));
+  for (size_t k = 0; k < left.size(); ++k) rule.contract({slots[0], left[k]}, {slots[1], right.at(k)});
+  std::vector<Labels> result;
+  const auto append = [&](SlotId slot, const std::vector<int64_t>& summed) {
+    for (int64_t d = 0; d < rule.rank(slot); ++d) {
+      if (std::find(summed.begin(), summed.end(), d) == summed.end()) {
+        result.push_back(rule.labels(slot)[d]);
+      }
+    }
+  };
+  append(slots[0], left);
+  append(slots[1], right);
+  rule.setResult(std::move(result));
+}
+
+void bilinearRule(const Rule& rule) {
+  const SlotId weight = rule.slot("weight");
+  const SlotId first = rule.slot("input1");
+  const SlotId second = rule.slot("input2");
+  rule.shared({{first, rule.rank(first) - 1}, {weight, 1}});
+  rule.shared({{second, rule.rank(second) - 1}, {weight, 2}});
+  std::vector<Labels> result;
+  for (int64_t d = 0; d + 1 < rule.rank(first); ++d) result.push_back(rule.shared({{first, d}, {second, d}}));
+  result.push_back(rule.labels(weight).at(0));
+  rule.tieVector("bias", result.back());
+  rule.setResult(std::move(result));
 }
 
 }  // namespace torchsearch

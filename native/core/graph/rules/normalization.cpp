@@ -2,18 +2,25 @@
 
 namespace torchsearch {
 
+// Operators that also give a mean and a deviation of each channel.
 void channelNormRule(const Rule& rule) {
   const auto in = rule.labels(rule.slot("input"));
   if (in.size() < 2) return keepWhole(rule);
   for (const char* name : {"weight", "bias", "running_mean", "running_var"}) rule.tieVector(name, in[1]);
-  rule.setResult(in);
+  const auto results = tensorResults(rule.instruction);
+  rule.setResult(results.at(0), in);
+  for (size_t k = 1; k < results.size(); ++k) {
+    if (rule.sizes(results[k]) == std::vector<int64_t>{rule.sizes(rule.slot("input"))[1]}) {
+      rule.setResult(results[k], {in[1]});
+    }
+  }
 }
 
 void groupNormRule(const Rule& rule) {
   const SlotId input = rule.slot("input");
   const auto in = rule.labels(input);
   const int64_t groups = rule.integer("num_groups");
-  if (groups > 1 && !in[1].empty()) {
+  if (groups > 1 && !in.at(1).empty()) {
     const int64_t per = rule.sizes(input)[1] / groups;
     for (int64_t g = 0; g < groups; ++g) {
       for (int64_t k = 1; k < per; ++k) rule.analysis.tie(in[1][g * per], in[1][g * per + k]);
@@ -24,23 +31,30 @@ void groupNormRule(const Rule& rule) {
   rule.setResult(in);
 }
 
+// layer_norm, rms_norm; native_layer_norm also gives mean and deviation, of size 1 in what is normalized.
 void layerNormRule(const Rule& rule) {
-  const auto in = rule.labels(rule.slot("input"));
+  const SlotId input = rule.slot("input");
+  const auto in = rule.labels(input);
   for (const char* name : {"weight", "bias"}) {
-    if (!rule.has(name)) continue;
-    const auto& vector = rule.labels(rule.slot(name));
-    for (size_t d = 0; d < vector.size(); ++d) {
-      rule.analysis.tie(vector[d], in[in.size() - vector.size() + d], rule.reason);
-    }
+    if (rule.has(name)) rule.tieOnto(in, rule.slot(name));
   }
-  rule.setResult(in);
+  const auto results = tensorResults(rule.instruction);
+  rule.setResult(results.at(0), in);
+  for (size_t k = 1; k < results.size(); ++k) {
+    auto statistics = in;
+    statistics.resize(rule.sizes(results[k]).size());
+    for (size_t d = 0; d < statistics.size(); ++d) {
+      if (rule.sizes(results[k])[d] == 1) statistics[d].clear();
+    }
+    rule.setResult(results[k], std::move(statistics));
+  }
 }
 
 void preluRule(const Rule& rule) {
   const auto in = rule.labels(rule.slot("self"));
   const SlotId weight = rule.slot("weight");
-  if (rule.sizes(weight).size() == 1 && rule.sizes(weight)[0] > 1) {
-    rule.analysis.tie(rule.labels(weight)[0], in[1], rule.reason);
+  if (rule.rank(weight) == 1 && rule.sizes(weight)[0] > 1) {
+    rule.analysis.tie(rule.labels(weight)[0], in.at(1), rule.reason);
   }
   rule.setResult(in);
 }

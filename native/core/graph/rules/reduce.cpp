@@ -1,34 +1,96 @@
-#include <unordered_set>
+#include <algorithm>
+#include <utility>
 
 #include "core/graph/rules/rule.h"
 
 namespace torchsearch {
 
-void reduceRule(const Rule& rule) {
-  const SlotId input = rule.slot("self");
-  const int64_t rank = rule.rank(input);
-  if (!rule.instruction.schema->argumentIndexWithName("dim").has_value()) return keepWhole(rule);
-  const auto& value = rule.argument("dim").constant;
-  std::vector<int64_t> dims;
-  if (value.isIntList()) {
-    dims = value.toIntVector();
-  } else if (value.isInt()) {
-    dims = {value.toInt()};
-  } else {
-    return keepWhole(rule);
-  }
-  std::unordered_set<int64_t> reduced;
-  for (const int64_t dim : dims) reduced.insert(rule.wrap(dim, rank));
-  const bool keep = rule.argument("keepdim").constant.toBool();
+namespace {
+
+// By dimension of the tensor, whether it is reduced: all of them where none is named.
+std::vector<bool> reducedDimensions(const Rule& rule, int64_t rank) {
+  std::vector<bool> reduced(rank, true);
+  if (!rule.isGiven("dim")) return reduced;
+  const auto dims = rule.dimensions("dim", rank);
+  if (dims.empty()) return reduced;
+  reduced.assign(rank, false);
+  for (const int64_t dim : dims) reduced.at(dim) = true;
+  return reduced;
+}
+
+std::vector<Labels> remaining(const Rule& rule, const std::vector<Labels>& in) {
+  const auto reduced = reducedDimensions(rule, static_cast<int64_t>(in.size()));
+  const bool keep = rule.takes("keepdim") && rule.boolean("keepdim");
   std::vector<Labels> result;
-  for (int64_t d = 0; d < rank; ++d) {
-    if (reduced.count(d) == 0) {
-      result.push_back(rule.labels(input)[d]);
+  for (size_t d = 0; d < in.size(); ++d) {
+    if (!reduced[d]) {
+      result.push_back(in[d]);
     } else if (keep) {
       result.emplace_back();
     }
   }
-  rule.setResult(std::move(result));
+  return result;
+}
+
+void fixReduced(const Rule& rule) {
+  const auto& in = rule.labels(rule.input());
+  const auto reduced = reducedDimensions(rule, static_cast<int64_t>(in.size()));
+  for (size_t d = 0; d < in.size(); ++d) {
+    if (reduced[d]) rule.fix(in[d]);
+  }
+}
+
+}  // namespace
+
+// A subnet's mean is that of the channels that it has, as in a layer norm.
+void reduceRule(const Rule& rule) {
+  rule.setResults(remaining(rule, rule.labels(rule.input())));
+}
+
+// The corrected variance of one channel is no number.
+void varianceRule(const Rule& rule) {
+  bool corrected = true;
+  if (rule.takes("unbiased")) {
+    corrected = rule.boolean("unbiased");
+  } else if (rule.isGiven("correction")) {
+    corrected = rule.argument("correction").constant.toScalar().toDouble() != 0;
+  }
+  if (corrected) fixReduced(rule);
+  reduceRule(rule);
+}
+
+// max, min, median: elementwise, of all elements, or along a dimension, and then with the places, which have
+// no meaning among fewer channels.
+void extremumRule(const Rule& rule) {
+  if (rule.has("other")) return elementwiseRule(rule);
+  const auto results = tensorResults(rule.instruction);
+  if (results.size() > 1 && rule.isRead(results[1])) fixReduced(rule);
+  reduceRule(rule);
+}
+
+// argmax, argmin, kthvalue
+void positionRule(const Rule& rule) {
+  fixReduced(rule);
+  reduceRule(rule);
+}
+
+void similarityRule(const Rule& rule) {
+  const auto slots = tensorArguments(rule.instruction);
+  const int64_t rank = std::max(rule.rank(slots.at(0)), rule.rank(slots.at(1)));
+  rule.setResult(remaining(rule, rule.broadcast({slots[0], slots[1]}, rank)));
+}
+
+// cumsum, sort, topk, fft
+void orderedRule(const Rule& rule) {
+  auto in = rule.labels(rule.input());
+  const auto rank = static_cast<int64_t>(in.size());
+  const auto ordered = reducedDimensions(rule, rank);
+  for (int64_t d = 0; d < rank; ++d) {
+    if (!ordered[d]) continue;
+    rule.fix(in[d]);
+    in[d].clear();
+  }
+  rule.setResults(in);
 }
 
 }  // namespace torchsearch
