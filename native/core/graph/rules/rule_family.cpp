@@ -26,7 +26,7 @@ const std::vector<RuleFamily>& ruleFamilies() {
        false, true},
       {"Copies and conversions",
        "The result is shaped like the first tensor; others only say of what type it is.", unaryRule,
-       "clone contiguous to type_as detach alias float double half int long bool bfloat16 cpu cuda "
+       "clone contiguous to type_as detach alias cpu cuda "
        "lift_fresh lift_fresh_copy _to_copy resolve_conj resolve_neg requires_grad "
        "zeros_like ones_like empty_like full_like rand_like randn_like randint_like",
        false, true},
