@@ -85,7 +85,7 @@ TEST_CASE("a fused projection of query, key and value is narrowed by whole heads
 def forward(self, x):
     b, n, c = x.size()
     parts = torch.linear(x, self.qkv).reshape(b, n, 3, 4, 3).permute(2, 0, 3, 1, 4)
-    q, k, v = parts[0], parts[1], parts[2]
+    q, k, v = parts.unbind(0)
     weights = torch.softmax(torch.matmul(q * 0.57735026919, k.transpose(-2, -1)), -1)
     return torch.linear(torch.matmul(weights, v).transpose(1, 2).reshape(b, n, -1), self.out)
 )JIT");
@@ -180,6 +180,51 @@ def forward(self, x):
   const at::Tensor shuffled = at::channel_shuffle(at::conv2d(input, first), 3);
   const at::Tensor expected = at::conv2d(at::conv2d(shuffled, depthwise, {}, 1, 1, 1, 9), last);
   CHECK(at::allclose(run(*space, input), expected, 1e-4, 1e-5));
+  checkHalves(*space, input);
+}
+
+TEST_CASE("a grouped convolution with few wide groups drops the same channels of every group") {
+  const auto module =
+      moduleOf({{"first", {12, 3, 1, 1}}, {"grouped", {8, 6, 3, 3}}, {"last", {2, 8, 1, 1}}}, R"JIT(
+def forward(self, x):
+    y = torch.conv2d(torch.conv2d(x, self.first), self.grouped, None, [1, 1], [1, 1], [1, 1], 2)
+    return torch.conv2d(y, self.last)
+)JIT");
+  const at::Tensor input = at::randn({2, 3, 5, 5});
+  const auto space = spaceOf(module, input);
+  const auto hyperparameters = byName(*space);
+  REQUIRE(hyperparameters.size() == 2);
+  CHECK(hyperparameters.at("first")->full == 6);
+  CHECK(hyperparameters.at("grouped")->full == 4);
+  std::vector<int64_t> widths;
+  for (const auto& hyperparameter : space->hyperparameters())
+    widths.push_back(hyperparameter.full == 6 ? 5 : 3);
+  space->select(widths);
+  const at::Tensor first =
+      parameter(*module, "first").view({2, 6, 3, 1, 1}).narrow(1, 0, 5).reshape({10, 3, 1, 1});
+  const at::Tensor grouped = parameter(*module, "grouped")
+                                 .view({2, 4, 6, 3, 3})
+                                 .narrow(1, 0, 3)
+                                 .narrow(2, 0, 5)
+                                 .reshape({6, 5, 3, 3});
+  const at::Tensor last =
+      parameter(*module, "last").view({2, 2, 4, 1, 1}).narrow(2, 0, 3).reshape({2, 6, 1, 1});
+  const at::Tensor expected = at::conv2d(at::conv2d(at::conv2d(input, first), grouped, {}, 1, 1, 1, 2), last);
+  CHECK(at::allclose(run(*space, input), expected, 1e-4, 1e-5));
+  checkHalves(*space, input);
+}
+
+TEST_CASE("a grouped convolution with many narrow groups drops whole groups") {
+  const auto module =
+      moduleOf({{"first", {12, 3, 1, 1}}, {"grouped", {12, 2, 3, 3}}, {"last", {2, 12, 1, 1}}}, R"JIT(
+def forward(self, x):
+    y = torch.conv2d(torch.conv2d(x, self.first), self.grouped, None, [1, 1], [1, 1], [1, 1], 6)
+    return torch.conv2d(y, self.last)
+)JIT");
+  const at::Tensor input = at::randn({2, 3, 5, 5});
+  const auto space = spaceOf(module, input);
+  REQUIRE(space->hyperparameters().size() == 1);
+  CHECK(space->hyperparameters()[0].full == 6);
   checkHalves(*space, input);
 }
 

@@ -74,22 +74,20 @@ std::vector<Labels> SurveyedFactors::choose(DependencyAnalysis& analysis, const 
 FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) const {
   std::set<Atom> contracted;
   for (const Atom atom : contracted_) contracted.insert(analysis.find(atom));
-  std::set<Atom> stored;
-  for (Atom atom = 1; atom < analysis.storedEnd(); ++atom) stored.insert(analysis.find(atom));
   std::set<Atom> taken;
+  std::set<Atom> whole;
   const auto anyIn = [&](const Labels& labels, const std::set<Atom>& roots) {
     return std::any_of(labels.begin(), labels.end(),
                        [&](Atom atom) { return roots.count(analysis.find(atom)) > 0; });
   };
   const auto isFixed = [&](const Labels& labels) {
-    return labels.empty() ||
+    return labels.empty() || anyIn(labels, whole) ||
            std::any_of(labels.begin(), labels.end(), [&](Atom atom) { return analysis.isFixed(atom); });
   };
   // What speaks for a factor; compared in this order.
-  using Rank = std::tuple<bool, bool, bool, bool, size_t>;
+  using Rank = std::tuple<bool, bool, bool, size_t>;
   const auto rank = [&](const Labels& labels) {
-    return Rank(!isFixed(labels), anyIn(labels, taken), !anyIn(labels, contracted), anyIn(labels, stored),
-                labels.size());
+    return Rank(!isFixed(labels), anyIn(labels, taken), !anyIn(labels, contracted), labels.size());
   };
   const auto candidates = [&](const Split& split) {
     return std::count_if(split.factors.begin(), split.factors.end(), [&](const Labels& labels) {
@@ -103,7 +101,7 @@ FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) cons
   while (!open.empty()) {
     const auto urgency = [&](const Split* split) {
       const bool joins = std::any_of(split->factors.begin(), split->factors.end(), [&](const Labels& labels) {
-        return !isFixed(labels) && anyIn(labels, taken);
+        return anyIn(labels, taken) || anyIn(labels, whole);
       });
       return joins ? 0 : candidates(*split);
     };
@@ -117,8 +115,8 @@ FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) cons
     bool isHeads = false;
     for (size_t f = 0; f < factors.size(); ++f) {
       isHeads = isHeads || (f != best && anyIn(factors[f], contracted));
+      for (const Atom atom : factors[f]) (f == best ? taken : whole).insert(analysis.find(atom));
     }
-    for (const Atom atom : factors[best]) taken.insert(analysis.find(atom));
     decisions[(*next)->place] = {best, isHeads};
     open.erase(next);
   }

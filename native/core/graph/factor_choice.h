@@ -44,8 +44,8 @@ class SurveyedFactors : public FactorChoice {
   bool labelsAllFactors() const override { return true; }
   bool found() const { return !splits_.empty(); }
   // A factor qualifies unless something needs it whole (heads' query, key and value, which are selected) or
-  // a product of activations sums over it (a head's width). Splits that meet later on choose alike. Of those
-  // that are left, one that a parameter runs along is taken, then the larger one.
+  // a product of activations sums over it (a head's width). Splits that meet later on choose alike. Of the
+  // factors that are left, the largest is taken.
   FactorDecisions decide(const DependencyAnalysis& analysis) const;
 
  protected:

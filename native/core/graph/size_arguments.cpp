@@ -81,7 +81,10 @@ class SizeArguments {
     const SlotId input = argument("input").slot;
     // An input without a batch has its channels first.
     const int64_t channel = rank(input) == rank(argument("weight").slot) ? 1 : 0;
-    const int64_t after = size(input, channel) * before / recorded(input, channel);
+    // Either groups were dropped, or channels within every group.
+    const SlotId weight = argument("weight").slot;
+    const bool narrowGroups = size(weight, 1) < recorded(weight, 1);
+    const int64_t after = narrowGroups ? before : size(input, channel) * before / recorded(input, channel);
     if (after != before) replace("groups", after);
   }
 

@@ -29,6 +29,18 @@ Labels tieGroups(const Rule& rule, const Labels& own, const Labels& other, int64
   return result;
 }
 
+// Groups of several channels: either whole groups are kept, or the same channels of every group.
+void tieGroupsOrWithin(const Rule& rule, const Labels& in, const Labels& kernelOut, const Labels& kernelIn,
+                       int64_t groups, int64_t inPer, int64_t outPer) {
+  // Dimensions of what is split, to tell the two splits apart.
+  constexpr int32_t kInput = 1;
+  constexpr int32_t kKernel = -1;
+  const auto inFactors = rule.analysis.split(in, {groups, inPer}, kInput);
+  const auto outFactors = rule.analysis.split(kernelOut, {groups, outPer}, kKernel);
+  rule.analysis.tie(inFactors[0], outFactors[0], rule.reason);
+  rule.analysis.tie(inFactors[1], kernelIn, "it is the width of a convolution's group");
+}
+
 }  // namespace
 
 void convolutionRule(const Rule& rule) {
@@ -51,12 +63,15 @@ void convolutionRule(const Rule& rule) {
     rule.analysis.tie(in[channel], kernel[transposed ? 0 : 1], rule.reason);
     result[channel] = kernel[transposed ? 1 : 0];
   } else {
-    rule.analysis.fix(kernel[1], "it is the width of a convolution's group");
     const int64_t first = rule.sizes(weight)[0];
     const int64_t inSize = rule.sizes(input)[channel];
     if (transposed) {
+      rule.analysis.fix(kernel[1], "it is the width of a convolution's group");
       rule.analysis.tie(kernel[0], in[channel], rule.reason);
       result[channel] = tieGroups(rule, kernel[0], {}, groups, first, rule.sizes(weight)[1] * groups);
+    } else if (inSize > groups) {
+      tieGroupsOrWithin(rule, in[channel], kernel[0], kernel[1], groups, inSize / groups, first / groups);
+      result[channel] = kernel[0];
     } else {
       if (in[channel].empty()) rule.fix(kernel[0]);
       tieGroups(rule, kernel[0], in[channel], groups, first, inSize);

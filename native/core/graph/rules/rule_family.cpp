@@ -39,7 +39,7 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "new_zeros new_ones new_full new_empty tril_indices triu_indices hann_window"},
       {"Triangles", "The last two dimensions stay whole; the others pass.", triangleRule, "tril triu", false,
        true},
-      {"Convolutions", "The input's channels are tied to the weight's; groups are kept or dropped whole.",
+      {"Convolutions", "The input's channels are tied to the weight's; of a grouped one, whole groups are kept, or the same channels of each group.",
        convolutionRule,
        "conv1d conv2d conv3d _convolution _convolution_mode convolution conv_transpose1d conv_transpose2d "
        "conv_transpose3d"},
