@@ -37,7 +37,13 @@ export {
 export { type CandidateColumns, Candidates, subnetsOf } from "./search/candidates";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "./search/evolve";
 export { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./search/iterative";
-export { type MilpReport, type MilpSearchConfig, MilpSearcher, type MilpSearchState } from "./search/milp";
+export {
+  type MilpReport,
+  type MilpSearchConfig,
+  MilpSearcher,
+  type MilpSearchState,
+  type MilpStep,
+} from "./search/milp";
 export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "./search/pareto";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "./search/random";
 export { budgetUse, crossover, fitWithin, type Limits, mutate, sampleWithin } from "./search/sampling";

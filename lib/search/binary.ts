@@ -1,5 +1,3 @@
-import type { SubnetConfig } from "../space/search-space";
-import { configAtThreshold, thresholdsOf } from "./sensitivity";
 import {
   type SensitivitySearchConfig,
   SensitivitySearcher,
@@ -49,6 +47,7 @@ export class BinarySearcher extends SensitivitySearcher<
   get defaultStateDict(): BinarySearchState {
     return {
       fullScore: null,
+      referenceScore: null,
       fullCosts: null,
       sensitivity: {},
       bounds: null,
@@ -65,20 +64,9 @@ export class BinarySearcher extends SensitivitySearcher<
 
   async runSearch(): Promise<void> {
     await this.measureSensitivity();
-    const { state, model } = this;
-    const at = (threshold: number): SubnetConfig =>
-      configAtThreshold(model.hyperparameters, state.sensitivity, threshold);
-    const thresholds = thresholdsOf(state.sensitivity);
-    // The last threshold tolerates everything, and so gives the smallest subnet, which is known to fit.
-    let low = 0;
-    let high = thresholds.length - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.fits(at(thresholds[middle] as number))) high = middle;
-      else low = middle + 1;
-    }
-    state.threshold = thresholds[low] as number;
-    const first = at(state.threshold);
+    const { state } = this;
+    const { threshold, config: first } = this.bisect();
+    state.threshold = threshold;
     const grown = await this.grow(first);
     await this.consider("threshold", first);
     if (!sameNumbers(first, grown)) await this.consider("grown", grown);

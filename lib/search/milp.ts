@@ -3,7 +3,7 @@ import type { SpaceMetric, SubnetConfig } from "../space/search-space";
 import { type MilpSolution, solveMilp } from "./highs";
 import { SearchProgram } from "./milp-program";
 import { costOf, type PairwiseCosts, pairwiseCosts } from "./pairwise-costs";
-import { configAtThreshold, type Sensitivity, thresholdsOf } from "./sensitivity";
+import type { Sensitivity } from "./sensitivity";
 import {
   type SensitivitySearchConfig,
   SensitivitySearcher,
@@ -33,11 +33,17 @@ export interface MilpReport {
   costError: number;
 }
 
+/** Where a scored subnet comes from: the solver or the binary search, as found or grown. */
+export type MilpStep = "milp" | "milp-grown" | "threshold" | "threshold-grown";
+
 /** What {@link MilpSearcher} keeps. All of it can be said in JSON. */
-export interface MilpSearchState extends SensitivitySearchState<"milp" | "grown"> {
+export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
   /** The solution's certificate; null until there is one. */
   milp: MilpReport | null;
 }
+
+/** A gap below this is rounding. */
+const ROUNDING = 1e-9;
 
 /** Solutions that break a constraint after all, by rounding or by inexact costs, before the search gives up on better. */
 const ROUNDS = 30;
@@ -51,7 +57,8 @@ const ROUNDS = 30;
  *    apart into terms of one and of two hyperparameters, and the products stated exactly (see `SearchProgram`).
  *    HiGHS solves it, on a thread of its own; `stateDict.milp` tells the dual bound and the gap.
  * 3. *Growing.* What the budgets leave over widens hyperparameters, by degradation undone per share of the budgets.
- * 4. The subnets of 2 and 3 are scored; the better one wins, on a tie the one of 2, which is cheaper.
+ * 4. The subnets of 2 and 3 are scored, and so are those of the binary search, so that the result is never worse than its;
+ *    the best one wins.
  *
  * Where costs depend on three hyperparameters at once (a switchable block with searchable widths inside),
  * `stateDict.milp.costError` is above 0, and the bound is one on the program, not on the space. The constraints hold in
@@ -66,7 +73,7 @@ const ROUNDS = 30;
  * @throws from `search`: `ERR_SOLVER` when HiGHS fails; what {@link SpaceSearcher.beforeSearch} and
  *   `BaseSearcher.search` throw
  */
-export class MilpSearcher extends SensitivitySearcher<"milp" | "grown", MilpSearchState, MilpSearchConfig> {
+export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState, MilpSearchConfig> {
   override get defaultSearchConfig(): MilpSearchConfig {
     return { ...super.defaultSearchConfig, gap: 0, timeLimit: 60 };
   }
@@ -78,6 +85,7 @@ export class MilpSearcher extends SensitivitySearcher<"milp" | "grown", MilpSear
   get defaultStateDict(): MilpSearchState {
     return {
       fullScore: null,
+      referenceScore: null,
       fullCosts: null,
       sensitivity: {},
       bounds: null,
@@ -94,10 +102,20 @@ export class MilpSearcher extends SensitivitySearcher<"milp" | "grown", MilpSear
 
   async runSearch(): Promise<void> {
     await this.measureSensitivity();
-    const first = await this.#solve();
-    const grown = await this.grow(first);
-    await this.consider("milp", first);
-    if (!sameNumbers(first, grown)) await this.consider("grown", grown);
+    const threshold = this.bisect().config;
+    const thresholdGrown = await this.grow(threshold);
+    const milp = await this.#solve(thresholdGrown);
+    const milpGrown = await this.grow(milp);
+    const steps: [MilpStep, SubnetConfig][] = [
+      ["milp", milp],
+      ["milp-grown", milpGrown],
+      ["threshold", threshold],
+      ["threshold-grown", thresholdGrown],
+    ];
+    for (const [at, [step, config]] of steps.entries()) {
+      if (!steps.slice(0, at).some(([, earlier]) => sameNumbers(earlier, config)))
+        await this.consider(step, config);
+    }
     this.report({
       phase: "search",
       done: 1,
@@ -115,7 +133,8 @@ export class MilpSearcher extends SensitivitySearcher<"milp" | "grown", MilpSear
     }, 0);
   }
 
-  async #solve(): Promise<SubnetConfig> {
+  /** The solution, or `start`, a subnet that fits, where nothing better is found. */
+  async #solve(start: SubnetConfig): Promise<SubnetConfig> {
     const { state, model, limits } = this;
     const { signal } = this.config;
     const costs = await pairwiseCosts(model, Object.keys(limits) as SpaceMetric[], signal);
@@ -127,7 +146,6 @@ export class MilpSearcher extends SensitivitySearcher<"milp" | "grown", MilpSear
       (state.sensitivity[name] as Sensitivity).degradation.map((harm) => harm / unit),
     );
     const program = new SearchProgram(costs, harms, limits);
-    const start = await this.#incumbent();
     const deadline = this.config.timeLimit === null ? null : performance.now() + 1000 * this.config.timeLimit;
     let bound = Number.NEGATIVE_INFINITY;
     for (let round = 0; round < ROUNDS; round++) {
@@ -179,24 +197,15 @@ export class MilpSearcher extends SensitivitySearcher<"milp" | "grown", MilpSear
     }
   }
 
-  /** What the binary search finds: a start for the solver, and what is left if it finds nothing. */
-  async #incumbent(): Promise<SubnetConfig> {
-    const { sensitivity } = this.state;
-    for (const threshold of thresholdsOf(sensitivity)) {
-      const config = configAtThreshold(this.model.hyperparameters, sensitivity, threshold);
-      if (this.fits(config)) return this.grow(config);
-    }
-    return this.model.smallestConfig;
-  }
-
   #certificate(config: SubnetConfig, optimal: boolean, bound: number, costs: PairwiseCosts): MilpReport {
     const objective = this.#harmOf(config);
     const proven = Math.min(objective, Math.max(0, bound));
+    const gap = objective === 0 ? 0 : (objective - proven) / objective;
     return {
       status: optimal ? "optimal" : "limit",
       objective,
       bound: proven,
-      gap: objective === 0 ? 0 : (objective - proven) / objective,
+      gap: gap < ROUNDING ? 0 : gap,
       costError: costs.error,
     };
   }

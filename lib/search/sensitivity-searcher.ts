@@ -2,7 +2,14 @@ import { type ConfigRule, orNull, rules, type SearchConfig } from "../searcher/c
 import type { Hyperparameter, SubnetConfig } from "../space/search-space";
 import { throwIfAborted } from "../util/abort";
 import { Breather } from "../util/breather";
-import { bestGrowth, choicesToMeasure, degradationOf, type Sensitivity } from "./sensitivity";
+import {
+  bestGrowth,
+  choicesToMeasure,
+  configAtThreshold,
+  degradationOf,
+  type Sensitivity,
+  thresholdsOf,
+} from "./sensitivity";
 import { type ScoredSubnet, SpaceSearcher, type SpaceSearchState, sameNumbers } from "./space-searcher";
 
 /** The config of searchers that measure sensitivities first. */
@@ -18,6 +25,11 @@ export interface SensitivitySearchConfig extends SearchConfig {
 export interface SensitivitySearchState<Step extends string = string> extends SpaceSearchState {
   /** The full model's score, or null before it was measured. */
   fullScore: number | null;
+  /**
+   * What degradations are measured against: the full model's score with its batch norms recalibrated, as those of
+   * every candidate are; without calibration data the same as `fullScore`. Null before it was measured.
+   */
+  referenceScore: number | null;
   /** What narrowing each hyperparameter alone does, by name. */
   sensitivity: Record<string, Sensitivity>;
   /** The scored candidates, with the step that each came from. */
@@ -29,8 +41,9 @@ export interface SensitivitySearchState<Step extends string = string> extends Sp
  * subnets to try.
  *
  * Each hyperparameter h is narrowed to each choice c, all others full, and the subnet scored. Its degradation is
- * d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does. The state is saved
- * after each hyperparameter and each candidate; a resumed search skips what is measured.
+ * d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does; score(full) is that
+ * of the recalibrated full model here, since recalibration alone may raise the score. The state is saved after each
+ * hyperparameter and each candidate; a resumed search skips what is measured.
  */
 export abstract class SensitivitySearcher<
   Step extends string,
@@ -55,6 +68,11 @@ export abstract class SensitivitySearcher<
     const { state } = this;
     if (state.fullScore === null) {
       state.fullScore = await this.score(this.model.fullConfig);
+      await this.saveSearchCheckpoint();
+    }
+    if (state.referenceScore === null) {
+      await this.select(this.model.fullConfig);
+      state.referenceScore = (await this.recalibrate()) ? await this.evalScore() : state.fullScore;
       await this.saveSearchCheckpoint();
     }
     this.log(`Full model: score ${state.fullScore}.`);
@@ -95,14 +113,35 @@ export abstract class SensitivitySearcher<
     wanted: readonly number[],
     tick: () => void,
   ): Promise<Sensitivity> {
-    const fullScore = this.state.fullScore as number;
+    const reference = this.state.referenceScore as number;
     const full = this.model.fullConfig;
-    const scores = choices.map((_, at): number | null => (at === choices.length - 1 ? fullScore : null));
+    const scores = choices.map((_, at): number | null => (at === choices.length - 1 ? reference : null));
     for (const at of wanted) {
       scores[at] = await this.score({ ...full, [name]: choices[at] as number });
       tick();
     }
-    return { choices: [...choices], scores, degradation: degradationOf(scores, fullScore) };
+    return { choices: [...choices], scores, degradation: degradationOf(scores, reference) };
+  }
+
+  /**
+   * The smallest threshold at which every constraint holds when each hyperparameter takes its smallest choice that
+   * harms by no more, found by bisection, and the subnet that it gives.
+   */
+  protected bisect(): { threshold: number; config: SubnetConfig } {
+    const { sensitivity } = this.state;
+    const at = (threshold: number): SubnetConfig =>
+      configAtThreshold(this.model.hyperparameters, sensitivity, threshold);
+    const thresholds = thresholdsOf(sensitivity);
+    // The last threshold tolerates everything, and so gives the smallest subnet, which is known to fit.
+    let low = 0;
+    let high = thresholds.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.fits(at(thresholds[middle] as number))) high = middle;
+      else low = middle + 1;
+    }
+    const threshold = thresholds[low] as number;
+    return { threshold, config: at(threshold) };
   }
 
   /**

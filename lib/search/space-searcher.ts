@@ -84,13 +84,19 @@ export abstract class SpaceSearcher<
     return this.model.export({ signal: this.config.signal });
   }
 
-  /** Selects a candidate and recalibrates it. */
+  /** Selects a candidate and recalibrates it, unless it is the full model. */
   protected async select(config: Readonly<SubnetConfig>): Promise<void> {
-    const { signal, onProgress } = this.config;
-    throwIfAborted(signal);
+    throwIfAborted(this.config.signal);
     this.model.select(config);
-    if (this.#calibration === null || sameNumbers(config, this.model.fullConfig)) return;
+    if (!sameNumbers(config, this.model.fullConfig)) await this.recalibrate();
+  }
+
+  /** Recalibrates what is selected. Gives false, having done nothing, when the config has no calibration data. */
+  protected async recalibrate(): Promise<boolean> {
+    if (this.#calibration === null) return false;
+    const { signal, onProgress } = this.config;
     await this.model.recalibrate(this.#calibration, { signal, onProgress, silent: true });
+    return true;
   }
 
   /** Selects a candidate, recalibrates it and rates it. */

@@ -166,8 +166,25 @@ describe("BinarySearcher", () => {
     await new BinarySearcher().search(space, { macs: "60%" }, null, config);
     expect(seen[0]).toEqual(["16 32 16", 0]);
     expect(seen.slice(1).every(([, batches]) => batches === 3)).toBe(true);
-    expect(seen.length).toBe(1 + 3 + 3 + 1 + 2);
+    // The full model as it came, then recalibrated: what the others are compared with.
+    expect(seen[1]).toEqual(["16 32 16", 3]);
+    expect(seen.length).toBe(2 + 3 + 3 + 1 + 2);
     expect(native.log.at(-1)).toBe("export 16 16 16 after 3 batches");
+  });
+
+  it("measures degradations against the recalibrated full model, as recalibration alone may raise the score", async () => {
+    const score = lossPerChannel(1, 0.5, 2);
+    const { space, native } = fakeSpace();
+    const scoreFunc: ScoreFunction = async (model) => (await score(model)) + (native.calibrated > 0 ? 10 : 0);
+    const config = { ...quiet, scoreFunc, dataLoader: [[1]] };
+    const { stateDict } = await new BinarySearcher().search(space, { macs: "60%" }, null, config);
+    expect(stateDict.fullScore).toBe(100);
+    expect(stateDict.referenceScore).toBe(110);
+    expect(stateDict.sensitivity.stem).toEqual({
+      choices: [4, 8, 12, 16],
+      scores: [98, 102, 106, 110],
+      degradation: [12, 8, 4, 0],
+    });
   });
 
   it("takes a forward loop in place of a loader", async () => {

@@ -127,10 +127,36 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
       const binary = await search(BinarySearcher, chain, constraints, scoreFunc);
       expect(milp.stateDict.sensitivity).toEqual(binary.stateDict.sensitivity);
       expect(milp.stateDict.milp!.status).toBe("optimal");
+      for (const { config } of binary.stateDict.history) {
+        const harm = Object.entries(config).reduce((sum, [name, width]) => {
+          const { choices, degradation } = binary.stateDict.sensitivity[name]!;
+          return sum + degradation[choices.indexOf(width)]!;
+        }, 0);
+        expect(milp.stateDict.milp!.objective).toBeLessThanOrEqual(harm);
+      }
       expect(milp.stateDict.best!.score).toBeGreaterThanOrEqual(binary.stateDict.best!.score);
       if (milp.stateDict.best!.score > binary.stateDict.best!.score) better += 1;
     }
     expect(better).toBeGreaterThan(0);
+  });
+
+  it("is never worse than the binary search when scores do not add up either", async () => {
+    await fc.assert(
+      fc.asyncProperty(chains(4, 4), fc.nat(), async (chain, salt) => {
+        const noise: ScoreFunction = (model) => {
+          const text = `${salt} ${Object.values((model as SearchSpace).active)}`;
+          return [...text].reduce((hash, char) => (Math.imul(hash, 31) + char.charCodeAt(0)) | 0, 7);
+        };
+        const { space } = chainSpace(chain);
+        const bound = 0.7 * space.cost(space.fullConfig, "macs");
+        if (space.cost(space.smallestConfig, "macs") > bound) return;
+        const milp = await search(MilpSearcher, chain, { macs: bound }, noise);
+        const binary = await search(BinarySearcher, chain, { macs: bound }, noise);
+        expect(milp.stateDict.best!.score).toBeGreaterThanOrEqual(binary.stateDict.best!.score);
+        expect(milp.stateDict.best!.costs.macs).toBeLessThanOrEqual(bound);
+      }),
+      { numRuns: 15 },
+    );
   });
 
   it("meets the constraints and does no worse where costs depend on three hyperparameters at once", async () => {

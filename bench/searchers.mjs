@@ -1,0 +1,154 @@
+// Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning, and writes the table into docs/results.md.
+//
+//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 5] [--dry]
+//
+// All see the same 512 training images, which rate a candidate (cross-entropy) and recalibrate its batch norms; the seed says
+// which ones. Each gets as many measurements as the binary search takes; those that can use more get a second row with
+// `--more` times as many. `--dry` prints the table only.
+import { readFileSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { BinarySearcher, EvolveSearcher, MilpSearcher, ParetoSearcher, RandomSearcher } from "torchsearch";
+
+import { digitsConfig, digitsSpace, example, heldOutAccuracy } from "../examples/searchers/digits-space.mjs";
+
+const { values: options } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "3" },
+    more: { type: "string", default: "5" },
+    dry: { type: "boolean", default: false },
+  },
+});
+const seeds = Array.from({ length: Number(options.seeds) }, (_, seed) => seed);
+const BOUND = "60%";
+const page = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "docs", "results.md");
+
+/** One search, and what is to be said of it. */
+async function measure(Searcher, seed, config) {
+  const space = await digitsSpace();
+  const base = await digitsConfig(seed);
+  let evaluations = 0;
+  const scoreFunc = (...args) => {
+    evaluations += 1;
+    return base.scoreFunc(...args);
+  };
+  const start = performance.now();
+  const { subnet, stateDict } = await new Searcher().search(space, { flops: BOUND }, example, {
+    ...base,
+    scoreFunc,
+    ...config,
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const { score, costs, config: widths } = stateDict.best;
+  const row = {
+    accuracy: await heldOutAccuracy(subnet),
+    score,
+    flops: costs.flops / stateDict.fullCosts.flops,
+    params: costs.params / stateDict.fullCosts.params,
+    evaluations,
+    seconds,
+    widths: Object.values(widths).join(" "),
+    // Of searchers that measure sensitivities: their sum over what was chosen by them, before anything is scored.
+    harm: harmOf(stateDict),
+    gap: stateDict.milp?.gap,
+  };
+  console.error(`${Searcher.name} seed ${seed}: ${JSON.stringify(row)}`);
+  subnet.close();
+  space.close();
+  return row;
+}
+
+function harmOf({ sensitivity, history }) {
+  if (sensitivity === undefined) return undefined;
+  const sum = ({ config }) =>
+    Object.entries(config).reduce((total, [name, width]) => {
+      const { choices, degradation } = sensitivity[name];
+      return total + degradation[choices.indexOf(width)];
+    }, 0);
+  return Math.min(...history.map(sum));
+}
+
+async function rowsOf(Searcher, config) {
+  const rows = [];
+  for (const seed of seeds) rows.push(await measure(Searcher, seed, config));
+  return rows;
+}
+
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+function line(title, rows) {
+  const of = (key) => rows.map((row) => row[key]);
+  const accuracies = of("accuracy");
+  return [
+    title,
+    accuracies.map((value) => (100 * value).toFixed(1)).join(", "),
+    percent(mean(accuracies)),
+    mean(of("score")).toFixed(4),
+    percent(mean(of("flops"))),
+    percent(mean(of("params"))),
+    Math.round(mean(of("evaluations"))),
+    mean(of("seconds")).toFixed(1),
+  ];
+}
+
+const full = await measureFull();
+const binary = await rowsOf(BinarySearcher, {});
+const budget = Math.max(...binary.map(({ evaluations }) => evaluations));
+const milp = await rowsOf(MilpSearcher, {});
+const lines = [line("`BinarySearcher`", binary), line("`MilpSearcher`", milp)];
+/** Generations small enough that there are about eight of them. */
+const generations = (numIters) => {
+  const populationSize = Math.min(100, Math.max(8, Math.round(numIters / 8)));
+  return { numIters, populationSize };
+};
+const iterative = [
+  ["`RandomSearcher`, `minBudgetUse: 0.85`", RandomSearcher, (n) => ({ numIters: n, minBudgetUse: 0.85 })],
+  [
+    "`EvolveSearcher`",
+    EvolveSearcher,
+    (n) => ({ ...generations(n), candidateSize: Math.round(generations(n).populationSize / 4) }),
+  ],
+  ["`ParetoSearcher`", ParetoSearcher, generations],
+];
+for (const times of [1, Number(options.more)]) {
+  for (const [title, Searcher, config] of iterative) {
+    lines.push(line(title, await rowsOf(Searcher, config(times * budget))));
+  }
+}
+
+const header = [
+  "searcher",
+  "accuracy by seed",
+  "mean",
+  "score",
+  "FLOPs",
+  "parameters",
+  "measured",
+  "seconds",
+];
+const table = [header, header.map((_, i) => (i === 0 ? "---" : "---:")), ...lines]
+  .map((cells) => `| ${cells.join(" | ")} |`)
+  .join("\n");
+const harms = binary.map(({ harm }, i) => `${milp[i].harm.toPrecision(3)} against ${harm.toPrecision(3)}`);
+const text = `${table}
+
+Full model: accuracy ${percent(full)}. Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by
+\`OMP_NUM_THREADS=1 node bench/searchers.mjs --seeds ${options.seeds} --more ${options.more}\`. Seconds are wall time on a shared machine.
+
+Sum of the sensitivities, which both minimize, of \`MilpSearcher\` against \`BinarySearcher\`, by seed: ${harms.join("; ")}. The largest
+dual gap was ${Math.max(...milp.map(({ gap }) => gap))}.`;
+console.log(text);
+if (!options.dry) {
+  const marks = ["<!-- searchers: begin -->", "<!-- searchers: end -->"];
+  const [before, rest] = readFileSync(page, "utf8").split(marks[0]);
+  const after = rest.split(marks[1])[1];
+  writeFileSync(page, `${before}${marks[0]}\n${text}\n${marks[1]}${after}`);
+}
+
+async function measureFull() {
+  const space = await digitsSpace();
+  return heldOutAccuracy(space);
+}
