@@ -1,0 +1,90 @@
+/** Searches killed with SIGKILL at random moments, and resumed, end as uninterrupted ones. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { build } from "esbuild";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+import { readCheckpoint } from "../../lib";
+import { Random } from "../../lib/util/random";
+import { root } from "../support/zoo";
+
+let folder: string;
+let script: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-kill-"));
+  script = path.join(folder, "search.cjs");
+  const source = `
+    import { EvolveSearcher, ParetoSearcher, RandomSearcher } from "./lib";
+    import { chainSpace } from "./test/support/chain-space";
+    const [, , name, checkpoint] = process.argv;
+    const widths = [4, 8, 12, 16, 20, 24];
+    const { space } = chainSpace({ layers: [widths, widths, widths, widths, widths], positions: [64, 16, 16, 16, 4] });
+    const scoreFunc = async (model) => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      return Object.values(model.active).reduce((sum, width, i) => sum + ((i * 7) % 5 + 1) * Math.log(width), 0);
+    };
+    const sizes = name === "RandomSearcher" ? {} : { populationSize: 12 };
+    const config = { verbose: false, scoreFunc, checkpoint, numIters: 120, seed: 4, ...sizes };
+    new { EvolveSearcher, ParetoSearcher, RandomSearcher }[name]().search(space, { macs: "50%" }, null, config)
+      .then(() => process.stdout.write("done"));
+  `;
+  await build({
+    stdin: { contents: source, resolveDir: root, loader: "ts" },
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    outfile: script,
+    external: ["vitest", "fast-check", "highs", "bindings"],
+    logLevel: "error",
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs the search in a process of its own; whether it was killed before it was done. */
+async function run(name: string, checkpoint: string, killAfter: number | null): Promise<boolean> {
+  const child = spawn(process.execPath, [script, name, checkpoint], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, NODE_PATH: path.join(root, "node_modules") },
+  });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  const ended = new Promise<NodeJS.Signals | null>((resolve) =>
+    child.on("close", (_, signal) => resolve(signal)),
+  );
+  if (killAfter !== null) {
+    await sleep(killAfter);
+    child.kill("SIGKILL");
+  }
+  const killed = (await ended) === "SIGKILL";
+  if (!killed) expect(output).toBe("done");
+  return killed;
+}
+
+it.each(["RandomSearcher", "EvolveSearcher", "ParetoSearcher"])("%s", { timeout: 240_000 }, async (name) => {
+  const whole = path.join(folder, `${name}-whole.safetensors`);
+  const start = performance.now();
+  await run(name, whole, null);
+  const took = performance.now() - start;
+  const straight = await readCheckpoint(whole);
+  const random = new Random(name.length);
+  let killed = 0;
+  for (let round = 0; round < 7; round++) {
+    const checkpoint = path.join(folder, `${name}-${round}.safetensors`);
+    // From before it has begun to just before its end.
+    while (await run(name, checkpoint, took * (0.2 + 0.7 * random.float()))) {
+      killed += 1;
+      if (random.chance(0.6)) break; // resume; else kill it once more
+    }
+    await run(name, checkpoint, null);
+    const resumed = await readCheckpoint(checkpoint);
+    expect(resumed?.state).toEqual(straight?.state);
+    expect(resumed?.random).toEqual(straight?.random);
+  }
+  expect(killed).toBeGreaterThanOrEqual(7);
+});
