@@ -30,6 +30,13 @@ export {
   profile,
 } from "./profile";
 export {
+  type LatencyConditions,
+  type LatencyEntry,
+  type LatencyPoint,
+  LatencyTable,
+  type LatencyTableJson,
+} from "./profile/latency-table";
+export {
   type BinarySearchConfig,
   BinarySearcher,
   type BinarySearchState,
@@ -94,6 +101,13 @@ export type {
   SearchStateDict,
 } from "./searcher/types";
 export { type ConvertConfig, convert, IMPORTANCES, type Importance, MODES, type Mode } from "./space/convert";
+export type {
+  LatencyError,
+  LatencyErrorOptions,
+  LatencySample,
+  LatencyTimingOptions,
+  MeasureLatencyOptions,
+} from "./space/latency";
 export {
   type ParameterDimension,
   type Prunability,
@@ -106,6 +120,7 @@ export {
   type RecalibrateOptions,
   SearchSpace,
   SPACE_METRICS,
+  type SpaceCosts,
   type SpaceMetric,
   type SubnetConfig,
   type Unprunable,

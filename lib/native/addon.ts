@@ -96,6 +96,23 @@ export interface NativeSpaceOptions {
   importance: string;
 }
 
+/** Latencies of one operator. */
+export interface NativeLatencyOperator {
+  /** Operator, shapes and arguments; letters stand for sizes that vary. */
+  key: string;
+  /** How many sizes vary. */
+  variables: number;
+  /** Rows of `variables` sizes and the milliseconds at them. */
+  points: Float64Array;
+}
+
+/** How forwards are timed; `threads` of 0 keeps LibTorch's number. */
+export interface NativeTimingOptions {
+  warmup: number;
+  repeats: number;
+  threads: number;
+}
+
 /** One width per hyperparameter, in the order of `hyperparameters()`. */
 export type NativeWidths = Int32Array | readonly number[];
 
@@ -115,10 +132,23 @@ export interface NativeSearchSpace extends NativeForwardable {
    * ERR_CHOICE when a width is none of its choices.
    */
   select(widths: NativeWidths): void;
-  /** `params`, `macs`, `flops` or `size` (bytes) of a subnet, without running it. ERR_UNKNOWN_METRIC, ERR_CHOICE */
+  /**
+   * `params`, `macs`, `flops`, `size` (bytes) or `latency` (milliseconds) of a subnet, without running it.
+   * ERR_UNKNOWN_METRIC, ERR_CHOICE, ERR_NO_LATENCY_TABLE
+   */
   cost(widths: NativeWidths, metric: string): number;
   /** While on, forwards average batch statistics into the active subnet's own running mean and variance. */
   recalibrate(on: boolean): void;
+  /** Times the operators that `known` lacks, at `points` widths of each hyperparameter; selects nothing. */
+  measureLatency(
+    known: NativeLatencyOperator[],
+    options: NativeTimingOptions & { points: number },
+    call: NativeCall,
+  ): Promise<{ operators: NativeLatencyOperator[]; threads: number }>;
+  /** Milliseconds of whole forwards of some subnets; selects nothing. */
+  timeSubnets(subnets: NativeWidths[], options: NativeTimingOptions, call: NativeCall): Promise<number[]>;
+  /** What `latency` is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE */
+  useLatencyTable(operators: NativeLatencyOperator[] | null): void;
   /** The active subnet as a module of its own, with copied, smaller weights. */
   exportSubnet(call: NativeCall): Promise<NativeModule>;
   /** Lets go of the module, and leaves it open. */

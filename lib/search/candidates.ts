@@ -1,5 +1,5 @@
 /** The subnets that a search has measured, kept in columns: thousands of them are saved in a few milliseconds. */
-import type { SpaceMetric, SubnetConfig } from "../space/search-space";
+import type { SpaceCosts, SubnetConfig } from "../space/search-space";
 import type { ScoredSubnet } from "./space-searcher";
 
 /** Measured subnets, one row each. In a checkpoint the typed arrays are tensors, which any language reads. */
@@ -30,7 +30,7 @@ function subnetAt({ names, widths, scores, costs }: CandidateColumns, row: numbe
     score: scores[row] as number,
     costs: Object.fromEntries(
       Object.entries(costs).map(([metric, column]) => [metric, column[row] as number]),
-    ) as Record<SpaceMetric, number>,
+    ) as SpaceCosts,
   };
 }
 
@@ -56,6 +56,11 @@ export class Candidates {
   /** The subnet of a row. */
   at(row: number): ScoredSubnet {
     return this.#subnets[row] as ScoredSubnet;
+  }
+
+  /** Prices all subnets anew. */
+  reprice(costsOf: (config: Readonly<SubnetConfig>) => SpaceCosts): void {
+    for (const subnet of this.#subnets) subnet.costs = costsOf(subnet.config);
   }
 
   /** The row of a subnet, or undefined when it was not measured. */

@@ -90,6 +90,11 @@ export abstract class IterativeSearcher<
   override async beforeSearch(): Promise<void> {
     this.#candidates = null;
     await super.beforeSearch();
+    // An earlier run may have had another latency table, or none; its scores still hold.
+    const { metrics } = this.model;
+    const known = Object.keys(this.state.candidates.costs);
+    if (known.length > 0 && (metrics.includes("latency") || known.length !== metrics.length))
+      this.candidates.reprice((config) => this.model.costs(config));
   }
 
   async runSearch(): Promise<void> {

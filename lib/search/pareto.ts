@@ -1,6 +1,6 @@
 import { TorchSearchError } from "../errors";
 import { type ConfigRule, orNull, rules } from "../searcher/config";
-import { SPACE_METRICS, type SpaceMetric, type SubnetConfig } from "../space/search-space";
+import type { SpaceMetric, SubnetConfig } from "../space/search-space";
 import { suggestion } from "../util/nearest";
 import { type CandidateColumns, noCandidates } from "./candidates";
 import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
@@ -139,7 +139,7 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
   protected override fillState(): void {
     super.fillState();
     const first = this.state.objectives[0] as SpaceMetric;
-    const cost = (row: number): number => this.candidates.at(row).costs[first];
+    const cost = (row: number): number => this.candidates.at(row).costs[first] as number;
     this.state.front = this.candidates.columns([...this.#front].sort((a, b) => cost(a) - cost(b) || a - b));
   }
 
@@ -165,7 +165,7 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
 
   #point(row: number): Point {
     const { score, costs } = this.candidates.at(row);
-    return [-score, ...this.state.objectives.map((metric) => costs[metric])];
+    return [-score, ...this.state.objectives.map((metric) => costs[metric] as number)];
   }
 
   #enterFront(row: number): void {
@@ -184,10 +184,10 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
     const bounded = Object.keys(this.limits) as SpaceMetric[];
     const chosen = [...(this.config.objectives ?? (bounded.length > 0 ? bounded : ["flops" as const]))];
     for (const metric of chosen) {
-      if ((SPACE_METRICS as readonly string[]).includes(metric)) continue;
+      if (this.model.metrics.includes(metric)) continue;
       throw new TorchSearchError(
         "ERR_UNKNOWN_METRIC",
-        `unknown metric ${JSON.stringify(metric)} in objectives: ${suggestion(String(metric), SPACE_METRICS)}`,
+        `unknown metric ${JSON.stringify(metric)} in objectives: ${suggestion(String(metric), this.model.metrics)}`,
       );
     }
     return [...new Set(chosen)];

@@ -4,21 +4,22 @@ import { BaseSearcher } from "../searcher/base";
 import type { SearchConfig } from "../searcher/config";
 import { requireReachable, resolveBounds } from "../searcher/constraints";
 import type { ForwardLoop } from "../searcher/types";
-import { SearchSpace, type SpaceMetric, type SubnetConfig } from "../space/search-space";
+import { SearchSpace, type SpaceCosts, type SpaceMetric, type SubnetConfig } from "../space/search-space";
 import { throwIfAborted } from "../util/abort";
 import { describe } from "../util/check";
+import { prepareLatency } from "./latency-constraint";
 
 /** A subnet that was scored. */
 export interface ScoredSubnet {
   config: SubnetConfig;
   score: number;
-  costs: Record<SpaceMetric, number>;
+  costs: SpaceCosts;
 }
 
 /** What every searcher of a `SearchSpace` keeps. */
 export interface SpaceSearchState {
   /** The full model's costs, or null before they were computed. */
-  fullCosts: Record<SpaceMetric, number> | null;
+  fullCosts: SpaceCosts | null;
   /** Upper bounds that the rest of the state belongs to, in each metric's unit. */
   bounds: Record<string, number> | null;
   /** The subnet with the highest score among those that meet the bounds; null before one was scored. */
@@ -26,8 +27,11 @@ export interface SpaceSearchState {
 }
 
 /**
- * What searchers of a `SearchSpace` share: constraints checked before anything is measured, candidates selected,
+ * What searchers of a `SearchSpace` share: constraints checked before anything is scored, candidates selected,
  * recalibrated and scored in one way, and the best one exported.
+ *
+ * A constraint on `latency` (milliseconds, or a percentage of the full model's) goes by a latency table: that of the
+ * config's `deployment`, else the one the space uses, else one that is measured at the start.
  *
  * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
  * there is one; so are those of the subnet that comes out. The full model keeps the statistics it came with.
@@ -48,10 +52,11 @@ export abstract class SpaceSearcher<
   }
 
   /**
-   * Checks the model, the constraints and the config.
+   * Checks the model, the constraints and the config; measures operators where a bound on latency needs it.
    *
    * @throws `ERR_ARGUMENT` when the model is no search space; `ERR_UNKNOWN_CONSTRAINT`; `ERR_CONSTRAINT_VALUE`;
-   *   `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; `ERR_NO_SCORE`
+   *   `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; `ERR_NO_SCORE`; `ERR_LATENCY_TABLE_MISMATCH`,
+   *   `ERR_LATENCY_TABLE` and errors of files for a deployment's latency table that won't do
    */
   override async beforeSearch(): Promise<void> {
     const space = this.model;
@@ -62,13 +67,19 @@ export abstract class SpaceSearcher<
         `expected a SearchSpace for model but received ${describe(space)}; make one with convert(module, "fastnas", dummyInput)`,
       );
     }
+    if (Object.hasOwn(this.bounds, "latency")) {
+      const { signal, onProgress } = this.config;
+      await prepareLatency(space, this.deployment, { signal, onProgress, log: (line) => this.log(line) });
+    }
     const fullCosts = space.costs(space.fullConfig);
     const limits = resolveBounds(this.bounds, fullCosts);
     requireReachable(limits, space.costs(space.smallestConfig), fullCosts);
     if (!this.hasScore) {
       throw new TorchSearchError("ERR_NO_SCORE", `${name} needs a score; set scoreFunc in its config.`);
     }
-    if (!sameNumbers(this.state.bounds, limits)) this.forgetBounds();
+    // With another latency table, a subnet that met a bound of so many milliseconds may not meet it now.
+    const repriced = Object.hasOwn(limits, "latency") && this.state.fullCosts?.latency !== fullCosts.latency;
+    if (repriced || !sameNumbers(this.state.bounds, limits)) this.forgetBounds();
     this.state.fullCosts = fullCosts;
     this.state.bounds = limits;
     this.#calibration = this.constructForwardLoop();

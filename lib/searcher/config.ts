@@ -1,5 +1,6 @@
 /** The search config: its keys, defaults and checks, all in this file. */
 import { TorchSearchError } from "../errors";
+import { LatencyTable } from "../profile/latency-table";
 import { describe, expected, isFunction, isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { type DataSource, isDataSource } from "./data-source";
@@ -77,8 +78,12 @@ export const rules = {
     accepts: isDataSource,
   },
   deployment: {
-    expected: "an object whose values are strings",
-    accepts: (value) => isRecord(value) && Object.values(value).every((item) => typeof item === "string"),
+    expected: "an object whose values are strings (latencyTable may be a LatencyTable)",
+    accepts: (value) =>
+      isRecord(value) &&
+      Object.entries(value).every(
+        ([key, item]) => typeof item === "string" || (key === "latencyTable" && item instanceof LatencyTable),
+      ),
   },
   signal: { expected: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
 } satisfies Record<string, ConfigRule>;

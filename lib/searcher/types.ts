@@ -1,4 +1,5 @@
 /** The types that a searcher, its model, its data and its scores agree on. */
+import type { LatencyTable } from "../profile/latency-table";
 import type { SearchConfig } from "./config";
 
 /**
@@ -71,8 +72,19 @@ export type CollectFunction = (batch: never) => unknown;
 /** Called with a batch's output and the batch itself after each forward; both are released afterwards. */
 export type PostProcessFunction = (output: unknown, batch: unknown) => void | Promise<void>;
 
-/** Where the searched model will run, as the reference has it: free text by key, for example `{ runtime: "trt" }`. */
-export type Deployment = Record<string, string>;
+/**
+ * Where the searched model will run, as the reference has it: free text by key, for example `{ runtime: "trt" }`. Searchers
+ * of search spaces look at `latencyTable`, `device` and `threads` when a constraint names `latency`.
+ */
+export interface Deployment {
+  /** Latencies of the machine that the model will run on; a path is read, or measured here and written. */
+  latencyTable?: LatencyTable | string;
+  /** The device that the latency table must be of, such as `"cpu"`. */
+  device?: string;
+  /** The threads that the latency table must be of, such as `"1"`. */
+  threads?: string;
+  [key: string]: string | LatencyTable | undefined;
+}
 
 /** An upper bound: a number, a percentage of the full model such as `"60%"`, several by name, or null for none. */
 export type ConstraintValue = number | string | null | { [name: string]: ConstraintValue };

@@ -1,5 +1,5 @@
 import type { Module } from "../module";
-import type { SearchSpace, SpaceMetric } from "./search-space";
+import type { SearchSpace, SpaceCosts } from "./search-space";
 
 /** A dimension of a parameter. */
 export interface ParameterDimension {
@@ -22,9 +22,9 @@ export interface WholeDimensions {
 /** What of a model can be narrowed, and what cannot; made by {@link prunability}. */
 export interface Prunability {
   /** What the full model costs, on inputs of the dummy input's shape. */
-  full: Record<SpaceMetric, number>;
+  full: SpaceCosts;
   /** What the smallest subnet costs. */
-  smallest: Record<SpaceMetric, number>;
+  smallest: SpaceCosts;
   /** Elements of the parameters of which a dimension can be narrowed. */
   narrowableParams: number;
   /** Dimensions that stay whole by their reason; the reason that costs the most parameters comes first. */

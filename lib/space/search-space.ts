@@ -6,6 +6,7 @@ import { type CallOptions, type Input, Module, type Output } from "../module";
 import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { fromNative, toNative } from "../native/values";
+import { LatencyTable } from "../profile/latency-table";
 import { type DataSource, isDataSource } from "../searcher/data-source";
 import { runForwardLoop } from "../searcher/forward-loop";
 import type { ForwardLoop, RunContext, SearchModel } from "../searcher/types";
@@ -13,13 +14,30 @@ import { throwIfAborted } from "../util/abort";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
+import {
+  type LatencyError,
+  type LatencyErrorOptions,
+  latencyErrorOf,
+  type MeasureLatencyOptions,
+  measureTable,
+  noLatencyTable,
+  progressTo,
+  readTiming,
+  requireCount,
+  toNativeTable,
+} from "./latency";
 
 /** A subnet: the width of each hyperparameter, by name. */
 export type SubnetConfig = Record<string, number>;
 
-/** What {@link SearchSpace.cost} knows: elements, multiply-adds, 2 x multiply-adds, bytes. */
+/** What {@link SearchSpace.cost} always knows: elements, multiply-adds, 2 x multiply-adds, bytes. */
 export const SPACE_METRICS = ["params", "macs", "flops", "size"] as const;
-export type SpaceMetric = (typeof SPACE_METRICS)[number];
+/** What {@link SearchSpace.cost} can be asked for; `latency` (milliseconds) once the space has a latency table. */
+export type SpaceMetric = (typeof SPACE_METRICS)[number] | "latency";
+/** All costs of a subnet. */
+export type SpaceCosts = Record<(typeof SPACE_METRICS)[number], number> & { latency?: number };
+
+const ALL_METRICS: readonly SpaceMetric[] = [...SPACE_METRICS, "latency"];
 
 /**
  * What a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`), attention
@@ -84,6 +102,7 @@ export class SearchSpace implements SearchModel {
 
   readonly #fingerprint: string;
   readonly #index: ReadonlyMap<string, number>;
+  #latencyTable: LatencyTable | null = null;
   /** 1 at each width that is a choice, by hyperparameter. */
   readonly #allowed: readonly Uint8Array[];
   /** Widths on their way to the native side, which reads them before it returns: a query makes no garbage. */
@@ -214,24 +233,102 @@ export class SearchSpace implements SearchModel {
   }
 
   /**
-   * What a subnet costs on inputs of the dummy input's shape, without running or selecting it.
+   * What a subnet costs on inputs of the dummy input's shape, without running or selecting it. Over 100,000 queries a
+   * second for resnet50's space.
    *
    * @param config widths by name; a hyperparameter that it leaves out counts with its active width
    * @param metric `params` (elements of all parameters), `macs` (multiply-adds), `flops` (2 x `macs`), `size` (bytes of
-   *   all parameters and buffers)
-   * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_CLOSED`
+   *   all parameters and buffers), `latency` (milliseconds of a forward, by the latency table)
+   * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_NO_LATENCY_TABLE`, `ERR_CLOSED`
    */
   cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {
     requireMetric(metric);
+    if (metric === "latency" && this.#latencyTable === null && !this.closed) throw noLatencyTable();
     return this.native.cost(this.#toWidths(config), metric);
   }
 
-  /** All of {@link SPACE_METRICS} of a subnet; see {@link cost}. */
-  costs(config: Readonly<SubnetConfig>): Record<SpaceMetric, number> {
+  /** All {@link metrics} of a subnet; see {@link cost}. */
+  costs(config: Readonly<SubnetConfig>): SpaceCosts {
     const widths = this.#toWidths(config);
     return Object.fromEntries(
-      SPACE_METRICS.map((metric) => [metric, this.native.cost(widths, metric)]),
-    ) as Record<SpaceMetric, number>;
+      this.metrics.map((metric) => [metric, this.native.cost(widths, metric)]),
+    ) as SpaceCosts;
+  }
+
+  /** What {@link cost} knows now: {@link SPACE_METRICS}, and `latency` when there is a latency table. */
+  get metrics(): readonly SpaceMetric[] {
+    return this.#latencyTable === null ? SPACE_METRICS : ALL_METRICS;
+  }
+
+  /**
+   * Measures operators for a latency table, on this machine and the space's device: forwards of a few subnets, chosen so
+   * that each operator meets each of `points` widths (each pair, where two of its sizes vary), are timed operator by
+   * operator. Equal operators share a measurement. Selects nothing; the table is used once {@link useLatencyTable} is
+   * given it.
+   *
+   * @returns `options.table`, completed, or a new table
+   * @throws `ERR_LATENCY_TABLE_MISMATCH` when `options.table` was measured under other conditions; `ERR_ARGUMENT`,
+   *   `ERR_FORWARD`, `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`, `ERR_ABORTED`; the table then is as before
+   */
+  async measureLatency(options: MeasureLatencyOptions = {}): Promise<LatencyTable> {
+    return measureTable(this.native, options);
+  }
+
+  /** What latencies are computed from, or null. */
+  get latencyTable(): LatencyTable | null {
+    return this.#latencyTable;
+  }
+
+  /**
+   * Computes latencies from a table from now on, as it is now: the sum over a subnet's operators, interpolated linearly
+   * between the measured sizes. The table may be of another machine. Null takes the latencies away.
+   *
+   * @throws `ERR_LATENCY_TABLE_INCOMPLETE` when the table lacks some of the space's operators, and what was used before
+   *   stays in use; `ERR_ARGUMENT`, `ERR_CLOSED`
+   */
+  useLatencyTable(table: LatencyTable | null): void {
+    if (table !== null && !(table instanceof LatencyTable))
+      throw expected("ERR_ARGUMENT", "a LatencyTable or null", "table", table);
+    this.native.useLatencyTable(table === null ? null : toNativeTable(table));
+    this.#latencyTable = table;
+  }
+
+  /**
+   * How far the latency table's predictions are from measurements: the smallest, the full and some random subnets are
+   * run as wholes, with weights of their own as exported subnets have, on as many threads as the table was measured
+   * with. Selects nothing.
+   *
+   * @throws `ERR_NO_LATENCY_TABLE`; `ERR_LATENCY_TABLE_MISMATCH` when the table is of another device; `ERR_ARGUMENT`,
+   *   `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async latencyError(options: LatencyErrorOptions = {}): Promise<LatencyError> {
+    const { samples = 8, seed = 0, signal } = options;
+    const timing = readTiming(options);
+    requireCount("samples", samples);
+    const table = this.#latencyTable;
+    if (table === null) throw noLatencyTable();
+    table.requireConditions({ device: this.device });
+    const rng = new Random(seed);
+    const random = Array.from({ length: samples }, () => this.sample(rng));
+    const configs = [this.smallestConfig, this.fullConfig, ...random];
+    const predicted = configs.map((config) => this.cost(config, "latency"));
+    const measured = await callNative(
+      (call) =>
+        this.native.timeSubnets(
+          configs.map((config) => this.#toWidths(config).slice()),
+          { ...timing, threads: table.conditions.threads },
+          call,
+        ),
+      signal,
+      progressTo(options.onProgress),
+    );
+    return latencyErrorOf(
+      configs.map((config, at) => ({
+        config,
+        predicted: predicted[at] as number,
+        measured: measured[at] as number,
+      })),
+    );
   }
 
   /**
@@ -330,10 +427,10 @@ export class SearchSpace implements SearchModel {
 }
 
 function requireMetric(metric: string): void {
-  if ((SPACE_METRICS as readonly string[]).includes(metric)) return;
+  if ((ALL_METRICS as readonly string[]).includes(metric)) return;
   throw new TorchSearchError(
     "ERR_UNKNOWN_METRIC",
-    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), SPACE_METRICS)}`,
+    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), ALL_METRICS)}`,
   );
 }
 

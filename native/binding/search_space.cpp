@@ -7,6 +7,7 @@
 #include "binding/env_data.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
+#include "binding/latency_table.h"
 #include "binding/module.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
@@ -77,6 +78,9 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
        InstanceMethod<&SearchSpaceWrap::active>("active"), InstanceMethod<&SearchSpaceWrap::select>("select"),
        InstanceMethod<&SearchSpaceWrap::cost>("cost"), InstanceMethod<&SearchSpaceWrap::forward>("forward"),
        InstanceMethod<&SearchSpaceWrap::recalibrate>("recalibrate"),
+       InstanceMethod<&SearchSpaceWrap::measureLatency>("measureLatency"),
+       InstanceMethod<&SearchSpaceWrap::timeSubnets>("timeSubnets"),
+       InstanceMethod<&SearchSpaceWrap::useLatencyTable>("useLatencyTable"),
        InstanceMethod<&SearchSpaceWrap::exportSubnet>("exportSubnet"),
        InstanceAccessor<&SearchSpaceWrap::device>("device"),
        InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
@@ -175,7 +179,8 @@ Napi::Value SearchSpaceWrap::cost(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
     if (!info[1].IsString()) {
-      fail(env, "ERR_UNKNOWN_METRIC", "cost needs a metric: \"params\", \"macs\", \"flops\" or \"size\".");
+      fail(env, "ERR_UNKNOWN_METRIC",
+           "cost needs a metric: \"params\", \"macs\", \"flops\", \"size\" or \"latency\".");
     }
     return Napi::Number::New(env, open(env)->cost(readWidths(info[0]), info[1].As<Napi::String>()));
   });
@@ -201,6 +206,66 @@ Napi::Value SearchSpaceWrap::recalibrate(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
     open(env)->recalibrate(info[0].IsUndefined() || info[0].ToBoolean());
+    return env.Undefined();
+  });
+}
+
+// (known: operators, options: { points, warmup, repeats, threads }, call): { operators, threads }
+Napi::Value SearchSpaceWrap::measureLatency(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const std::shared_ptr<SearchSpace> space = open(env);
+    const Napi::Value given = info[1].IsObject() ? info[1].As<Napi::Object>().Get("points") : env.Undefined();
+    const int32_t points = given.IsNumber() ? given.As<Napi::Number>().Int32Value() : 4;
+    return runJob(env, CallOptions::read(info[2]),
+                  [space, points, known = readLatencyTable(info[0]),
+                   options = readLatencyOptions(info[1])](const JobContext& context) -> Finish {
+                    auto measured = std::make_shared<const LatencyTable>(
+                        space->measureLatency(known, points, options, context.cancel, context.progress));
+                    const int32_t threads = threadsOf(options);
+                    return [measured, threads](Napi::Env env) -> Napi::Value {
+                      Napi::Object out = Napi::Object::New(env);
+                      out.Set("operators", toJs(env, *measured));
+                      out.Set("threads", threads);
+                      return out;
+                    };
+                  });
+  });
+}
+
+// (subnets: widths[], options: { warmup, repeats, threads }, call): milliseconds
+Napi::Value SearchSpaceWrap::timeSubnets(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const std::shared_ptr<SearchSpace> space = open(env);
+    if (!info[0].IsArray()) fail(env, "ERR_CHOICE", "timeSubnets needs an array of widths.");
+    std::vector<std::vector<int64_t>> subnets;
+    const Napi::Array list = info[0].As<Napi::Array>();
+    for (uint32_t i = 0; i < list.Length(); ++i) subnets.push_back(readWidths(list.Get(i)));
+    return runJob(env, CallOptions::read(info[2]),
+                  [space, subnets = std::move(subnets),
+                   options = readLatencyOptions(info[1])](const JobContext& context) -> Finish {
+                    auto times = space->timeSubnets(subnets, options, context.cancel, context.progress);
+                    return [times = std::move(times)](Napi::Env env) -> Napi::Value {
+                      Napi::Array out = Napi::Array::New(env, times.size());
+                      for (uint32_t i = 0; i < times.size(); ++i) out.Set(i, times[i]);
+                      return out;
+                    };
+                  });
+  });
+}
+
+// (operators or null)
+Napi::Value SearchSpaceWrap::useLatencyTable(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    const std::shared_ptr<SearchSpace>& space = open(env);
+    if (info[0].IsNull() || info[0].IsUndefined()) {
+      space->useLatencyTable(nullptr);
+    } else {
+      const LatencyTable table = readLatencyTable(info[0]);
+      space->useLatencyTable(&table);
+    }
     return env.Undefined();
   });
 }

@@ -30,6 +30,9 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   Napi::Value cost(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value recalibrate(const Napi::CallbackInfo& info);
+  Napi::Value measureLatency(const Napi::CallbackInfo& info);
+  Napi::Value timeSubnets(const Napi::CallbackInfo& info);
+  Napi::Value useLatencyTable(const Napi::CallbackInfo& info);
   Napi::Value exportSubnet(const Napi::CallbackInfo& info);
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value closed(const Napi::CallbackInfo& info);

@@ -281,7 +281,7 @@ describe("bad input", () => {
       new BinarySearcher().search(space, constraints, null, { ...quiet, scoreFunc, ...config });
     const error = await expectCode("ERR_CONSTRAINT_UNREACHABLE", () => attempt({ macs: "5%" }));
     expect(error.message).toContain(String(macsOf([4, 8, 8])));
-    await expectCode("ERR_UNKNOWN_CONSTRAINT", () => attempt({ latency: "50%" }));
+    await expectCode("ERR_UNKNOWN_CONSTRAINT", () => attempt({ memory: "50%" }));
     await expectCode("ERR_UNKNOWN_CONSTRAINT", () => attempt({ flop: "50%" }));
     await expectCode("ERR_CONSTRAINT_VALUE", () => attempt({ flops: "6O%" }));
     await expectCode("ERR_NO_SCORE", () => attempt({ flops: "60%" }, { scoreFunc: null }));

@@ -147,7 +147,9 @@ describe.each(Object.keys(SEARCHERS) as Name[])("%s", (name) => {
     const measured = subnetsOf(stateDict.candidates);
     expect(measured.map(({ config }) => Object.values(config).join(" "))).toEqual(seen);
     const limits = limitsOf(space, { params: "50%", macs: "70%" });
-    const fitting = measured.filter(({ costs }) => limits.every(([metric, limit]) => costs[metric] <= limit));
+    const fitting = measured.filter(({ costs }) =>
+      limits.every(([metric, limit]) => costs[metric]! <= limit),
+    );
     expect(stateDict.best?.score).toBe(Math.max(...fitting.map(({ score }) => score)));
     for (const { config, costs } of measured) expect(space.costs(config)).toEqual(costs);
   });
@@ -160,7 +162,7 @@ describe.each(Object.keys(SEARCHERS) as Name[])("%s", (name) => {
         const attempt = () =>
           search(name, constraints, { seed, numIters: 25, scoreFunc: noise(seed) }, chain);
         const least = space.costs(space.smallestConfig);
-        if (limits.some(([metric, limit]) => least[metric] > limit)) {
+        if (limits.some(([metric, limit]) => least[metric]! > limit)) {
           await expectCode("ERR_CONSTRAINT_UNREACHABLE", attempt);
           return;
         }

@@ -1,5 +1,6 @@
 /** A search space without LibTorch: a chain of three layers whose costs can be worked out by hand. */
-import type { NativeModule } from "../../lib/native/addon";
+import { TorchSearchError } from "../../lib";
+import type { NativeLatencyOperator, NativeModule } from "../../lib/native/addon";
 import { SearchSpace } from "../../lib/space/search-space";
 
 type Native = SearchSpace["native"];
@@ -9,6 +10,8 @@ export const CHOICES: readonly { name: string; choices: readonly number[] }[] = 
   { name: "body.conv1", choices: [8, 16, 24, 32] },
   { name: "body.conv2", choices: [8, 16] },
 ];
+
+const FAKE_KEY = "fake::chain(a,b,c) -> 10";
 
 /** Multiply-adds of a chain 1 -> a -> b -> c -> 10 of 1x1 convolutions on 100, 50 and 10 positions. */
 export function macsOf([a, b, c]: readonly number[]): number {
@@ -26,6 +29,9 @@ export class FakeNativeSpace {
   /** What happened, in order. */
   log: string[] = [];
   recalibrating = false;
+  /** Latencies by widths, once there is a table. */
+  latencies: Map<string, number> | null = null;
+  measurements = 0;
   /** Batches that calibrated the selected subnet; selecting drops them. */
   calibrated = 0;
 
@@ -59,8 +65,32 @@ export class FakeNativeSpace {
       flops: 2 * macsOf(list),
       params: paramsOf(list),
       size: 4 * paramsOf(list),
+      latency: this.latencies?.get(list.join()) as number,
     };
     return values[metric] as number;
+  }
+
+  /** One operator, whose milliseconds are its thousands of multiply-adds, at all widths. */
+  async measureLatency(known: NativeLatencyOperator[], options: { threads: number }) {
+    this.measurements += 1;
+    const rows = CHOICES.reduce<number[][]>(
+      (all, { choices }) => all.flatMap((row) => choices.map((width) => [...row, width])),
+      [[]],
+    );
+    const points = Float64Array.from(rows.flatMap((row) => [...row, macsOf(row) / 1000]));
+    const operators = known.some(({ key }) => key === FAKE_KEY)
+      ? []
+      : [{ key: FAKE_KEY, variables: 3, points }];
+    return { operators, threads: options.threads };
+  }
+
+  useLatencyTable(operators: NativeLatencyOperator[] | null): void {
+    const points = operators?.find(({ key }) => key === FAKE_KEY)?.points;
+    if (operators !== null && points === undefined)
+      throw new TorchSearchError("ERR_LATENCY_TABLE_INCOMPLETE", "The fake space's operator is missing.");
+    this.latencies = points === undefined ? null : new Map();
+    for (let at = 0; at < (points?.length ?? 0); at += 4)
+      this.latencies?.set([...points!.subarray(at, at + 3)].join(), points![at + 3]!);
   }
 
   recalibrate(on: boolean): void {

@@ -19,8 +19,9 @@ inline constexpr SlotId kNoSlot = -1;
 struct Slot {
   enum class Kind : uint8_t { kInput, kParameter, kBuffer, kConstant, kResult };
   Kind kind = Kind::kResult;
-  std::string name;            // parameter path (its first, when shared); else a label for messages
-  std::vector<int64_t> sizes;  // when recorded
+  std::string name;              // parameter path (its first, when shared); else a label for messages
+  std::vector<int64_t> sizes;    // when recorded
+  std::vector<int64_t> strides;  // likewise; empty for a tensor that has none
   at::ScalarType dtype = at::kFloat;
   at::Tensor constant;    // kConstant: its value
   int32_t producer = -1;  // kResult: index of the instruction that made it first

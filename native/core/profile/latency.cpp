@@ -5,17 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <numeric>
+#include <utility>
 
 namespace torchsearch {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double millisecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 // What a measurement computes with: copies of everything that the program would change for its caller.
 struct Workload {
@@ -37,31 +33,42 @@ struct Workload {
 // Keeps the start of each instruction and collects its duration.
 class InstructionTimer : public ExecutionObserver {
  public:
-  InstructionTimer(size_t instructions, c10::Device device) : device_(device), durations_(instructions) {}
+  InstructionTimer(size_t instructions, c10::Device device, bool cpuTime)
+      : device_(device), cpuTime_(cpuTime), durations_(instructions) {}
 
-  void beforeInstruction(int32_t, const std::vector<at::Tensor>&) override { start_ = Clock::now(); }
+  void beforeInstruction(int32_t, const std::vector<at::Tensor>&) override { start_ = clockMs(cpuTime_); }
   void afterInstruction(int32_t instruction, const std::vector<at::Tensor>&) override {
     synchronize(device_);
-    durations_[instruction].push_back(millisecondsSince(start_));
+    durations_[instruction].push_back(clockMs(cpuTime_) - start_);
   }
 
-  std::vector<double> medians() {
-    std::vector<double> medians;
-    medians.reserve(durations_.size());
-    for (auto& durations : durations_) {
-      std::sort(durations.begin(), durations.end());
-      medians.push_back(quantile(durations, 0.5));
-    }
-    return medians;
-  }
+  std::vector<std::vector<double>> take() { return std::move(durations_); }
 
  private:
   c10::Device device_;
-  Clock::time_point start_;
+  bool cpuTime_;
+  double start_ = 0;
   std::vector<std::vector<double>> durations_;
 };
 
 }  // namespace
+
+double clockMs(bool cpuTime) {
+#ifdef CLOCK_THREAD_CPUTIME_ID
+  timespec time{};
+  if (cpuTime && clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0) {
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) * 1e-6;
+  }
+#else
+  (void)cpuTime;
+#endif
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double, std::milli>(now).count();
+}
+
+int32_t threadsOf(const LatencyOptions& options) {
+  return options.threads > 0 ? options.threads : at::get_num_threads();
+}
 
 ThreadScope::ThreadScope(int32_t threads) : before_(at::get_num_threads()) {
   if (threads > 0 && threads != before_) at::set_num_threads(threads);
@@ -85,10 +92,10 @@ double quantile(const std::vector<double>& ascending, double q) {
   return ascending[below] + (position - static_cast<double>(below)) * (ascending[above] - ascending[below]);
 }
 
-LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
-                              const std::vector<at::Tensor>& inputs, c10::Device device,
-                              const LatencyOptions& options, const CancelToken& cancel,
-                              const ProgressFn& progress) {
+std::vector<double> timeForwards(Executor& executor, const Bindings& bindings,
+                                 const std::vector<at::Tensor>& inputs, c10::Device device,
+                                 const LatencyOptions& options, const CancelToken& cancel,
+                                 const ProgressFn& progress) {
   const at::NoGradGuard noGrad;
   const ThreadScope threads(options.threads);
   const Workload workload(executor.plan(), bindings, inputs);
@@ -96,17 +103,25 @@ LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
   std::vector<double> times;
   times.reserve(options.repeats);
   for (int32_t run = 0; run < total; ++run) {
-    const auto start = Clock::now();
+    const double start = clockMs(options.cpuTime);
     executor.run(workload.bindings, workload.inputs, cancel);
     synchronize(device);
-    if (run >= options.warmup) times.push_back(millisecondsSince(start));
+    if (run >= options.warmup) times.push_back(clockMs(options.cpuTime) - start);
     if (progress) progress({run + 1, total, "latency"});
   }
+  return times;
+}
+
+LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
+                              const std::vector<at::Tensor>& inputs, c10::Device device,
+                              const LatencyOptions& options, const CancelToken& cancel,
+                              const ProgressFn& progress) {
+  std::vector<double> times = timeForwards(executor, bindings, inputs, device, options, cancel, progress);
   std::sort(times.begin(), times.end());
   LatencySummary summary;
   summary.warmup = options.warmup;
   summary.runs = options.repeats;
-  summary.threads = at::get_num_threads();
+  summary.threads = threadsOf(options);
   summary.p10 = quantile(times, 0.1);
   summary.p50 = summary.median = quantile(times, 0.5);
   summary.p90 = quantile(times, 0.9);
@@ -119,21 +134,38 @@ LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
   return summary;
 }
 
+std::vector<std::vector<double>> timeInstructions(Executor& executor, const Bindings& bindings,
+                                                  const std::vector<at::Tensor>& inputs, c10::Device device,
+                                                  const LatencyOptions& options, const CancelToken& cancel,
+                                                  const ProgressFn& progress) {
+  const at::NoGradGuard noGrad;
+  const ThreadScope threads(options.threads);
+  const Workload workload(executor.plan(), bindings, inputs);
+  InstructionTimer timer(executor.plan().instructionCount(), device, options.cpuTime);
+  RunOptions timed;
+  timed.observer = &timer;
+  const int32_t total = options.warmup + options.repeats;
+  for (int32_t run = 0; run < total; ++run) {
+    executor.run(workload.bindings, workload.inputs, cancel, run < options.warmup ? RunOptions() : timed);
+    if (progress) progress({run + 1, total, "operators"});
+  }
+  return timer.take();
+}
+
 std::vector<double> measureInstructions(Executor& executor, const Bindings& bindings,
                                         const std::vector<at::Tensor>& inputs, c10::Device device,
                                         const LatencyOptions& options, const CancelToken& cancel,
                                         const ProgressFn& progress) {
-  const at::NoGradGuard noGrad;
-  const ThreadScope threads(options.threads);
-  const Workload workload(executor.plan(), bindings, inputs);
-  InstructionTimer timer(executor.plan().instructionCount(), device);
-  RunOptions run;
-  run.observer = &timer;
-  for (int32_t repeat = 0; repeat < options.repeats; ++repeat) {
-    executor.run(workload.bindings, workload.inputs, cancel, run);
-    if (progress) progress({repeat + 1, options.repeats, "operators"});
+  LatencyOptions cold = options;
+  cold.warmup = 0;
+  auto durations = timeInstructions(executor, bindings, inputs, device, cold, cancel, progress);
+  std::vector<double> medians;
+  medians.reserve(durations.size());
+  for (auto& times : durations) {
+    std::sort(times.begin(), times.end());
+    medians.push_back(quantile(times, 0.5));
   }
-  return timer.medians();
+  return medians;
 }
 
 }  // namespace torchsearch

@@ -15,14 +15,24 @@ struct LatencyOptions {
   int32_t warmup = 3;    // forwards before the first one measured
   int32_t repeats = 20;  // forwards measured
   int32_t threads = 0;   // LibTorch's intra-op threads while measuring; 0 keeps their number
+  // Count this thread's processor time, where one thread of the CPU does all the work: what an idle machine's
+  // clock would show, however busy the machine is.
+  bool cpuTime = false;
 };
 
-// Wall-clock times of whole forwards, in milliseconds. Quantiles are interpolated linearly.
+// Times of whole forwards, in milliseconds. Quantiles are interpolated linearly.
 struct LatencySummary {
   double median = 0, mean = 0, min = 0, max = 0;
   double p10 = 0, p50 = 0, p90 = 0, p99 = 0;
   int32_t warmup = 0, runs = 0, threads = 0;
 };
+
+// The number that `options` means, on this thread.
+int32_t threadsOf(const LatencyOptions& options);
+
+// Milliseconds since some fixed moment: of the wall clock, or of processor time that this thread has had
+// (where the platform tells it).
+double clockMs(bool cpuTime);
 
 // Fixes the number of intra-op threads of this thread while it lives.
 class ThreadScope {
@@ -46,7 +56,20 @@ LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
                               const LatencyOptions& options, const CancelToken& cancel,
                               const ProgressFn& progress = {});
 
-// Median milliseconds of each instruction (0 for speculative ones), with the device waited for after each.
+// Milliseconds of each timed forward, in order. Progress and copies as above.
+std::vector<double> timeForwards(Executor& executor, const Bindings& bindings,
+                                 const std::vector<at::Tensor>& inputs, c10::Device device,
+                                 const LatencyOptions& options, const CancelToken& cancel,
+                                 const ProgressFn& progress = {});
+
+// Milliseconds of each instruction in each timed forward (none for speculative ones), with the device waited
+// for after each instruction.
+std::vector<std::vector<double>> timeInstructions(Executor& executor, const Bindings& bindings,
+                                                  const std::vector<at::Tensor>& inputs, c10::Device device,
+                                                  const LatencyOptions& options, const CancelToken& cancel,
+                                                  const ProgressFn& progress = {});
+
+// Median milliseconds of each instruction, of forwards without warm-up (0 for speculative ones).
 std::vector<double> measureInstructions(Executor& executor, const Bindings& bindings,
                                         const std::vector<at::Tensor>& inputs, c10::Device device,
                                         const LatencyOptions& options, const CancelToken& cancel,

@@ -122,6 +122,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
                     "'), so its subnets can't be analysed. Replace that part of the model.");
   }
   report(1, "analyse");
+  space->program_ = recording.program;
   space->dependencies_ = std::make_shared<const Dependencies>(recording.program);
   cancel.throwIfCancelled();
   report(2, "order channels");
@@ -129,6 +130,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->costs_ = CostModel(*space->dependencies_);
   space->findHyperparameters(options.channelDivisor);
   space->findUnprunable();
+  space->shapes_ = operatorShapes(*space->dependencies_, space->smallestWidths());
   std::vector<int64_t> full;
   for (const auto& hyperparameter : space->hyperparameters_) full.push_back(hyperparameter.full);
   space->select(full);
@@ -288,15 +290,21 @@ void SearchSpace::adoptSelection() {
 }
 
 double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& metric) const {
-  return costs_.cost(groupWidths(widths), metric);
+  if (metric != "latency") return costs_.cost(groupWidths(widths), metric);
+  if (latency_ == nullptr) {
+    throw Error(
+        "ERR_NO_LATENCY_TABLE",
+        "Latency needs a table: space.useLatencyTable(await space.measureLatency()), or a saved one.");
+  }
+  return latency_->at(groupWidths(widths));
 }
 
-at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot,
-                                 const at::Tensor& tensor) const {
+at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
+                                 const std::vector<int64_t>& widths) const {
   at::Tensor result = tensor.detach();
   for (int64_t d = 0; d < tensor.dim(); ++d) {
     if (dependencies.labels(slot, d).empty()) continue;
-    const auto kept = dependencies.kept(slot, d, current_.widths);
+    const auto kept = dependencies.kept(slot, d, widths);
     if (static_cast<int64_t>(kept.size()) == tensor.size(d)) continue;
     if (isContiguousRange(kept)) {
       result = result.narrow(d, kept.front(), static_cast<int64_t>(kept.size()));
@@ -314,8 +322,9 @@ void SearchSpace::bind(ShapeProgram& entry) {
     if (!program.slots[i].isStored()) continue;
     const auto found = statistics_.find(program.slots[i].name);
     auto& value = entry.bindings.values[i];
-    value = found != statistics_.end() ? found->second
-                                       : narrowed(*entry.dependencies, static_cast<SlotId>(i), value);
+    value = found != statistics_.end()
+                ? found->second
+                : narrowed(*entry.dependencies, static_cast<SlotId>(i), value, current_.widths);
   }
   entry.bindings.overrides = sizeArguments(*entry.dependencies, current_.widths);
   if (current_.recalibrating) {
@@ -403,8 +412,9 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
     for (size_t i = 0; i < program.slots.size(); ++i) {
       if (!program.slots[i].isStored()) continue;
       const auto found = statistics_.find(program.slots[i].name);
-      tensors[i] = found != statistics_.end() ? found->second
-                                              : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i]);
+      tensors[i] = found != statistics_.end()
+                       ? found->second
+                       : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.widths);
     }
     auto subnet = std::make_shared<Module>(
         exportSubnetModule(module_->jit(), program, tensors, sizeArguments(*dependencies_, current_.widths)));

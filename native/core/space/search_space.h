@@ -14,8 +14,12 @@
 #include "core/forward/forwardable.h"
 #include "core/graph/dependency.h"
 #include "core/module.h"
+#include "core/profile/latency.h"
+#include "core/profile/latency_table.h"
 #include "core/progress.h"
 #include "core/space/cost_model.h"
+#include "core/space/latency_model.h"
+#include "core/space/operator_shape.h"
 
 namespace torchsearch {
 
@@ -70,8 +74,21 @@ class SearchSpace : public Forwardable {
   // and variance (cumulative average over the batches seen since it was turned on).
   void recalibrate(bool on);
 
-  // "params", "macs", "flops" or "size" (bytes) of a subnet, without running anything. ERR_UNKNOWN_METRIC
+  // "params", "macs", "flops", "size" (bytes) or "latency" (milliseconds) of a subnet, without running
+  // anything. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
   double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
+
+  // Times, in forwards of some subnets on the dummy input, the operators whose latency at up to `points`
+  // widths of each hyperparameter `known` lacks, and gives what was measured. Selects nothing.
+  LatencyTable measureLatency(const LatencyTable& known, int32_t points, const LatencyOptions& options,
+                              const CancelToken& cancel, const ProgressFn& progress);
+  // What "latency" is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE
+  void useLatencyTable(const LatencyTable* table);
+  // Milliseconds of whole forwards of some subnets, with weights of their own as exported ones have; selects
+  // nothing.
+  std::vector<double> timeSubnets(const std::vector<std::vector<int64_t>>& subnets,
+                                  const LatencyOptions& options, const CancelToken& cancel,
+                                  const ProgressFn& progress);
 
   // The active subnet as a module of its own, with copied, really smaller weights.
   // Checked against the subnet on the dummy input. ERR_EXPORT, ERR_EXPORT_CONFLICT, ERR_EXPORT_MISMATCH
@@ -91,16 +108,22 @@ class SearchSpace : public Forwardable {
   c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel);
   void bind(ShapeProgram& entry);
   void verify(Module& subnet);
-  at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor) const;
+  at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
+                      const std::vector<int64_t>& widths) const;
+  std::vector<int64_t> smallestWidths() const;
+  Bindings separateBindings(const std::vector<int64_t>& widths) const;
 
   mutable std::recursive_mutex mutex_;
   std::shared_ptr<Module> module_;
   std::shared_ptr<InlinedGraph> graph_;
-  std::shared_ptr<const Dependencies> dependencies_;  // at the dummy input's shape
+  std::shared_ptr<const Program> program_;            // at the dummy input's shape
+  std::shared_ptr<const Dependencies> dependencies_;  // of that program
   Inputs dummyInput_;
   std::vector<Hyperparameter> hyperparameters_;
   std::vector<Unprunable> unprunable_;
   CostModel costs_;
+  std::vector<OperatorShape> shapes_;
+  std::shared_ptr<const LatencyModel> latency_;                    // null without a table
   std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
 
   // What the caller asked for last, under a lock of its own: selecting never waits for a running forward,

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "core/profile/interpolation.h"
+#include "core/profile/latency_table.h"
+#include "core/space/operator_shape.h"
+
+namespace torchsearch {
+
+// The latency of any subnet: the sum over its operators of what a table says, interpolated between its
+// points.
+// - An operator with one varying size is piecewise linear in it.
+// - One with two is bilinear on a grid.
+// - One with more, or whose points make no grid (both sizes hang on one hyperparameter), is piecewise linear
+//   in its work (multiply-adds and elements read), and never falls with it.
+class LatencyModel {
+ public:
+  // Widths by group of the smallest and of the full subnet. ERR_LATENCY_TABLE_INCOMPLETE where the table does
+  // not reach over all the sizes that an operator can have.
+  LatencyModel(const std::vector<OperatorShape>& shapes, const std::vector<int64_t>& smallest,
+               const std::vector<int64_t>& full, const LatencyTable& table);
+
+  // Milliseconds.
+  double at(const std::vector<int64_t>& widths) const;
+
+ private:
+  struct Grid {
+    size_t x, y;  // in variables_
+    BilinearGrid function;
+  };
+  struct ByWork {
+    OperatorShape shape;
+    PiecewiseLinear function;
+  };
+
+  bool add(const OperatorShape& shape, const std::vector<int64_t>& from, const std::vector<int64_t>& to,
+           const LatencyTable::Points& points);
+  bool addByWork(const OperatorShape& shape, const std::vector<int64_t>& from, const std::vector<int64_t>& to,
+                 const LatencyTable::Points& points);
+  void addLine(const SizeForm& variable, PiecewiseLinear function);
+  void addGrid(const SizeForm& x, const SizeForm& y, BilinearGrid function);
+  size_t variableOf(const SizeForm& form);
+
+  double constant_ = 0;
+  std::vector<SizeForm> variables_;  // each once, since many operators share them
+  std::map<SizeForm, size_t> variableIndex_;
+  std::map<size_t, PiecewiseLinear> lines_;  // by variable: sums over all operators
+  std::vector<Grid> grids_;                  // by axes: likewise
+  std::vector<ByWork> byWork_;
+};
+
+}  // namespace torchsearch
