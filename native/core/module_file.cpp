@@ -13,6 +13,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/torchvision_operators.h"
 #include "core/unsafe_operators.h"
 
 namespace torchsearch {
@@ -90,6 +91,7 @@ torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& op
   }
   std::optional<torch::jit::Module> module;
   try {
+    registerTorchvisionOperators();
     module = torch::jit::load(path, options.device);
   } catch (...) {
     const Failure failure = describeFailure(std::current_exception(), "ERR_NOT_TORCHSCRIPT");
