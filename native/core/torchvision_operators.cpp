@@ -15,15 +15,14 @@ namespace torchsearch {
 
 namespace {
 
-// Greedy non-maximum suppression: indices of the boxes [x1, y1, x2, y2] that overlap no better one by more than
-// `threshold` (intersection over union), the best first.
+// Greedy non-maximum suppression: indices of the boxes [x1, y1, x2, y2] that overlap no better one by more
+// than `threshold` (intersection over union), the best first.
 at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, double threshold) {
   TORCH_CHECK(boxes.dim() == 2 && boxes.size(1) == 4, "boxes should be a 2d tensor of 4 columns, got ",
               boxes.sizes());
   TORCH_CHECK(scores.dim() == 1 && scores.size(0) == boxes.size(0),
               "boxes and scores should have as many rows, got ", boxes.sizes(), " and ", scores.sizes());
   const at::Tensor order = std::get<1>(scores.sort(/*stable=*/true, /*dim=*/0, /*descending=*/true));
-  // Doubles hold what any 16- or 32-bit box holds; the overlap is computed in the boxes' own precision elsewhere.
   const at::Tensor sorted = boxes.index_select(0, order).to(at::kCPU, at::kDouble).contiguous();
   const int64_t count = sorted.size(0);
   const auto* box = sorted.const_data_ptr<double>();
@@ -37,8 +36,7 @@ at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, double thresho
     kept.push_back(i);
     for (int64_t j = i + 1; j < count; ++j) {
       if (suppressed[j]) continue;
-      const double width =
-          std::min(box[4 * i + 2], box[4 * j + 2]) - std::max(box[4 * i], box[4 * j]);
+      const double width = std::min(box[4 * i + 2], box[4 * j + 2]) - std::max(box[4 * i], box[4 * j]);
       const double height =
           std::min(box[4 * i + 3], box[4 * j + 3]) - std::max(box[4 * i + 1], box[4 * j + 1]);
       const double shared = std::max(0.0, width) * std::max(0.0, height);
@@ -91,8 +89,8 @@ Axis axisOf(double start, double length, int64_t bins, int64_t samplingRatio, in
 
 // The mean of bilinear samples in each bin of each box (He et al., "Mask R-CNN", 2017). A row of `rois` is
 // [image, x1, y1, x2, y2]; `aligned` shifts boxes by half a cell.
-at::Tensor roiAlign(const at::Tensor& input, const at::Tensor& rois, double spatialScale, int64_t pooledHeight,
-                    int64_t pooledWidth, int64_t samplingRatio, bool aligned) {
+at::Tensor roiAlign(const at::Tensor& input, const at::Tensor& rois, double spatialScale,
+                    int64_t pooledHeight, int64_t pooledWidth, int64_t samplingRatio, bool aligned) {
   TORCH_CHECK(rois.dim() == 2 && rois.size(1) == 5, "rois must have shape [K, 5], got ", rois.sizes());
   TORCH_CHECK(input.dim() == 4, "the input must have four dimensions, got ", input.sizes());
   const at::Tensor cells = input.to(at::kCPU, at::kDouble).contiguous();
@@ -103,7 +101,8 @@ at::Tensor roiAlign(const at::Tensor& input, const at::Tensor& rois, double spat
   for (int64_t k = 0; k < boxes.size(0); ++k) {
     const auto* roi = boxes.const_data_ptr<double>() + 5 * k;
     const auto image = static_cast<int64_t>(roi[0]);
-    TORCH_CHECK(image >= 0 && image < cells.size(0), "a box belongs to image ", image, ", which is not there");
+    TORCH_CHECK(image >= 0 && image < cells.size(0), "a box belongs to image ", image,
+                ", which is not there");
     const double shift = aligned ? 0.5 : 0.0;
     const double x = roi[1] * spatialScale - shift, y = roi[2] * spatialScale - shift;
     double boxWidth = roi[3] * spatialScale - shift - x, boxHeight = roi[4] * spatialScale - shift - y;
@@ -140,9 +139,10 @@ at::Tensor roiAlign(const at::Tensor& input, const at::Tensor& rois, double spat
 }
 
 at::Tensor boxIouRotated(const at::Tensor&, const at::Tensor&) {
-  throw Error("ERR_UNKNOWN_OPERATOR",
-              "The model computes overlaps of rotated boxes (torchvision::box_iou_rotated), which is not supported. "
-              "Use boxes without rotation.");
+  throw Error(
+      "ERR_UNKNOWN_OPERATOR",
+      "The model computes overlaps of rotated boxes (torchvision::box_iou_rotated), which is not supported. "
+      "Use boxes without rotation.");
 }
 
 bool isKnown(const char* name) {

@@ -22,11 +22,19 @@ std::vector<int64_t> kept(const at::Tensor& boxes, const at::Tensor& scores, dou
   return {result.const_data_ptr<int64_t>(), result.const_data_ptr<int64_t>() + result.numel()};
 }
 
+at::Tensor align(const at::Tensor& input, const at::Tensor& boxes, double scale, int64_t height,
+                 int64_t width, int64_t samplingRatio, bool aligned) {
+  return operatorNamed<at::Tensor(const at::Tensor&, const at::Tensor&, double, int64_t, int64_t, int64_t,
+                                  bool)>("torchvision::roi_align")
+      .call(input, boxes, scale, height, width, samplingRatio, aligned);
+}
+
 }  // namespace
 
 TEST_CASE("nms keeps the best of boxes that overlap, the best first") {
   // Overlaps by hand: 0 and 1 share 8 of 12, 1 and 2 share 5 of 15, 0 and 2 share 4 of 16; 3 is apart.
-  const auto boxes = torch::tensor({{0., 0., 10., 1.}, {2., 0., 12., 1.}, {6., 0., 17., 1.}, {50., 50., 51., 51.}});
+  const auto boxes =
+      torch::tensor({{0., 0., 10., 1.}, {2., 0., 12., 1.}, {6., 0., 17., 1.}, {50., 50., 51., 51.}});
   const auto scores = torch::tensor({0.5, 0.9, 0.7, 0.1});
   CHECK(kept(boxes, scores, 0.7) == std::vector<int64_t>{1, 2, 0, 3});
   CHECK(kept(boxes, scores, 0.6) == std::vector<int64_t>{1, 2, 3});
@@ -39,17 +47,28 @@ TEST_CASE("nms keeps the best of boxes that overlap, the best first") {
 // Expected values: torchvision 0.28's own Python implementation (torchvision.ops.roi_align._roi_align).
 TEST_CASE("roi_align averages bilinear samples as torchvision does") {
   const auto input = (torch::arange(2 * 2 * 5 * 6, torch::kFloat32) * 0.37).sin().reshape({2, 2, 5, 6});
-  const auto rois = torch::tensor({{0., 1., 0.5, 7., 9.}, {1., -3., 2., 4., 3.}, {1., 6., 6., 20., 20.}},
-                                  torch::kFloat32);
-  const auto align =
-      operatorNamed<at::Tensor(const at::Tensor&, const at::Tensor&, double, int64_t, int64_t, int64_t, bool)>(
-          "torchvision::roi_align");
+  const auto box = torch::tensor({{0., 1., 0.5, 7., 9.}}, torch::kFloat32);
   const auto check = [&](int64_t samplingRatio, bool aligned, std::vector<float> expected) {
-    const auto result = align.call(input, rois, 0.5, 2, 3, samplingRatio, aligned);
-    CHECK(result.sizes() == at::IntArrayRef({3, 2, 2, 3}));
+    const auto result = align(input, box, 0.5, 2, 3, samplingRatio, aligned);
+    CHECK(result.sizes() == at::IntArrayRef({1, 2, 2, 3}));
     CHECK(torch::allclose(result.flatten(), torch::tensor(expected), 1e-4, 2e-6));
   };
-  check(2, false, {-0.132391f, -0.21449f, -0.267558f, 0.349977f, 0.280636f, 0.173312f, 0.236638f, 0.163518f, 0.068268f, 0.162052f, 0.272194f, 0.345496f, -0.240937f, -0.179394f, 0.081754f, 0.585009f, 0.597475f, 0.614629f, -0.605239f, -0.61166f, -0.603356f, -0.174494f, -0.111897f, 0.149744f, 0.792086f, 0.895446f, 0.895446f, 0.899336f, 0.998392f, 0.998391f, -0.268607f, -0.006827f, -0.006827f, -0.247077f, 0.047684f, 0.047684f});
-  check(2, true, {0.206198f, 0.189049f, 0.146312f, 0.035865f, 0.087259f, 0.126843f, 0.030282f, 0.102058f, 0.160021f, -0.144285f, -0.116013f, -0.072038f, -0.486445f, -0.484961f, -0.415276f, -0.598089f, -0.593179f, -0.376971f, -0.156134f, -0.159476f, -0.298692f, -0.599119f, -0.602332f, -0.72986f, 0.284802f, 0.483663f, 0.483663f, 0.824501f, 0.998392f, 0.998392f, -0.425977f, -0.22487f, -0.22487f, -0.418574f, 0.047684f, 0.047684f});
-  check(0, true, {0.202519f, 0.187086f, 0.146331f, 0.067956f, 0.135613f, 0.184916f, 0.025864f, 0.096769f, 0.154576f, -0.191643f, -0.146702f, -0.081906f, -0.486445f, -0.484961f, -0.415276f, -0.598089f, -0.593179f, -0.376971f, -0.156134f, -0.159476f, -0.298692f, -0.599119f, -0.602332f, -0.72986f, 0.327716f, 0.516193f, 0.516193f, 0.818145f, 0.998392f, 0.998392f, -0.400156f, -0.183528f, -0.183528f, -0.414382f, 0.047684f, 0.047684f});
+  check(2, false,
+        {-0.132391f, -0.21449f, -0.267558f, 0.349977f, 0.280636f, 0.173312f, 0.236638f, 0.163518f, 0.068268f,
+         0.162052f, 0.272194f, 0.345496f});
+  check(2, true,
+        {0.206198f, 0.189049f, 0.146312f, 0.035865f, 0.087259f, 0.126843f, 0.030282f, 0.102058f, 0.160021f,
+         -0.144285f, -0.116013f, -0.072038f});
+  check(0, true,
+        {0.202519f, 0.187086f, 0.146331f, 0.067956f, 0.135613f, 0.184916f, 0.025864f, 0.096769f, 0.154576f,
+         -0.191643f, -0.146702f, -0.081906f});
+}
+
+TEST_CASE("roi_align takes its image, and samples outside of it count as zero") {
+  const auto input = torch::stack({torch::ones({1, 4, 4}), torch::full({1, 4, 4}, 3.0)});
+  const auto boxes = torch::tensor({{1., 0., 0., 4., 4.}, {0., 0., 0., 8., 4.}, {0., 20., 20., 30., 30.}});
+  // Of the second box's two bins, one has its sample at x = 2, the other at x = 6.
+  const auto result = align(input, boxes, 1.0, 1, 2, 1, false);
+  CHECK(torch::equal(result.flatten(), torch::tensor({3., 3., 1., 0., 0., 0.})));
+  CHECK_THROWS(align(input, torch::tensor({{2., 0., 0., 1., 1.}}), 1.0, 1, 1, 1, false));
 }
