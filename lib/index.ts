@@ -19,6 +19,7 @@ export {
   type NamedTensor,
   type Output,
 } from "./module";
+export { initialize } from "./native/load";
 export {
   type FormatProfileOptions,
   formatProfile,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { addon, type NativeDataset } from "../native/addon";
+import { whenLoaded } from "../native/load";
 import { OWNED_BATCHES } from "../searcher/data-source";
 import { Tensor } from "../tensor";
 import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
@@ -203,6 +204,8 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
 }
 
 async function read(file: string): Promise<Uint8Array> {
+  // What is read becomes tensors, whose making must not wait for LibTorch.
+  await whenLoaded();
   try {
     return await readFile(file);
   } catch (error) {

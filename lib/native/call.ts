@@ -1,5 +1,6 @@
 import { abortError, isAbort, throwIfAborted } from "../util/abort";
 import { addon, type NativeCall, type NativeProgress } from "./addon";
+import { whenLoaded } from "./load";
 
 /**
  * Makes one asynchronous native call that an `AbortSignal` can stop. An aborted signal rejects with `ERR_ABORTED`:
@@ -11,6 +12,11 @@ export async function callNative<T>(
   onProgress?: (event: NativeProgress) => void,
 ): Promise<T> {
   throwIfAborted(signal);
+  const loading = whenLoaded();
+  if (loading !== undefined) {
+    await loading;
+    throwIfAborted(signal);
+  }
   if (!signal) return run({ onProgress });
   const cancel = new (addon().CancelToken)();
   const abort = () => cancel.cancel();

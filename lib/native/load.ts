@@ -27,6 +27,7 @@ export interface AddonFile {
 
 interface Loader {
   openLibrary(file: string): void;
+  openLibraryAsync(file: string): Promise<void>;
 }
 
 /** What was loaded, for `torchsearch doctor`. */
@@ -111,9 +112,25 @@ export function chooseAddon(libTorch: LibTorch, files: AddonFile[]): AddonFile {
   );
 }
 
+function libraryOf(libTorch: LibTorch, name: string): string {
+  return path.join(libTorch.root, "lib", sharedLibrary(name));
+}
+
+function requireLoader(file: AddonFile): Loader {
+  try {
+    return require(file.loader) as Loader;
+  } catch (cause) {
+    throw new TorchSearchError(
+      "ERR_ADDON_LOAD",
+      `The loader ${file.loader} cannot be loaded: ${(cause as Error).message}. Build again with \`npm run compile:native\`.`,
+      { cause },
+    );
+  }
+}
+
 /** Opens LibTorch's libraries, dependencies first. Gives the reason when only the CUDA part cannot be opened. */
 function openLibTorch(libTorch: LibTorch, loader: Loader): string | undefined {
-  const open = (name: string) => loader.openLibrary(path.join(libTorch.root, "lib", sharedLibrary(name)));
+  const open = (name: string) => loader.openLibrary(libraryOf(libTorch, name));
   try {
     open("c10");
     open("torch_cpu");
@@ -139,17 +156,7 @@ function openLibTorch(libTorch: LibTorch, loader: Loader): string | undefined {
 function load(): Loaded<AddonCore> {
   const libTorch = locateLibTorch();
   const file = chooseAddon(libTorch, listAddonFiles());
-  let loader: Loader;
-  try {
-    loader = require(file.loader) as Loader;
-  } catch (cause) {
-    throw new TorchSearchError(
-      "ERR_ADDON_LOAD",
-      `The loader ${file.loader} cannot be loaded: ${(cause as Error).message}. Build again with \`npm run compile:native\`.`,
-      { cause },
-    );
-  }
-  const cudaProblem = openLibTorch(libTorch, loader);
+  const cudaProblem = openLibTorch(libTorch, requireLoader(file));
   let addon: AddonCore;
   try {
     addon = require(file.file) as AddonCore;
@@ -166,6 +173,42 @@ function load(): Loaded<AddonCore> {
 }
 
 let loaded: Loaded<AddonCore> | undefined;
+let opening: Promise<void> | undefined;
+
+/** Opens LibTorch's libraries on a thread of libuv's pool, so that loading the addon then finds them open. */
+async function openInBackground(): Promise<void> {
+  const libTorch = locateLibTorch();
+  const loader = requireLoader(chooseAddon(libTorch, listAddonFiles()));
+  try {
+    for (const name of ["c10", "torch_cpu", ...(libTorch.cuda ? ["c10_cuda", "torch_cuda"] : [])]) {
+      await loader.openLibraryAsync(libraryOf(libTorch, name));
+    }
+  } catch {
+    // Loading the addon meets the same problem, and says what to do.
+  }
+}
+
+/** Undefined once the addon is loaded; until then, what to wait for before a call that must not block. */
+export function whenLoaded(): Promise<void> | undefined {
+  if (loaded !== undefined) return undefined;
+  opening ??= openInBackground().finally(() => {
+    opening = undefined;
+  });
+  return opening;
+}
+
+/**
+ * Opens LibTorch and loads the addon, for the most part off the event loop, which opening it would hold up for about a
+ * third of a second. What returns a promise does this by itself; call it before the first `Tensor.from` or data loader
+ * in a process that must answer meanwhile. Calling it again costs nothing.
+ *
+ * @throws `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`, `ERR_ADDON_NOT_FOUND`,
+ *   `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`; a failure is tried again at the next call
+ */
+export async function initialize(): Promise<void> {
+  await whenLoaded();
+  loadNative();
+}
 
 /** Loads the addon once and tells what was loaded; a failure is tried again at the next call. */
 export function loadNativeDetails<Addon extends AddonCore = AddonCore>(): Loaded<Addon> {

@@ -4,27 +4,67 @@
 #include <dlfcn.h>
 #include <napi.h>
 
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace {
 
 // RTLD_NOW, so that a missing symbol is reported here by name and does not end the process later. RTLD_LOCAL,
 // as Python opens libtorch: made global, LibTorch's own copies of protobuf and others would be seen by every
 // addon loaded afterwards. The handle is never closed: LibTorch's static registrations do not survive it.
-void OpenLibrary(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
+std::string Open(const std::string& path) {
+  if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) return "";
+  const char* reason = dlerror();
+  return reason != nullptr ? reason : "unknown reason";
+}
+
+std::string PathArgument(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsString()) {
-    throw Napi::TypeError::New(env, "openLibrary expects the absolute path of a shared library");
+    throw Napi::TypeError::New(info.Env(), "a library is opened by its absolute path");
   }
-  const std::string path = info[0].As<Napi::String>().Utf8Value();
-  if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
-    const char* reason = dlerror();
-    throw Napi::Error::New(env, reason != nullptr ? reason : "unknown reason");
+  return info[0].As<Napi::String>().Utf8Value();
+}
+
+void OpenLibrary(const Napi::CallbackInfo& info) {
+  const std::string problem = Open(PathArgument(info));
+  if (!problem.empty()) throw Napi::Error::New(info.Env(), problem);
+}
+
+// Opening LibTorch takes a third of a second, which the event loop need not wait for.
+class OpenWorker : public Napi::AsyncWorker {
+ public:
+  OpenWorker(Napi::Env env, std::string path)
+      : Napi::AsyncWorker(env, "openLibrary"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        path_(std::move(path)) {}
+
+  Napi::Promise Promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    const std::string problem = Open(path_);
+    if (!problem.empty()) SetError(problem);
   }
+  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::string path_;
+};
+
+Napi::Value OpenLibraryAsync(const Napi::CallbackInfo& info) {
+  auto worker = std::make_unique<OpenWorker>(info.Env(), PathArgument(info));
+  const Napi::Promise promise = worker->Promise();
+  worker->Queue();
+  worker.release();  // it deletes itself when it is done
+  return promise;
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openLibrary", Napi::Function::New(env, OpenLibrary, "openLibrary"));
+  exports.Set("openLibraryAsync", Napi::Function::New(env, OpenLibraryAsync, "openLibraryAsync"));
   return exports;
 }
 
