@@ -1,6 +1,6 @@
 // Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning, and writes the table into docs/results.md.
 //
-//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 5] [--dry]
+//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 3] [--dry]
 //
 // All see the same 512 training images, which rate a candidate (cross-entropy) and recalibrate its batch norms; the seed says
 // which ones. Each gets as many measurements as the binary search takes; those that can use more get a second row with
@@ -17,7 +17,7 @@ import { digitsConfig, digitsSpace, example, heldOutAccuracy } from "../examples
 const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
-    more: { type: "string", default: "5" },
+    more: { type: "string", default: "3" },
     dry: { type: "boolean", default: false },
   },
 });

@@ -73,9 +73,11 @@ export async function solveMilp(program: MilpProgram, options: MilpOptions): Pro
   const task: Task = { highs: require.resolve("highs"), program, gap, timeLimit, start };
   // A string rather than a file: it runs alike from lib/, from dist/ and from a bundle.
   const worker = new Worker(`(${solverThread.toString()})()`, { eval: true, workerData: task, execArgv: [] });
+  let stop: () => void = () => {};
   try {
     return await new Promise<MilpSolution>((resolve, reject) => {
-      signal?.addEventListener("abort", () => reject(abortError(signal)), { once: true });
+      stop = () => reject(abortError(signal as AbortSignal));
+      signal?.addEventListener("abort", stop);
       worker.on("message", (message: Message) => {
         if ("progress" in message) onProgress?.(...message.progress);
         else if ("solution" in message) resolve(message.solution);
@@ -85,6 +87,7 @@ export async function solveMilp(program: MilpProgram, options: MilpOptions): Pro
       worker.on("exit", (code) => reject(solverError(`its thread ended with code ${code}`)));
     });
   } finally {
+    signal?.removeEventListener("abort", stop);
     await worker.terminate();
   }
 }

@@ -137,6 +137,11 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
   async #solve(start: SubnetConfig): Promise<SubnetConfig> {
     const { state, model, limits } = this;
     const { signal } = this.config;
+    if (this.#harmOf(start) === 0) {
+      // Nothing is better than no degradation.
+      state.milp = this.#certificate(start, true, 0, 0);
+      return start;
+    }
     const costs = await pairwiseCosts(model, Object.keys(limits) as SpaceMetric[], signal);
     if (costs.error > 0) this.log(`Costs of the program are off by up to ${costs.error.toPrecision(2)}.`);
     // Degradations may be tiny; the solver's tolerances are not.
@@ -156,13 +161,13 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
       if (this.fits(config)) {
         // With inexact costs, or out of time, the solver may miss what the binary search found.
         const better = this.#harmOf(config) <= this.#harmOf(start) ? config : start;
-        state.milp = this.#certificate(better, solution.status === "optimal", bound, costs);
+        state.milp = this.#certificate(better, solution.status === "optimal", bound, costs.error);
         return better;
       }
       program.exclude(config);
       if (costs.error > 0) this.#tighten(program, costs, config);
     }
-    state.milp = this.#certificate(start, false, bound, costs);
+    state.milp = this.#certificate(start, false, bound, costs.error);
     return start;
   }
 
@@ -197,7 +202,7 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
     }
   }
 
-  #certificate(config: SubnetConfig, optimal: boolean, bound: number, costs: PairwiseCosts): MilpReport {
+  #certificate(config: SubnetConfig, optimal: boolean, bound: number, costError: number): MilpReport {
     const objective = this.#harmOf(config);
     const proven = Math.min(objective, Math.max(0, bound));
     const gap = objective === 0 ? 0 : (objective - proven) / objective;
@@ -206,7 +211,7 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
       objective,
       bound: proven,
       gap: gap < ROUNDING ? 0 : gap,
-      costError: costs.error,
+      costError,
     };
   }
 }

@@ -119,6 +119,12 @@ describe.each(Object.keys(SEARCHERS) as Name[])("%s", (name) => {
     expect(stateDict.fullCosts).toEqual(space.costs(space.fullConfig));
   });
 
+  it("takes a space without choices", async () => {
+    const { stateDict } = await search(name, { macs: "100%" }, {}, { layers: [[4], [8]], positions: [1, 1] });
+    expect(stateDict.best?.config).toEqual({ layer0: 4, layer1: 8 });
+    expect(stateDict.candidates.scores.length).toBe(1);
+  });
+
   it("finds the optimum of a small space, given time", async () => {
     const { space } = chainSpace(CHAIN);
     const limit = 0.5 * space.cost(space.fullConfig, "macs");

@@ -184,6 +184,15 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
     expect(stateDict.milp).toEqual({ status: "optimal", objective: 0, bound: 0, gap: 0, costError: 0 });
   });
 
+  it("takes a space without choices, and one where narrowing does no harm", async () => {
+    const fixed = { layers: [[4], [8]], positions: [1, 1] };
+    const alone = await search(MilpSearcher, fixed, { macs: "100%" }, () => 1);
+    expect(alone.stateDict.best?.config).toEqual({ layer0: 4, layer1: 8 });
+    const harmless = await search(MilpSearcher, longChain(3, 3), { macs: "50%" }, () => 1);
+    expect(harmless.stateDict.milp).toMatchObject({ status: "optimal", objective: 0, bound: 0, gap: 0 });
+    expect(harmless.stateDict.best!.costs.macs).toBeLessThanOrEqual(0.5 * harmless.stateDict.fullCosts!.macs);
+  });
+
   it("leaves the event loop free while the solver works, and tells of it", async () => {
     const chain = longChain(24, 10, 5);
     let last = performance.now();
