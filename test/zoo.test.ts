@@ -49,20 +49,21 @@ describe("a dozen models of the zoo, halved, exported and verified in Python", (
   const records = new Map<string, ZooRecord>();
   let folder: string;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-zoo-"));
-    const file = path.join(folder, "zoo.jsonl");
-    // Not synchronously: vitest has to hear from its worker meanwhile.
-    await promisify(execFile)(
+  /** Not synchronously: vitest has to hear from its worker meanwhile. */
+  const zoo = (...args: string[]) =>
+    promisify(execFile)(
       process.execPath,
-      [
-        path.join(root, "scripts", "zoo.mjs"),
-        ...["--as-built", "--no-report", "--records", file, "--seconds", "300"],
-        ...FILES.flatMap(([name]) => ["--only", name]),
-      ],
+      [path.join(root, "scripts", "zoo.mjs"), "--records", path.join(folder, "zoo.jsonl"), ...args],
       { maxBuffer: 2 ** 26 },
     );
-    for (const line of readFileSync(file, "utf8").split("\n")) {
+
+  beforeAll(async () => {
+    folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-zoo-"));
+    await zoo(
+      ...["--as-built", "--no-report", "--seconds", "300"],
+      ...FILES.flatMap(([name]) => ["--only", name]),
+    );
+    for (const line of readFileSync(path.join(folder, "zoo.jsonl"), "utf8").split("\n")) {
       if (line === "") continue;
       const record = JSON.parse(line) as ZooRecord;
       records.set(`${record.name}:${record.form}`, record);
@@ -82,5 +83,13 @@ describe("a dozen models of the zoo, halved, exported and verified in Python", (
     expect(record.relativeDifference).toBeLessThanOrEqual(1e-5);
     expect(record.lossAfter).toBeLessThan(record.lossBefore);
     expect(record.costs.half.params / record.costs.full.params).toBeLessThanOrEqual(paramsLeft);
+  });
+
+  it("goes on where it stopped: what is finished is not run again", async () => {
+    const { stdout } = await zoo("--list");
+    const left = stdout.trim().split("\n");
+    for (const [file] of FILES) expect(left).not.toContain(file);
+    expect(left).toContain("resnet34:scripted");
+    expect(left).toContain("swin_t:traced");
   });
 });
