@@ -1,11 +1,12 @@
 // Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning, and writes the table into docs/results.md.
 //
-//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 3] [--dry]
+//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 3] [--rows FILE] [--dry]
 //
 // All see the same 512 training images, which rate a candidate (cross-entropy) and recalibrate its batch norms; the seed says
 // which ones. Each gets as many measurements as the binary search takes; those that can use more get a second row with
-// `--more` times as many. `--dry` prints the table only.
-import { readFileSync, writeFileSync } from "node:fs";
+// `--more` times as many; 1 for none. `--rows` keeps what was measured in a file, so that an interrupted run goes on; `--dry`
+// prints the table only.
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +19,7 @@ const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
     more: { type: "string", default: "3" },
+    rows: { type: "string" },
     dry: { type: "boolean", default: false },
   },
 });
@@ -25,8 +27,25 @@ const seeds = Array.from({ length: Number(options.seeds) }, (_, seed) => seed);
 const BOUND = "60%";
 const page = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "docs", "results.md");
 
+const known = new Map(
+  options.rows && existsSync(options.rows)
+    ? readFileSync(options.rows, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+    : [],
+);
+
 /** One search, and what is to be said of it. */
 async function measure(Searcher, seed, config) {
+  const key = JSON.stringify([Searcher.name, seed, config]);
+  const row = known.get(key) ?? (await searched(Searcher, seed, config));
+  console.error(`${key}: ${JSON.stringify(row)}`);
+  if (options.rows && !known.has(key)) appendFileSync(options.rows, `${JSON.stringify([key, row])}\n`);
+  return row;
+}
+
+async function searched(Searcher, seed, config) {
   const space = await digitsSpace();
   const base = await digitsConfig(seed);
   let evaluations = 0;
@@ -55,7 +74,6 @@ async function measure(Searcher, seed, config) {
     harm: harmOf(stateDict),
     gap: stateDict.milp?.gap,
   };
-  console.error(`${Searcher.name} seed ${seed}: ${JSON.stringify(row)}`);
   subnet.close();
   space.close();
   return row;
@@ -114,7 +132,7 @@ const iterative = [
   ],
   ["`ParetoSearcher`", ParetoSearcher, generations],
 ];
-for (const times of [1, Number(options.more)]) {
+for (const times of options.more === "1" ? [1] : [1, Number(options.more)]) {
   for (const [title, Searcher, config] of iterative) {
     lines.push(line(title, await rowsOf(Searcher, config(times * budget))));
   }
