@@ -75,8 +75,18 @@ TEST_CASE("rules of pieces") {
       {"a 4 1", "y = self.a.expand(3, -1, 5)", "a q . | y . q ."},
       {"a 4 1 | b 4 5", "y = self.a.expand_as(self.b)", "a p . | b p q | y p q"},
       {"a 4 1", "y = torch.broadcast_to(self.a, [3, 4, 5])", "a q . | y . q .", 0.0, true},
-      {"a 3 6", "y = self.a[:, 1:4]", "a p . | y p ."},
-      {"a 3 6", "y = torch.narrow(self.a, 1, 0, 6)", "a p . | y p ."},
+      {"a 3 9", "y = self.a[:, 2:5]\nz = self.a[:, -4:]\nw = self.a[:, :2]",
+       "a p q+r+s | y p r | z p s | w p q", 0.0, true},
+      // What two slices share is a piece of its own.
+      {"a 9", "y = self.a[:5]\nz = self.a[2:]\nu = self.a[:2]\nv = self.a[2:5]\nw = self.a[5:]",
+       "a q+r+s | y q+r | z r+s | u q | v r | w s", 0.0, true},
+      // One index alone can't be dropped.
+      {"a 3 4", "y = self.a[:, 1:]\nz = self.a[:, :1]", "a p .1+q | y p q | z p .", 0.0, true},
+      {"a 3 6", "y = torch.narrow(self.a, 1, 2, 4)\nz = torch.narrow(self.a, 1, 0, 2)",
+       "a p q+r | y p r | z p q", 0.0, true},
+      {"a 3 6", "y = torch.narrow(self.a, 1, 0, 6)", "a p q | y p q", 0.0, true},
+      {"a 4 6 | b 3", "y = self.a.clone()\ny[:, 1:4].add_(self.b)\nu = self.a[:, :1]\nv = self.a[:, 4:]",
+       "a p .1+q+r | b q | y p .1+q+r | u p . | v p r", 0.0, true},
       {"a 3 6", "y = self.a[:, 2]", "a p . | y p"},
       {"a 3 6", "y = self.a[:, ::2]", "a p . | y p ."},
   };

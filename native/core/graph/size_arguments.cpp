@@ -1,6 +1,6 @@
 #include "core/graph/size_arguments.h"
 
-#include <optional>
+#include <algorithm>
 #include <string>
 
 namespace torchsearch {
@@ -41,6 +41,8 @@ class SizeArguments {
       splitSizes();
     } else if (name == "aten::split") {
       splitSize();
+    } else if (name == "aten::slice" || name == "aten::narrow") {
+      sliceBounds();
     }
   }
 
@@ -126,6 +128,23 @@ class SizeArguments {
     const SlotId first = instruction_->results[0].children[0].slot;
     const int64_t after = size(first, splitDimension());
     if (after != recorded(first, splitDimension()) && after != before) replace("split_size", after);
+  }
+
+  void sliceBounds() {
+    const SlotId input = argument("self").slot;
+    const int64_t dim = splitDimension();
+    const int64_t whole = recorded(input, dim);
+    const int64_t length = recorded(instruction_->results[0].slot, dim);
+    if (size(input, dim) == whole) return;
+    const auto kept = dependencies_.kept(input, dim, widths_);
+    for (const char* name : {"start", "end"}) {
+      if (length == whole || !has(name) || !argument(name).constant.isInt()) continue;
+      int64_t before = argument(name).constant.toInt();
+      if (before < 0) before += whole;
+      if (before >= whole) continue;
+      replace(name, static_cast<int64_t>(std::lower_bound(kept.begin(), kept.end(), before) - kept.begin()));
+    }
+    if (has("length")) replace("length", size(instruction_->results[0].slot, dim));
   }
 
   const Dependencies& dependencies_;

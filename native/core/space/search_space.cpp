@@ -121,6 +121,13 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
                     recording.program->dataDependence +
                     "'), so its subnets can't be analysed. Replace that part of the model.");
   }
+  const auto& slots = recording.program->slots;
+  if (std::none_of(slots.begin(), slots.end(),
+                   [](const Slot& slot) { return slot.kind == Slot::Kind::kParameter; })) {
+    throw Error("ERR_NO_PARAMETERS",
+                "The model has no parameters that could be narrowed: its weights are quantized, or were made "
+                "constants by freezing. Convert the model as it was before that.");
+  }
   report(1, "analyse");
   space->program_ = recording.program;
   space->dependencies_ = std::make_shared<const Dependencies>(recording.program);

@@ -60,7 +60,7 @@ void convolutionRule(const Rule& rule) {
   std::vector<Labels> result(in.size());
   if (channel == 1) result[0] = in[0];
   if (groups == 1) {
-    rule.analysis.tie(in[channel], kernel[transposed ? 0 : 1], rule.reason);
+    rule.shared({{input, channel}, {weight, transposed ? 0 : 1}});
     result[channel] = kernel[transposed ? 1 : 0];
   } else {
     const int64_t first = rule.sizes(weight)[0];

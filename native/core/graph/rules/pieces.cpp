@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <utility>
+
 #include "core/graph/rules/rule.h"
 
 namespace torchsearch {
@@ -66,13 +69,25 @@ void splitRule(const Rule& rule) {
   for (size_t k = 1; k < pieces.size(); ++k) rule.analysis.tie(pieces[0], pieces[k], rule.reason);
 }
 
+// slice, narrow: what is cut out keeps its channels, which change places only among themselves.
 void sliceRule(const Rule& rule) {
   const SlotId input = rule.slot("self");
-  const int64_t dim = rule.wrap(rule.integer("dim"), rule.rank(input));
+  const int64_t dim = rule.dimension("dim", rule.rank(input));
   auto labels = rule.labels(input);
-  if (rule.sizes(input)[dim] != rule.sizes(rule.result())[dim]) {
-    rule.analysis.fix(labels[dim], rule.reason);
-    labels[dim].clear();
+  auto& own = labels.at(dim);
+  const int64_t size = rule.sizes(input)[dim];
+  const int64_t length = rule.sizes(rule.result()).at(dim);
+  if (!own.empty() && length != size) {
+    if (rule.takes("step") && rule.integer("step") != 1) {
+      rule.fix(own);
+      own.clear();
+    } else {
+      const int64_t start = rule.isGiven("start") ? rule.wrap(rule.integer("start"), size) : 0;
+      const auto begin = own.begin() + std::clamp<int64_t>(start, 0, size - length);
+      const Labels within(begin, begin + length);
+      rule.analysis.separate({Labels(own.begin(), begin), within, Labels(begin + length, own.end())});
+      own = within;
+    }
   }
   rule.setResult(std::move(labels));
 }

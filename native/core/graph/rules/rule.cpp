@@ -92,6 +92,7 @@ Labels Rule::shared(const std::vector<Place>& places) const {
   }
   Labels result;
   bool unlabelled = false;
+  bool isInput = false;
   for (const auto& place : places) {
     const Labels& own = labels(place.slot).at(place.dimension);
     if (size(place) == 1) {
@@ -99,6 +100,7 @@ Labels Rule::shared(const std::vector<Place>& places) const {
       fix(own);
     } else if (own.empty() || size(place) != whole) {
       unlabelled = true;
+      isInput = isInput || analysis.program().slots[place.slot].kind == Slot::Kind::kInput;
       fix(own);
     } else if (result.empty()) {
       result = own;
@@ -106,7 +108,10 @@ Labels Rule::shared(const std::vector<Place>& places) const {
       analysis.tie(result, own, reason);
     }
   }
-  if (unlabelled) analysis.fix(result, "'" + name() + "' combines it with a whole tensor");
+  if (unlabelled) {
+    analysis.fix(
+        result, isInput ? "it is an input of the model" : "'" + name() + "' combines it with a whole tensor");
+  }
   return result;
 }
 

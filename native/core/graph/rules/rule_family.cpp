@@ -39,7 +39,9 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "new_zeros new_ones new_full new_empty tril_indices triu_indices hann_window"},
       {"Triangles", "The last two dimensions stay whole; the others pass.", triangleRule, "tril triu", false,
        true},
-      {"Convolutions", "The input's channels are tied to the weight's; of a grouped one, whole groups are kept, or the same channels of each group.",
+      {"Convolutions",
+       "The input's channels are tied to the weight's; of a grouped one, whole groups are kept, or the same "
+       "channels of each group.",
        convolutionRule,
        "conv1d conv2d conv3d _convolution _convolution_mode convolution conv_transpose1d conv_transpose2d "
        "conv_transpose3d"},
@@ -100,8 +102,10 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "cat concat concatenate"},
       {"Splitting", "Pieces cut by a common size keep equal widths.", splitRule,
        "chunk unsafe_chunk split split_with_sizes", true},
-      {"Slices", "A dimension that is cut stays whole; the others pass.", sliceRule, "slice"},
-      {"Narrowing", "The dimension that is cut stays whole; the others pass.", orderedRule, "narrow"},
+      {"Slices",
+       "Channels that are cut out change places only among themselves; with a step, the dimension stays "
+       "whole.",
+       sliceRule, "slice narrow"},
       {"Selection", "The dimension selected from stays whole; the others pass.", selectRule, "select"},
       {"Stacking", "The tensors' dimensions run along each other; the new one has no channels.", stackRule,
        "stack"},
