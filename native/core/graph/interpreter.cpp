@@ -117,7 +117,8 @@ void Interpreter::runNode(Node* node) {
     case prim::SetAttr:
       if (speculationDepth_ == 0)
         value(node->inputs()[0]).toObject()->setAttr(node->s(attr::name), value(node->inputs()[1]));
-      if (observer_ != nullptr) observer_->onAttributeSet(node, speculationDepth_ > 0);
+      if (observer_ != nullptr)
+        observer_->onAttributeSet(node, value(node->inputs()[1]), speculationDepth_ > 0);
       return;
     case prim::If:
       return runIf(node);
@@ -168,14 +169,21 @@ void Interpreter::runNode(Node* node) {
 }
 
 void Interpreter::runIf(Node* node) {
-  const bool taken = value(node->inputs()[0]).toBool();
-  if (observer_ != nullptr) observer_->onCondition(node, taken, speculationDepth_ > 0);
+  const bool taken = decide(node, value(node->inputs()[0]).toBool() ? 1 : 0) != 0;
   const bool constant = node->inputs()[0]->node()->kind() == prim::Constant;
-  if (options_.speculate && !constant) speculate(node->blocks()[taken ? 1 : 0]);
+  if (options_.speculate && !constant && (options_.guide == nullptr || options_.guide->speculatesAt(node))) {
+    speculate(node->blocks()[taken ? 1 : 0]);
+  }
   Block* block = node->blocks()[taken ? 0 : 1];
   runBlock(block);
   for (size_t i = 0; i < node->outputs().size(); ++i) value(node->outputs()[i]) = value(block->outputs()[i]);
   releaseOutputs(block);
+}
+
+int64_t Interpreter::decide(Node* node, int64_t value) {
+  if (options_.guide != nullptr) value = options_.guide->decide(node, value);
+  if (observer_ != nullptr) observer_->onDecision(node, value, speculationDepth_ > 0);
+  return value;
 }
 
 void Interpreter::releaseOutputs(Block* block) {
@@ -202,7 +210,7 @@ void Interpreter::speculate(Block* block) {
 }
 
 void Interpreter::runLoop(Node* node) {
-  int64_t maxTrips = value(node->inputs()[0]).toInt();
+  int64_t maxTrips = decide(node, value(node->inputs()[0]).toInt());
   bool condition = value(node->inputs()[1]).toBool();
   if (speculationDepth_ > 0) maxTrips = std::min(maxTrips, kMaxSpeculativeIterations);
   Block* block = node->blocks()[0];
@@ -244,15 +252,20 @@ void Interpreter::runOperator(Node* node) {
   }
   const c10::FunctionSchema* schema = node->maybeSchema();
   Values arguments = inputsOf(node);
+  Operation* operation = &found->second;
+  if (options_.guide != nullptr) {
+    Operation* other = options_.guide->beforeOperator(node, *operation, arguments);
+    if (other != nullptr) operation = other;
+  }
   torch::jit::Stack stack = arguments;
   if (schema != nullptr && speculationDepth_ > 0) guardWrites(*schema, stack);
   if (schema != nullptr && schema->is_vararg()) stack.emplace_back(static_cast<int64_t>(arguments.size()));
-  found->second(stack);
+  (*operation)(stack);
   TORCH_CHECK(stack.size() == node->outputs().size(), node->kind().toQualString(), " left ", stack.size(),
               " values on the stack, expected ", node->outputs().size());
   for (size_t i = 0; i < stack.size(); ++i) value(node->outputs()[i]) = stack[i];
   if (observer_ != nullptr) {
-    observer_->onOperator(node, found->second, arguments, stack, speculationDepth_ > 0);
+    observer_->onOperator(node, *operation, arguments, stack, speculationDepth_ > 0);
   }
 }
 

@@ -20,16 +20,31 @@ class InterpreterObserver {
   virtual void onOperator(torch::jit::Node* node, const torch::jit::Operation& operation,
                           const std::vector<c10::IValue>& arguments, const std::vector<c10::IValue>& results,
                           bool speculative) = 0;
-  virtual void onAttributeSet(torch::jit::Node* node, bool speculative) = 0;
-  virtual void onCondition(torch::jit::Node* node, bool taken, bool speculative) = 0;
+  virtual void onAttributeSet(torch::jit::Node* node, const c10::IValue& value, bool speculative) = 0;
+  // The side that an If takes (1: its first block), or the iterations that a loop is given.
+  virtual void onDecision(torch::jit::Node* node, int64_t value, bool speculative) = 0;
   // Brackets a branch that was not taken; `failed` when it could not run, and nothing of it counts.
   virtual void onSpeculationBegin() = 0;
   virtual void onSpeculationEnd(bool failed) = 0;
 };
 
+// Makes a graph do what it would not do by itself.
+class InterpreterGuide {
+ public:
+  virtual ~InterpreterGuide() = default;
+  // Before an operator runs. May change its arguments; an operation it gives runs in place of the operator's.
+  virtual torch::jit::Operation* beforeOperator(torch::jit::Node* node, torch::jit::Operation& operation,
+                                                std::vector<c10::IValue>& arguments) = 0;
+  // The side that an If takes, or the iterations of a loop, where the graph itself says `value`.
+  virtual int64_t decide(torch::jit::Node* node, int64_t value) = 0;
+  // Whether to run the side that this If does not take. Asked only under InterpreterOptions::speculate.
+  virtual bool speculatesAt(torch::jit::Node* node) = 0;
+};
+
 struct InterpreterOptions {
   // Run branches that were not taken too, on copies of what they would write, and discard their results.
   bool speculate = false;
+  InterpreterGuide* guide = nullptr;
 };
 
 // Runs an inlined graph node by node. Values are released after their last use.
@@ -49,6 +64,7 @@ class Interpreter {
   void runIf(torch::jit::Node* node);
   void runLoop(torch::jit::Node* node);
   void runOperator(torch::jit::Node* node);
+  int64_t decide(torch::jit::Node* node, int64_t value);
   void speculate(torch::jit::Block* block);
   void releaseOutputs(torch::jit::Block* block);
   c10::IValue& value(const torch::jit::Value* value) { return values_[graph_.valueIndexOf(value)]; }

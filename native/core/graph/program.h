@@ -56,18 +56,31 @@ struct Instruction {
   bool speculative = false;  // from a branch that was not taken: analysed and rewritten, never executed
 };
 
+// Where the pass could have gone another way: the side that an If took (1: its first block) or the iterations
+// that a loop was given.
+struct Decision {
+  torch::jit::Node* node = nullptr;  // in Program::graph
+  int64_t value = 0;
+  // How many instructions and decisions the side that an If did not take has added, right after this one.
+  int32_t instructions = 0;
+  int32_t decisions = 0;
+};
+
 // What one forward pass did: the straight line of tensor operators, with control flow and scalar arithmetic
 // resolved for the recorded input shapes.
 struct Program {
   std::shared_ptr<InlinedGraph> graph;
   std::vector<Slot> slots;
   std::vector<Instruction> instructions;
+  std::vector<Decision> decisions;  // in the order of execution; those of speculative branches too
   std::vector<SlotId>
       inputs;  // tensors of the inputs, positional first, then keyword in schema order, depth first
   ValueTree output;
   bool dataDependent = false;  // control flow or sizes depended on tensor values: valid for these inputs only
   std::string dataDependence;  // the operator that made it so
-  bool mutatesModule = false;  // an attribute was assigned during the pass
+  // An attribute that is read before it is assigned something computed from the inputs: what one call computes
+  // then depends on those before it. Empty when there is none.
+  std::string carriedState;
 };
 
 }  // namespace torchsearch

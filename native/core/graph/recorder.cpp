@@ -1,14 +1,15 @@
 #include "core/graph/recorder.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Context.h>
 #include <ATen/core/function_schema.h>
 
 #include <unordered_set>
 #include <utility>
 
 #include "core/error.h"
+#include "core/forward/arguments.h"
+#include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
+#include "core/graph/module_state.h"
 
 namespace torchsearch {
 
@@ -58,7 +59,8 @@ bool readsValues(const std::string& name) {
 
 class Recorder : public InterpreterObserver {
  public:
-  explicit Recorder(const std::shared_ptr<InlinedGraph>& graph) : program_(std::make_shared<Program>()) {
+  Recorder(const std::shared_ptr<InlinedGraph>& graph, const RecordOptions& options)
+      : options_(options), program_(std::make_shared<Program>()) {
     program_->graph = graph;
     for (const auto& parameter : graph->module().named_parameters()) {
       registerTensor(parameter.value, Slot::Kind::kParameter, parameter.name);
@@ -111,20 +113,39 @@ class Recorder : public InterpreterObserver {
       }
       instruction.results.push_back(treeOf(result, Slot::Kind::kResult));
     }
+    if (options_.splitBySizes && cutsByRule(*schema)) splitBySizes(instruction, arguments);
     program_->instructions.push_back(std::move(instruction));
   }
 
-  void onAttributeSet(Node*, bool speculative) override {
-    if (!speculative) program_->mutatesModule = true;
-  }
-  void onCondition(Node*, bool, bool) override {}
-  void onSpeculationBegin() override { marks_.push_back(program_->instructions.size()); }
-  void onSpeculationEnd(bool failed) override {
-    if (failed) {
-      program_->instructions.erase(program_->instructions.begin() + static_cast<int64_t>(marks_.back()),
-                                   program_->instructions.end());
+  void onAttributeSet(Node* node, const IValue& value, bool speculative) override {
+    if (speculative || !program_->carriedState.empty() || !isTainted({value})) return;
+    const auto& graph = *program_->graph;
+    const auto& name = node->s(torch::jit::attr::name);
+    const int32_t end = graph.indexOf(node);
+    for (int32_t i = 0; i < end; ++i) {
+      const Node* earlier = graph.nodes()[i];
+      if (earlier->kind() == torch::jit::prim::GetAttr && earlier->s(torch::jit::attr::name) == name &&
+          *earlier->input()->type() == *node->inputs()[0]->type()) {
+        program_->carriedState = name;
+        return;
+      }
     }
+  }
+  void onDecision(Node* node, int64_t value, bool) override { program_->decisions.push_back({node, value}); }
+  void onSpeculationBegin() override {
+    marks_.push_back({program_->instructions.size(), program_->decisions.size()});
+  }
+  void onSpeculationEnd(bool failed) override {
+    const auto [instructions, decisions] = marks_.back();
     marks_.pop_back();
+    if (failed) {
+      program_->instructions.erase(program_->instructions.begin() + static_cast<int64_t>(instructions),
+                                   program_->instructions.end());
+      program_->decisions.resize(decisions);
+    }
+    Decision& decision = program_->decisions[decisions - 1];
+    decision.instructions = static_cast<int32_t>(program_->instructions.size() - instructions);
+    decision.decisions = static_cast<int32_t>(program_->decisions.size() - decisions);
   }
 
   std::shared_ptr<Program> finish(const IValue& output) {
@@ -139,11 +160,27 @@ class Recorder : public InterpreterObserver {
   }
 
  private:
-  static bool producesTensors(const c10::FunctionSchema& schema) {
-    for (const auto& result : schema.returns()) {
-      if (isTensorLike(result.type())) return true;
+  // Makes the instruction one of `aten::split_with_sizes`, where that gives the same pieces.
+  void splitBySizes(Instruction& instruction, const std::vector<IValue>& arguments) const {
+    const auto dimension = instruction.schema->argumentIndexWithName("dim");
+    if (!dimension.has_value() || !arguments[*dimension].isInt() || !instruction.arguments[0].isSlot()) return;
+    const auto& whole = program_->slots[instruction.arguments[0].slot].sizes;
+    int64_t dim = arguments[*dimension].toInt();
+    if (dim < 0) dim += static_cast<int64_t>(whole.size());
+    std::vector<int64_t> sizes;
+    int64_t sum = 0;
+    for (const auto& piece : instruction.results[0].children) {
+      sizes.push_back(program_->slots[piece.slot].sizes[dim]);
+      sum += sizes.back();
     }
-    return false;
+    if (sum != whole[dim]) return;
+    ValueTree sizesTree;
+    sizesTree.constant = c10::List<int64_t>(sizes);
+    ValueTree dimTree;
+    dimTree.constant = dim;
+    instruction.operation = splitWithSizes().getOperation();
+    instruction.schema = &splitWithSizes().schema();
+    instruction.arguments = {instruction.arguments[0], std::move(sizesTree), std::move(dimTree)};
   }
 
   bool isTainted(const std::vector<IValue>& arguments) const {
@@ -224,27 +261,34 @@ class Recorder : public InterpreterObserver {
     for (const auto& child : tree.children) markUse(child, position);
   }
 
+  RecordOptions options_;
   std::shared_ptr<Program> program_;
   std::unordered_map<const c10::TensorImpl*, SlotId> slotOf_;
   std::vector<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>> seen_;
   std::vector<bool> tainted_;
-  std::vector<size_t> marks_;
-};
-
-// Speculation must not consume random numbers that the caller counts on.
-class GeneratorGuard {
- public:
-  GeneratorGuard() : generator_(at::detail::getDefaultCPUGenerator()), state_(generator_.get_state()) {}
-  ~GeneratorGuard() { generator_.set_state(state_); }
-  GeneratorGuard(const GeneratorGuard&) = delete;
-  GeneratorGuard& operator=(const GeneratorGuard&) = delete;
-
- private:
-  at::Generator generator_;
-  at::Tensor state_;
+  std::vector<std::pair<size_t, size_t>> marks_;  // instructions and decisions before each open speculation
 };
 
 }  // namespace
+
+bool producesTensors(const c10::FunctionSchema& schema) {
+  for (const auto& result : schema.returns()) {
+    if (isTensorLike(result.type())) return true;
+  }
+  return false;
+}
+
+bool cutsByRule(const c10::FunctionSchema& schema) {
+  static const std::unordered_set<std::string> names = {"aten::chunk", "aten::unsafe_chunk", "aten::split",
+                                                        "aten::unsafe_split", "aten::tensor_split"};
+  return names.count(schema.name()) > 0;
+}
+
+const torch::jit::Operator& splitWithSizes() {
+  static const auto found =
+      torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString("aten::split_with_sizes")).at(0);
+  return *found;
+}
 
 void collectTensors(const IValue& value, std::vector<at::Tensor>& tensors) {
   if (value.isTensor()) {
@@ -262,22 +306,19 @@ void collectTensors(const IValue& value, std::vector<at::Tensor>& tensors) {
 std::vector<IValue> arrangeInputs(const InlinedGraph& graph, const Inputs& inputs) {
   const auto& schema = graph.module().get_method("forward").function().getSchema();
   std::vector<IValue> arguments = {graph.module()._ivalue()};
-  arguments.insert(arguments.end(), inputs.args.begin(), inputs.args.end());
-  try {
-    schema.checkAndNormalizeInputs(arguments, inputs.kwargs);
-  } catch (const std::exception& failure) {
-    const std::string message = failure.what();
-    throw Error("ERR_INPUT", "The inputs do not fit forward: " + message.substr(0, message.find('\n')));
-  }
+  auto bound = bindArguments(schema, inputs);
+  std::move(bound.begin(), bound.end(), std::back_inserter(arguments));
   return arguments;
 }
 
 Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, const RecordOptions& options,
                  const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
+  // Speculation must not consume random numbers that the caller counts on.
   const GeneratorGuard generator;
+  const ModuleState state(graph->module());
   auto arguments = arrangeInputs(*graph, inputs);
-  Recorder recorder(graph);
+  Recorder recorder(graph, options);
   recorder.registerInputs(arguments);
   InterpreterOptions interpreterOptions;
   interpreterOptions.speculate = options.speculate;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <unordered_map>
 
 namespace torchsearch {
 
@@ -23,32 +24,64 @@ class SizeArguments {
   }
 
  private:
+  using Rule = void (SizeArguments::*)(const char* argument);
+  struct Row {
+    const char* argument;
+    Rule rule;
+  };
+
+  // By operator, the argument that follows a dimension's size, and how.
+  static const std::unordered_map<std::string, std::vector<Row>>& table() {
+    using S = SizeArguments;
+    static const std::unordered_map<std::string, std::vector<Row>> rows = {
+        {"aten::view", {{"size", &S::resultSizes}}},
+        {"aten::_unsafe_view", {{"size", &S::resultSizes}}},
+        {"aten::reshape", {{"shape", &S::resultSizes}}},
+        {"aten::unflatten", {{"sizes", &S::unflattened}}},
+        {"aten::expand", {{"size", &S::resultSizes}}},
+        {"aten::broadcast_to", {{"size", &S::resultSizes}}},
+        {"aten::zeros", {{"size", &S::resultSizes}}},
+        {"aten::ones", {{"size", &S::resultSizes}}},
+        {"aten::empty", {{"size", &S::resultSizes}}},
+        {"aten::full", {{"size", &S::resultSizes}}},
+        {"aten::rand", {{"size", &S::resultSizes}}},
+        {"aten::randn", {{"size", &S::resultSizes}}},
+        {"aten::new_zeros", {{"size", &S::resultSizes}}},
+        {"aten::new_ones", {{"size", &S::resultSizes}}},
+        {"aten::new_empty", {{"size", &S::resultSizes}}},
+        {"aten::new_full", {{"size", &S::resultSizes}}},
+        {"aten::group_norm", {{"num_groups", &S::groupsOfChannels}}},
+        {"aten::channel_shuffle", {{"groups", &S::groupsOfChannels}}},
+        {"aten::native_channel_shuffle", {{"groups", &S::groupsOfChannels}}},
+        {"aten::split_with_sizes", {{"split_sizes", &S::pieces}}},
+        {"aten::unsafe_split_with_sizes", {{"split_sizes", &S::pieces}}},
+        {"aten::split", {{"split_size", &S::pieceSize}}},
+        {"aten::slice", {{"start", &S::index}, {"end", &S::index}}},
+        {"aten::narrow", {{"start", &S::index}, {"length", &S::length}}},
+        {"aten::select", {{"index", &S::index}}},
+    };
+    return rows;
+  }
+
   void visit() {
-    const std::string& name = instruction_->schema->name();
-    if (name == "aten::view" || name == "aten::_unsafe_view") {
-      shape("size");
-    } else if (name == "aten::reshape") {
-      shape("shape");
-    } else if (name == "aten::expand" || name == "aten::broadcast_to") {
-      shape("size");
-    } else if (has("groups") && has("input")) {  // a convolution's
-      groups();
+    const auto found = table().find(instruction_->schema->name());
+    if (found != table().end()) {
+      for (const Row& row : found->second) {
+        if (has(row.argument) && argument(row.argument).kind == ValueTree::Kind::kConstant) {
+          (this->*row.rule)(row.argument);
+        }
+      }
+    } else if (has("groups") && has("input") && has("weight")) {
+      convolutionGroups();
     } else if (has("normalized_shape")) {
-      normalizedShape();
-    } else if (name == "aten::group_norm") {
-      groupCount();
-    } else if (name == "aten::split_with_sizes") {
-      splitSizes();
-    } else if (name == "aten::split") {
-      splitSize();
-    } else if (name == "aten::slice" || name == "aten::narrow") {
-      sliceBounds();
+      lastSizes("normalized_shape");
     }
   }
 
   bool has(const char* name) const { return instruction_->schema->argumentIndexWithName(name).has_value(); }
   int32_t position(const char* name) const { return *instruction_->schema->argumentIndexWithName(name); }
   const ValueTree& argument(const char* name) const { return instruction_->arguments[position(name)]; }
+  SlotId input() const { return instruction_->arguments[0].slot; }
   int64_t recorded(SlotId slot, int64_t dimension) const {
     return dependencies_.program().slots[slot].sizes[dimension];
   }
@@ -58,93 +91,100 @@ class SizeArguments {
   int64_t rank(SlotId slot) const {
     return static_cast<int64_t>(dependencies_.program().slots[slot].sizes.size());
   }
+  int64_t dimension() const {
+    const int64_t dim = argument("dim").constant.toInt();
+    return dim < 0 ? dim + rank(input()) : dim;
+  }
 
   void replace(const char* name, c10::IValue value) {
     overrides_.push_back({index_, position(name), std::move(value)});
   }
-  void replaceList(const char* name, const std::vector<int64_t>& before, const std::vector<int64_t>& after) {
+
+  // Every size but -1 is that of one dimension of a tensor; dimensions from `first` on.
+  void sizesOf(const char* name, SlotId slot, int64_t first) {
+    const auto& constant = argument(name).constant;
+    if (!constant.isIntList()) return;
+    const auto before = constant.toIntVector();
+    auto after = before;
+    for (size_t k = 0; k < after.size(); ++k) {
+      const int64_t d = first + static_cast<int64_t>(k);
+      if (after[k] >= 0 && d >= 0 && d < rank(slot)) after[k] = size(slot, d);
+    }
     if (before != after) replace(name, c10::List<int64_t>(after));
   }
 
-  void shape(const char* name) {
-    if (!has(name) || !argument(name).constant.isIntList()) return;
-    const auto before = argument(name).constant.toIntVector();
-    auto after = before;
-    const SlotId result = instruction_->results[0].slot;
-    for (size_t d = 0; d < after.size(); ++d) {
-      if (after[d] != -1) after[d] = size(result, static_cast<int64_t>(d));
-    }
-    replaceList(name, before, after);
+  void resultSizes(const char* name) { sizesOf(name, instruction_->results[0].slot, 0); }
+
+  void unflattened(const char* name) { sizesOf(name, instruction_->results[0].slot, dimension()); }
+
+  void lastSizes(const char* name) {
+    const auto count = static_cast<int64_t>(argument(name).constant.toIntVector().size());
+    sizesOf(name, input(), rank(input()) - count);
   }
 
-  void groups() {
+  // As many channels a group as before.
+  void groupsOfChannels(const char* name) {
+    const int64_t before = argument(name).constant.toInt();
+    if (before == 1) return;
+    const int64_t after = size(input(), 1) * before / recorded(input(), 1);
+    if (after != before) replace(name, after);
+  }
+
+  void convolutionGroups() {
     const int64_t before = argument("groups").constant.toInt();
     if (before == 1) return;
-    const SlotId input = argument("input").slot;
-    // An input without a batch has its channels first.
-    const int64_t channel = rank(input) == rank(argument("weight").slot) ? 1 : 0;
-    // Either groups were dropped, or channels within every group.
     const SlotId weight = argument("weight").slot;
-    const bool narrowGroups = size(weight, 1) < recorded(weight, 1);
-    const int64_t after = narrowGroups ? before : size(input, channel) * before / recorded(input, channel);
+    // Either groups were dropped, or channels within every group.
+    if (size(weight, 1) < recorded(weight, 1)) return;
+    // An input without a batch has its channels first.
+    const int64_t channel = rank(input()) == rank(weight) ? 1 : 0;
+    const int64_t after = size(input(), channel) * before / recorded(input(), channel);
     if (after != before) replace("groups", after);
   }
 
-  void normalizedShape() {
-    const auto before = argument("normalized_shape").constant.toIntVector();
-    const SlotId input = argument("input").slot;
-    auto after = before;
-    for (size_t d = 0; d < after.size(); ++d) {
-      after[d] = size(input, rank(input) - static_cast<int64_t>(after.size() - d));
-    }
-    replaceList("normalized_shape", before, after);
+  // The common size of pieces that stay equal.
+  void pieceSize(const char* name) {
+    const auto& constant = argument(name).constant;
+    if (!constant.isInt()) return;
+    const SlotId first = instruction_->results[0].children[0].slot;
+    const int64_t after = size(first, dimension());
+    if (after != recorded(first, dimension()) && after != constant.toInt()) replace(name, after);
   }
 
-  void groupCount() {
-    const int64_t before = argument("num_groups").constant.toInt();
-    const SlotId input = argument("input").slot;
-    if (before == 1) return;
-    const int64_t after = before * size(input, 1) / recorded(input, 1);
-    if (after != before) replace("num_groups", after);
-  }
-
-  int64_t splitDimension() const {
-    const int64_t dim = argument("dim").constant.toInt();
-    return dim < 0 ? dim + rank(argument("self").slot) : dim;
-  }
-
-  void splitSizes() {
-    const auto before = argument("split_sizes").constant.toIntVector();
+  void pieces(const char* name) {
+    const auto before = argument(name).constant.toIntVector();
     auto after = before;
     for (size_t k = 0; k < after.size(); ++k) {
-      after[k] = size(instruction_->results[0].children[k].slot, splitDimension());
+      after[k] = size(instruction_->results[0].children[k].slot, dimension());
     }
-    replaceList("split_sizes", before, after);
+    if (before != after) replace(name, c10::List<int64_t>(after));
   }
 
-  void splitSize() {
-    if (!has("split_size") || !argument("split_size").constant.isInt()) return;
-    const int64_t before = argument("split_size").constant.toInt();
-    const SlotId first = instruction_->results[0].children[0].slot;
-    const int64_t after = size(first, splitDimension());
-    if (after != recorded(first, splitDimension()) && after != before) replace("split_size", after);
+  // How many of the first `end` indices of the input's dimension are kept.
+  int64_t keptBefore(int64_t end) const {
+    const auto kept = dependencies_.kept(input(), dimension(), widths_);
+    return std::lower_bound(kept.begin(), kept.end(), end) - kept.begin();
   }
 
-  void sliceBounds() {
-    const SlotId input = argument("self").slot;
-    const int64_t dim = splitDimension();
-    const int64_t whole = recorded(input, dim);
-    const int64_t length = recorded(instruction_->results[0].slot, dim);
-    if (size(input, dim) == whole) return;
-    const auto kept = dependencies_.kept(input, dim, widths_);
-    for (const char* name : {"start", "end"}) {
-      if (length == whole || !has(name) || !argument(name).constant.isInt()) continue;
-      int64_t before = argument(name).constant.toInt();
-      if (before < 0) before += whole;
-      if (before >= whole) continue;
-      replace(name, static_cast<int64_t>(std::lower_bound(kept.begin(), kept.end(), before) - kept.begin()));
-    }
-    if (has("length")) replace("length", size(instruction_->results[0].slot, dim));
+  // A place between two channels, or that of one; negative when counted from the end.
+  void index(const char* name) {
+    if (!argument(name).constant.isInt()) return;
+    const int64_t d = dimension();
+    const int64_t whole = recorded(input(), d);
+    if (size(input(), d) == whole) return;
+    const int64_t before = argument(name).constant.toInt();
+    const int64_t place = before < 0 ? before + whole : before;
+    if (place < 0 || place >= whole) return;  // beyond either end, as the default end is
+    const int64_t after = before < 0 ? keptBefore(place) - size(input(), d) : keptBefore(place);
+    // No negative number stands for the end itself.
+    if (after != before) replace(name, before < 0 && after == 0 ? size(input(), d) : after);
+  }
+
+  void length(const char* name) {
+    if (!argument(name).constant.isInt()) return;
+    const int64_t before = argument(name).constant.toInt();
+    const int64_t after = size(instruction_->results[0].slot, dimension());
+    if (after != before && before == recorded(instruction_->results[0].slot, dimension())) replace(name, after);
   }
 
   const Dependencies& dependencies_;

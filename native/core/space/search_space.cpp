@@ -7,6 +7,8 @@
 #include "core/error.h"
 #include "core/failure.h"
 #include "core/forward/arguments.h"
+#include "core/graph/generator_guard.h"
+#include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
 #include "core/graph/size_arguments.h"
 #include "core/space/channel_order.h"
@@ -114,6 +116,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   report(0, "record");
   RecordOptions recordOptions;
   recordOptions.speculate = true;
+  recordOptions.splitBySizes = true;
   const auto recording = record(space->graph_, space->dummyInput_, recordOptions, cancel);
   if (recording.program->dataDependent) {
     throw Error("ERR_DATA_DEPENDENT",
@@ -127,6 +130,12 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
     throw Error("ERR_NO_PARAMETERS",
                 "The model has no parameters that could be narrowed: its weights are quantized, or were made "
                 "constants by freezing. Convert the model as it was before that.");
+  }
+  if (!recording.program->carriedState.empty()) {
+    throw Error("ERR_UNSUPPORTED_GRAPH",
+                "The model's forward keeps results in its attribute '" + recording.program->carriedState +
+                    "' for the next call, so what a subnet computes would depend on the calls before it. Pass "
+                    "that state in and out of forward instead.");
   }
   report(1, "analyse");
   space->program_ = recording.program;
@@ -368,7 +377,9 @@ SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const C
   const auto found = programs_.find(key);
   if (found != programs_.end()) return *found->second;
   const EvaluationMode evaluation(*module_);
-  const auto recording = record(graph_, inputs, RecordOptions(), cancel);
+  RecordOptions options;
+  options.splitBySizes = true;
+  const auto recording = record(graph_, inputs, options, cancel);
   const auto dependencies = std::make_shared<const Dependencies>(recording.program, *dependencies_);
   return *programs_.emplace(key, std::make_shared<ShapeProgram>(recording.program, dependencies))
               .first->second;
@@ -384,7 +395,7 @@ c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel
 c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
   auto& entry = programFor(inputs, cancel);
-  if (entry.selection != current_.version) bind(entry);
+  if (current_.recalibrating || entry.selection != current_.version) bind(entry);
   const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, inputs), cancel);
   if (current_.recalibrating) ++recalibrationBatches_;
   return output;
@@ -394,14 +405,20 @@ c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& c
 void SearchSpace::verify(Module& subnet) {
   std::vector<at::Tensor> expected;
   std::vector<at::Tensor> actual;
-  collectTensors(runSelection(dummyInput_, CancelToken()), expected);
-  const EvaluationMode evaluation(subnet);
-  collectTensors(subnet.forward(dummyInput_, CancelToken()), actual);
-  bool equal = expected.size() == actual.size();
-  for (size_t i = 0; equal && i < expected.size(); ++i) {
-    equal = expected[i].sizes() == actual[i].sizes() &&
-            at::allclose(actual[i], expected[i], /*rtol=*/1e-3, /*atol=*/1e-4, /*equal_nan=*/true);
+  {
+    // Both draw the same random numbers, and leave no trace.
+    const GeneratorGuard generator;
+    const ModuleState state(module_->jit());
+    const bool recalibrating = std::exchange(current_.recalibrating, false);
+    collectTensors(runSelection(copied(dummyInput_), CancelToken()), expected);
+    current_.recalibrating = recalibrating;
   }
+  const GeneratorGuard generator;
+  const ModuleState state(subnet.jit());
+  const EvaluationMode evaluation(subnet);
+  collectTensors(subnet.forward(copied(dummyInput_), CancelToken()), actual);
+  bool equal = expected.size() == actual.size();
+  for (size_t i = 0; equal && i < expected.size(); ++i) equal = agrees(actual[i], expected[i]);
   if (!equal) {
     throw Error("ERR_EXPORT_MISMATCH",
                 "The exported subnet computes something else than the selected one, so it was not given out. "
@@ -424,7 +441,8 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
                        : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.widths);
     }
     auto subnet = std::make_shared<Module>(
-        exportSubnetModule(module_->jit(), program, tensors, sizeArguments(*dependencies_, current_.widths)));
+        exportSubnetModule(module_->jit(), *dependencies_, tensors,
+                           sizeArguments(*dependencies_, current_.widths), dummyInput_, CancelToken()));
     verify(*subnet);
     return subnet;
   });

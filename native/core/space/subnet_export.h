@@ -2,20 +2,30 @@
 
 #include <torch/script.h>
 
-#include <functional>
 #include <vector>
 
+#include "core/cancel.h"
 #include "core/forward/executor.h"
-#include "core/graph/program.h"
+#include "core/forward/forwardable.h"
+#include "core/graph/dependency.h"
 
 namespace torchsearch {
 
 // A copy of `module` whose parameters and buffers are `tensors` (by the program's slots; copied, so that
-// nothing is shared) and whose forward, inlined, uses `sizes` at every call site. Its submodules keep their
-// attributes, so names in a state dict stay, but no methods of their own. ERR_EXPORT_CONFLICT where one call
-// site would need two sizes.
-torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Program& program,
+// nothing is shared) and whose forward, inlined, computes what the recorded program computes with the arguments
+// `sizes`. It is led once along the recorded path on `dummyInput`, which the program was recorded with; what
+// it would do otherwise becomes a constant, and everything else is computed as before, so that other batch
+// sizes still work. Its submodules keep their attributes, so names in a state dict stay, but no methods of
+// their own. ERR_EXPORT, ERR_EXPORT_CONFLICT where one call site would need two sizes.
+torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
                                       const std::vector<at::Tensor>& tensors,
-                                      const std::vector<ArgumentOverride>& sizes);
+                                      const std::vector<ArgumentOverride>& sizes, const Inputs& dummyInput,
+                                      const CancelToken& cancel);
+
+// Whether an exported subnet's output is the selected subnet's up to the rounding of its dtype.
+bool agrees(const at::Tensor& actual, const at::Tensor& expected);
+
+// The same inputs in memory of their own: a forward may write into them.
+Inputs copied(const Inputs& inputs);
 
 }  // namespace torchsearch
