@@ -48,6 +48,10 @@ class Dependencies {
   std::vector<int64_t> kept(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const;
   int64_t keptCount(SlotId slot, int64_t dimension, const std::vector<int64_t>& widths) const;
 
+  // Decisions (in Program::decisions, ascending) whose other side a subnet can't run: it would keep whole
+  // what the executed side lets be narrowed.
+  const std::vector<int32_t>& givenUp() const { return givenUp_; }
+
   // Why an atom's class stays whole; empty when it does not.
   const std::string& reasonOf(Atom atom) const;
 
@@ -61,6 +65,7 @@ class Dependencies {
   std::vector<std::string> reason_;          // by root
   std::vector<ClassPlace> place_;            // by root
   std::vector<int64_t> groupSizes_;
+  std::vector<int32_t> givenUp_;
   std::vector<bool> isHeads_;  // by group
 };
 

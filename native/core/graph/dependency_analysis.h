@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,11 @@ class DependencyAnalysis {
  public:
   DependencyAnalysis(const Program& program, FactorChoice& factors);
 
-  void run();
+  enum class Branches : uint8_t { kExecuted, kAll };
+
+  // Branches that were not taken count as far as they let the executed ones be narrowed; one that would keep
+  // whole what these don't is given up.
+  void run(Branches branches);
   void finish(Dependencies& dependencies);
 
   const Program& program() const { return program_; }
@@ -52,6 +57,21 @@ class DependencyAnalysis {
   void separate(const std::vector<Labels>& pieces);
 
  private:
+  // What applying the rules of a branch has changed so far, in order.
+  struct Trial {
+    struct Tie {
+      Atom root;
+      Atom child;
+      bool rootWasExecuted;
+    };
+    std::vector<Tie> ties;
+    std::vector<Atom> fixed;  // roots that got a reason
+    bool fixes = false;       // something that is executed has become whole
+  };
+
+  void apply(size_t instruction);
+  bool tryBranch(size_t begin, size_t end);
+  void noteFix(Atom root);
   void group(Dependencies& dependencies);
 
   const Program& program_;
@@ -63,6 +83,9 @@ class DependencyAnalysis {
   std::vector<std::string> reason_;
   std::vector<std::vector<Labels>> separations_;
   std::vector<Labels> heads_;
+  std::vector<bool> isExecuted_;  // by root: an executed instruction reads a parameter of the class
+  std::vector<int32_t> givenUp_;  // decisions
+  std::optional<Trial> trial_;
 };
 
 // Ties what `instruction` ties and labels its results.

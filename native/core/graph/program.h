@@ -61,7 +61,9 @@ struct Instruction {
 struct Decision {
   torch::jit::Node* node = nullptr;  // in Program::graph
   int64_t value = 0;
-  // How many instructions and decisions the side that an If did not take has added, right after this one.
+  // How many instructions (from `first` on) and decisions (from the next one on) the side that an If did not
+  // take has added.
+  int32_t first = 0;
   int32_t instructions = 0;
   int32_t decisions = 0;
 };
@@ -78,8 +80,8 @@ struct Program {
   ValueTree output;
   bool dataDependent = false;  // control flow or sizes depended on tensor values: valid for these inputs only
   std::string dataDependence;  // the operator that made it so
-  // An attribute that is read before it is assigned something computed from the inputs: what one call computes
-  // then depends on those before it. Empty when there is none.
+  // An attribute that is read before it is assigned something computed from the inputs: what one call
+  // computes then depends on those before it. Empty when there is none.
   std::string carriedState;
 };
 

@@ -131,7 +131,9 @@ class Recorder : public InterpreterObserver {
       }
     }
   }
-  void onDecision(Node* node, int64_t value, bool) override { program_->decisions.push_back({node, value}); }
+  void onDecision(Node* node, int64_t value, bool) override {
+    program_->decisions.push_back({.node = node, .value = value});
+  }
   void onSpeculationBegin() override {
     marks_.push_back({program_->instructions.size(), program_->decisions.size()});
   }
@@ -144,6 +146,7 @@ class Recorder : public InterpreterObserver {
       program_->decisions.resize(decisions);
     }
     Decision& decision = program_->decisions[decisions - 1];
+    decision.first = static_cast<int32_t>(instructions);
     decision.instructions = static_cast<int32_t>(program_->instructions.size() - instructions);
     decision.decisions = static_cast<int32_t>(program_->decisions.size() - decisions);
   }
@@ -163,7 +166,8 @@ class Recorder : public InterpreterObserver {
   // Makes the instruction one of `aten::split_with_sizes`, where that gives the same pieces.
   void splitBySizes(Instruction& instruction, const std::vector<IValue>& arguments) const {
     const auto dimension = instruction.schema->argumentIndexWithName("dim");
-    if (!dimension.has_value() || !arguments[*dimension].isInt() || !instruction.arguments[0].isSlot()) return;
+    if (!dimension.has_value() || !arguments[*dimension].isInt() || !instruction.arguments[0].isSlot())
+      return;
     const auto& whole = program_->slots[instruction.arguments[0].slot].sizes;
     int64_t dim = arguments[*dimension].toInt();
     if (dim < 0) dim += static_cast<int64_t>(whole.size());

@@ -51,8 +51,6 @@ class SizeArguments {
         {"aten::new_empty", {{"size", &S::resultSizes}}},
         {"aten::new_full", {{"size", &S::resultSizes}}},
         {"aten::group_norm", {{"num_groups", &S::groupsOfChannels}}},
-        {"aten::channel_shuffle", {{"groups", &S::groupsOfChannels}}},
-        {"aten::native_channel_shuffle", {{"groups", &S::groupsOfChannels}}},
         {"aten::split_with_sizes", {{"split_sizes", &S::pieces}}},
         {"aten::unsafe_split_with_sizes", {{"split_sizes", &S::pieces}}},
         {"aten::split", {{"split_size", &S::pieceSize}}},
@@ -184,7 +182,8 @@ class SizeArguments {
     if (!argument(name).constant.isInt()) return;
     const int64_t before = argument(name).constant.toInt();
     const int64_t after = size(instruction_->results[0].slot, dimension());
-    if (after != before && before == recorded(instruction_->results[0].slot, dimension())) replace(name, after);
+    if (after != before && before == recorded(instruction_->results[0].slot, dimension()))
+      replace(name, after);
   }
 
   const Dependencies& dependencies_;

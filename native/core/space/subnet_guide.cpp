@@ -106,7 +106,8 @@ Operation* SubnetGuide::beforeOperator(Node* node, Operation& operation, std::ve
   for (size_t a = 0; a < arguments.size() && a < instruction.arguments.size(); ++a) {
     if (instruction.arguments[a].kind != ValueTree::Kind::kConstant) continue;
     const auto position = static_cast<int32_t>(a);
-    if (!compare(node, position, arguments[a], wanted(index, position))) arguments[a] = wanted(index, position);
+    if (!compare(node, position, arguments[a], wanted(index, position)))
+      arguments[a] = wanted(index, position);
   }
   return nullptr;
 }
@@ -158,9 +159,17 @@ int64_t SubnetGuide::decide(Node* node, int64_t value) {
   return recorded;
 }
 
-bool SubnetGuide::speculatesAt(Node*) {
-  const Decision& decision = program_.decisions[next_.second - 1];
-  if (decision.instructions > 0) return true;
+bool SubnetGuide::speculatesAt(Node* node) {
+  const size_t index = next_.second - 1;
+  const Decision& decision = program_.decisions[index];
+  const auto& givenUp = dependencies_.givenUp();
+  if (std::binary_search(givenUp.begin(), givenUp.end(), static_cast<int32_t>(index))) {
+    // As if the graph wanted the other side, so that it never takes it.
+    rewrite_.observe(node, 0, CallRewrite::kWhole, decision.value == 0, decision.value != 0);
+    next_.first += static_cast<size_t>(decision.instructions);
+  } else if (decision.instructions > 0) {
+    return true;
+  }
   next_.second += static_cast<size_t>(decision.decisions);
   return false;
 }
