@@ -10,8 +10,8 @@ may hold both. Names that begin with "kw:" are keyword arguments. `dtype` (float
 floating inputs. Outputs are compared tensor by tensor, depth first.
 
 The answer: ok, error (null or a sentence), reason (its last line, where there is an error), maxAbsDiff, maxRelDiff (relative
-to the largest expected magnitude), lossBefore, lossAfter, gradsFinite, params, originalParams, keysMissing (in the original
-only; fine when blocks were left out), keysUnexpected, shapesGrown, seconds. `ok` means: everything asked for held.
+to the largest expected magnitude), lossBefore, lossAfter, trainSamples (of a batch), gradsFinite, params, originalParams,
+keysMissing (in the original only; fine when blocks were left out), keysUnexpected, shapesGrown, seconds. `ok` means: everything asked for held.
 """
 
 import argparse
@@ -175,6 +175,7 @@ def train_until_lower(path: str, inputs: dict[str, torch.Tensor], steps: int, lr
                 result = train(path, batch, steps, rate)
             except RuntimeError as single:
                 raise ValueError(f"with one sample: {last_line(single)}; with two: {last_line(error)}") from error
+        result["trainSamples"] = next((x.shape[0] for x in batch.values() if x.dim() > 0), None)
         if not result["gradsFinite"] or result["lossAfter"] < result["lossBefore"]:
             break
     return result

@@ -4,6 +4,9 @@ import { formsOf } from "./models.mjs";
 
 const PRUNED = ["load", "convert", "prune", "export", "verify", "train"];
 
+/** From here on, weights rather than activations decide how much memory a model takes. */
+const LARGE_BYTES = 200 * 2 ** 20;
+
 const ok = (record, ...stages) => stages.every((stage) => record.stages[stage]?.status === "ok");
 const percent = (part, whole) => (whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)} %`);
 const mib = (bytes) => (bytes === undefined ? "" : (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0));
@@ -66,6 +69,7 @@ function memoryOf(record) {
   const converting = prune.convert - prune.base;
   return {
     converting,
+    weights: record.size,
     ofWeights: converting / record.size,
     ofForward: profile?.forward ? converting / (profile.forward - profile.base) : Number.NaN,
   };
@@ -197,14 +201,26 @@ function numbers(records) {
   const memory = records.map(memoryOf).filter(({ converting }) => converting !== undefined);
   const ratios = memory.map(({ ofForward }) => ofForward).filter(Number.isFinite);
   const within = ratios.filter((ratio) => ratio <= 1.3).length;
+  const large = memory.filter(({ weights }) => weights > LARGE_BYTES).map(({ ofWeights }) => ofWeights);
   const left = (metric) =>
     median(records.filter(({ costs }) => costs).map(({ costs }) => costs.half[metric] / costs.full[metric]));
+  const trained = records.filter(({ form, trainSamples }) => form === "scripted" && trainSamples);
   const builds = new Set(records.map(({ build, commit }) => `${build}, commit ${commit ?? "unknown"}`));
   const versions = new Set(records.map(({ versions }) => JSON.stringify(versions)));
   const dates = records.map(({ date }) => date.slice(0, 10)).sort();
   return [
     `- At half widths, ${percent(left("params"), 1)} of the parameters and ${percent(left("macs"), 1)} of the multiply-adds remain (median of the files).`,
     `- Conversion takes at its peak ${median(ratios).toFixed(2)} x the memory of one plain forward pass (median; at most ${Math.max(...ratios).toFixed(2)} x; ${within} of ${ratios.length} files within 1.3 x).`,
+    ...(large.length === 0
+      ? []
+      : [
+          `- Of the ${large.length} files with more than 200 MiB of weights, the peak is ${median(large).toFixed(2)} x the weights (median; at most ${Math.max(...large).toFixed(2)} x).`,
+        ]),
+    ...(trained.length === 0
+      ? []
+      : [
+          `- Of ${trained.length} scripted files, converted with one sample, ${trained.filter(({ trainSamples }) => trainSamples > 1).length} train with a batch of two after export.`,
+        ]),
     `- Run from ${dates[0]} to ${dates.at(-1)}, with ${[...versions].join(" and ").replaceAll('"', "").replaceAll(/[{}]/g, "")}, by ${builds.size} build${builds.size === 1 ? "" : "s"} of the addon.`,
   ];
 }
