@@ -1,4 +1,6 @@
 // Exported subnets: what the graph computes from sizes must follow the subnet, and nothing else may change.
+#include "core/space/subnet_export.h"
+
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/irparser.h>
 
@@ -9,7 +11,6 @@
 #include "core/error.h"
 #include "core/graph/call_rewrite.h"
 #include "core/space/search_space.h"
-#include "core/space/subnet_export.h"
 #include "tests/doctest.h"
 #include "tests/recorded.h"
 
@@ -83,7 +84,8 @@ TEST_CASE("in a list of sizes only what follows the channels changes") {
   checkExport("    y = y.view([n, 8, 36]).view([n, 8, 6, 6])", {5});
   checkExport("    y = y.reshape([n, 8, 36]).unflatten(2, [6, 6])", {5});
   checkExport("    y = y + y.mean([2, 3], True).expand([n, 8, 6, 6])", {5});
-  checkExport("    y = torch.layer_norm(y.permute([0, 2, 3, 1]), [8], None, None).permute([0, 3, 1, 2])", {5});
+  checkExport("    y = torch.layer_norm(y.permute([0, 2, 3, 1]), [8], None, None).permute([0, 3, 1, 2])",
+              {5});
 }
 
 TEST_CASE("sizes that the graph reads from tensors stay computed") {
@@ -103,7 +105,9 @@ TEST_CASE("numbers computed from channel counts keep the full model's value") {
 TEST_CASE("a branch on channel counts goes the way that it went when recorded") {
   checkExport("    assert y.size(1) == 8, 'eight channels'", {5});
   checkExport("    if y.size(1) > 6:\n        y = torch.relu(y)", {5});
-  checkExport("    if y.size(1) <= 6:\n        y = torch.relu(y)\n    else:\n        y = y.view([n, 8, 6, 6]) * 2.0", {5});
+  checkExport(
+      "    if y.size(1) <= 6:\n        y = torch.relu(y)\n    else:\n        y = y.view([n, 8, 6, 6]) * 2.0",
+      {5});
   checkExport("    for i in range(y.size(1) // 4):\n        y = torch.sigmoid(y)", {3});
 }
 
@@ -182,7 +186,8 @@ graph(%x : Tensor, %n : int):
     rewrite.observe(node, 1, 0, 24, 12);  // batch 2, half of the heads
     rewrite.observe(node, 1, 1, 64, 32);
   }
-  rewrite.apply([](const torch::jit::Value* value) { return value->node()->kind() == torch::jit::aten::mul; });
+  rewrite.apply(
+      [](const torch::jit::Value* value) { return value->node()->kind() == torch::jit::aten::mul; });
   // Three images: 3 x 6 heads.
   torch::jit::GraphFunction function("f", graph, nullptr);
   const at::Tensor x = at::randn({18, 32});

@@ -39,8 +39,8 @@ double numberOf(const IValue& value) {
 struct Change {
   enum class Kind : uint8_t { kNone, kConstant, kInferred, kScaled };
   Kind kind = Kind::kNone;
-  IValue constant;           // kConstant
-  int64_t numerator = 1;     // kScaled, of integers
+  IValue constant;        // kConstant
+  int64_t numerator = 1;  // kScaled, of integers
   int64_t denominator = 1;
 };
 

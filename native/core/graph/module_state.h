@@ -7,8 +7,8 @@
 
 namespace torchsearch {
 
-// Restores what a forward may change of a module, at the end of a scope: attributes that are no parameters, by
-// value, and the contents of buffers.
+// Restores what a forward may change of a module, at the end of a scope: attributes that are no parameters,
+// by value, and the contents of buffers.
 class ModuleState {
  public:
   explicit ModuleState(const torch::jit::Module& module);

@@ -132,10 +132,11 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
                 "constants by freezing. Convert the model as it was before that.");
   }
   if (!recording.program->carriedState.empty()) {
-    throw Error("ERR_UNSUPPORTED_GRAPH",
-                "The model's forward keeps results in its attribute '" + recording.program->carriedState +
-                    "' for the next call, so what a subnet computes would depend on the calls before it. Pass "
-                    "that state in and out of forward instead.");
+    throw Error(
+        "ERR_UNSUPPORTED_GRAPH",
+        "The model's forward keeps results in its attribute '" + recording.program->carriedState +
+            "' for the next call, so what a subnet computes would depend on the calls before it. Pass "
+            "that state in and out of forward instead.");
   }
   report(1, "analyse");
   space->program_ = recording.program;
@@ -440,9 +441,9 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
                        ? found->second
                        : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.widths);
     }
-    auto subnet = std::make_shared<Module>(
-        exportSubnetModule(module_->jit(), *dependencies_, tensors,
-                           sizeArguments(*dependencies_, current_.widths), dummyInput_, CancelToken()));
+    auto subnet = std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors,
+                                                              sizeArguments(*dependencies_, current_.widths),
+                                                              dummyInput_, CancelToken()));
     verify(*subnet);
     return subnet;
   });

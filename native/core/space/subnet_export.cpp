@@ -40,7 +40,8 @@ void removeMethods(const torch::jit::Module& module, bool isRoot) {
   for (const auto& child : module.children()) removeMethods(child, false);
 }
 
-// What a forward may differ in for rounding alone: narrow weights are views in a search space, of other strides.
+// What a forward may differ in for rounding alone: narrow weights are views in a search space, of other
+// strides.
 struct Tolerance {
   double relative;
   double absolute;
@@ -76,7 +77,8 @@ bool agrees(const at::Tensor& actual, const at::Tensor& expected) {
   if (!at::isFloatingType(expected.scalar_type()) && !at::isComplexType(expected.scalar_type())) {
     return at::equal(actual, expected);
   }
-  const at::Tensor a = actual.to(at::isComplexType(expected.scalar_type()) ? at::kComplexDouble : at::kDouble);
+  const at::Tensor a =
+      actual.to(at::isComplexType(expected.scalar_type()) ? at::kComplexDouble : at::kDouble);
   const at::Tensor e = expected.to(a.scalar_type());
   const auto [relative, absolute] = toleranceOf(expected.scalar_type());
   // Relative to the largest element: in a sum that cancels out, small ones carry the rounding of large ones.

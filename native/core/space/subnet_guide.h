@@ -16,9 +16,9 @@
 
 namespace torchsearch {
 
-// Leads the interpreter through another copy of a recorded graph, whose weights are a subnet's, along the path
-// of the recorded program: operator by operator the same instructions, with the subnet's arguments. Where the
-// graph would do something else by itself, `rewrite` learns of it.
+// Leads the interpreter through another copy of a recorded graph, whose weights are a subnet's, along the
+// path of the recorded program: operator by operator the same instructions, with the subnet's arguments.
+// Where the graph would do something else by itself, `rewrite` learns of it.
 class SubnetGuide : public InterpreterObserver, public InterpreterGuide {
  public:
   // `overrides` are what the subnet's arguments differ in from the recorded ones.
