@@ -1,7 +1,7 @@
 /** The integer program of a search: one choice of each hyperparameter, the least degradation, all budgets met. */
 import type { Hyperparameter, SubnetConfig } from "../space/search-space";
 import type { MilpProgram, MilpRow } from "./highs";
-import type { PairTerm, PairwiseCosts } from "./pairwise-costs";
+import type { GatedTerm, PairTerm, PairwiseCosts } from "./pairwise-costs";
 
 /** Budgets are stated as shares of themselves; this much more than all is rounding. */
 const ROUNDING = 1e-9;
@@ -15,12 +15,15 @@ const ROUNDING = 1e-9;
  * and sum over c of z(c) = R. That is exact for whole x, since exactly one x(h, c) is 1 (the reformulation-linearization
  * technique; Adams and Sherali, "A Tight Linearization and an Algorithm for Zero-One Quadratic Programming Problems",
  * Management Science 32, 1986). Any other pair gets y(c, e) = x(h, c) * x(k, e), stated by their sums over c and over e.
+ * Where a third hyperparameter g scales a pair, v(f, k) = x(g, f) * (z or y)(k) is stated in the same way: v >= 0, sum over
+ * f of v(f, k) = (z or y)(k), and sum over k of v(f, k) <= x(g, f).
  */
 export class SearchProgram {
   readonly #costs: PairwiseCosts;
   readonly #harms: readonly (readonly number[])[];
   readonly #offsets: number[] = [];
   readonly #pairOffsets: number[] = [];
+  readonly #gatedOffsets: number[] = [];
   readonly #variables: number;
   /** Shares of each budget that may be used. */
   readonly #shares: Record<string, number>;
@@ -45,8 +48,11 @@ export class SearchProgram {
     }
     for (const pair of costs.pairs) {
       this.#pairOffsets.push(next);
-      const [c, e] = this.#counts(pair);
-      next += pair.product === null ? c * e : c;
+      next += this.#columns(pair);
+    }
+    for (const { pair, gate } of costs.gated) {
+      this.#gatedOffsets.push(next);
+      next += this.#columns(costs.pairs[pair] as PairTerm) * this.#choices(gate);
     }
     this.#variables = next;
   }
@@ -78,6 +84,9 @@ export class SearchProgram {
     pairs.forEach((pair, p) => {
       rows.push(...(pair.product === null ? this.#tableRows(pair, p) : this.#productRows(pair, p)));
     });
+    this.#costs.gated.forEach((term, t) => {
+      rows.push(...this.#gatedRows(term, t));
+    });
     for (const metric of Object.keys(this.limits)) rows.push(this.#budget(metric));
     for (const config of this.#excluded) {
       const at = this.#chosen(config);
@@ -104,7 +113,13 @@ export class SearchProgram {
       const c = this.#position(pair.first, config);
       const e = this.#position(pair.second, config);
       if (pair.product === null) x[this.#y(pair, p, c, e)] = 1;
-      else x[(this.#pairOffsets[p] as number) + c] = pair.product.right[e] as number;
+      else x[this.#z(p, c)] = pair.product.right[e] as number;
+    });
+    this.#costs.gated.forEach(({ pair, gate }, t) => {
+      const f = this.#position(gate, config);
+      this.#eachColumn(pair, (variable, k) => {
+        x[this.#v(t, f, k)] = x[variable] as number;
+      });
     });
     return x;
   }
@@ -125,18 +140,16 @@ export class SearchProgram {
       });
     });
     pairs.forEach((pair, p) => {
-      const { product } = pair;
-      pair.amounts[metric]?.forEach((row, c) => {
-        if (product !== null) {
-          add(
-            (this.#pairOffsets[p] as number) + c,
-            (product.scale[metric] as number) * (product.left[c] as number),
-          );
-        } else {
-          row.forEach((amount, e) => {
-            add(this.#y(pair, p, c, e), amount);
-          });
-        }
+      const weights = this.#weights(pair, metric);
+      this.#eachColumn(p, (variable, k) => {
+        add(variable, weights[k] as number);
+      });
+    });
+    this.#costs.gated.forEach(({ pair, shares }, t) => {
+      this.#weights(pairs[pair] as PairTerm, metric).forEach((weight, k) => {
+        shares[metric]?.forEach((share, f) => {
+          add(this.#v(t, f, k), share * weight);
+        });
       });
     });
     const upper = (this.#shares[metric] as number) - (full[metric] as number) / limit;
@@ -146,7 +159,7 @@ export class SearchProgram {
   #productRows(pair: PairTerm, p: number): MilpRow[] {
     const { right } = pair.product as NonNullable<PairTerm["product"]>;
     const [count] = this.#counts(pair);
-    const z = Array.from({ length: count }, (_, c) => (this.#pairOffsets[p] as number) + c);
+    const z = Array.from({ length: count }, (_, c) => this.#z(p, c));
     const weighted = right.flatMap((factor, e) =>
       factor === 0 ? [] : [{ at: this.#x(pair.second, e), factor }],
     );
@@ -165,6 +178,22 @@ export class SearchProgram {
       }),
     );
     return [sum, ...caps];
+  }
+
+  #gatedRows({ pair, gate }: GatedTerm, t: number): MilpRow[] {
+    const choices = Array.from({ length: this.#choices(gate) }, (_, f) => f);
+    const rows: MilpRow[] = [];
+    this.#eachColumn(pair, (variable, k) => {
+      const v = choices.map((f) => this.#v(t, f, k));
+      rows.push({ at: [...v, variable], values: [...v.map(() => 1), -1], lower: 0, upper: 0 });
+    });
+    const columns = rows.map((_, k) => k);
+    const lower = Number.NEGATIVE_INFINITY;
+    for (const f of choices) {
+      const v = columns.map((k) => this.#v(t, f, k));
+      rows.push({ at: [...v, this.#x(gate, f)], values: [...v.map(() => 1), -1], lower, upper: 0 });
+    }
+    return rows;
   }
 
   #tableRows(pair: PairTerm, p: number): MilpRow[] {
@@ -191,13 +220,42 @@ export class SearchProgram {
   }
 
   #counts({ first, second }: PairTerm): [number, number] {
-    const { hyperparameters } = this.#costs;
-    const count = (h: number): number => (hyperparameters[h] as Hyperparameter).choices.length;
-    return [count(first), count(second)];
+    return [this.#choices(first), this.#choices(second)];
+  }
+
+  #choices(h: number): number {
+    return (this.#costs.hyperparameters[h] as Hyperparameter).choices.length;
   }
 
   #x(h: number, c: number): number {
     return (this.#offsets[h] as number) + c;
+  }
+
+  #z(p: number, c: number): number {
+    return (this.#pairOffsets[p] as number) + c;
+  }
+
+  /** Of the gated term t: the gate's choice f, the pair's column k. */
+  #v(t: number, f: number, k: number): number {
+    const { pair } = this.#costs.gated[t] as GatedTerm;
+    return (this.#gatedOffsets[t] as number) + f * this.#columns(this.#costs.pairs[pair] as PairTerm) + k;
+  }
+
+  /** How many variables state a pair: z(c) for a product, else y(c, e), row by row. */
+  #columns(pair: PairTerm): number {
+    const [c, e] = this.#counts(pair);
+    return pair.product === null ? c * e : c;
+  }
+
+  #eachColumn(p: number, visit: (variable: number, k: number) => void): void {
+    const count = this.#columns(this.#costs.pairs[p] as PairTerm);
+    for (let k = 0; k < count; k++) visit((this.#pairOffsets[p] as number) + k, k);
+  }
+
+  /** What each of a pair's variables costs when it is 1. */
+  #weights({ amounts, product }: PairTerm, metric: string): number[] {
+    if (product === null) return (amounts[metric] as number[][]).flat();
+    return product.left.map((factor) => (product.scale[metric] as number) * factor);
   }
 
   #y(pair: PairTerm, p: number, c: number, e: number): number {

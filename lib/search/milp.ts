@@ -53,15 +53,15 @@ const ROUNDS = 30;
  *
  * 1. *Sensitivity.* As in {@link BinarySearcher}: d(h, c), how far the score falls when h alone is narrowed to c.
  * 2. *Program.* Minimize the sum of d(h, c) x(h, c) over whole x, one choice of each hyperparameter, such that every
- *    budget holds. A layer's cost is a product of widths of neighbouring hyperparameters; the space's costs are taken
- *    apart into terms of one and of two hyperparameters, and the products stated exactly (see `SearchProgram`).
+ *    budget holds. A layer's cost is a product of widths of neighbouring hyperparameters, and of whether it is there at
+ *    all; the space's costs are taken apart into such terms, and these stated exactly (see `SearchProgram`).
  *    HiGHS solves it, on a thread of its own; `stateDict.milp` tells the dual bound and the gap.
  * 3. *Growing.* What the budgets leave over widens hyperparameters, by degradation undone per share of the budgets.
  * 4. The subnets of 2 and 3 are scored, and so are those of the binary search, so that the result is never worse than its;
  *    the best one wins.
  *
- * Where costs depend on three hyperparameters at once (a switchable block with searchable widths inside),
- * `stateDict.milp.costError` is above 0, and the bound is one on the program, not on the space. The constraints hold in
+ * Where costs depend on three hyperparameters in another way, or on four, `stateDict.milp.costError` is above 0, and the
+ * bound is one on the program, not on the space. The constraints hold in
  * any case: each solution is priced by the space itself, and one that breaks a budget is ruled out.
  *
  * The objective adds up what narrowings do alone, as HAWQ-V3 does for bit widths (Yao et al., ICML 2021) and ModelOpt's

@@ -18,10 +18,20 @@ export interface PairTerm {
   product: { left: number[]; right: number[]; scale: Record<string, number> } | null;
 }
 
+/** A pair whose amounts a third hyperparameter scales: the widths on either side of a layer that can be left out. */
+export interface GatedTerm {
+  /** Position in `pairs`. */
+  pair: number;
+  /** Position in `hyperparameters` of the third one. */
+  gate: number;
+  /** By metric: the share of the pair's amount that each of the gate's choices adds, such as -1 for none of it. */
+  shares: Record<string, number[]>;
+}
+
 /**
- * Costs as a sum over hyperparameters and pairs of them, relative to the full model: the part of order two of the
- * anchored decomposition (cut-HDMR: Rabitz and Alis, "General foundations of high-dimensional model representations",
- * Journal of Mathematical Chemistry 25, 1999). Exact where no term depends on three hyperparameters at once.
+ * Costs as a sum over hyperparameters, pairs and gated pairs of them, relative to the full model: the part of order two
+ * of the anchored decomposition (cut-HDMR: Rabitz and Alis, "General foundations of high-dimensional model
+ * representations", Journal of Mathematical Chemistry 25, 1999), and of order three as far as it scales pairs.
  */
 export interface PairwiseCosts {
   hyperparameters: readonly Hyperparameter[];
@@ -30,6 +40,7 @@ export interface PairwiseCosts {
   /** By metric and hyperparameter: what each choice alone adds (nothing or less than nothing). */
   single: Record<string, number[][]>;
   pairs: PairTerm[];
+  gated: GatedTerm[];
   /** The largest error seen on random subnets, as a share of the full model's cost. */
   error: number;
 }
@@ -62,11 +73,8 @@ export async function pairwiseCosts(
     }
   }
   const amount = (metric: SpaceMetric, first: number, c: number, second: number, e: number): number => {
-    const a = hyperparameters[first] as Hyperparameter;
-    const b = hyperparameters[second] as Hyperparameter;
-    const config = { ...fullConfig, [a.name]: a.choices[c] as number, [b.name]: b.choices[e] as number };
-    const alone = (full[metric] as number) + at(single, metric, first, c) + at(single, metric, second, e);
-    return space.cost(config, metric) - alone;
+    const alone = (full[metric] as number) + cell(single, metric, first, c) + cell(single, metric, second, e);
+    return space.cost(narrowed(space, [first, c], [second, e]), metric) - alone;
   };
   const pairs: PairTerm[] = [];
   for (let first = 0; first < hyperparameters.length; first++) {
@@ -93,7 +101,8 @@ export async function pairwiseCosts(
       pairs.push({ first, second, amounts, product: productOf(amounts, full) });
     }
   }
-  const costs: PairwiseCosts = { hyperparameters, full, single, pairs, error: 0 };
+  const costs: PairwiseCosts = { hyperparameters, full, single, pairs, gated: [], error: 0 };
+  costs.gated = await gatedTerms(space, costs, metrics, breather, signal);
   const random = new Random(0);
   for (let i = 0; i < CHECKS; i++) {
     const config = space.sample(random);
@@ -107,20 +116,85 @@ export async function pairwiseCosts(
   return costs;
 }
 
+/** Finds what scales pairs, by narrowing three hyperparameters. */
+async function gatedTerms(
+  space: SearchSpace,
+  costs: PairwiseCosts,
+  metrics: readonly SpaceMetric[],
+  breather: Breather,
+  signal: AbortSignal | null,
+): Promise<GatedTerm[]> {
+  const { hyperparameters, pairs, full } = costs;
+  const found: GatedTerm[] = [];
+  const seen = new Set<string>();
+  for (const [pair, { first, second, amounts }] of pairs.entries()) {
+    for (const [gate, { choices }] of hyperparameters.entries()) {
+      await breather.breathe();
+      throwIfAborted(signal);
+      const three = [first, second, gate].sort((a, b) => a - b).join();
+      if (gate === first || gate === second || seen.has(three)) continue;
+      // What narrowing the three adds to what the terms so far say of it.
+      const missed = (metric: SpaceMetric, c: number, e: number, g: number): number => {
+        const config = narrowed(space, [first, c], [second, e], [gate, g]);
+        return space.cost(config, metric) - costOf(costs, config, metric);
+      };
+      const negligible = (value: number, metric: SpaceMetric): boolean =>
+        Math.abs(value) <= ROUNDING * (full[metric] as number);
+      if (metrics.every((metric) => negligible(missed(metric, 0, 0, 0), metric))) continue;
+      const shares: Record<string, number[]> = {};
+      const proportional = metrics.every((metric) => {
+        const table = amounts[metric] as number[][];
+        const corner = cell(amounts, metric, 0, 0);
+        const of = Array.from(choices.keys(), (g) => (corner === 0 ? 0 : missed(metric, 0, 0, g) / corner));
+        shares[metric] = of;
+        return of.every(
+          (share, g) =>
+            table.every((row, c) =>
+              negligible(missed(metric, c, 0, g) - share * (row[0] as number), metric),
+            ) && table[0]?.every((amount, e) => negligible(missed(metric, 0, e, g) - share * amount, metric)),
+        );
+      });
+      if (!proportional) continue;
+      seen.add(three);
+      found.push({ pair, gate, shares });
+    }
+  }
+  return found;
+}
+
+/** The full model with some hyperparameters, by position, at other choices, by position. */
+function narrowed({ hyperparameters, fullConfig }: SearchSpace, ...at: [number, number][]): SubnetConfig {
+  const config = { ...fullConfig };
+  for (const [h, c] of at) {
+    const { name, choices } = hyperparameters[h] as Hyperparameter;
+    config[name] = choices[c] as number;
+  }
+  return config;
+}
+
 /** A subnet's cost by the decomposition. */
 export function costOf(costs: PairwiseCosts, config: Readonly<SubnetConfig>, metric: string): number {
   const positions = costs.hyperparameters.map(({ name, choices }) => choices.indexOf(config[name] as number));
   let sum = costs.full[metric] as number;
   positions.forEach((c, h) => {
-    sum += at(costs.single, metric, h, c);
+    sum += cell(costs.single, metric, h, c);
   });
   for (const { first, second, amounts } of costs.pairs) {
-    sum += at(amounts, metric, positions[first] as number, positions[second] as number);
+    sum += cell(amounts, metric, positions[first] as number, positions[second] as number);
+  }
+  for (const { pair, gate, shares } of costs.gated) {
+    const { first, second, amounts } = costs.pairs[pair] as PairTerm;
+    const amount = cell(amounts, metric, positions[first] as number, positions[second] as number);
+    sum += amount * at(shares, metric, positions[gate] as number);
   }
   return sum;
 }
 
-function at(table: Record<string, number[][]>, metric: string, row: number, column: number): number {
+function at(list: Record<string, number[]>, metric: string, position: number): number {
+  return (list[metric] as number[])[position] as number;
+}
+
+function cell(table: Record<string, number[][]>, metric: string, row: number, column: number): number {
   return ((table[metric] as number[][])[row] as number[])[column] as number;
 }
 

@@ -87,34 +87,41 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
   it("finds the best of all subnets, when the score is a sum over layers", async () => {
     let solved = 0;
     await fc.assert(
-      fc.asyncProperty(chains(5, 4), mixes, fc.nat(), async (chain, constraints, seed) => {
-        const scoreFunc = additive(chain, seed);
-        const { space } = chainSpace(chain);
-        const limits = Object.entries(constraints)
-          .filter((entry): entry is [SpaceMetric, string] => entry[1] !== null)
-          .map(([metric, percent]): [SpaceMetric, number] => [
-            metric,
-            (Number.parseInt(percent, 10) / 100) * space.cost(space.fullConfig, metric),
-          ]);
-        const within = (config: Record<string, number>) =>
-          limits.every(([metric, limit]) => space.cost(config, metric) <= limit);
-        if (!within(space.smallestConfig)) return;
-        let best = Number.NEGATIVE_INFINITY;
-        for (const config of allSubnets(space)) {
-          if (!within(config)) continue;
-          space.select(config);
-          best = Math.max(best, (await scoreFunc(space)) as number);
-        }
-        const { stateDict } = await search(MilpSearcher, chain, constraints, scoreFunc);
-        expect(stateDict.best!.score).toBe(best);
-        expect(within(stateDict.best!.config)).toBe(true);
-        expect(stateDict.milp).toMatchObject({ status: "optimal", objective: 0 - best, costError: 0 });
-        expect(stateDict.milp!.gap).toBeLessThan(1e-6);
-        solved += 1;
-      }),
-      { numRuns: 30 },
+      fc.asyncProperty(
+        chains(5, 4),
+        fc.boolean(),
+        mixes,
+        fc.nat(),
+        async (open, gated, constraints, seed) => {
+          const chain: Chain = { ...open, gated };
+          const scoreFunc = additive(chain, seed);
+          const { space } = chainSpace(chain);
+          const limits = Object.entries(constraints)
+            .filter((entry): entry is [SpaceMetric, string] => entry[1] !== null)
+            .map(([metric, percent]): [SpaceMetric, number] => [
+              metric,
+              (Number.parseInt(percent, 10) / 100) * space.cost(space.fullConfig, metric),
+            ]);
+          const within = (config: Record<string, number>) =>
+            limits.every(([metric, limit]) => space.cost(config, metric) <= limit);
+          if (!within(space.smallestConfig)) return;
+          let best = Number.NEGATIVE_INFINITY;
+          for (const config of allSubnets(space)) {
+            if (!within(config)) continue;
+            space.select(config);
+            best = Math.max(best, (await scoreFunc(space)) as number);
+          }
+          const { stateDict } = await search(MilpSearcher, chain, constraints, scoreFunc);
+          expect(stateDict.best!.score).toBe(best);
+          expect(within(stateDict.best!.config)).toBe(true);
+          expect(stateDict.milp).toMatchObject({ status: "optimal", objective: 0 - best, costError: 0 });
+          expect(stateDict.milp!.gap).toBeLessThan(1e-6);
+          solved += 1;
+        },
+      ),
+      { numRuns: 24 },
     );
-    expect(solved).toBeGreaterThan(10);
+    expect(solved).toBeGreaterThan(8);
   });
 
   it("is never worse than the binary search under the same sensitivities, also with many layers", async () => {
@@ -159,9 +166,9 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
     );
   });
 
-  it("meets the constraints and does no worse where costs depend on three hyperparameters at once", async () => {
+  it("meets the constraints and does no worse where costs are not of the form it can state", async () => {
     for (const seed of [1, 2, 3]) {
-      const chain = { ...longChain(6, 4, seed), gated: true };
+      const chain = { ...longChain(6, 4, seed), gated: "bent" as const };
       const scoreFunc = additive(chain, seed);
       for (const percent of ["30%", "70%"]) {
         const constraints = { macs: percent, params: percent };
@@ -286,8 +293,8 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
 describe("pairwiseCosts", () => {
   it("takes costs apart exactly: layers into products, what else there is into tables", async () => {
     await fc.assert(
-      fc.asyncProperty(chains(6, 5), async (chain) => {
-        const { space } = chainSpace(chain);
+      fc.asyncProperty(chains(6, 5), fc.boolean(), async (open, gated) => {
+        const { space } = chainSpace({ ...open, gated });
         const metrics = ["macs", "params", "size"] as const;
         const costs = await pairwiseCosts(space, metrics, null);
         expect(costs.error).toBe(0);
@@ -297,6 +304,7 @@ describe("pairwiseCosts", () => {
           for (const metric of metrics)
             expect(costOf(costs, config, metric)).toBeCloseTo(space.cost(config, metric), 6);
         }
+        if (gated) return;
         const products = await pairwiseCosts(space, ["macs", "params"], null);
         for (const pair of products.pairs) {
           expect(pair.second).toBe(pair.first + 1); // only neighbours share a layer

@@ -10,8 +10,8 @@ export interface Chain {
   layers: number[][];
   /** Positions that each layer's kernel is applied at. */
   positions: number[];
-  /** Layers that stand in a switchable block: when the first hyperparameter is at its least, they cost nothing. */
-  gated?: boolean;
+  /** When the first hyperparameter is at its least, layers after the second cost nothing, or a share that bends. */
+  gated?: boolean | "bent";
 }
 
 class ChainNativeSpace extends FakeNativeSpace {
@@ -32,12 +32,15 @@ class ChainNativeSpace extends FakeNativeSpace {
   /** A chain 3 -> w0 -> w1 -> … -> 10 of 1x1 convolutions; each layer holds the larger of its input and output. */
   override cost(widths: Int32Array | readonly number[], metric: string): number {
     const { positions, layers, gated } = this.chain;
-    const off = gated === true && widths[0] === layers[0]![0];
+    const off = gated !== undefined && gated !== false && widths[0] === layers[0]![0];
     let macs = 10 * widths.at(-1)!;
     let params = macs;
     let buffers = 0;
     layers.forEach((_, i) => {
-      if (off && i > 1) return;
+      if (off && i > 1) {
+        if (gated === "bent") macs += Math.sqrt(widths[i - 1]! * widths[i]!);
+        return;
+      }
       const weights = (i === 0 ? 3 : widths[i - 1]!) * widths[i]!;
       macs += positions[i]! * weights;
       params += weights;
