@@ -101,7 +101,6 @@ export type {
   SearchResult,
   SearchStateDict,
 } from "./searcher/types";
-export { type ConvertConfig, convert, IMPORTANCES, type Importance, MODES, type Mode } from "./space/convert";
 export type {
   LatencyError,
   LatencyErrorOptions,
@@ -109,6 +108,14 @@ export type {
   LatencyTimingOptions,
   MeasureLatencyOptions,
 } from "./space/latency";
+export { type ConvertConfig, convert, MODES, type Mode } from "./space/convert";
+export {
+  IMPORTANCE_LOSSES,
+  IMPORTANCES,
+  type Importance,
+  type ImportanceConfig,
+  type ImportanceLoss,
+} from "./space/importance";
 export {
   type ParameterDimension,
   type Prunability,

@@ -3,7 +3,8 @@ import { closeTensors } from "../data/raw-tensor";
 import { Module } from "../module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { formatBytes, formatCount } from "../profile/units";
-import { convert, IMPORTANCES, type Importance } from "../space/convert";
+import { convert } from "../space/convert";
+import { type Importance, WEIGHT_IMPORTANCES } from "../space/importance";
 import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
 import type { Hyperparameter, SearchSpace } from "../space/search-space";
 import { startProgressBar } from "../util/progress-bar";
@@ -147,7 +148,7 @@ export function addPrunableCommand(program: Command): void {
     )
     .option("--json", "print one JSON document on standard output")
     .option("--divisor <number>", "widths to choose from are multiples of it", wholeNumber, 8)
-    .option("--importance <name>", `how channels are ranked: ${IMPORTANCES.join(", ")}`, "l1")
+    .option("--importance <name>", `how channels are ranked: ${WEIGHT_IMPORTANCES.join(", ")}`, "l1")
     .option("--examples <count>", "dimensions to show for each reason", wholeNumber, 3)
     .option("--seed <number>", "of the random inputs", wholeNumber, 0)
     .option("--device <device>", "cpu or cuda (default: cpu)")

@@ -92,8 +92,20 @@ export interface NativeUnprunable {
 export interface NativeSpaceOptions {
   /** Widths are multiples of it where the full width allows; a whole number of at least 1. */
   channelDivisor: number;
-  /** The norm of a channel's weights that orders the channels: `l1` or `l2`. */
-  importance: string;
+}
+
+/** A measure of how much channels matter; `SearchSpace.measure` feeds it. */
+export interface NativeImportance {
+  /** Whether it must be fed before it gives scores. */
+  readonly needsData: boolean;
+  readonly needsTarget: boolean;
+}
+
+export interface NativeImportanceOptions {
+  /** `random` */
+  seed?: number;
+  /** `taylor`: `crossEntropy` or `mse`. */
+  loss?: string;
 }
 
 /** Latencies of one operator. */
@@ -149,6 +161,25 @@ export interface NativeSearchSpace extends NativeForwardable {
   timeSubnets(subnets: NativeWidths[], options: NativeTimingOptions, call: NativeCall): Promise<number[]>;
   /** What `latency` is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE */
   useLatencyTable(operators: NativeLatencyOperator[] | null): void;
+  /** Adds a batch to a measure of importance, running the whole model on it. */
+  measure(
+    importance: NativeImportance,
+    args: unknown[],
+    kwargs: Record<string, unknown>,
+    target: NativeTensor | null,
+    call: NativeCall,
+  ): Promise<void>;
+  /** As `measure`, on a whole data set; `target` is the position, in a batch, of the target, or -1 for none. */
+  measureAll(
+    importance: NativeImportance,
+    dataset: NativeDataset,
+    options: NativeLoopOptions & { target: number },
+    call: NativeCall,
+  ): Promise<NativeLoopResult>;
+  /** Scores by hyperparameter, in the order that the channels have now. */
+  scores(importance: NativeImportance, call: NativeCall): Promise<number[][]>;
+  /** Puts the channels in descending order of their scores, in place; a digest of the order. */
+  reorder(importance: NativeImportance, call: NativeCall): Promise<string>;
   /** The active subnet as a module of its own, with copied, smaller weights. */
   exportSubnet(call: NativeCall): Promise<NativeModule>;
   /** Lets go of the module, and leaves it open. */
@@ -265,7 +296,7 @@ export interface NativeAddon {
   };
   SearchSpace: {
     new (...args: never): NativeSearchSpace;
-    /** Reorders the module's channels in place, which changes no output beyond rounding. */
+    /** Leaves the channels in the order they have; see `reorder`. */
     convert(
       module: NativeModule,
       args: unknown[],
@@ -278,6 +309,11 @@ export interface NativeAddon {
     new (tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;
     fromTensors(tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;
   };
+  /** ERR_CONFIG_VALUE for a name or loss that does not exist. */
+  Importance: new (
+    name: string,
+    options?: NativeImportanceOptions,
+  ) => NativeImportance;
   Score: new (kind: NativeScoreKind, options?: { k?: number }) => NativeScore;
 
   evaluate(

@@ -3,26 +3,28 @@ import { Module } from "../module";
 import { addon } from "../native/addon";
 import { callNative } from "../native/call";
 import { toNative } from "../native/values";
+import { type ConfigRule, orNull, rules } from "../searcher/config";
 import { splitInputs } from "../searcher/data-source";
 import type { ProgressListener } from "../searcher/types";
-import { describe, expected, isFunction, isPositiveInteger, isRecord } from "../util/check";
+import { describe, expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
+import {
+  IMPORTANCE_LOSSES,
+  IMPORTANCES,
+  type ImportanceConfig,
+  orderChannels,
+  requireMatchingData,
+} from "./importance";
 import { SearchSpace } from "./search-space";
 
 /** The modes of {@link convert}. `fastnas`: the channel widths of convolutions and linear layers. */
 export const MODES = ["fastnas"] as const;
 export type Mode = (typeof MODES)[number];
 
-/** How channels are ranked: by the sum of absolute weights, or of squared ones, over all that produces a channel. */
-export const IMPORTANCES = ["l1", "l2"] as const;
-export type Importance = (typeof IMPORTANCES)[number];
-
 /** The config of {@link convert}. */
-export interface ConvertConfig {
+export interface ConvertConfig extends ImportanceConfig {
   /** Widths to choose from are multiples of it, where the full width has any; default 8. */
   channelDivisor?: number;
-  /** How channels are ranked; the least important ones go first. Default `l1`. */
-  importance?: Importance;
   /** Stops the conversion with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
   /** Receives progress events. */
@@ -32,9 +34,38 @@ export interface ConvertConfig {
 const DEFAULTS: Required<ConvertConfig> = {
   channelDivisor: 8,
   importance: "l1",
+  seed: 0,
+  data: null,
+  collectFunc: null,
+  targetFunc: null,
+  lossFunc: null,
+  maxBatches: null,
   signal: null,
   onProgress: null,
 };
+
+const RULES: Record<keyof ConvertConfig, ConfigRule> = {
+  channelDivisor: rules.positiveInteger,
+  importance: oneOf(IMPORTANCES),
+  seed: {
+    expected: "a whole number of at least 0",
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  },
+  data: orNull(rules.dataSource),
+  collectFunc: orNull(rules.func),
+  targetFunc: orNull(rules.func),
+  lossFunc: orNull(oneOf(IMPORTANCE_LOSSES)),
+  maxBatches: orNull(rules.positiveInteger),
+  signal: orNull(rules.signal),
+  onProgress: orNull(rules.func),
+};
+
+function oneOf(names: readonly string[]): ConfigRule {
+  return {
+    expected: `one of ${names.join(", ")}`,
+    accepts: (value) => (names as readonly unknown[]).includes(value),
+  };
+}
 
 /**
  * Makes a search space of a module. What can be narrowed is found from the operators that run on the dummy input.
@@ -47,7 +78,10 @@ const DEFAULTS: Required<ConvertConfig> = {
  *   `cost()` refers to inputs of these shapes
  * @throws `ERR_UNKNOWN_MODE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`, `ERR_ARGUMENT`, `ERR_INPUT` for inputs that
  *   don't fit, `ERR_FORWARD` when the model fails on them, `ERR_DATA_DEPENDENT`, `ERR_UNSUPPORTED_GRAPH` or
- *   `ERR_UNKNOWN_OPERATOR` for a graph that can't be narrowed, `ERR_CLOSED`, `ERR_ABORTED`
+ *   `ERR_UNKNOWN_OPERATOR` for a graph that can't be narrowed, `ERR_CLOSED`, `ERR_ABORTED`; with `data` also
+ *   `ERR_EMPTY_LOADER`, `ERR_LOADER_ONE_SHOT`, `ERR_LOADER_FAILED`, `ERR_BATCH`, `ERR_SCORE_INPUT` for targets that
+ *   don't fit the loss, `ERR_GRADIENT` for a model that can't be differentiated; `ERR_IMPORTANCE_NAN`. An error
+ *   leaves the module as it was
  */
 export async function convert(
   module: Module,
@@ -57,7 +91,8 @@ export async function convert(
 ): Promise<SearchSpace> {
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
   requireMode(mode);
-  const { channelDivisor, importance, signal, onProgress } = readConfig(config);
+  const settings = readConfig(config);
+  const { channelDivisor, signal, onProgress } = settings;
   const { args, kwargs } = splitInputs(dummyInput);
   // Before the conversion changes the order of the weights, so that a file loaded anew has the same fingerprint.
   const moduleFingerprint = await module.fingerprint({ signal });
@@ -67,7 +102,7 @@ export async function convert(
         module.native,
         toNative(args) as unknown[],
         toNative(kwargs) as Record<string, unknown>,
-        { channelDivisor, importance },
+        { channelDivisor },
         call,
       ),
     signal,
@@ -75,7 +110,13 @@ export async function convert(
       ? ({ done, total, message }) => onProgress({ phase: "convert", done, total: total || null, message })
       : undefined,
   );
-  return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: { channelDivisor, importance } });
+  try {
+    const order = await orderChannels(native, settings, { signal, onProgress });
+    return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: { channelDivisor, ...order } });
+  } catch (error) {
+    native.close();
+    throw error;
+  }
 }
 
 function requireMode(mode: string): void {
@@ -98,18 +139,10 @@ function readConfig(config: ConvertConfig | null): Required<ConvertConfig> {
     );
   }
   const settings = { ...DEFAULTS, ...Object.fromEntries(given) } as Required<ConvertConfig>;
-  const { channelDivisor, importance, signal, onProgress } = settings;
-  if (!isPositiveInteger(channelDivisor)) {
-    throw expected("ERR_CONFIG_VALUE", "a whole number of at least 1", "channelDivisor", channelDivisor);
+  for (const [key, rule] of Object.entries(RULES)) {
+    const value = settings[key as keyof ConvertConfig];
+    if (!rule.accepts(value)) throw expected("ERR_CONFIG_VALUE", rule.expected, key, value);
   }
-  if (!IMPORTANCES.includes(importance)) {
-    throw expected("ERR_CONFIG_VALUE", `one of ${IMPORTANCES.join(", ")}`, "importance", importance);
-  }
-  if (signal !== null && !(signal instanceof AbortSignal)) {
-    throw expected("ERR_CONFIG_VALUE", "an AbortSignal or null", "signal", signal);
-  }
-  if (onProgress !== null && !isFunction(onProgress)) {
-    throw expected("ERR_CONFIG_VALUE", "a function or null", "onProgress", onProgress);
-  }
+  requireMatchingData(settings);
   return settings;
 }

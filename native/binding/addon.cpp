@@ -7,6 +7,7 @@
 #include "binding/dataset.h"
 #include "binding/env_data.h"
 #include "binding/evaluate.h"
+#include "binding/importance.h"
 #include "binding/job.h"
 #include "binding/module.h"
 #include "binding/profile.h"
@@ -59,6 +60,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   SearchSpaceWrap::define(env, exports);
   DatasetWrap::define(env, exports);
   ScoreWrap::define(env, exports);
+  ImportanceWrap::define(env, exports);
   defineEvaluate(env, exports);
   defineProfile(env, exports);
   return exports;

@@ -3,7 +3,6 @@
 #include "binding/dataset.h"
 #include "binding/env_data.h"
 #include "binding/ivalue.h"
-#include "binding/job.h"
 #include "binding/score.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
@@ -11,10 +10,7 @@
 #include "core/forward/evaluate.h"
 
 namespace torchsearch::binding {
-namespace {
-
-// { inputs: number[], target?: number, teacher?, maxBatches?: number }
-LoopOptions readOptions(const Napi::Value& value) {
+LoopOptions readLoopOptions(const Napi::Value& value) {
   LoopOptions options;
   if (!value.IsObject()) return options;
   const Napi::Object object = value.As<Napi::Object>();
@@ -48,6 +44,8 @@ Finish loopResult(const LoopResult& result, bool scored) {
   };
 }
 
+namespace {
+
 // (model, dataset, score, { inputs, target, teacher?, maxBatches? }, call)
 Napi::Value evaluateCall(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
@@ -55,7 +53,7 @@ Napi::Value evaluateCall(const Napi::CallbackInfo& info) {
         info.Env(), CallOptions::read(info[4]),
         [model = forwardableOf(info[0], "model"), dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
          score = unwrap<ScoreWrap>(info[2], "score").score(),
-         options = readOptions(info[3])](const JobContext& context) -> Finish {
+         options = readLoopOptions(info[3])](const JobContext& context) -> Finish {
           return loopResult(evaluate(*model, *dataset, *score, options, context.cancel, context.progress),
                             true);
         });
@@ -68,7 +66,7 @@ Napi::Value forwardAllCall(const Napi::CallbackInfo& info) {
     return runJob(
         info.Env(), CallOptions::read(info[3]),
         [model = forwardableOf(info[0], "model"), dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
-         options = readOptions(info[2])](const JobContext& context) -> Finish {
+         options = readLoopOptions(info[2])](const JobContext& context) -> Finish {
           return loopResult(forwardAll(*model, *dataset, options, context.cancel, context.progress), false);
         });
   });
@@ -84,7 +82,7 @@ Napi::Value scoreBatchCall(const Napi::CallbackInfo& info) {
     return runJob(
         info.Env(), CallOptions::read(info[6]),
         [model, target, inputs = std::move(inputs), score = unwrap<ScoreWrap>(info[4], "score").score(),
-         teacher = readOptions(info[5]).teacher](const JobContext& context) -> Finish {
+         teacher = readLoopOptions(info[5]).teacher](const JobContext& context) -> Finish {
           scoreBatch(*model, inputs, target, *score, teacher.get(), context.cancel);
           return [](Napi::Env env) { return env.Undefined(); };
         });

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "binding/job.h"
+#include "core/forward/evaluate.h"
 #include "core/forward/forwardable.h"
 
 namespace torchsearch::binding {
@@ -12,6 +14,12 @@ namespace torchsearch::binding {
 // The Forwardable behind a Module, a SearchSpace or any other class registered in EnvData; ERR_INPUT
 // otherwise.
 std::shared_ptr<Forwardable> forwardableOf(const Napi::Value& value, const std::string& what);
+
+// { inputs: number[], target?: number, teacher?, maxBatches?: number }
+LoopOptions readLoopOptions(const Napi::Value& value);
+
+// { value?, samples, batches, seconds }
+Finish loopResult(const LoopResult& result, bool scored);
 
 // evaluate, forwardAll and scoreBatch.
 void defineEvaluate(Napi::Env env, Napi::Object exports);

@@ -18,7 +18,7 @@ using Seed = std::shared_ptr<SearchSpace>;
 
 namespace {
 
-// { channelDivisor?: number, importance?: string }
+// { channelDivisor?: number }
 SpaceOptions readOptions(const Napi::Value& value) {
   SpaceOptions options;
   if (!value.IsObject()) return options;
@@ -29,10 +29,6 @@ SpaceOptions readOptions(const Napi::Value& value) {
       fail(value.Env(), "ERR_CONFIG_VALUE", "channelDivisor must be a whole number of at least 1.");
     }
     options.channelDivisor = static_cast<int64_t>(given);
-  }
-  if (const Napi::Value importance = object.Get("importance"); !importance.IsUndefined()) {
-    if (!importance.IsString()) fail(value.Env(), "ERR_CONFIG_VALUE", "importance must be a name.");
-    options.importance = importance.As<Napi::String>();
   }
   return options;
 }
@@ -82,6 +78,10 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
        InstanceMethod<&SearchSpaceWrap::timeSubnets>("timeSubnets"),
        InstanceMethod<&SearchSpaceWrap::useLatencyTable>("useLatencyTable"),
        InstanceMethod<&SearchSpaceWrap::exportSubnet>("exportSubnet"),
+       InstanceMethod<&SearchSpaceWrap::measure>("measure"),
+       InstanceMethod<&SearchSpaceWrap::measureAll>("measureAll"),
+       InstanceMethod<&SearchSpaceWrap::scores>("scores"),
+       InstanceMethod<&SearchSpaceWrap::reorder>("reorder"),
        InstanceAccessor<&SearchSpaceWrap::device>("device"),
        InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
        InstanceMethod<&SearchSpaceWrap::close>("close")});
@@ -111,7 +111,7 @@ const std::shared_ptr<SearchSpace>& SearchSpaceWrap::open(Napi::Env env) const {
   return space_;
 }
 
-// (module: Module, args: unknown[], kwargs: record, options: { channelDivisor?, importance? }, call)
+// (module: Module, args: unknown[], kwargs: record, options: { channelDivisor? }, call)
 Napi::Value SearchSpaceWrap::convert(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {

@@ -33,6 +33,10 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   Napi::Value measureLatency(const Napi::CallbackInfo& info);
   Napi::Value timeSubnets(const Napi::CallbackInfo& info);
   Napi::Value useLatencyTable(const Napi::CallbackInfo& info);
+  Napi::Value measure(const Napi::CallbackInfo& info);
+  Napi::Value measureAll(const Napi::CallbackInfo& info);
+  Napi::Value scores(const Napi::CallbackInfo& info);
+  Napi::Value reorder(const Napi::CallbackInfo& info);
   Napi::Value exportSubnet(const Napi::CallbackInfo& info);
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value closed(const Napi::CallbackInfo& info);

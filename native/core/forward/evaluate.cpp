@@ -16,8 +16,10 @@ void checkIndex(int64_t index, const Dataset& dataset, const char* what) {
   }
 }
 
-LoopResult loop(Forwardable& model, const Dataset& dataset, Score* score, const LoopOptions& options,
-                const CancelToken& cancel, const ProgressFn& progress) {
+}  // namespace
+
+LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, const BatchFn& step,
+                        const CancelToken& cancel, const ProgressFn& progress) {
   for (const int64_t index : options.inputs) checkIndex(index, dataset, "input");
   if (options.target != -1) checkIndex(options.target, dataset, "target");
   const int64_t batches =
@@ -27,38 +29,38 @@ LoopResult loop(Forwardable& model, const Dataset& dataset, Score* score, const 
 
   const auto start = std::chrono::steady_clock::now();
   LoopResult result;
-  if (score != nullptr) score->reset();
   for (int64_t i = 0; i < batches; ++i) {
     cancel.throwIfCancelled();
     const std::vector<at::Tensor> batch = dataset.batch(i);
     Inputs inputs;
     for (const int64_t index : options.inputs) inputs.args.emplace_back(batch[static_cast<size_t>(index)]);
-    if (score != nullptr) {
-      const at::Tensor target =
-          options.target < 0 ? at::Tensor() : batch[static_cast<size_t>(options.target)];
-      scoreBatch(model, inputs, target, *score, options.teacher.get(), cancel);
-    } else {
-      model.forward(inputs, cancel);
-    }
+    step(inputs, options.target < 0 ? at::Tensor() : batch[static_cast<size_t>(options.target)]);
     result.samples += batch.front().size(0);
     result.batches = i + 1;
     if (progress) progress({result.batches, batches, ""});
   }
-  if (score != nullptr) result.value = score->value();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
 
-}  // namespace
-
 LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
                     const CancelToken& cancel, const ProgressFn& progress) {
-  return loop(model, dataset, &score, options, cancel, progress);
+  score.reset();
+  LoopResult result = forEachBatch(
+      dataset, options,
+      [&](const Inputs& inputs, const at::Tensor& target) {
+        scoreBatch(model, inputs, target, score, options.teacher.get(), cancel);
+      },
+      cancel, progress);
+  result.value = score.value();
+  return result;
 }
 
 LoopResult forwardAll(Forwardable& model, const Dataset& dataset, const LoopOptions& options,
                       const CancelToken& cancel, const ProgressFn& progress) {
-  return loop(model, dataset, nullptr, options, cancel, progress);
+  return forEachBatch(
+      dataset, options, [&](const Inputs& inputs, const at::Tensor&) { model.forward(inputs, cancel); },
+      cancel, progress);
 }
 
 void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& target, Score& score,

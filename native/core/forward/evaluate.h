@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,14 @@ struct LoopResult {
   int64_t batches = 0;
   double seconds = 0;  // wall time of the loop
 };
+
+// What is done with a batch; the target is undefined where LoopOptions::target is -1.
+using BatchFn = std::function<void(const Inputs& inputs, const at::Tensor& target)>;
+
+// Calls `step` with every batch. Stops between batches once `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET,
+// and what `step` throws.
+LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, const BatchFn& step,
+                        const CancelToken& cancel, const ProgressFn& progress);
 
 // Runs the model over the data set and scores every batch; the score is reset first. Stops between batches
 // once `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET, ERR_SCORE_*, and what the model throws.

@@ -3,60 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <sstream>
 
 #include "core/error.h"
+#include "core/forward/score_input.h"
 
 namespace torchsearch {
 namespace {
-
-[[noreturn]] void misfit(const std::string& message) {
-  throw Error("ERR_SCORE_INPUT", message);
-}
-
-std::string shapeOf(const at::Tensor& tensor) {
-  std::ostringstream out;
-  out << tensor.sizes();
-  return out.str();
-}
-
-// The tensor that counts in a model's output.
-at::Tensor scored(const c10::IValue& value, const char* whose) {
-  if (value.isTensor() && value.toTensor().defined()) return value.toTensor();
-  if (value.isTuple() && !value.toTupleRef().elements().empty())
-    return scored(value.toTupleRef().elements()[0], whose);
-  if (value.isList() && value.toListRef().size() > 0) return scored(value.toListRef()[0], whose);
-  if (value.isGenericDict()) {
-    const auto dict = value.toGenericDict();
-    for (const char* name : {"logits", "out"}) {
-      for (const auto& item : dict) {
-        if (item.key().isString() && item.key().toStringRef() == name) return scored(item.value(), whose);
-      }
-    }
-    if (dict.size() == 1) return scored(dict.begin()->value(), whose);
-  }
-  misfit(std::string("The ") + whose + "'s output holds no tensor to score; it is of type " +
-         value.type()->annotation_str() + ".");
-}
-
-// Logits [N, C] or [N, C, ...] and class indices [N] or [N, ...].
-void checkClasses(const at::Tensor& logits, const at::Tensor& target) {
-  if (!logits.is_floating_point() || logits.dim() < 2) {
-    misfit("This score needs float outputs of shape [N, C] or [N, C, ...], but the model gave " +
-           shapeOf(logits) + " " + c10::toString(logits.scalar_type()) + ".");
-  }
-  if (!target.defined() || !c10::isIntegralType(target.scalar_type(), /*includeBool=*/false)) {
-    misfit("This score needs class indices as an integer (int64) target.");
-  }
-  std::vector<int64_t> expected = logits.sizes().vec();
-  expected.erase(expected.begin() + 1);
-  if (target.sizes() != at::IntArrayRef(expected)) {
-    std::ostringstream out;
-    out << "The target has shape " << target.sizes() << ", but outputs of shape " << logits.sizes()
-        << " need " << at::IntArrayRef(expected) << ".";
-    misfit(out.str());
-  }
-}
 
 class TopK : public Score {
  public:
@@ -66,7 +18,7 @@ class TopK : public Score {
 
  protected:
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
-    checkClasses(output, target);
+    requireClasses(output, target);
     if (k_ > output.size(1)) {
       misfit("Top-" + std::to_string(k_) +
              " accuracy needs at least that many classes, but the model gives " +
@@ -88,15 +40,10 @@ class TopK : public Score {
 class CrossEntropy : public Score {
  protected:
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
-    constexpr int64_t kIgnored = -100;
-    checkClasses(output, target);
+    requireClasses(output, target);
+    requireClassRange(output, target);
     const at::Tensor classes = target.to(output.device(), at::kLong);
-    const at::Tensor counted = classes.ne(kIgnored);
-    const at::Tensor valid =
-        classes.ge(0).logical_and(classes.lt(output.size(1))).logical_or(counted.logical_not());
-    if (!valid.all().item<bool>()) {
-      misfit("The target holds a class index outside of 0 to " + std::to_string(output.size(1) - 1) + ".");
-    }
+    const at::Tensor counted = classes.ne(kIgnoredClass);
     const at::Tensor index = classes.clamp_min(0).unsqueeze(1);
     const at::Tensor losses = output.to(at::kDouble).log_softmax(1).gather(1, index).squeeze(1).neg();
     const double sum = losses.masked_select(counted).sum().item<double>();
@@ -108,10 +55,7 @@ class CrossEntropy : public Score {
 class MeanSquaredError : public Score {
  protected:
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
-    if (!target.defined() || output.sizes() != target.sizes()) {
-      misfit("Mean squared error needs a target of the output's shape " + shapeOf(output) +
-             ", but its shape is " + (target.defined() ? shapeOf(target) : "missing") + ".");
-    }
+    requireSameShape(output, target);
     const at::Tensor difference = output.to(at::kDouble) - target.to(output.device(), at::kDouble);
     return {difference.square().sum().item<double>(), output.numel()};
   }
@@ -161,8 +105,8 @@ void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::
     misfit("This score needs a target; say which tensor of a batch it is.");
   if (needsTeacher() && teacher.isNone()) misfit("This score needs a teacher model to compare with.");
   const at::NoGradGuard noGrad;
-  const at::Tensor reference = needsTeacher() ? scored(teacher, "teacher") : at::Tensor();
-  const Part part = measure(scored(output, "model"), target, reference);
+  const at::Tensor reference = needsTeacher() ? scoredTensor(teacher, "teacher") : at::Tensor();
+  const Part part = measure(scoredTensor(output, "model"), target, reference);
   if (!std::isfinite(part.sum)) {
     throw Error("ERR_SCORE_NAN", "The score is not a finite number (" + std::to_string(part.sum) +
                                      "); check the model's output, its input and the target.");

@@ -1,16 +1,28 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/graph/dependency.h"
+#include "core/space/importance/channel_votes.h"
 
 namespace torchsearch {
 
-// Reorders the module's parameters and buffers in place so that within each group the most important channels
-// come first. `importance`: "l1" or "l2", the norm of a channel's weights, each parameter's norms divided by
-// their mean and summed over all the parameters that the channel runs through (grouped magnitude; Fang et
-// al., "DepGraph: Towards Any Structural Pruning", CVPR 2023). ERR_CONFIG_VALUE for another name.
-void orderChannels(const Dependencies& dependencies, const torch::jit::Module& module,
-                   const std::string& importance);
+// For each group, the old position at each new one.
+using ChannelOrder = std::vector<std::vector<int64_t>>;
+
+// The highest score first; among equal ones, the first.
+ChannelOrder descendingOrder(const ChannelScores& scores);
+
+// Reorders parameters and buffers (by SlotId) in place. What it needs on the way is small beside the largest
+// of them. Must not be interrupted: half an order is another model.
+void permuteChannels(const Dependencies& dependencies, const std::vector<at::Tensor>& tensors,
+                     const ChannelOrder& order);
+
+// Hexadecimal SHA-256 of an order.
+std::string digestOf(const ChannelOrder& order);
 
 }  // namespace torchsearch

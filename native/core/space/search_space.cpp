@@ -104,7 +104,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
                                                   const Inputs& dummyInput, const SpaceOptions& options,
                                                   const CancelToken& cancel, const ProgressFn& progress) {
   const auto report = [&](int64_t done, const char* message) {
-    if (progress) progress({done, 3, message});
+    if (progress) progress({done, 2, message});
   };
   const auto lock = module->lock();
   const EvaluationMode evaluation(*module);
@@ -142,8 +142,6 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->program_ = recording.program;
   space->dependencies_ = std::make_shared<const Dependencies>(recording.program);
   cancel.throwIfCancelled();
-  report(2, "order channels");
-  orderChannels(*space->dependencies_, jit, options.importance);
   space->costs_ = CostModel(*space->dependencies_);
   space->findHyperparameters(options.channelDivisor);
   space->findUnprunable();
@@ -151,7 +149,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   std::vector<int64_t> full;
   for (const auto& hyperparameter : space->hyperparameters_) full.push_back(hyperparameter.full);
   space->select(full);
-  report(3, "done");
+  report(2, "done");
   return space;
 }
 
@@ -400,6 +398,33 @@ c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& c
   const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, inputs), cancel);
   if (current_.recalibrating) ++recalibrationBatches_;
   return output;
+}
+
+void SearchSpace::measure(Importance& importance, const Inputs& inputs, const at::Tensor& target,
+                          const CancelToken& cancel) {
+  const auto moduleLock = module_->lock();
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const Inputs moved = movedTo(inputs, module_->device());
+  auto& entry = programFor(moved, cancel);
+  const auto values = bindModule(*entry.program, module_->jit()).values;
+  importance.add({*entry.dependencies, entry.executor, values, inputTensors(*graph_, moved), target}, cancel);
+}
+
+ChannelScores SearchSpace::scores(const Importance& importance) const {
+  const auto moduleLock = module_->lock();
+  return importance.scores(*dependencies_, bindModule(dependencies_->program(), module_->jit()).values);
+}
+
+std::string SearchSpace::reorder(const Importance& importance) {
+  const auto moduleLock = module_->lock();
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const auto order = descendingOrder(scores(importance));
+  permuteChannels(*dependencies_, bindModule(dependencies_->program(), module_->jit()).values, order);
+  // Weights that a subnet gathers, rather than views, are of the order before.
+  const std::lock_guard<std::mutex> wantedLock(wantedMutex_);
+  ++wanted_.version;
+  ++wanted_.statistics;
+  return digestOf(order);
 }
 
 // A graph may guard against other widths than the full model's, in ways that no rule knows.

@@ -18,14 +18,14 @@
 #include "core/profile/latency_table.h"
 #include "core/progress.h"
 #include "core/space/cost_model.h"
+#include "core/space/importance/importance.h"
 #include "core/space/latency_model.h"
 #include "core/space/operator_shape.h"
 
 namespace torchsearch {
 
 struct SpaceOptions {
-  int64_t channelDivisor = 8;     // widths are multiples of it, where the full width allows
-  std::string importance = "l1";  // how channels are ordered: "l1", "l2"
+  int64_t channelDivisor = 8;  // widths are multiples of it, where the full width allows
 };
 
 // A width that can be chosen: channels that must be kept or dropped together over every parameter they touch.
@@ -47,9 +47,8 @@ struct Unprunable {
   std::string reason;
 };
 
-// A module whose channel widths can be chosen. Making one reorders the module's channels in place, the most
-// important first, which changes no output beyond rounding; a subnet then is narrow views of the full
-// weights.
+// A module whose channel widths can be chosen. A subnet is narrow views of the full weights: the first
+// channels of each group. `reorder` puts the most important ones there.
 class SearchSpace : public Forwardable {
  public:
   // ERR_INPUT, ERR_FORWARD, ERR_DATA_DEPENDENT, ERR_UNSUPPORTED_GRAPH
@@ -89,6 +88,18 @@ class SearchSpace : public Forwardable {
   std::vector<double> timeSubnets(const std::vector<std::vector<int64_t>>& subnets,
                                   const LatencyOptions& options, const CancelToken& cancel,
                                   const ProgressFn& progress);
+  // Adds a batch to a measure of importance: runs the whole model on it, whatever is selected. What it throws
+  // Importance::add tells.
+  void measure(Importance& importance, const Inputs& inputs, const at::Tensor& target,
+               const CancelToken& cancel);
+
+  // By group, in the order that the channels have now. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER
+  ChannelScores scores(const Importance& importance) const;
+
+  // Reorders the module's channels in place, the most important of each group first, which changes no output
+  // of the whole model beyond rounding. Drops recalibrated batch-norm statistics. Gives a digest of the order
+  // (SHA-256, hexadecimal), relative to the one before. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER
+  std::string reorder(const Importance& importance);
 
   // The active subnet as a module of its own, with copied, really smaller weights.
   // Checked against the subnet on the dummy input. ERR_EXPORT, ERR_EXPORT_CONFLICT, ERR_EXPORT_MISMATCH

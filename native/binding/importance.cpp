@@ -1,0 +1,41 @@
+#include "binding/importance.h"
+
+#include "binding/translate.h"
+
+namespace torchsearch::binding {
+
+// new Importance(name: string, { seed?, loss? })
+void ImportanceWrap::define(Napi::Env env, Napi::Object exports) {
+  exports.Set(kName, DefineClass(env, kName,
+                                 {InstanceAccessor<&ImportanceWrap::needsData>("needsData"),
+                                  InstanceAccessor<&ImportanceWrap::needsTarget>("needsTarget")}));
+}
+
+ImportanceWrap::ImportanceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  guarded(info.Env(), [&] {
+    if (!info[0].IsString())
+      fail(info.Env(), "ERR_CONFIG_VALUE", "importance must be a name, such as \"l1\".");
+    ImportanceOptions options;
+    if (info[1].IsObject()) {
+      const Napi::Object object = info[1].As<Napi::Object>();
+      if (const Napi::Value seed = object.Get("seed"); seed.IsNumber()) {
+        options.seed = static_cast<uint64_t>(seed.As<Napi::Number>().Int64Value());
+      }
+      if (const Napi::Value loss = object.Get("loss"); loss.IsString()) {
+        options.loss = loss.As<Napi::String>();
+      }
+    }
+    importance_ = Importance::make(info[0].As<Napi::String>(), options);
+  });
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+Napi::Value ImportanceWrap::needsData(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), importance_->needsData());
+}
+
+Napi::Value ImportanceWrap::needsTarget(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), importance_->needsTarget());
+}
+
+}  // namespace torchsearch::binding

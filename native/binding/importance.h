@@ -1,0 +1,28 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "core/space/importance/importance.h"
+
+namespace torchsearch::binding {
+
+// JavaScript's handle of a measure of importance, for SearchSpace.measure and its siblings.
+class ImportanceWrap : public Napi::ObjectWrap<ImportanceWrap> {
+ public:
+  static constexpr const char* kName = "Importance";
+  static constexpr napi_type_tag kTag{0x6f1c5f1d3c2b4a07, 0x9d0e7a6b5c4d3e07};
+  static void define(Napi::Env env, Napi::Object exports);
+
+  explicit ImportanceWrap(const Napi::CallbackInfo& info);
+  const std::shared_ptr<Importance>& importance() const { return importance_; }
+
+ private:
+  Napi::Value needsData(const Napi::CallbackInfo& info);
+  Napi::Value needsTarget(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<Importance> importance_;
+};
+
+}  // namespace torchsearch::binding

@@ -1,0 +1,86 @@
+// The part of the search space's handle that ranks channels.
+#include "binding/dataset.h"
+#include "binding/evaluate.h"
+#include "binding/importance.h"
+#include "binding/ivalue.h"
+#include "binding/job.h"
+#include "binding/search_space.h"
+#include "binding/tensor.h"
+#include "binding/translate.h"
+#include "binding/unwrap.h"
+
+namespace torchsearch::binding {
+
+// (importance, args: unknown[], kwargs: record, target: Tensor | null, call)
+Napi::Value SearchSpaceWrap::measure(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const std::shared_ptr<SearchSpace> space = open(env);
+    Inputs inputs = toInputs(space->schema().get(), info[1], info[2]);
+    const bool hasTarget = !info[3].IsNull() && !info[3].IsUndefined();
+    const at::Tensor target = hasTarget ? TensorWrap::of(info[3], "target") : at::Tensor();
+    return runJob(env, CallOptions::read(info[4]),
+                  [space, target, inputs = std::move(inputs),
+                   importance = unwrap<ImportanceWrap>(info[0], "importance").importance()](
+                      const JobContext& context) -> Finish {
+                    space->measure(*importance, inputs, target, context.cancel);
+                    return [](Napi::Env env) { return env.Undefined(); };
+                  });
+  });
+}
+
+// (importance, dataset, { inputs, target?, maxBatches? }, call): { samples, batches, seconds }
+Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(env, CallOptions::read(info[3]),
+                  [space = open(env), importance = unwrap<ImportanceWrap>(info[0], "importance").importance(),
+                   dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
+                   options = readLoopOptions(info[2])](const JobContext& context) -> Finish {
+                    const auto step = [&](const Inputs& inputs, const at::Tensor& target) {
+                      space->measure(*importance, inputs, target, context.cancel);
+                    };
+                    return loopResult(forEachBatch(*dataset, options, step, context.cancel, context.progress),
+                                      /*scored=*/false);
+                  });
+  });
+}
+
+// (importance, call): number[][], by hyperparameter
+Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(
+        env, CallOptions::read(info[1]),
+        [space = open(env), importance = unwrap<ImportanceWrap>(info[0], "importance").importance()](
+            const JobContext&) -> Finish {
+          return [space, scores = space->scores(*importance)](Napi::Env env) {
+            Napi::Array out = Napi::Array::New(env);
+            for (const auto& hyperparameter : space->hyperparameters()) {
+              const auto& values = scores[hyperparameter.group];
+              Napi::Array item = Napi::Array::New(env, values.size());
+              for (uint32_t i = 0; i < values.size(); ++i) item.Set(i, values[i]);
+              out.Set(out.Length(), item);
+            }
+            return out;
+          };
+        });
+  });
+}
+
+// (importance, call): string
+Napi::Value SearchSpaceWrap::reorder(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(
+        env, CallOptions::read(info[1]),
+        [space = open(env), importance = unwrap<ImportanceWrap>(info[0], "importance").importance()](
+            const JobContext&) -> Finish {
+          return [digest = space->reorder(*importance)](Napi::Env env) {
+            return Napi::String::New(env, digest);
+          };
+        });
+  });
+}
+
+}  // namespace torchsearch::binding
