@@ -101,13 +101,6 @@ export type {
   SearchResult,
   SearchStateDict,
 } from "./searcher/types";
-export type {
-  LatencyError,
-  LatencyErrorOptions,
-  LatencySample,
-  LatencyTimingOptions,
-  MeasureLatencyOptions,
-} from "./space/latency";
 export { type ConvertConfig, convert, MODES, type Mode } from "./space/convert";
 export {
   IMPORTANCE_LOSSES,
@@ -116,6 +109,13 @@ export {
   type ImportanceConfig,
   type ImportanceLoss,
 } from "./space/importance";
+export type {
+  LatencyError,
+  LatencyErrorOptions,
+  LatencySample,
+  LatencyTimingOptions,
+  MeasureLatencyOptions,
+} from "./space/latency";
 export {
   type ParameterDimension,
   type Prunability,
