@@ -17,7 +17,37 @@ namespace {
 constexpr int64_t kFirst = 12;
 constexpr int64_t kSecond = 16;
 
-// Two widths, a concatenation of both, and a head that reads their sum.
+torch::jit::Module twoWidths() {
+  torch::jit::Module module("m");
+  module.register_parameter("first", at::randn({kFirst, 3, 3, 3}), false);
+  module.register_parameter("second", at::randn({kSecond, kFirst, 3, 3}), false);
+  module.register_parameter("head", at::randn({4, kFirst + kSecond, 1, 1}), false);
+  module.define(R"JIT(
+def forward(self, x):
+    a = torch.relu(torch.conv2d(x, self.first, None, [1, 1], [1, 1]))
+    b = torch.relu(torch.conv2d(a, self.second, None, [1, 1], [1, 1]))
+    return torch.conv2d(torch.cat([a, b], 1), self.head)
+)JIT");
+  return module;
+}
+
+// Each layer reads all earlier ones, as in DenseNet.
+torch::jit::Module dense(int layers) {
+  torch::jit::Module module("m");
+  std::string code = "def forward(self, x):\n    y = x\n";
+  int64_t channels = 3;
+  for (int layer = 0; layer < layers; ++layer) {
+    const std::string name = "w" + std::to_string(layer);
+    module.register_parameter(name, at::randn({6 + layer, channels, 1, 1}), false);
+    code += "    y = torch.cat([y, torch.relu(torch.conv2d(torch.relu(y), self." + name + "))], 1)\n";
+    channels += 6 + layer;
+  }
+  module.register_parameter("head", at::randn({4, channels, 1, 1}), false);
+  module.define(code + "    return torch.conv2d(y, self.head)\n");
+  return module;
+}
+
+// Two widths, a concatenation of both, and a head that reads their sum; or another model.
 struct Net {
   std::shared_ptr<const Program> program;
   std::unique_ptr<Dependencies> dependencies;
@@ -25,17 +55,7 @@ struct Net {
   std::vector<int64_t> full;
   std::vector<OperatorShape> shapes;
 
-  Net() {
-    torch::jit::Module module("m");
-    module.register_parameter("first", at::randn({kFirst, 3, 3, 3}), false);
-    module.register_parameter("second", at::randn({kSecond, kFirst, 3, 3}), false);
-    module.register_parameter("head", at::randn({4, kFirst + kSecond, 1, 1}), false);
-    module.define(R"JIT(
-def forward(self, x):
-    a = torch.relu(torch.conv2d(x, self.first, None, [1, 1], [1, 1]))
-    b = torch.relu(torch.conv2d(a, self.second, None, [1, 1], [1, 1]))
-    return torch.conv2d(torch.cat([a, b], 1), self.head)
-)JIT");
+  explicit Net(torch::jit::Module module = twoWidths()) {
     const Recorded recorded(std::move(module), positional({at::randn({1, 3, 6, 6})}));
     program = recorded.program;
     dependencies = std::make_unique<Dependencies>(program);
@@ -131,6 +151,22 @@ TEST_CASE("an interpolated latency is exact where operators are bilinear in thei
       for (const auto& shape : net.shapes) expected += synthetic(shape, shape.sizesAt(widths));
       CHECK(model.at(widths) == doctest::Approx(expected).epsilon(1e-9));
     }
+  }
+}
+
+TEST_CASE("sums of many widths are priced as exactly as single ones") {
+  const Net net(dense(6));
+  const LatencyTable table = tableOf(net, subnetsToMeasure(net.shapes, net.levels(3), net.full, {}));
+  const LatencyModel model(net.shapes, net.smallest, net.full, table);
+  torch::manual_seed(5);
+  for (int sample = 0; sample < 40; ++sample) {
+    std::vector<int64_t> widths = net.full;
+    for (size_t g = 0; g < widths.size(); ++g) {
+      widths[g] = at::randint(net.smallest[g], net.full[g] + 1, {1}).item<int64_t>();
+    }
+    double expected = 0;
+    for (const auto& shape : net.shapes) expected += synthetic(shape, shape.sizesAt(widths));
+    CHECK(model.at(widths) == doctest::Approx(expected).epsilon(1e-9));
   }
 }
 

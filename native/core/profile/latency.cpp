@@ -36,17 +36,29 @@ class InstructionTimer : public ExecutionObserver {
   InstructionTimer(size_t instructions, c10::Device device, bool cpuTime)
       : device_(device), cpuTime_(cpuTime), durations_(instructions) {}
 
-  void beforeInstruction(int32_t, const std::vector<at::Tensor>&) override { start_ = clockMs(cpuTime_); }
-  void afterInstruction(int32_t instruction, const std::vector<at::Tensor>&) override {
-    synchronize(device_);
-    durations_[instruction].push_back(clockMs(cpuTime_) - start_);
+  void beforeInstruction(int32_t instruction, const std::vector<at::Tensor>&) override {
+    const double now = clockMs(cpuTime_);
+    close(now);
+    running_ = instruction;
+    start_ = now;
+  }
+  void afterInstruction(int32_t, const std::vector<at::Tensor>&) override { synchronize(device_); }
+  void endOfRun() {
+    close(clockMs(cpuTime_));
+    running_ = -1;
   }
 
   std::vector<std::vector<double>> take() { return std::move(durations_); }
 
  private:
+  // What an instruction is the last to use is freed after it, and counts as its own: freeing takes time, too.
+  void close(double now) {
+    if (running_ >= 0) durations_[running_].push_back(now - start_);
+  }
+
   c10::Device device_;
   bool cpuTime_;
+  int32_t running_ = -1;
   double start_ = 0;
   std::vector<std::vector<double>> durations_;
 };
@@ -147,6 +159,7 @@ std::vector<std::vector<double>> timeInstructions(Executor& executor, const Bind
   const int32_t total = options.warmup + options.repeats;
   for (int32_t run = 0; run < total; ++run) {
     executor.run(workload.bindings, workload.inputs, cancel, run < options.warmup ? RunOptions() : timed);
+    timer.endOfRun();
     if (progress) progress({run + 1, total, "operators"});
   }
   return timer.take();

@@ -14,6 +14,8 @@ namespace {
 
 using Axis = std::vector<int64_t>;
 
+constexpr size_t kLookBack = 16;
+
 std::vector<double> knots(const Axis& axis) {
   return {axis.begin(), axis.end()};
 }
@@ -116,14 +118,66 @@ bool LatencyModel::addByWork(const OperatorShape& shape, const std::vector<int64
     work.push_back(amount);
     ms.push_back(sum.first / sum.second);
   }
-  byWork_.push_back({shape, PiecewiseLinear(std::move(work), neverFalling(ms))});
+  byWork_.push_back({workOf(shape), PiecewiseLinear(std::move(work), neverFalling(ms))});
   return true;
 }
 
 size_t LatencyModel::variableOf(const SizeForm& form) {
   const auto [found, added] = variableIndex_.try_emplace(form, variables_.size());
-  if (added) variables_.push_back(form);
+  if (!added) return found->second;
+  Variable variable{-1, form.factors};
+  const size_t first = variables_.size() > kLookBack ? variables_.size() - kLookBack : 0;
+  for (size_t other = first; form.factors.size() > 2 && other < variables_.size(); ++other) {
+    const auto& part = forms_[other].factors;
+    if (form.factors.size() - part.size() >= variable.factors.size() && variable.base >= 0) continue;
+    if (!std::includes(form.factors.begin(), form.factors.end(), part.begin(), part.end())) continue;
+    variable.base = static_cast<int32_t>(other);
+    variable.factors.clear();
+    std::set_difference(form.factors.begin(), form.factors.end(), part.begin(), part.end(),
+                        std::back_inserter(variable.factors));
+  }
+  variables_.push_back(std::move(variable));
+  forms_.push_back(form);
   return found->second;
+}
+
+LatencyModel::Work LatencyModel::workOf(const OperatorShape& shape) {
+  Work work;
+  std::map<size_t, double> linear;
+  for (const auto& product : shape.work) {
+    Work::Product varying{product.coefficient, {}};
+    for (const auto& size : product.sizes) {
+      if (size.variable < 0) {
+        varying.coefficient *= static_cast<double>(size.constant);
+      } else {
+        varying.factors.push_back({variableOf(shape.variables[size.variable]),
+                                   static_cast<double>(size.count), static_cast<double>(size.constant)});
+      }
+    }
+    if (varying.factors.empty()) {
+      work.constant += varying.coefficient;
+    } else if (varying.factors.size() == 1) {
+      work.constant += varying.coefficient * varying.factors[0].constant;
+      linear[varying.factors[0].variable] += varying.coefficient * varying.factors[0].count;
+    } else {
+      work.products.push_back(std::move(varying));
+    }
+  }
+  work.linear.assign(linear.begin(), linear.end());
+  return work;
+}
+
+double LatencyModel::Work::at(const std::vector<double>& sizes) const {
+  double total = constant;
+  for (const auto& [variable, count] : linear) total += count * sizes[variable];
+  for (const auto& product : products) {
+    double value = product.coefficient;
+    for (const auto& factor : product.factors) {
+      value *= factor.constant + factor.count * sizes[factor.variable];
+    }
+    total += value;
+  }
+  return total;
 }
 
 void LatencyModel::addLine(const SizeForm& variable, PiecewiseLinear function) {
@@ -146,11 +200,15 @@ void LatencyModel::addGrid(const SizeForm& x, const SizeForm& y, BilinearGrid fu
 double LatencyModel::at(const std::vector<int64_t>& widths) const {
   std::vector<double> sizes;
   sizes.reserve(variables_.size());
-  for (const auto& variable : variables_) sizes.push_back(static_cast<double>(variable.at(widths)));
+  for (const auto& variable : variables_) {
+    double size = variable.base < 0 ? 0 : sizes[variable.base];
+    for (const auto& [group, count] : variable.factors) size += static_cast<double>(count * widths[group]);
+    sizes.push_back(size);
+  }
   double total = constant_;
   for (const auto& [variable, function] : lines_) total += function.at(sizes[variable]);
   for (const auto& grid : grids_) total += grid.function.at(sizes[grid.x], sizes[grid.y]);
-  for (const auto& [shape, function] : byWork_) total += function.at(shape.workAt(shape.sizesAt(widths)));
+  for (const auto& [work, function] : byWork_) total += function.at(work.at(sizes));
   return total;
 }
 

@@ -28,12 +28,34 @@ class LatencyModel {
   double at(const std::vector<int64_t>& widths) const;
 
  private:
+  // A form: an earlier variable, if any, and what comes to it. Concatenations give sums that grow by one
+  // group each.
+  struct Variable {
+    int32_t base = -1;
+    std::vector<std::pair<int32_t, int64_t>> factors;
+  };
   struct Grid {
     size_t x, y;  // in variables_
     BilinearGrid function;
   };
+  // An amount of work, as a polynomial of variables.
+  struct Work {
+    struct Factor {
+      size_t variable;
+      double count, constant;
+    };
+    struct Product {
+      double coefficient;
+      std::vector<Factor> factors;
+    };
+    double constant = 0;
+    std::vector<std::pair<size_t, double>> linear;  // variable, coefficient
+    std::vector<Product> products;                  // of two factors or more
+
+    double at(const std::vector<double>& sizes) const;
+  };
   struct ByWork {
-    OperatorShape shape;
+    Work work;
     PiecewiseLinear function;
   };
 
@@ -44,9 +66,11 @@ class LatencyModel {
   void addLine(const SizeForm& variable, PiecewiseLinear function);
   void addGrid(const SizeForm& x, const SizeForm& y, BilinearGrid function);
   size_t variableOf(const SizeForm& form);
+  Work workOf(const OperatorShape& shape);
 
   double constant_ = 0;
-  std::vector<SizeForm> variables_;  // each once, since many operators share them
+  std::vector<Variable> variables_;  // each once, since many operators share them
+  std::vector<SizeForm> forms_;      // of each variable
   std::map<SizeForm, size_t> variableIndex_;
   std::map<size_t, PiecewiseLinear> lines_;  // by variable: sums over all operators
   std::vector<Grid> grids_;                  // by axes: likewise
