@@ -71,8 +71,8 @@ export class Module {
   /**
    * Loads a file written by `torch.jit.save`.
    *
-   * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_NOT_TORCHSCRIPT`, `ERR_UNSAFE_OPERATOR`, `ERR_DEVICE`,
-   * `ERR_ABORTED`
+   * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_NOT_TORCHSCRIPT`, `ERR_UNKNOWN_OPERATOR`,
+   * `ERR_UNKNOWN_CLASS`, `ERR_UNSAFE_OPERATOR`, `ERR_DEVICE`, `ERR_ABORTED`
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Module> {
     const { signal, ...native } = options;

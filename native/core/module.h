@@ -31,7 +31,8 @@ class Module : public Forwardable {
  public:
   explicit Module(torch::jit::Module module);
 
-  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNSAFE_OPERATOR
+  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS,
+  // ERR_UNSAFE_OPERATOR
   static std::shared_ptr<Module> load(const std::string& path, const LoadOptions& options);
 
   // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the

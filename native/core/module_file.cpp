@@ -75,6 +75,29 @@ std::vector<std::string> readSources(const std::string& path) {
   return sources;
 }
 
+// What stands between `before` and `after` in a message of LibTorch's, or nothing.
+std::string quoted(const std::string& message, const std::string& before, const std::string& after) {
+  const size_t begin = message.find(before);
+  if (begin == std::string::npos) return "";
+  const size_t from = begin + before.size();
+  return message.substr(from, message.find_first_of(after, from) - from);
+}
+
+// A sound file that names what only another library defines.
+void refuseUnknownNames(const std::string& path, const std::string& message) {
+  constexpr const char* kAdvice =
+      ", which LibTorch does not have: a library of the model's own defines it. Replace it by what PyTorch "
+      "itself offers, and save the model again.";
+  const std::string name = quoted(message, "Unknown builtin op: ", ".\n ");
+  if (!name.empty()) {
+    throw Error("ERR_UNKNOWN_OPERATOR", "\"" + path + "\" uses the operator '" + name + "'" + kAdvice);
+  }
+  const std::string type = quoted(message, "Unknown type name '__torch__.torch.classes.", "'");
+  if (!type.empty()) {
+    throw Error("ERR_UNKNOWN_CLASS", "\"" + path + "\" uses the custom class '" + type + "'" + kAdvice);
+  }
+}
+
 [[noreturn]] void refuse(const std::string& path, const std::string& operators) {
   throw Error("ERR_UNSAFE_OPERATOR", "\"" + path + "\" uses " + operators +
                                          ", which can read or write files when the model runs; if you trust "
@@ -96,6 +119,7 @@ torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& op
   } catch (...) {
     const Failure failure = describeFailure(std::current_exception(), "ERR_NOT_TORCHSCRIPT");
     if (failure.code != "ERR_NOT_TORCHSCRIPT") throw Error(failure.code, failure.message);
+    refuseUnknownNames(path, failure.message);
     notTorchScript(path, "LibTorch cannot load it (" + failure.message + ")");
   }
   if (!options.allowUnsafeOperators) {

@@ -101,4 +101,15 @@ TEST_CASE("control flow on values can't be converted") {
   }
 }
 
+TEST_CASE("a model without parameters is refused") {
+  torch::jit::Module module("m");
+  module.define("def forward(self, x):\n    return torch.relu(x)\n");
+  try {
+    convert(std::make_shared<Module>(std::move(module)), at::randn({1, 3}));
+    FAIL("expected an error");
+  } catch (const Error& error) {
+    CHECK(error.code() == "ERR_NO_PARAMETERS");
+  }
+}
+
 }  // namespace torchsearch::testing
