@@ -1,10 +1,10 @@
 // Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning, and writes the table into docs/results.md.
 //
-//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 3] [--rows FILE] [--dry]
+//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 1] [--rows FILE] [--dry]
 //
 // All see the same 512 training images, which rate a candidate (cross-entropy) and recalibrate its batch norms; the seed says
-// which ones. Each gets as many measurements as the binary search takes; those that can use more get a second row with
-// `--more` times as many; 1 for none. `--rows` keeps what was measured in a file, so that an interrupted run goes on; `--dry`
+// which ones. Each gets as many measurements as the binary search takes; with `--more 5`, say, those that can use more get
+// a second row with 5 times as many. `--rows` keeps what was measured in a file, so that an interrupted run goes on; `--dry`
 // prints the table only.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -18,7 +18,7 @@ import { digitsConfig, digitsSpace, example, heldOutAccuracy } from "../examples
 const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
-    more: { type: "string", default: "3" },
+    more: { type: "string", default: "1" },
     rows: { type: "string" },
     dry: { type: "boolean", default: false },
   },
@@ -146,7 +146,7 @@ const header = [
   "FLOPs",
   "parameters",
   "measured",
-  "seconds",
+  "CPU seconds",
 ];
 const table = [header, header.map((_, i) => (i === 0 ? "---" : "---:")), ...lines]
   .map((cells) => `| ${cells.join(" | ")} |`)
