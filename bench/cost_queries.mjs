@@ -4,7 +4,8 @@
 //   node bench/cost_queries.mjs [--model .zoo/resnet50.scripted.pt] [--input 1x3x224x224] [--rounds 9] [--seconds 0.5]
 //
 // The model is made by `.torch/bin/python scripts/fixtures/architectures.py --out .zoo resnet50:scripted`. Prints the
-// minimum, median and maximum over the rounds, which alternate between metrics so that a disturbance of the machine hits all.
+// minimum, median and maximum over the rounds, which alternate between metrics so that a disturbance of the machine hits all,
+// and the median rate per second of processor time, which a busy machine distorts less.
 import { parseArgs } from "node:util";
 
 import { convert, Module, Random, SPACE_METRICS, Tensor } from "torchsearch";
@@ -29,6 +30,7 @@ const configs = Array.from({ length: CONFIGS }, () => space.sample(rng));
 /** Queries a second, over about `seconds`. */
 function rate(query, seconds) {
   let queries = 0;
+  const before = process.cpuUsage();
   const start = performance.now();
   let now = start;
   while (now - start < seconds * 1000) {
@@ -36,7 +38,8 @@ function rate(query, seconds) {
     queries += CONFIGS;
     now = performance.now();
   }
-  return (queries / (now - start)) * 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { wall: (queries / (now - start)) * 1000, cpu: (queries / (user + system)) * 1e6 };
 }
 
 const queries = Object.fromEntries(
@@ -49,13 +52,12 @@ for (let round = 0; round < Number(values.rounds); round++) {
 }
 console.log(`${values.model}: ${space.hyperparameters.length} hyperparameters`);
 const text = (value) => Math.round(value).toLocaleString("en-US").padStart(11);
-console.log(
-  `${"cost(config, …) / s".padEnd(22)}${["minimum", "median", "maximum"].map((s) => s.padStart(11)).join("")}`,
-);
+const titles = ["minimum", "median", "maximum", "per CPU s"].map((title) => title.padStart(11));
+console.log(`${"cost(config, …) / s".padEnd(22)}${titles.join("")}`);
 for (const [name, measured] of Object.entries(rates)) {
-  const sorted = measured.sort((a, b) => a - b);
-  console.log(
-    `${name.padEnd(22)}${text(sorted[0])}${text(sorted[sorted.length >> 1])}${text(sorted.at(-1))}`,
-  );
+  const ascending = (kind) => measured.map((rate) => rate[kind]).sort((a, b) => a - b);
+  const [wall, cpu] = [ascending("wall"), ascending("cpu")];
+  const middle = wall.length >> 1;
+  console.log(`${name.padEnd(22)}${[wall[0], wall[middle], wall.at(-1), cpu[middle]].map(text).join("")}`);
 }
 module.close();
