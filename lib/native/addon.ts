@@ -72,12 +72,12 @@ export interface NativeModule extends NativeForwardable {
 /** What a hyperparameter counts. */
 export type NativeHyperparameterKind = "out_channels" | "hidden_width" | "num_heads" | "depth";
 
-/** A width that can be chosen. */
+/** A width that can be chosen, or whether a residual block is there. */
 export interface NativeHyperparameter {
-  /** Path of the first module whose output it is, such as `layer1.0.conv1`. */
+  /** A width: path of the first module whose output it is, such as `layer1.0.conv1`. A block: its path and `.depth`. */
   name: string;
   kind: NativeHyperparameterKind;
-  /** Ascending; the last one is the full width. */
+  /** Ascending; the last one is the full width. 0 and 1 for `depth`. */
   choices: number[];
   full: number;
 }
@@ -92,6 +92,8 @@ export interface NativeUnprunable {
 export interface NativeSpaceOptions {
   /** Widths are multiples of it where the full width allows; a whole number of at least 1. */
   channelDivisor: number;
+  /** Whether residual blocks may be left out; default true. */
+  depth?: boolean;
 }
 
 /** A measure of how much channels matter; `SearchSpace.measure` feeds it. */
@@ -125,7 +127,7 @@ export interface NativeTimingOptions {
   threads: number;
 }
 
-/** One width per hyperparameter, in the order of `hyperparameters()`. */
+/** One value per hyperparameter, in the order of `hyperparameters()`. */
 export type NativeWidths = Int32Array | readonly number[];
 
 /**

@@ -10,7 +10,7 @@ export type BinarySearchConfig = SensitivitySearchConfig;
 
 /** What {@link BinarySearcher} keeps. All of it can be said in JSON. */
 export interface BinarySearchState extends SensitivitySearchState<"threshold" | "grown"> {
-  /** Degradation tolerated of each hyperparameter, or -1 when the full model meets the bounds; null until known. */
+  /** Of step 2: degradation tolerated of each hyperparameter, or -1 when the full model meets the bounds; null until known. */
   threshold: number | null;
 }
 
@@ -24,7 +24,9 @@ export interface BinarySearchState extends SensitivitySearchState<"threshold" | 
  *    the cheaper the subnet; bisection finds the smallest t at which every constraint holds.
  * 3. *Growing.* Since many widths share a threshold, the subnet is often smaller than it must be. As long as
  *    something fits, the hyperparameter is grown that undoes most degradation per share of the budgets spent.
- * 4. The subnets of 2 and 3 are scored; the better one wins, on a tie the one of 2, which is cheaper.
+ * 4. Where residual blocks may be left out, 2 and 3 are done once more with all of them kept, if the constraints can be
+ *    met so: that single blocks are dispensable says little of many at once.
+ * 5. The subnets of 2 to 4 are scored; the best one wins, on a tie the earlier one.
  *
  * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
  * there is one; so are those of the subnet that comes out. The full model keeps the statistics it came with.
@@ -64,12 +66,16 @@ export class BinarySearcher extends SensitivitySearcher<
 
   async runSearch(): Promise<void> {
     await this.measureSensitivity();
-    const { state } = this;
-    const { threshold, config: first } = this.bisect();
+    const { state, model } = this;
+    const { threshold, config } = this.bisect();
     state.threshold = threshold;
-    const grown = await this.grow(first);
-    await this.consider("threshold", first);
-    if (!sameNumbers(first, grown)) await this.consider("grown", grown);
+    const widths = model.hyperparameters.filter(({ kind }) => kind !== "depth");
+    const whole = widths.length < model.hyperparameters.length ? this.bisectAmong(widths) : null;
+    for (const first of whole === null ? [config] : [config, whole.config]) {
+      const grown = await this.grow(first);
+      await this.consider("threshold", first);
+      if (!sameNumbers(first, grown)) await this.consider("grown", grown);
+    }
     this.report({
       phase: "search",
       done: 1,

@@ -128,13 +128,26 @@ export abstract class SensitivitySearcher<
    * harms by no more, found by bisection, and the subnet that it gives.
    */
   protected bisect(): { threshold: number; config: SubnetConfig } {
-    const { sensitivity } = this.state;
-    const at = (threshold: number): SubnetConfig =>
-      configAtThreshold(this.model.hyperparameters, sensitivity, threshold);
+    const found = this.bisectAmong(this.model.hyperparameters);
+    return found as NonNullable<typeof found>; // the smallest subnet is known to fit
+  }
+
+  /** The same among some hyperparameters, the others full; null where these alone can't meet the constraints. */
+  protected bisectAmong(
+    hyperparameters: readonly Hyperparameter[],
+  ): { threshold: number; config: SubnetConfig } | null {
+    const sensitivity = Object.fromEntries(
+      hyperparameters.map(({ name }) => [name, this.state.sensitivity[name] as Sensitivity]),
+    );
+    const full = this.model.fullConfig;
+    const at = (threshold: number): SubnetConfig => ({
+      ...full,
+      ...configAtThreshold(hyperparameters, sensitivity, threshold),
+    });
     const thresholds = thresholdsOf(sensitivity);
-    // The last threshold tolerates everything, and so gives the smallest subnet, which is known to fit.
     let low = 0;
     let high = thresholds.length - 1;
+    if (!this.fits(at(thresholds[high] as number))) return null;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.fits(at(thresholds[middle] as number))) high = middle;

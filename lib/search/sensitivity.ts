@@ -74,8 +74,9 @@ interface Growth {
 
 /**
  * The best step of growing that stays within the bounds, or null when none does: the one that undoes most measured
- * harm per share of the budgets it spends (summed over the bounds). Steps that undo none come last, the relatively
- * narrowest hyperparameter first, because widths that are harmless alone may harm together.
+ * harm per share of the budgets it spends (summed over the bounds). Steps that undo none come after these, the relatively
+ * narrowest hyperparameter first, because widths that are harmless alone may harm together. Last come steps that spend
+ * nothing: widths inside a block that is left out, which would make it dear to put back.
  */
 export function bestGrowth(
   hyperparameters: readonly Hyperparameter[],
@@ -101,7 +102,8 @@ export function bestGrowth(
         (sum, [metric, bound]) => sum + ((costs[metric] as number) - (before[metric] as number)) / bound,
         0,
       );
-      const rate = (harm - (degradation[target] as number)) / Math.max(spent, 1e-12);
+      const undone = harm - (degradation[target] as number);
+      const rate = spent === 0 ? -1 : undone / Math.max(spent, 1e-12);
       const ratio = width / full;
       if (best === null || rate > best.rate || (rate === best.rate && ratio < best.ratio)) {
         best = { name, config: grown, rate, ratio };

@@ -17,7 +17,10 @@ import {
 } from "./importance";
 import { SearchSpace } from "./search-space";
 
-/** The modes of {@link convert}. `fastnas`: the channel widths of convolutions and linear layers. */
+/**
+ * The modes of {@link convert}. `fastnas`: the channel widths of convolutions and linear layers, and which residual blocks
+ * are there.
+ */
 export const MODES = ["fastnas"] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -25,6 +28,8 @@ export type Mode = (typeof MODES)[number];
 export interface ConvertConfig extends ImportanceConfig {
   /** Widths to choose from are multiples of it, where the full width has any; default 8. */
   channelDivisor?: number;
+  /** Whether residual blocks, where x + f(x) can be x alone, may be left out; default true. */
+  depth?: boolean;
   /** Stops the conversion with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
   /** Receives progress events. */
@@ -40,6 +45,7 @@ const DEFAULTS: Required<ConvertConfig> = {
   targetFunc: null,
   lossFunc: null,
   maxBatches: null,
+  depth: true,
   signal: null,
   onProgress: null,
 };
@@ -47,6 +53,7 @@ const DEFAULTS: Required<ConvertConfig> = {
 const RULES: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
   importance: oneOf(IMPORTANCES),
+  depth: rules.boolean,
   seed: {
     expected: "a whole number of at least 0",
     accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
@@ -92,7 +99,7 @@ export async function convert(
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
   requireMode(mode);
   const settings = readConfig(config);
-  const { channelDivisor, signal, onProgress } = settings;
+  const { channelDivisor, depth, signal, onProgress } = settings;
   const { args, kwargs } = splitInputs(dummyInput);
   // Before the conversion changes the order of the weights, so that a file loaded anew has the same fingerprint.
   const moduleFingerprint = await module.fingerprint({ signal });
@@ -102,7 +109,7 @@ export async function convert(
         module.native,
         toNative(args) as unknown[],
         toNative(kwargs) as Record<string, unknown>,
-        { channelDivisor },
+        { channelDivisor, depth },
         call,
       ),
     signal,
@@ -112,7 +119,8 @@ export async function convert(
   );
   try {
     const order = await orderChannels(native, settings, { signal, onProgress });
-    return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: { channelDivisor, ...order } });
+    const kept = { channelDivisor, depth, ...order };
+    return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept });
   } catch (error) {
     native.close();
     throw error;

@@ -27,7 +27,7 @@ import {
   toNativeTable,
 } from "./latency";
 
-/** A subnet: the width of each hyperparameter, by name. */
+/** A subnet: the value of each hyperparameter, by name. */
 export type SubnetConfig = Record<string, number>;
 
 /** What {@link SearchSpace.cost} always knows: elements, multiply-adds, 2 x multiply-adds, bytes. */
@@ -45,17 +45,23 @@ const ALL_METRICS: readonly SpaceMetric[] = [...SPACE_METRICS, "latency"];
  */
 export type HyperparameterKind = NativeHyperparameterKind;
 
-/** A width that can be chosen: channels that are kept or dropped together in every parameter they touch. */
+/**
+ * What can be chosen: a width, of channels that are kept or dropped together in every parameter they touch; or whether
+ * a residual block is there.
+ */
 export interface Hyperparameter {
-  /** Path of the first module whose output channels they are, such as `layer1.0.conv1`. */
+  /**
+   * Of a width, the path of the first module whose output channels they are, such as `layer1.0.conv1`; of a block, its
+   * path and `.depth`, such as `layer1.1.depth`.
+   */
   readonly name: string;
   /** What it counts. */
   readonly kind: HyperparameterKind;
-  /** The widths that can be chosen, ascending; the last one is the full width. */
+  /** What can be chosen, ascending; the last one is the full model's. Of a block: 0 (left out) and 1. */
   readonly choices: readonly number[];
-  /** The width of the model as it was converted. */
+  /** The value of the model as it was converted. */
   readonly full: number;
-  /** The width in the subnet that is selected now. */
+  /** The value in the subnet that is selected now. */
   readonly active: number;
 }
 
@@ -80,7 +86,7 @@ export interface SpaceOrigin {
   /** The module's fingerprint before it was converted. */
   moduleFingerprint: string;
   /** The settings of the conversion that decide what a width stands for. */
-  settings: Readonly<Record<string, string | number>>;
+  settings: Readonly<Record<string, string | number | boolean>>;
 }
 
 /**
@@ -95,7 +101,7 @@ export class SearchSpace implements SearchModel {
   readonly native: NativeSearchSpace;
   /** The mode it was converted by, such as `fastnas`. */
   readonly mode: string;
-  /** Widths that can be chosen, in the order of the model's execution. */
+  /** What can be chosen: widths, then blocks, each in the order of the model's execution. */
   readonly hyperparameters: readonly Hyperparameter[];
   /** Dimensions that stay whole, with the reason. */
   readonly unprunable: readonly Readonly<Unprunable>[];

@@ -18,7 +18,7 @@ using Seed = std::shared_ptr<SearchSpace>;
 
 namespace {
 
-// { channelDivisor?: number }
+// { channelDivisor?: number, depth?: boolean }
 SpaceOptions readOptions(const Napi::Value& value) {
   SpaceOptions options;
   if (!value.IsObject()) return options;
@@ -29,6 +29,10 @@ SpaceOptions readOptions(const Napi::Value& value) {
       fail(value.Env(), "ERR_CONFIG_VALUE", "channelDivisor must be a whole number of at least 1.");
     }
     options.channelDivisor = static_cast<int64_t>(given);
+  }
+  if (const Napi::Value depth = object.Get("depth"); !depth.IsUndefined()) {
+    if (!depth.IsBoolean()) fail(value.Env(), "ERR_CONFIG_VALUE", "depth must be true or false.");
+    options.depth = depth.As<Napi::Boolean>();
   }
   return options;
 }
@@ -111,7 +115,7 @@ const std::shared_ptr<SearchSpace>& SearchSpaceWrap::open(Napi::Env env) const {
   return space_;
 }
 
-// (module: Module, args: unknown[], kwargs: record, options: { channelDivisor? }, call)
+// (module: Module, args: unknown[], kwargs: record, options: { channelDivisor?, depth? }, call)
 Napi::Value SearchSpaceWrap::convert(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {

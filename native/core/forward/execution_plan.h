@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/graph/program.h"
+#include "core/graph/storage_classes.h"
 
 namespace torchsearch {
 
@@ -33,22 +34,14 @@ class ExecutionPlan {
  private:
   void findLifetimes();
   void findWrites();
-  SlotId storageOf(SlotId slot) const;
 
   std::shared_ptr<const Program> program_;
   std::vector<int32_t> firstDefinition_;  // by slot: -1 for what exists before the first instruction
   std::vector<int32_t> lastUse_;       // by slot: instructionCount() for what is returned, -1 when never used
   std::vector<SlotId> released_;       // grouped by instruction
   std::vector<size_t> releasedStart_;  // by instruction, and one past the last
-  mutable std::vector<SlotId> storage_;  // union-find: slots that may share memory
-  std::vector<int32_t> lastWrite_;       // by representative of storage_
+  StorageClasses storage_;
+  std::vector<int32_t> lastWrite_;  // by representative of storage_
 };
-
-// Calls `visit` with every slot in the tree.
-template <typename Visit>
-void forEachSlot(const ValueTree& tree, Visit&& visit) {
-  if (tree.kind == ValueTree::Kind::kSlot) visit(tree.slot);
-  for (const auto& child : tree.children) forEachSlot(child, visit);
-}
 
 }  // namespace torchsearch

@@ -144,7 +144,7 @@ void Executor::loop(const Bindings& bindings, const CancelToken& cancel, const R
   const int32_t count = plan_->instructionCount();
   for (; current_ < count; ++current_) {
     if (current_ == options.captureAt && options.captured != nullptr) capture(current_, *options.captured);
-    if (instructions[current_].speculative) continue;
+    if (!instructions[current_].runs()) continue;
     cancel.throwIfCancelled();
     if (options.observer != nullptr) options.observer->beforeInstruction(current_, values_);
     step(current_, next, last);

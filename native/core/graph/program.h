@@ -43,6 +43,13 @@ struct ValueTree {
   bool isSlot() const { return kind == Kind::kSlot; }
 };
 
+// Calls `visit` with every slot in the tree.
+template <typename Visit>
+void forEachSlot(const ValueTree& tree, Visit&& visit) {
+  if (tree.kind == ValueTree::Kind::kSlot) visit(tree.slot);
+  for (const auto& child : tree.children) forEachSlot(child, visit);
+}
+
 // One executed tensor operator.
 struct Instruction {
   explicit Instruction(torch::jit::Operation run) : operation(std::move(run)) {}
@@ -54,6 +61,9 @@ struct Instruction {
   std::vector<ValueTree> results;    // in schema order
   std::string scope;                 // dotted module path, where the graph tells it
   bool speculative = false;  // from a branch that was not taken: analysed and rewritten, never executed
+  bool leftOut = false;      // belongs to a residual block that this program does without
+
+  bool runs() const { return !speculative && !leftOut; }
 };
 
 // Where the pass could have gone another way: the side that an If took (1: its first block) or the iterations

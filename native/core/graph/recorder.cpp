@@ -208,7 +208,7 @@ class Recorder : public InterpreterObserver {
     slot.kind = kind;
     slot.name = name;
     slot.sizes = tensor.sizes().vec();
-    if (tensor.layout() == c10::kStrided) slot.strides = tensor.strides().vec();
+    if (tensor.layout() == at::kStrided && !tensor.is_nested()) slot.strides = tensor.strides().vec();
     slot.dtype = tensor.scalar_type();
     if (kind == Slot::Kind::kConstant) slot.constant = tensor;
     const auto id = static_cast<SlotId>(program_->slots.size());

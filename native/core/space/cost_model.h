@@ -1,39 +1,54 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/graph/dependency.h"
+#include "core/graph/residual_blocks.h"
 
 namespace torchsearch {
 
-// Costs of subnets in closed form: sums of products of dimensions, each an affine function of the widths.
+// Costs of subnets in closed form: sums of products of dimensions, each an affine function of the widths. What
+// belongs to residual blocks counts when these are kept.
 class CostModel {
  public:
   CostModel() = default;
-  explicit CostModel(const Dependencies& dependencies);
+  // `blocks` are those of the dependencies' program; none when it is always whole.
+  CostModel(const Dependencies& dependencies, const ResidualBlocks& blocks);
 
-  // `widths` by group. "params", "macs", "flops", "size" (bytes). ERR_UNKNOWN_METRIC
-  double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
+  // `widths` by group, `kept` by block. "params", "macs", "flops", "size" (bytes). ERR_UNKNOWN_METRIC
+  double cost(const std::vector<int64_t>& widths, const std::vector<bool>& kept,
+              const std::string& metric) const;
 
  private:
   struct Affine {
     int64_t constant = 0;
     std::vector<std::pair<int32_t, int64_t>> factors;  // group, indices a class has in the dimension
+    bool operator<(const Affine& other) const {
+      return std::tie(constant, factors) < std::tie(other.constant, other.factors);
+    }
   };
+  using Dimensions = std::vector<int32_t>;  // in sizes_, ascending
   struct Term {
     double coefficient = 0;
-    std::vector<Affine> dimensions;  // those that depend on a width
+    Dimensions dimensions;
   };
+  struct Section {
+    Condition condition;
+    std::vector<Term> terms;
+  };
+  struct Builder;
 
-  static Affine affine(const Dependencies& dependencies, SlotId slot, int64_t dimension);
-  static void multiply(Term& term, const Dependencies& dependencies, SlotId slot, int64_t dimension);
-  static double sum(const std::vector<Term>& terms, const std::vector<int64_t>& widths);
+  double sum(const std::vector<Section>& sections, const std::vector<int64_t>& widths,
+             const std::vector<bool>& kept) const;
 
-  std::vector<Term> params_;
-  std::vector<Term> macs_;
-  std::vector<Term> bytes_;
+  std::vector<Affine> sizes_;  // the different ones
+  std::vector<Section> params_;
+  std::vector<Section> macs_;
+  std::vector<Section> bytes_;
 };
 
 }  // namespace torchsearch

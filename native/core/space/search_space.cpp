@@ -9,6 +9,7 @@
 #include "core/forward/arguments.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
+#include "core/graph/operator_kind.h"
 #include "core/graph/recorder.h"
 #include "core/graph/size_arguments.h"
 #include "core/space/channel_order.h"
@@ -91,10 +92,23 @@ struct SearchSpace::ShapeProgram {
   ShapeProgram(std::shared_ptr<const Program> recorded, std::shared_ptr<const Dependencies> analysed)
       : program(std::move(recorded)),
         dependencies(std::move(analysed)),
+        running(program),
         executor(std::make_shared<const ExecutionPlan>(program)) {}
+
+  // Makes `running` the program without the blocks that are not kept.
+  void run(const std::vector<bool>& keptBlocks) {
+    if (keptBlocks == kept) return;
+    const bool whole = std::find(keptBlocks.begin(), keptBlocks.end(), false) == keptBlocks.end();
+    running = whole ? program : std::make_shared<const Program>(withoutBlocks(*program, blocks, keptBlocks));
+    executor = Executor(std::make_shared<const ExecutionPlan>(running));
+    kept = keptBlocks;
+  }
 
   std::shared_ptr<const Program> program;
   std::shared_ptr<const Dependencies> dependencies;
+  ResidualBlocks blocks;
+  std::shared_ptr<const Program> running;  // `program`, or what is left of it
+  std::vector<bool> kept;                  // by block, in `running`
   Executor executor;
   Bindings bindings;
   int64_t selection = -1;
@@ -142,8 +156,10 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->program_ = recording.program;
   space->dependencies_ = std::make_shared<const Dependencies>(recording.program);
   cancel.throwIfCancelled();
-  space->costs_ = CostModel(*space->dependencies_);
+  if (options.depth) space->blocks_ = findResidualBlocks(*recording.program);
+  space->costs_ = CostModel(*space->dependencies_, space->blocks_);
   space->findHyperparameters(options.channelDivisor);
+  space->findBlocks();
   space->findUnprunable();
   space->shapes_ = operatorShapes(*space->dependencies_, space->smallestWidths());
   std::vector<int64_t> full;
@@ -205,10 +221,8 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
 std::vector<std::string> SearchSpace::groupKinds() const {
   std::vector<std::string> kinds(dependencies_->groupCount());
   for (const auto& instruction : dependencies_->program().instructions) {
-    const std::string& op = instruction.schema->name();
-    const bool convolution = op.find("conv") != std::string::npos;
-    const bool product = op.find("linear") != std::string::npos || op.find("mm") != std::string::npos ||
-                         op.find("matmul") != std::string::npos || op == "aten::einsum";
+    const bool convolution = isConvolution(instruction.schema->name());
+    const bool product = isMatrixProduct(instruction.schema->name());
     if (!convolution && !product) continue;
     for (const auto& result : instruction.results) {
       if (!result.isSlot()) continue;
@@ -228,6 +242,20 @@ std::vector<std::string> SearchSpace::groupKinds() const {
     if (kinds[g].empty()) kinds[g] = "hidden_width";
   }
   return kinds;
+}
+
+void SearchSpace::findBlocks() {
+  for (size_t b = 0; b < blocks_.blocks.size(); ++b) {
+    Hyperparameter hyperparameter;
+    hyperparameter.name = blocks_.blocks[b].name + ".depth";
+    const auto taken = [&](const Hyperparameter& other) { return other.name == hyperparameter.name; };
+    while (std::any_of(hyperparameters_.begin(), hyperparameters_.end(), taken)) hyperparameter.name += "#2";
+    hyperparameter.kind = "depth";
+    hyperparameter.choices = {0, 1};
+    hyperparameter.full = 1;
+    hyperparameter.block = static_cast<int32_t>(b);
+    hyperparameters_.push_back(std::move(hyperparameter));
+  }
 }
 
 void SearchSpace::findUnprunable() {
@@ -254,24 +282,32 @@ bool Hyperparameter::offers(int64_t width) const {
   return std::binary_search(choices.begin(), choices.end(), width);
 }
 
-std::vector<int64_t> SearchSpace::groupWidths(const std::vector<int64_t>& widths) const {
-  if (widths.size() != hyperparameters_.size()) {
+SearchSpace::Subnet SearchSpace::subnetOf(const std::vector<int64_t>& values) const {
+  if (values.size() != hyperparameters_.size()) {
     throw Error("ERR_CHOICE", "Expected " + std::to_string(hyperparameters_.size()) +
-                                  " widths but received " + std::to_string(widths.size()) + ".");
+                                  " widths but received " + std::to_string(values.size()) + ".");
   }
-  std::vector<int64_t> result(dependencies_->groupCount());
-  for (size_t g = 0; g < result.size(); ++g) result[g] = dependencies_->groupSize(static_cast<int32_t>(g));
-  for (size_t i = 0; i < widths.size(); ++i) {
+  Subnet subnet;
+  subnet.widths.resize(dependencies_->groupCount());
+  for (size_t g = 0; g < subnet.widths.size(); ++g) {
+    subnet.widths[g] = dependencies_->groupSize(static_cast<int32_t>(g));
+  }
+  subnet.kept.assign(blocks_.blocks.size(), true);
+  for (size_t i = 0; i < values.size(); ++i) {
     const auto& hyperparameter = hyperparameters_[i];
-    if (!hyperparameter.offers(widths[i])) {
-      throw Error("ERR_CHOICE", std::to_string(widths[i]) + " is no choice of '" + hyperparameter.name +
-                                    "', which has widths from " +
+    if (!hyperparameter.offers(values[i])) {
+      throw Error("ERR_CHOICE", std::to_string(values[i]) + " is no choice of '" + hyperparameter.name +
+                                    "', which has choices from " +
                                     std::to_string(hyperparameter.choices.front()) + " to " +
                                     std::to_string(hyperparameter.full) + ".");
     }
-    result[hyperparameter.group] = widths[i];
+    if (hyperparameter.block >= 0) {
+      subnet.kept[hyperparameter.block] = values[i] != 0;
+    } else {
+      subnet.widths[hyperparameter.group] = values[i];
+    }
   }
-  return result;
+  return subnet;
 }
 
 std::vector<int64_t> SearchSpace::active() const {
@@ -280,10 +316,10 @@ std::vector<int64_t> SearchSpace::active() const {
 }
 
 void SearchSpace::select(const std::vector<int64_t>& widths) {
-  auto byGroup = groupWidths(widths);
+  auto subnet = subnetOf(widths);
   const std::lock_guard<std::mutex> lock(wantedMutex_);
   wanted_.active = widths;
-  wanted_.widths = std::move(byGroup);
+  wanted_.subnet = std::move(subnet);
   ++wanted_.version;
   ++wanted_.statistics;
 }
@@ -305,13 +341,18 @@ void SearchSpace::adoptSelection() {
 }
 
 double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& metric) const {
-  if (metric != "latency") return costs_.cost(groupWidths(widths), metric);
+  const Subnet subnet = subnetOf(widths);
+  if (metric != "latency") return costs_.cost(subnet.widths, subnet.kept, metric);
   if (latency_ == nullptr) {
     throw Error(
         "ERR_NO_LATENCY_TABLE",
         "Latency needs a table: space.useLatencyTable(await space.measureLatency()), or a saved one.");
   }
-  return latency_->at(groupWidths(widths));
+  double total = 0;
+  for (const auto& [condition, model] : *latency_) {
+    if (condition.holds(subnet.kept)) total += model.at(subnet.widths);
+  }
+  return total;
 }
 
 at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
@@ -330,8 +371,32 @@ at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, 
   return result;
 }
 
+// Which of the entry's own blocks the subnet keeps: the graph's nodes tell which block is which.
+std::vector<bool> SearchSpace::keptIn(const ShapeProgram& entry) const {
+  std::vector<bool> kept(entry.blocks.blocks.size(), true);
+  for (size_t b = 0; b < current_.subnet.kept.size(); ++b) {
+    if (current_.subnet.kept[b]) continue;
+    const auto* node = dependencies_->program().instructions[blocks_.blocks[b].addition.instruction].node;
+    const auto& instructions = entry.program->instructions;
+    const auto own = std::find_if(
+        entry.blocks.blocks.begin(), entry.blocks.blocks.end(),
+        [&](const ResidualBlock& block) { return instructions[block.addition.instruction].node == node; });
+    if (own != entry.blocks.blocks.end()) {
+      kept[own - entry.blocks.blocks.begin()] = false;
+    } else if (std::any_of(instructions.begin(), instructions.end(), [&](const Instruction& instruction) {
+                 return instruction.runs() && instruction.node == node;
+               })) {
+      throw Error("ERR_INPUT_SHAPE", "At this input shape the block '" + blocks_.blocks[b].name +
+                                         "' can't be left out. Convert the model with a dummy input of this "
+                                         "shape.");
+    }
+  }
+  return kept;
+}
+
 void SearchSpace::bind(ShapeProgram& entry) {
-  const Program& program = *entry.program;
+  entry.run(keptIn(entry));
+  const Program& program = *entry.running;
   entry.bindings = bindModule(program, module_->jit());
   for (size_t i = 0; i < program.slots.size(); ++i) {
     if (!program.slots[i].isStored()) continue;
@@ -339,14 +404,14 @@ void SearchSpace::bind(ShapeProgram& entry) {
     auto& value = entry.bindings.values[i];
     value = found != statistics_.end()
                 ? found->second
-                : narrowed(*entry.dependencies, static_cast<SlotId>(i), value, current_.widths);
+                : narrowed(*entry.dependencies, static_cast<SlotId>(i), value, current_.subnet.widths);
   }
-  entry.bindings.overrides = sizeArguments(*entry.dependencies, current_.widths);
+  entry.bindings.overrides = sizeArguments(*entry.dependencies, current_.subnet.widths);
   if (current_.recalibrating) {
     std::vector<ArgumentOverride> training;
     for (size_t i = 0; i < program.instructions.size(); ++i) {
       const auto& instruction = program.instructions[i];
-      if (instruction.speculative || instruction.schema->name() != "aten::batch_norm") continue;
+      if (!instruction.runs() || instruction.schema->name() != "aten::batch_norm") continue;
       const auto position = [&](const char* name) {
         return *instruction.schema->argumentIndexWithName(name);
       };
@@ -380,8 +445,9 @@ SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const C
   options.splitBySizes = true;
   const auto recording = record(graph_, inputs, options, cancel);
   const auto dependencies = std::make_shared<const Dependencies>(recording.program, *dependencies_);
-  return *programs_.emplace(key, std::make_shared<ShapeProgram>(recording.program, dependencies))
-              .first->second;
+  const auto entry = std::make_shared<ShapeProgram>(recording.program, dependencies);
+  if (!blocks_.blocks.empty()) entry->blocks = findResidualBlocks(*recording.program);
+  return *programs_.emplace(key, entry).first->second;
 }
 
 c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel) {
@@ -464,11 +530,11 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
       const auto found = statistics_.find(program.slots[i].name);
       tensors[i] = found != statistics_.end()
                        ? found->second
-                       : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.widths);
+                       : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.subnet.widths);
     }
-    auto subnet = std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors,
-                                                              sizeArguments(*dependencies_, current_.widths),
-                                                              dummyInput_, CancelToken()));
+    const auto sizes = sizeArguments(*dependencies_, current_.subnet.widths);
+    auto subnet = std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors, sizes, blocks_,
+                                                              current_.subnet.kept, dummyInput_, CancelToken()));
     verify(*subnet);
     return subnet;
   });

@@ -13,6 +13,7 @@
 #include "core/forward/executor.h"
 #include "core/forward/forwardable.h"
 #include "core/graph/dependency.h"
+#include "core/graph/residual_blocks.h"
 #include "core/module.h"
 #include "core/profile/latency.h"
 #include "core/profile/latency_table.h"
@@ -26,18 +27,23 @@ namespace torchsearch {
 
 struct SpaceOptions {
   int64_t channelDivisor = 8;  // widths are multiples of it, where the full width allows
+  bool depth = true;           // whether residual blocks may be left out
 };
 
-// A width that can be chosen: channels that must be kept or dropped together over every parameter they touch.
+// What can be chosen: a width, of channels that must be kept or dropped together over every parameter they
+// touch; or whether a residual block is there.
 struct Hyperparameter {
-  std::string name;  // path of the first module whose output it is, "layer1.0.conv1"
-  std::string kind;  // "out_channels" (of a convolution), "hidden_width" (features of a linear layer),
-                     // "num_heads" (of an attention)
-  std::vector<int64_t> choices;  // ascending widths; the last one is the full width
+  // A width: path of the first module whose output it is, "layer1.0.conv1". A block: its name and ".depth".
+  std::string name;
+  // "out_channels" (of a convolution), "hidden_width" (features of a linear layer),
+  // "num_heads" (of an attention), "depth"
+  std::string kind;
+  std::vector<int64_t> choices;  // ascending; the last one is the full model's. Of a block: 0, 1
   int64_t full = 0;
-  int32_t group = -1;  // in Dependencies::groups
+  int32_t group = -1;  // of a width, in Dependencies::groups
+  int32_t block = -1;  // of a depth, in ResidualBlocks::blocks
 
-  bool offers(int64_t width) const;
+  bool offers(int64_t value) const;
 };
 
 // A line for each dimension that stays whole, and the operator that is why.
@@ -59,9 +65,9 @@ class SearchSpace : public Forwardable {
   const std::vector<Hyperparameter>& hyperparameters() const { return hyperparameters_; }
   const std::vector<Unprunable>& unprunable() const { return unprunable_; }
 
-  // Active width of each hyperparameter, in their order.
+  // Active value of each hyperparameter, in their order.
   std::vector<int64_t> active() const;
-  // ERR_CHOICE when a width is none of its choices. Drops recalibrated batch-norm statistics.
+  // ERR_CHOICE when a value is none of its hyperparameter's choices. Drops recalibrated batch-norm statistics.
   void select(const std::vector<int64_t>& widths);
 
   // Runs the active subnet. Inputs may have other batch sizes than the dummy input.
@@ -109,15 +115,21 @@ class SearchSpace : public Forwardable {
 
  private:
   struct ShapeProgram;  // one recorded program per input shape
+  struct Subnet {
+    std::vector<int64_t> widths;  // by group
+    std::vector<bool> kept;       // by residual block
+  };
 
   SearchSpace() = default;
   void findHyperparameters(int64_t divisor);
+  void findBlocks();
   std::vector<std::string> groupKinds() const;
   void findUnprunable();
-  std::vector<int64_t> groupWidths(const std::vector<int64_t>& widths) const;
+  Subnet subnetOf(const std::vector<int64_t>& values) const;
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
   c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel);
   void bind(ShapeProgram& entry);
+  std::vector<bool> keptIn(const ShapeProgram& entry) const;
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
                       const std::vector<int64_t>& widths) const;
@@ -129,19 +141,21 @@ class SearchSpace : public Forwardable {
   std::shared_ptr<InlinedGraph> graph_;
   std::shared_ptr<const Program> program_;            // at the dummy input's shape
   std::shared_ptr<const Dependencies> dependencies_;  // of that program
+  ResidualBlocks blocks_;                             // of the same program; empty when depth is not offered
   Inputs dummyInput_;
   std::vector<Hyperparameter> hyperparameters_;
   std::vector<Unprunable> unprunable_;
   CostModel costs_;
   std::vector<OperatorShape> shapes_;
-  std::shared_ptr<const LatencyModel> latency_;                    // null without a table
+  // What runs under each different condition on the blocks; null without a table.
+  std::shared_ptr<const std::vector<std::pair<Condition, LatencyModel>>> latency_;
   std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
 
   // What the caller asked for last, under a lock of its own: selecting never waits for a running forward,
   // which goes on with what was selected when it began.
   struct Selection {
     std::vector<int64_t> active;  // by hyperparameter
-    std::vector<int64_t> widths;  // by group
+    Subnet subnet;
     bool recalibrating = false;
     int64_t version = 0;     // counts changes, so that bindings made for an earlier selection are remade
     int64_t statistics = 0;  // counts how often recalibrated statistics were dropped

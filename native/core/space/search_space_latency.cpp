@@ -1,5 +1,7 @@
 // SearchSpace's latency: measured operator by operator, priced from a table.
+#include <map>
 #include <memory>
+#include <utility>
 
 #include "core/graph/size_arguments.h"
 #include "core/space/latency_design.h"
@@ -11,7 +13,7 @@ namespace torchsearch {
 std::vector<int64_t> SearchSpace::smallestWidths() const {
   std::vector<int64_t> smallest;
   for (const auto& hyperparameter : hyperparameters_) smallest.push_back(hyperparameter.choices.front());
-  return groupWidths(smallest);
+  return subnetOf(smallest).widths;
 }
 
 // Weights of one subnet alone, in memory of their own and row by row, as an exported module has them.
@@ -36,6 +38,7 @@ LatencyTable SearchSpace::measureLatency(const LatencyTable& known, int32_t poin
   for (size_t g = 0; g < full.size(); ++g) full[g] = dependencies_->groupSize(static_cast<int32_t>(g));
   std::vector<WidthLevels> levels;
   for (const auto& hyperparameter : hyperparameters_) {
+    if (hyperparameter.group == kNoGroup) continue;
     levels.push_back(widthLevels(hyperparameter.group, hyperparameter.choices, points));
   }
   const auto subnets = subnetsToMeasure(shapes_, levels, full, known);
@@ -51,13 +54,25 @@ std::vector<double> SearchSpace::timeSubnets(const std::vector<std::vector<int64
                                              const ProgressFn& progress) {
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  std::vector<std::vector<int64_t>> byGroup;
-  for (const auto& widths : subnets) byGroup.push_back(groupWidths(widths));
-  Executor executor(std::make_shared<const ExecutionPlan>(program_));
-  SubnetTimer timer(
-      executor, inputTensors(*graph_, dummyInput_), module_->device(),
-      [this](const std::vector<int64_t>& widths) { return separateBindings(widths); }, options);
-  return timer.wholes(byGroup, cancel, progress);
+  std::map<std::vector<bool>, std::vector<size_t>> byBlocks;  // positions in `subnets`
+  std::vector<Subnet> wanted;
+  for (const auto& values : subnets) {
+    wanted.push_back(subnetOf(values));
+    byBlocks[wanted.back().kept].push_back(wanted.size() - 1);
+  }
+  std::vector<double> times(subnets.size());
+  for (const auto& [kept, positions] : byBlocks) {
+    const auto running = std::make_shared<const Program>(withoutBlocks(*program_, blocks_, kept));
+    Executor executor(std::make_shared<const ExecutionPlan>(running));
+    SubnetTimer timer(
+        executor, inputTensors(*graph_, dummyInput_), module_->device(),
+        [this](const std::vector<int64_t>& widths) { return separateBindings(widths); }, options);
+    std::vector<std::vector<int64_t>> widths;
+    for (const size_t position : positions) widths.push_back(wanted[position].widths);
+    const auto measured = timer.wholes(widths, cancel, progress);
+    for (size_t i = 0; i < positions.size(); ++i) times[positions[i]] = measured[i];
+  }
+  return times;
 }
 
 void SearchSpace::useLatencyTable(const LatencyTable* table) {
@@ -67,7 +82,19 @@ void SearchSpace::useLatencyTable(const LatencyTable* table) {
   }
   std::vector<int64_t> full;
   for (const auto& hyperparameter : hyperparameters_) full.push_back(hyperparameter.full);
-  latency_ = std::make_shared<const LatencyModel>(shapes_, smallestWidths(), groupWidths(full), *table);
+  const auto smallest = smallestWidths();
+  const auto whole = subnetOf(full).widths;
+  const LatencyModel complete(shapes_, smallest, whole, *table);  // or else it throws
+  std::map<Condition, std::vector<OperatorShape>> byCondition;
+  for (const auto& shape : shapes_) {
+    const auto& conditions = blocks_.liveness.instructions;
+    byCondition[conditions.empty() ? Condition::always() : conditions[shape.instruction]].push_back(shape);
+  }
+  auto models = std::make_shared<std::vector<std::pair<Condition, LatencyModel>>>();
+  for (const auto& [condition, shapes] : byCondition) {
+    models->emplace_back(condition, LatencyModel(shapes, smallest, whole, *table));
+  }
+  latency_ = std::move(models);
 }
 
 }  // namespace torchsearch

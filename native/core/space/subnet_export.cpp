@@ -7,6 +7,7 @@
 #include "core/graph/inlined_graph.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
+#include "core/space/block_removal.h"
 #include "core/space/subnet_guide.h"
 
 namespace torchsearch {
@@ -90,8 +91,9 @@ bool agrees(const at::Tensor& actual, const at::Tensor& expected) {
 
 torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
                                       const std::vector<at::Tensor>& tensors,
-                                      const std::vector<ArgumentOverride>& sizes, const Inputs& dummyInput,
-                                      const CancelToken& cancel) {
+                                      const std::vector<ArgumentOverride>& sizes,
+                                      const ResidualBlocks& blocks, const std::vector<bool>& kept,
+                                      const Inputs& dummyInput, const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
   const Program& program = dependencies.program();
   const auto whole = bindModule(program, module).values;
@@ -126,6 +128,7 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
   guide.finish();
   rewrite.apply([&](const torch::jit::Value* value) { return guide.varies(value); });
   removeMethods(copy, true);
+  removeBlocks(copy, *target, program, blocks, kept);
   return copy;
 }
 

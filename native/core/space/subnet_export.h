@@ -8,6 +8,7 @@
 #include "core/forward/executor.h"
 #include "core/forward/forwardable.h"
 #include "core/graph/dependency.h"
+#include "core/graph/residual_blocks.h"
 
 namespace torchsearch {
 
@@ -16,11 +17,12 @@ namespace torchsearch {
 // arguments `sizes`. It is led once along the recorded path on `dummyInput`, which the program was recorded
 // with; what it would do otherwise becomes a constant, and everything else is computed as before, so that
 // other batch sizes still work. Its submodules keep their attributes, so names in a state dict stay, but no
-// methods of their own. ERR_EXPORT, ERR_EXPORT_CONFLICT where one call site would need two sizes.
+// methods of their own. Of `blocks`, the program's, it has those that `kept` says. ERR_EXPORT, ERR_EXPORT_CONFLICT where one call site would need two sizes.
 torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
                                       const std::vector<at::Tensor>& tensors,
-                                      const std::vector<ArgumentOverride>& sizes, const Inputs& dummyInput,
-                                      const CancelToken& cancel);
+                                      const std::vector<ArgumentOverride>& sizes,
+                                      const ResidualBlocks& blocks, const std::vector<bool>& kept,
+                                      const Inputs& dummyInput, const CancelToken& cancel);
 
 // Whether an exported subnet's output is the selected subnet's up to the rounding of its dtype.
 bool agrees(const at::Tensor& actual, const at::Tensor& expected);

@@ -1,0 +1,91 @@
+#include "core/graph/dependent_nodes.h"
+
+namespace torchsearch {
+
+using torch::jit::Block;
+using torch::jit::Node;
+using torch::jit::Value;
+namespace prim = torch::jit::prim;
+
+namespace {
+
+class Walk {
+ public:
+  Walk(const NodeSet& barriers, const BlockSet& never) : barriers_(barriers), never_(never) {}
+
+  DependentNodes from(const std::vector<const Node*>& sources) {
+    for (const Node* node : sources) reach(node);
+    while (!pending_.empty()) {
+      const Value* value = pending_.back();
+      pending_.pop_back();
+      for (const auto& use : value->uses()) visit(use.user, use.offset);
+    }
+    return std::move(found_);
+  }
+
+ private:
+  void reach(const Value* value) {
+    if (values_.insert(value).second) pending_.push_back(value);
+  }
+
+  // The node, all its outputs, and whatever its blocks hold.
+  void reach(const Node* node) {
+    if (barriers_.count(node) > 0 || !found_.nodes.insert(node).second) return;
+    for (const Value* output : node->outputs()) reach(output);
+    for (const Block* block : node->blocks()) {
+      for (const Value* input : block->inputs()) reach(input);
+      for (const Node* inner : block->nodes()) reach(inner);
+    }
+  }
+
+  void visit(const Node* user, size_t offset) {
+    if (!never_.empty() && isWithin(user, never_)) return;
+    switch (user->kind()) {
+      case prim::Return:
+        return returned(user->owningBlock()->owningNode(), offset);
+      case prim::Loop:
+        if (offset < 2) return reach(user);
+        reach(user->blocks()[0]->inputs()[offset - 1]);
+        return reach(user->outputs()[offset - 2]);
+      default:
+        return reach(user);
+    }
+  }
+
+  void returned(const Node* owner, size_t offset) {
+    if (owner == nullptr) {
+      found_.reachesOutput = true;
+    } else if (owner->kind() == prim::If) {
+      reach(owner->outputs()[offset]);
+    } else if (offset == 0) {
+      reach(owner);  // a loop's condition
+    } else {
+      reach(owner->outputs()[offset - 1]);
+      reach(owner->blocks()[0]->inputs()[offset]);
+    }
+  }
+
+  const NodeSet& barriers_;
+  const BlockSet& never_;
+  std::unordered_set<const Value*> values_;
+  std::vector<const Value*> pending_;
+  DependentNodes found_;
+};
+
+}  // namespace
+
+DependentNodes dependentNodes(const std::vector<const Node*>& sources, const NodeSet& barriers,
+                              const BlockSet& never) {
+  return Walk(barriers, never).from(sources);
+}
+
+bool isWithin(const Node* node, const BlockSet& blocks) {
+  const Block* block = node->owningBlock();
+  while (blocks.count(block) == 0) {
+    if (block->owningNode() == nullptr) return false;
+    block = block->owningNode()->owningBlock();
+  }
+  return true;
+}
+
+}  // namespace torchsearch

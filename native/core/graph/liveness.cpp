@@ -1,0 +1,185 @@
+#include "core/graph/liveness.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "core/graph/storage_classes.h"
+
+namespace torchsearch {
+
+Condition Condition::always() {
+  return allOf({});
+}
+
+Condition Condition::allOf(std::vector<int32_t> blocks) {
+  Condition condition;
+  condition.sets_.push_back(std::move(blocks));
+  return condition;
+}
+
+bool Condition::holds(const std::vector<bool>& kept) const {
+  return std::any_of(sets_.begin(), sets_.end(), [&](const std::vector<int32_t>& set) {
+    return std::all_of(set.begin(), set.end(), [&](int32_t block) { return kept[block]; });
+  });
+}
+
+bool Condition::needs(int32_t block) const {
+  return std::all_of(sets_.begin(), sets_.end(), [&](const std::vector<int32_t>& set) {
+    return std::binary_search(set.begin(), set.end(), block);
+  });
+}
+
+void Condition::add(std::vector<int32_t> set) {
+  for (const auto& other : sets_) {
+    if (std::includes(set.begin(), set.end(), other.begin(), other.end())) return;
+  }
+  sets_.erase(std::remove_if(sets_.begin(), sets_.end(),
+                             [&](const std::vector<int32_t>& other) {
+                               return std::includes(other.begin(), other.end(), set.begin(), set.end());
+                             }),
+              sets_.end());
+  sets_.insert(std::upper_bound(sets_.begin(), sets_.end(), set), std::move(set));
+}
+
+void Condition::either(const Condition& other) {
+  if (isAlways() || &other == this) return;
+  for (const auto& set : other.sets_) add(set);
+}
+
+Condition Condition::and_(int32_t block) const {
+  Condition result;
+  for (auto set : sets_) {
+    const auto place = std::lower_bound(set.begin(), set.end(), block);
+    if (place == set.end() || *place != block) set.insert(place, block);
+    result.add(std::move(set));
+  }
+  return result;
+}
+
+namespace {
+
+std::string ownerOf(const std::string& name) {
+  const auto dot = name.rfind('.');
+  return dot == std::string::npos ? std::string() : name.substr(0, dot);
+}
+
+class LivenessPass {
+ public:
+  LivenessPass(const Program& program, const std::vector<ResidualAddition>& additions)
+      : program_(program), additions_(additions), storage_(program), needed_(program.slots.size()) {
+    for (size_t b = 0; b < additions.size(); ++b) {
+      blockOf_.emplace(additions[b].instruction, static_cast<int32_t>(b));
+    }
+    for (size_t slot = 0; slot < program.slots.size(); ++slot) {
+      members_[storage_.of(static_cast<SlotId>(slot))].push_back(static_cast<SlotId>(slot));
+    }
+    all_.resize(additions.size());
+    std::iota(all_.begin(), all_.end(), 0);
+  }
+
+  Liveness run() {
+    liveness_.instructions.assign(program_.instructions.size(), Condition::always());
+    liveness_.stored.assign(program_.slots.size(), Condition::always());
+    liveness_.sums.resize(additions_.size());
+    forEachSlot(program_.output, [&](SlotId slot) { needed_[slot] = Condition::always(); });
+    for (auto i = static_cast<int32_t>(program_.instructions.size()) - 1; i >= 0; --i) {
+      if (program_.instructions[i].runs()) visit(i);
+    }
+    std::reverse(liveness_.unread.begin(), liveness_.unread.end());
+    findStored();
+    return std::move(liveness_);
+  }
+
+ private:
+  void visit(int32_t index) {
+    const auto& instruction = program_.instructions[index];
+    Condition condition;
+    for (const auto& result : instruction.results) {
+      forEachSlot(result, [&](SlotId slot) { condition.either(needed_[slot]); });
+    }
+    for (const SlotId written : writtenSlots(instruction, Statistics::kIgnored)) {
+      for (const SlotId slot : members_[storage_.of(written)]) {
+        // What is written into the module or an input outlives the run.
+        const bool outlives = program_.slots[slot].kind != Slot::Kind::kResult;
+        condition.either(outlives ? Condition::always() : needed_[slot]);
+      }
+    }
+    const auto block = blockOf_.find(index);
+    if (block != blockOf_.end()) return cross(index, block->second, condition);
+    for (const auto& result : instruction.results) {
+      forEachSlot(result, [&](SlotId slot) {
+        if (program_.slots[slot].producer == index) needed_[slot] = Condition::never();
+      });
+    }
+    if (condition.isNever()) {
+      liveness_.instructions[index] = Condition::allOf(all_);
+      liveness_.unread.push_back(index);
+      return;
+    }
+    for (const auto& argument : instruction.arguments) {
+      forEachSlot(argument, [&](SlotId slot) { needed_[slot].either(condition); });
+    }
+    liveness_.instructions[index] = std::move(condition);
+  }
+
+  // Before the addition, the kept operand is needed as the sum is after it, the branch only with the block.
+  void cross(int32_t index, int32_t block, const Condition& condition) {
+    const auto& addition = additions_[block];
+    const Condition withBlock = condition.and_(block);
+    needed_[addition.sum] = Condition::never();
+    needed_[addition.kept].either(condition);
+    needed_[addition.branch].either(withBlock);
+    liveness_.instructions[index] = withBlock;
+    liveness_.sums[block] = condition;
+  }
+
+  void findStored() {
+    const auto& slots = program_.slots;
+    std::vector<Condition> read(slots.size());
+    const auto mark = [&](int32_t index, const Condition& condition) {
+      for (const auto& argument : program_.instructions[index].arguments) {
+        forEachSlot(argument, [&](SlotId slot) { read[slot].either(condition); });
+      }
+    };
+    for (size_t i = 0; i < program_.instructions.size(); ++i) {
+      if (program_.instructions[i].runs()) mark(static_cast<int32_t>(i), liveness_.instructions[i]);
+    }
+    // Numbers may have been read off such a result, and numbers are no slots.
+    for (const int32_t index : liveness_.unread) mark(index, Condition::always());
+    forEachSlot(program_.output, [&](SlotId slot) { read[slot] = Condition::always(); });
+    std::unordered_map<std::string, Condition> ofModule;
+    for (size_t slot = 0; slot < slots.size(); ++slot) {
+      if (slots[slot].isStored()) ofModule[ownerOf(slots[slot].name)].either(read[slot]);
+    }
+    for (size_t slot = 0; slot < slots.size(); ++slot) {
+      if (!slots[slot].isStored()) continue;
+      const std::string owner = ownerOf(slots[slot].name);
+      const Condition& module = ofModule[owner];
+      if (!read[slot].isNever()) {
+        liveness_.stored[slot] = read[slot];
+      } else if (!owner.empty() && !module.isNever()) {
+        liveness_.stored[slot] = module;
+      }
+    }
+  }
+
+  const Program& program_;
+  const std::vector<ResidualAddition>& additions_;
+  StorageClasses storage_;
+  std::unordered_map<int32_t, int32_t> blockOf_;
+  std::unordered_map<SlotId, std::vector<SlotId>> members_;  // by representative
+  std::vector<Condition> needed_;                            // by slot, at the present point of the pass
+  std::vector<int32_t> all_;
+  Liveness liveness_;
+};
+
+}  // namespace
+
+Liveness findLiveness(const Program& program, const std::vector<ResidualAddition>& additions) {
+  return LivenessPass(program, additions).run();
+}
+
+}  // namespace torchsearch

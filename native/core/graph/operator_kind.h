@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+
+namespace torchsearch {
+
+// By an operator's qualified name, "aten::conv2d".
+bool isConvolution(const std::string& name);
+bool isMatrixProduct(const std::string& name);
+bool isAttention(const std::string& name);  // in one operator, its projections included or not
+
+}  // namespace torchsearch
