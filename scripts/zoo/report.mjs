@@ -205,7 +205,12 @@ function numbers(records) {
   const left = (metric) =>
     median(records.filter(({ costs }) => costs).map(({ costs }) => costs.half[metric] / costs.full[metric]));
   const trained = records.filter(({ form, trainSamples }) => form === "scripted" && trainSamples);
-  const builds = new Set(records.map(({ build, commit }) => `${build}, commit ${commit ?? "unknown"}`));
+  const builds = new Map();
+  for (const { build, commit } of records) {
+    const name = commit ? `commit ${commit}` : `build ${build}`;
+    builds.set(name, (builds.get(name) ?? 0) + 1);
+  }
+  const ranWith = [...builds].map(([name, files]) => `${files} with ${name}`).join(", ");
   const versions = new Set(records.map(({ versions }) => JSON.stringify(versions)));
   const dates = records.map(({ date }) => date.slice(0, 10)).sort();
   return [
@@ -221,7 +226,7 @@ function numbers(records) {
       : [
           `- Of ${trained.length} scripted files, converted with one sample, ${trained.filter(({ trainSamples }) => trainSamples > 1).length} train with a batch of two after export.`,
         ]),
-    `- Run from ${dates[0]} to ${dates.at(-1)}, with ${[...versions].join(" and ").replaceAll('"', "").replaceAll(/[{}]/g, "")}, by ${builds.size} build${builds.size === 1 ? "" : "s"} of the addon.`,
+    `- Run from ${dates[0]} to ${dates.at(-1)}, with ${[...versions].join(" and ").replaceAll('"', "").replaceAll(/[{}]/g, "")}; files: ${ranWith}.`,
   ];
 }
 
