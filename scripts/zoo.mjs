@@ -10,7 +10,7 @@ import { python, torchRoot } from "./lib/python.mjs";
 import { capture, main, root, SetupError, say } from "./lib/run.mjs";
 import { setup } from "./lib/setup.mjs";
 import { checkModel, failureOf } from "./zoo/check.mjs";
-import { FORMS, formsOf, listModels } from "./zoo/models.mjs";
+import { FORMS, fixturesVersion, formsOf, listModels } from "./zoo/models.mjs";
 import { PythonService } from "./zoo/python-service.mjs";
 import { Records } from "./zoo/records.mjs";
 import { zooReport } from "./zoo/report.mjs";
@@ -88,12 +88,13 @@ function asBuilt() {
   return { env: { TORCHSEARCH_LIBTORCH: torchRoot(), TORCHSEARCH_PYTHON: python } };
 }
 
-/** Tells which code a record is of. */
+/** Tells which code a record is of, and which made its model. */
 function buildOf() {
   const addon = readFileSync(path.join(root, "build", "Release", "torchsearch.node"));
   return {
     build: createHash("sha256").update(addon).digest("hex").slice(0, 12),
     commit: process.env.TORCHSEARCH_COMMIT ?? capture("git", ["rev-parse", "--short", "HEAD"]) ?? null,
+    fixtures: fixturesVersion(),
   };
 }
 

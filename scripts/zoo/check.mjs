@@ -112,7 +112,7 @@ export async function checkModel(model, { file, expectation, folder }, { verifie
 
 /** Random weights may give tiny outputs, which an absolute bound would let pass: 1e-5 of their own size is asked for. */
 function requireRelative(record) {
-  record.relativeDifference = record.maxAbsDiff / (record.magnitude || 1);
+  record.relativeDifference = record.maxAbsDiff / record.magnitude;
   if (record.relativeDifference <= 1e-5) return;
   record.stages.verify = {
     ...record.stages.verify,

@@ -71,14 +71,14 @@ export function writeTensors(file, input, outputs) {
   writeFileSync(file, Buffer.concat(encodeSafetensors(new Map(raw))));
 }
 
-/** Largest magnitude of all tensors; throws where one is not finite, since such outputs agree with anything. */
+/** Largest magnitude of all tensors; throws where they are zero or not finite, since those agree with anything. */
 export function magnitudeOf(tensors) {
   let largest = 0;
   for (const tensor of tensors) {
     for (const element of tensor.data()) largest = Math.max(largest, Math.abs(Number(element)));
   }
-  if (!Number.isFinite(largest)) throw new TorchSearchError("NOT_FINITE", "The output is not finite.");
-  return largest;
+  if (largest > 0 && Number.isFinite(largest)) return largest;
+  throw new TorchSearchError("NO_OUTPUT", `The output is ${largest === 0 ? "all zeros" : "not finite"}.`);
 }
 
 /** Largest difference, relative to each tensor's own largest magnitude. */
@@ -90,7 +90,7 @@ export function relativeDifference(actual, expected) {
   let worst = 0;
   actual.forEach((tensor, i) => {
     const want = expected[i].data();
-    const scale = magnitudeOf([expected[i]]) || 1;
+    const scale = magnitudeOf([expected[i]]);
     tensor.data().forEach((value, at) => {
       const difference = Math.abs(Number(value) - Number(want[at])) / scale;
       worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference);

@@ -1,4 +1,5 @@
 // Which models there are: those of the FLOPs oracle, smallest first, so that a run has much to show early.
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
@@ -19,6 +20,14 @@ function familyOf(name) {
   const bare = name.replace(/^timm\//, "");
   const found = FAMILIES.find(([pattern]) => pattern.test(bare));
   return found ? found[1] : /^[a-z]+/.exec(bare)[0];
+}
+
+/** Changes when the models are made in another way. */
+export function fixturesVersion() {
+  const hash = createHash("sha256");
+  for (const name of ["architectures.py", "zoo.py"])
+    hash.update(readFileSync(path.join(root, "scripts", "fixtures", name)));
+  return hash.digest("hex").slice(0, 12);
 }
 
 /** Detectors take a list of images of any size, which only scripts can. */

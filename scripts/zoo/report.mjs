@@ -1,6 +1,6 @@
 // docs/zoo.md, from the records.
 import { failureOf } from "./check.mjs";
-import { formsOf } from "./models.mjs";
+import { fixturesVersion, formsOf } from "./models.mjs";
 
 const PRUNED = ["load", "convert", "prune", "export", "verify", "train"];
 
@@ -82,6 +82,7 @@ function line(record) {
     record.costs ? percent(record.costs.half[metric], record.costs.full[metric]) : "";
   let result = failure ? `**${failure.stage}**: ${failure.code}` : "verified";
   if (!failure && record.kind === "detection") result = "profiled";
+  if (record.fixtures !== fixturesVersion()) result += " (older)";
   return row([
     record.name,
     record.form,
@@ -213,6 +214,7 @@ function numbers(records) {
   const ranWith = [...builds].map(([name, files]) => `${files} with ${name}`).join(", ");
   const versions = new Set(records.map(({ versions }) => JSON.stringify(versions)));
   const dates = records.map(({ date }) => date.slice(0, 10)).sort();
+  const older = records.filter(({ fixtures }) => fixtures !== fixturesVersion()).length;
   return [
     `- At half widths, ${percent(left("params"), 1)} of the parameters and ${percent(left("macs"), 1)} of the multiply-adds remain (median of the files).`,
     `- Conversion takes at its peak ${median(ratios).toFixed(2)} x the memory of one plain forward pass (median; at most ${Math.max(...ratios).toFixed(2)} x; ${within} of ${ratios.length} files within 1.3 x).`,
@@ -227,6 +229,11 @@ function numbers(records) {
           `- Of ${trained.length} scripted files, converted with one sample, ${trained.filter(({ trainSamples }) => trainSamples > 1).length} train with a batch of two after export.`,
         ]),
     `- Run from ${dates[0]} to ${dates.at(-1)}, with ${[...versions].join(" and ").replaceAll('"', "").replaceAll(/[{}]/g, "")}; files: ${ranWith}.`,
+    ...(older === 0
+      ? []
+      : [
+          `- ${older} files, "older" in the table, were made by earlier scripts/fixtures, such as without noise in parameters that start as one constant (layer scales, heads of zeros).`,
+        ]),
   ];
 }
 
