@@ -36,8 +36,9 @@ class BlockRemoval {
     const auto removed = removedTensors();
     const auto dependent = dependentNodes({gone_.begin(), gone_.end()}, barriers_).nodes;
     substituteSums();
-    destroy(dependent, removed);
     const auto graph = torch::jit::toGraphFunction(module_.get_method("forward").function()).graph();
+    // What a choice hands on is free once the choice is gone; a batch norm then still counts as an effect.
+    while (destroy(dependent, removed)) torch::jit::EliminateDeadCode(graph);
     torch::jit::EliminateDeadCode(graph);
     removeAttributes(module_, *graph, removed);
   }
@@ -116,16 +117,20 @@ class BlockRemoval {
 
   // No node that stays uses them, but exceptions, loops and counters among them count as effects, which dead code
   // elimination alone would keep, and with them what they look at.
-  void destroy(const NodeSet& dependent, const std::set<std::string>& removed) {
+  // Whether there were any.
+  bool destroy(const NodeSet& dependent, const std::set<std::string>& removed) {
     const ModulePaths paths(target_.graph());
+    bool any = false;
     std::vector<Node*> nodes;
     collect(target_.graph().block(), dependent, paths, removed, nodes);
     for (Node* node : nodes) {
       const auto outputs = node->outputs();
       if (std::none_of(outputs.begin(), outputs.end(), [](const Value* value) { return value->hasUses(); })) {
         node->destroy();
+        any = true;
       }
     }
+    return any;
   }
 
   // Users before what they use, and what a block holds before its owner.
