@@ -6,18 +6,26 @@ import { Command } from "commander";
 
 import { packageRoot } from "../native/paths";
 import { addDoctorCommand } from "./doctor";
+import { addExportCommand } from "./export";
 import { reportFailure } from "./output";
 import { addProfileCommand } from "./profile";
 import { addPrunableCommand } from "./prunable";
+import { addSearchCommands } from "./search";
 
 const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
   version: string;
   description: string;
 };
 
-const program = new Command("torchsearch").description(description).version(version).showHelpAfterError();
-addDoctorCommand(program);
+const program = new Command("torchsearch")
+  .description(description)
+  .version(version)
+  .showHelpAfterError("(add --help for all options)")
+  .exitOverride();
+addSearchCommands(program);
+addExportCommand(program);
 addProfileCommand(program);
 addPrunableCommand(program);
+addDoctorCommand(program);
 
 program.parseAsync().catch(reportFailure);

@@ -5,7 +5,8 @@ import { formatProfile } from "../profile/format";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { startProgressBar } from "../util/progress-bar";
-import { printJson, wholeNumber } from "./output";
+import { wholeNumber } from "./options";
+import { printJson } from "./output";
 
 interface ProfileCommandOptions {
   input: string[];

@@ -9,7 +9,8 @@ import { type ParameterDimension, type Prunability, prunability } from "../space
 import type { Hyperparameter, SearchSpace } from "../space/search-space";
 import { startProgressBar } from "../util/progress-bar";
 import { formatTable } from "../util/table";
-import { printJson, wholeNumber } from "./output";
+import { wholeNumber } from "./options";
+import { printJson } from "./output";
 
 interface PrunableCommandOptions {
   input: string[];

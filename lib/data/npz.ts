@@ -44,6 +44,17 @@ export async function decodeNpz(
   return arrays;
 }
 
+/** Names of the arrays in a .npz file's contents, in the order of the archive. @throws `ERR_DATA_FILE` */
+export function listNpz(bytes: Uint8Array, file: string): string[] {
+  try {
+    return [...readChecksums(bytes).keys()]
+      .filter((name) => name.endsWith(".npy"))
+      .map((name) => name.replace(/\.npy$/, ""));
+  } catch (error) {
+    throw damaged(file, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
 function extract(bytes: Uint8Array, accept: (name: string) => boolean): Promise<Record<string, Uint8Array>> {
   return new Promise((resolve, reject) => {
     unzip(bytes, { filter: ({ name }) => accept(name) }, (error, entries) =>

@@ -71,17 +71,15 @@ export class BinarySearcher extends SensitivitySearcher<
     state.threshold = threshold;
     const widths = model.hyperparameters.filter(({ kind }) => kind !== "depth");
     const whole = widths.length < model.hyperparameters.length ? this.bisectAmong(widths) : null;
-    for (const first of whole === null ? [config] : [config, whole.config]) {
+    const starts = whole === null ? [config] : [config, whole.config];
+    const total = 2 * starts.length;
+    let done = 0;
+    for (const first of starts) {
       const grown = await this.grow(first);
-      await this.consider("threshold", first);
-      if (!sameNumbers(first, grown)) await this.consider("grown", grown);
+      await this.consider("threshold", first, { done: ++done, total });
+      if (sameNumbers(first, grown)) done += 1;
+      else await this.consider("grown", grown, { done: ++done, total });
     }
-    this.report({
-      phase: "search",
-      done: 1,
-      total: 1,
-      message: "found the subnet",
-      details: { ...state.best },
-    });
+    this.reportSpace({ phase: "search", done: total, total, message: "found the subnet" }, { ...state.best });
   }
 }

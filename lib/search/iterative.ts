@@ -1,6 +1,6 @@
 import { type ConfigRule, rules, type SearchConfig } from "../searcher/config";
 import type { SubnetConfig } from "../space/search-space";
-import { throwIfAborted } from "../util/abort";
+import { isAbort, throwIfAborted } from "../util/abort";
 import { Breather } from "../util/breather";
 import { Random } from "../util/random";
 import { type CandidateColumns, Candidates, noCandidates } from "./candidates";
@@ -99,28 +99,47 @@ export abstract class IterativeSearcher<
 
   async runSearch(): Promise<void> {
     const { state } = this;
-    const { signal, numIters } = this.config;
+    const { numIters } = this.config;
     const breather = new Breather();
     this.#savedAt = performance.now();
     while (state.iteration < numIters) {
-      throwIfAborted(signal);
-      const config = this.#fresh();
-      const row = this.candidates.find(config) ?? this.candidates.add(await this.measure(config));
+      const row = await this.#measureNext();
       this.rank(row);
       this.accept(row);
       state.iteration += 1;
       const { score } = this.candidates.at(row);
-      this.report({
-        phase: "search",
-        done: state.iteration,
-        total: numIters,
-        message: `candidate ${state.iteration}: score ${score}`,
-        details: { score, best: state.best?.score ?? null, measured: this.candidates.length },
-      });
+      this.reportSpace(
+        {
+          phase: "search",
+          done: state.iteration,
+          total: numIters,
+          message: `candidate ${state.iteration}: score ${score}`,
+        },
+        { score, measured: this.candidates.length },
+      );
       await this.#saveAtTimes();
       await breather.breathe();
     }
     await this.#save();
+  }
+
+  /**
+   * Proposes and measures the next candidate; gives its row. When it is interrupted, the state as it was before the
+   * proposal is saved, random numbers included.
+   */
+  async #measureNext(): Promise<number> {
+    const before = this.random.state;
+    try {
+      throwIfAborted(this.config.signal);
+      const config = this.#fresh();
+      return this.candidates.find(config) ?? this.candidates.add(await this.measure(config));
+    } catch (error) {
+      if (isAbort(error)) {
+        this.random = Random.fromState(before);
+        await this.#save();
+      }
+      throw error;
+    }
   }
 
   /** A candidate that was not measured yet, if one is found soon. */

@@ -112,17 +112,16 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
       ["threshold", threshold],
       ["threshold-grown", thresholdGrown],
     ];
-    for (const [at, [step, config]] of steps.entries()) {
-      if (!steps.slice(0, at).some(([, earlier]) => sameNumbers(earlier, config)))
-        await this.consider(step, config);
-    }
-    this.report({
-      phase: "search",
-      done: 1,
-      total: 1,
-      message: "found the subnet",
-      details: { ...this.state.best, milp: this.state.milp },
-    });
+    const distinct = steps.filter(
+      ([, config], at) => !steps.slice(0, at).some(([, earlier]) => sameNumbers(earlier, config)),
+    );
+    const total = distinct.length;
+    for (const [at, [step, config]] of distinct.entries())
+      await this.consider(step, config, { done: at + 1, total });
+    this.reportSpace(
+      { phase: "search", done: total, total, message: "found the subnet" },
+      { ...this.state.best, milp: this.state.milp },
+    );
   }
 
   /** The sum of the degradations that a subnet's choices have alone. */

@@ -1,6 +1,6 @@
 import { type ConfigRule, orNull, rules, type SearchConfig } from "../searcher/config";
 import type { Hyperparameter, SubnetConfig } from "../space/search-space";
-import { throwIfAborted } from "../util/abort";
+import { isAbort, throwIfAborted } from "../util/abort";
 import { Breather } from "../util/breather";
 import {
   bestGrowth,
@@ -96,10 +96,18 @@ export abstract class SensitivitySearcher<
         done += wanted.length;
         continue;
       }
-      sensitivity[name] = await this.#measure(hyperparameter, wanted, () => {
-        done += 1;
-        this.report({ phase: "sensitivity", done, total, message: `measuring ${name}` });
-      });
+      try {
+        await this.#measure(hyperparameter, wanted, (score) => {
+          done += 1;
+          this.reportSpace(
+            { phase: "sensitivity", done, total, message: `measuring ${name}` },
+            { score, hyperparameter: name },
+          );
+        });
+      } catch (error) {
+        if (isAbort(error)) await this.saveSearchCheckpoint();
+        throw error;
+      }
       await this.saveSearchCheckpoint();
       const harm = Math.max(...(sensitivity[name] as Sensitivity).degradation);
       this.log(
@@ -111,16 +119,28 @@ export abstract class SensitivitySearcher<
   async #measure(
     { name, choices }: Hyperparameter,
     wanted: readonly number[],
-    tick: () => void,
-  ): Promise<Sensitivity> {
+    tick: (score: number) => void,
+  ): Promise<void> {
     const reference = this.state.referenceScore as number;
     const full = this.model.fullConfig;
-    const scores = choices.map((_, at): number | null => (at === choices.length - 1 ? reference : null));
+    const known = this.state.sensitivity[name]?.scores;
+    const scores = choices.map((_, at): number | null =>
+      at === choices.length - 1 ? reference : (known?.[at] ?? null),
+    );
+    // In the state at once, so that an interrupted search keeps what it has measured.
+    const keep = (): void => {
+      this.state.sensitivity[name] = {
+        choices: [...choices],
+        scores: [...scores],
+        degradation: degradationOf(scores, reference),
+      };
+    };
+    keep();
     for (const at of wanted) {
-      scores[at] = await this.score({ ...full, [name]: choices[at] as number });
-      tick();
+      scores[at] ??= await this.score({ ...full, [name]: choices[at] as number });
+      keep();
+      tick(scores[at] as number);
     }
-    return { choices: [...choices], scores, degradation: degradationOf(scores, reference) };
   }
 
   /**
@@ -175,14 +195,22 @@ export abstract class SensitivitySearcher<
     }
   }
 
-  /** Scores a candidate, unless the state has its score already, and keeps it when it is the best. */
-  protected async consider(step: Step, config: SubnetConfig): Promise<void> {
+  /** Scores a candidate, unless the state has its score already, and keeps it when it is the best; `place` counts it. */
+  protected async consider(
+    step: Step,
+    config: SubnetConfig,
+    place: { done: number; total: number },
+  ): Promise<void> {
     const { state } = this;
     if (state.history.some((known) => known.step === step && sameNumbers(known.config, config))) return;
     const scored = await this.measure(config);
     state.history.push({ step, ...scored });
     if (state.best === null || scored.score > state.best.score) state.best = scored;
     await this.saveSearchCheckpoint();
+    this.reportSpace(
+      { phase: "search", ...place, message: `candidate (${step}): score ${scored.score}` },
+      { score: scored.score },
+    );
     this.log(`Candidate (${step}): score ${scored.score}.`);
   }
 }

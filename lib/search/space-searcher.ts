@@ -3,7 +3,7 @@ import type { Module } from "../module";
 import { BaseSearcher } from "../searcher/base";
 import type { SearchConfig } from "../searcher/config";
 import { requireReachable, resolveBounds } from "../searcher/constraints";
-import type { ForwardLoop } from "../searcher/types";
+import type { ForwardLoop, ProgressEvent } from "../searcher/types";
 import { SearchSpace, type SpaceCosts, type SpaceMetric, type SubnetConfig } from "../space/search-space";
 import { throwIfAborted } from "../util/abort";
 import { describe } from "../util/check";
@@ -26,6 +26,16 @@ export interface SpaceSearchState {
   best: ScoredSubnet | null;
 }
 
+/** The `details` of the progress events that searchers of a space send, beside what each adds. */
+export interface SpaceProgress {
+  /** The best score so far among the subnets that meet the constraints; null before there is one. */
+  best: number | null;
+  /** What that subnet costs. */
+  bestCosts: SpaceCosts | null;
+  /** The constraints as upper bounds, in each metric's unit. */
+  limits: Readonly<Record<string, number>>;
+}
+
 /**
  * What searchers of a `SearchSpace` share: constraints checked before anything is scored, candidates selected,
  * recalibrated and scored in one way, and the best one exported.
@@ -45,6 +55,34 @@ export abstract class SpaceSearcher<
 
   /** Drops from the state what belongs to other constraints than those of this search; keeps what was measured. */
   protected abstract forgetBounds(): void;
+
+  /** The space, so that a checkpoint alone tells what was narrowed from where. */
+  protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
+    const { mode, device, hyperparameters } = this.model;
+    return {
+      space: {
+        mode,
+        device,
+        hyperparameters: hyperparameters.map(({ name, kind, full, choices }) => ({
+          name,
+          kind,
+          full,
+          choices,
+        })),
+      },
+    };
+  }
+
+  /** Sends a progress event with what every searcher of a space can tell; see {@link SpaceProgress}. */
+  protected reportSpace(event: Omit<ProgressEvent, "details">, details: Record<string, unknown> = {}): void {
+    const { best } = this.state;
+    const common: SpaceProgress = {
+      best: best?.score ?? null,
+      bestCosts: best?.costs ?? null,
+      limits: this.limits,
+    };
+    this.report({ ...event, details: { ...details, ...common } });
+  }
 
   /** The constraints as upper bounds, in each metric's unit. */
   protected get limits(): Readonly<Record<string, number>> {

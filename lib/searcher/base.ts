@@ -78,6 +78,11 @@ export abstract class BaseSearcher<
   forwardLoop: ForwardLoop | null = null;
   /** The searcher's random numbers: seeded by the config, saved in and restored from checkpoints. */
   random: Random = new Random();
+  /**
+   * Whatever JSON can say that is to be kept in the checkpoint's `settings`, such as the command that started the
+   * search. The search itself neither reads nor changes it.
+   */
+  annotations: Record<string, unknown> = {};
 
   /** Final: a subclass may have a constructor without parameters, none with. */
   constructor(...surplus: never[]) {
@@ -130,6 +135,11 @@ export abstract class BaseSearcher<
 
   /** Rules for a subclass's own config keys; a key without a rule must have its default's type. */
   protected get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
+    return {};
+  }
+
+  /** What a subclass wants to have in a checkpoint's `settings`, for reports, beside constraints and config. */
+  protected get checkpointSettings(): Readonly<Record<string, unknown>> {
     return {};
   }
 
@@ -359,7 +369,12 @@ export abstract class BaseSearcher<
         fingerprint,
         random: this.random.state,
         searcher: this.constructor.name,
-        settings: { constraints: this.constraints, config: plainSettings(this.config) },
+        settings: {
+          constraints: this.constraints,
+          config: plainSettings(this.config),
+          ...this.checkpointSettings,
+          annotations: this.annotations,
+        },
       });
     });
     this.#saving = saved.catch(() => {});
@@ -390,7 +405,9 @@ export abstract class BaseSearcher<
 
   /** Computed once a search, since it reads all weights. */
   #modelFingerprint(): Promise<string> {
-    this.#fingerprint ??= this.model.fingerprint({ signal: this.config.signal });
+    // A search that was aborted still saves its checkpoint.
+    const signal = this.config.signal?.aborted ? null : this.config.signal;
+    this.#fingerprint ??= this.model.fingerprint({ signal });
     return this.#fingerprint;
   }
 }

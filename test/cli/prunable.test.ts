@@ -65,10 +65,10 @@ describe("torchsearch prunable", () => {
       expect(choices.every((width) => width === full || width % 5 === 0)).toBe(true);
   });
 
-  it("fails with exit code 1, a code and what to change", () => {
+  it("fails with exit code 1, or 2 for a command that makes no sense, a code and what to change", () => {
     const failed = (code: string, ...args: string[]) => {
       const run = prunable(...args);
-      expect(run.status).toBe(1);
+      expect(run.status).toBe(code === "ERR_INPUT_SPEC" ? 2 : 1);
       expect(run.stderr).toContain(`torchsearch: ${code}: `);
       expect(run.stdout).toBe("");
     };

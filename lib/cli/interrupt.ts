@@ -1,0 +1,61 @@
+/** Ctrl-C, as an `AbortSignal`. */
+import os from "node:os";
+
+import { TorchSearchError } from "../errors";
+import { isAbort } from "../util/abort";
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+/** The command was stopped by a signal. */
+export class Interrupted extends TorchSearchError {
+  /** As shells tell it: 128 and the signal's number. */
+  readonly exitCode: number;
+  /** The command that goes on, or null when nothing was saved. */
+  readonly resume: string | null;
+
+  constructor(signal: NodeJS.Signals, resume: string | null, again: string) {
+    const advice =
+      resume === null
+        ? `Nothing was saved yet; start again with\n  ${again}`
+        : `What was measured is saved; go on with\n  ${resume}`;
+    super("ERR_ABORTED", `stopped by ${signal}. ${advice}`);
+    this.exitCode = 128 + os.constants.signals[signal];
+    this.resume = resume;
+  }
+}
+
+/** What {@link untilInterrupted} asks when it was interrupted. */
+export interface Remedies {
+  /** The command that goes on from what is saved, or null when nothing is. */
+  resume(): string | null;
+  /** The command that starts anew. */
+  again: string;
+}
+
+/**
+ * Runs something that a first SIGINT or SIGTERM aborts, by its signal, and a second one ends at once.
+ *
+ * @throws {@link Interrupted} when it was aborted; else what `run` throws
+ */
+export async function untilInterrupted<T>(
+  remedies: Remedies,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  let received: NodeJS.Signals | null = null;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (received !== null) process.exit(128 + os.constants.signals[signal]);
+    received = signal;
+    controller.abort(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, stop);
+  try {
+    return await run(controller.signal);
+  } catch (error) {
+    if (received !== null && isAbort(error))
+      throw new Interrupted(received, remedies.resume(), remedies.again);
+    throw error;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stop);
+  }
+}

@@ -1,0 +1,149 @@
+/** The data of a search, opened: which arrays are inputs and which the target. */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
+import { listNpz } from "../data/npz";
+import { decodeSafetensors } from "../data/safetensors";
+import { TensorDataLoader } from "../data/tensor-loader";
+import { TorchSearchError } from "../errors";
+import { Tensor } from "../tensor";
+import { badOption } from "./options";
+import type { DataRequest } from "./search-request";
+
+const INPUT_NAMES = ["inputs", "input", "x", "images", "image", "data", "features"];
+const TARGET_NAMES = ["targets", "target", "y", "labels", "label", "classes"];
+
+/** What data consist of, whichever files they came from. */
+export interface OpenData {
+  loader: TensorDataLoader;
+  /** Names of the arrays that the model gets. */
+  inputs: string[];
+  /** Name of the targets' array; null when there is none. */
+  target: string | null;
+  /** Whether the targets are whole numbers, such as class labels. */
+  labels: boolean;
+  /** Picks the inputs out of a batch; null when the first element is all of them. */
+  collect: ((batch: Record<string, Tensor>) => Tensor[]) | null;
+  /** The first sample, as a batch of one. The caller closes its tensors. */
+  example(): Tensor[];
+}
+
+/**
+ * Opens the files of a request.
+ *
+ * @throws `ERR_CLI_OPTION` for files of an unknown kind, `ERR_DATA_KEYS` when it has to be said which arrays to use,
+ *   `ERR_DATA_FILE`, `ERR_DATASET`
+ */
+export async function openData(request: DataRequest): Promise<OpenData> {
+  const { batchSize, shuffle, seed } = request;
+  const options = { batchSize, shuffle, seed };
+  const kinds = new Set(request.data.map((file) => path.extname(file).toLowerCase()));
+  const [file = ""] = request.data;
+  if (kinds.has(".npy") && kinds.size === 1) {
+    const files = Object.fromEntries(request.data.map(namedFile));
+    const { inputs, target } = chooseArrays(Object.keys(files), request, true, "The .npy files");
+    const chosen = [...inputs, ...(target === null ? [] : [target])];
+    const picked = Object.fromEntries(chosen.map((name) => [name, files[name] as string]));
+    return opened(await TensorDataLoader.fromNpy(picked, options), inputs, target);
+  }
+  if (request.data.length !== 1) throw badOption("Give one .npz or .safetensors file, or .npy files.");
+  if (kinds.has(".npz")) {
+    const names = listNpz(await read(file), path.basename(file));
+    const { inputs, target } = chooseArrays(names, request, true, file);
+    const keys = [...inputs, ...(target === null ? [] : [target])];
+    return opened(await TensorDataLoader.fromNpz(file, { ...options, keys }), inputs, target);
+  }
+  if (kinds.has(".safetensors")) {
+    const names = [...decodeSafetensors(await read(file)).tensors.keys()].sort();
+    const { inputs, target } = chooseArrays(names, request, false, file);
+    const keys = [...inputs, ...(target === null ? [] : [target])];
+    return opened(await TensorDataLoader.fromSafetensors(file, { ...options, keys }), inputs, target);
+  }
+  throw badOption(`${file} is of an unknown kind: give a .npz or .safetensors file, or .npy files.`);
+}
+
+/** Chooses by the options, else by the usual names, else by position where there are no more than two arrays. */
+function chooseArrays(
+  names: readonly string[],
+  { inputArrays, targetArray }: DataRequest,
+  ordered: boolean,
+  file: string,
+): { inputs: string[]; target: string | null } {
+  for (const name of [...(inputArrays ?? []), ...(targetArray === null ? [] : [targetArray])]) {
+    if (names.includes(name)) continue;
+    throw new TorchSearchError(
+      "ERR_DATA_KEYS",
+      `${file} has no array "${name}"; it has ${names.join(", ")}.`,
+    );
+  }
+  const few = ordered && names.length <= 2;
+  const inputs = inputArrays ?? byName(names, INPUT_NAMES, names[0] !== targetArray && few ? names[0] : null);
+  if (inputs === null) {
+    throw new TorchSearchError(
+      "ERR_DATA_KEYS",
+      `${file} holds the arrays ${names.join(", ") || "none"}: say with --input-array and --target-array which to use.`,
+    );
+  }
+  const rest = names.filter((name) => !inputs.includes(name));
+  const target = targetArray ?? byName(rest, TARGET_NAMES, few ? rest[0] : null)?.[0] ?? null;
+  return { inputs, target };
+}
+
+/** The array of a usual name, that of the training set before others: `x`, `x_train`, `train_x`. */
+function byName(
+  names: readonly string[],
+  usual: readonly string[],
+  otherwise: string | null | undefined,
+): string[] | null {
+  for (const wanted of usual) {
+    for (const form of [wanted, `train_${wanted}`, `${wanted}_train`]) {
+      const found = names.find((name) => name.toLowerCase() === form);
+      if (found !== undefined) return [found];
+    }
+  }
+  return otherwise == null ? null : [otherwise];
+}
+
+function opened(loader: TensorDataLoader, inputs: string[], target: string | null): OpenData {
+  const [first] = loader;
+  const batch = first as Record<string, Tensor>;
+  const dtype = target === null ? null : (batch[target] as Tensor).dtype;
+  for (const tensor of Object.values(batch)) tensor.close();
+  return {
+    loader,
+    inputs,
+    target,
+    labels: dtype !== null && /int/.test(dtype),
+    collect: inputs.length === 1 ? null : (tensors) => inputs.map((name) => tensors[name] as Tensor),
+    example: () => exampleOf(loader, inputs),
+  };
+}
+
+function exampleOf(loader: TensorDataLoader, inputs: readonly string[]): Tensor[] {
+  const [first] = loader;
+  const batch = first as Record<string, Tensor>;
+  const samples = inputs.map((name) => {
+    const { shape, dtype, size } = batch[name] as Tensor;
+    const elements = size / (shape[0] as number);
+    const sample = (batch[name] as Tensor).data().slice(0, elements);
+    return Tensor.from(sample, [1, ...shape.slice(1)], { dtype });
+  });
+  for (const tensor of Object.values(batch)) tensor.close();
+  return samples;
+}
+
+function namedFile(entry: string): [string, string] {
+  const match = /^(\w+)=(.+)$/.exec(entry);
+  if (match !== null) return [match[1] as string, match[2] as string];
+  return [path.basename(entry, ".npy"), entry];
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,81 @@
+/** What `torchsearch search` prints for people when it is done. */
+import { formatBytes, formatCount, formatShape } from "../profile/units";
+import { formatTable } from "../util/table";
+import { formatDuration } from "./search-progress";
+import type { SearchOutcome } from "./search-run";
+
+const COSTS: readonly [metric: string, title: string, format: (value: number) => string][] = [
+  ["params", "parameters", formatCount],
+  ["macs", "multiply-adds", formatCount],
+  ["flops", "FLOPs", formatCount],
+  ["size", "size", formatBytes],
+];
+
+/** The table before and after, the constraints, the widths that changed, and where everything is. */
+export function formatOutcome(outcome: SearchOutcome): string {
+  const { score, accuracy, costs, bounds, hyperparameters } = outcome;
+  const rows = [
+    [score.title, formatScore(score.before), formatScore(score.after), signed(score.after - score.before)],
+    ...(accuracy === null
+      ? []
+      : [["accuracy", percent(accuracy.before), percent(accuracy.after), points(accuracy)]]),
+    ...COSTS.map(([metric, title, format]) => {
+      const before = costs.before[metric] as number;
+      const after = costs.after[metric] as number;
+      return [title, format(before), format(after), percent(after / before)];
+    }),
+  ];
+  const table = formatTable(
+    [
+      { title: "" },
+      { title: "before", align: "right" },
+      { title: "after", align: "right" },
+      { title: "change", align: "right" },
+    ],
+    rows,
+  );
+  const constraints = Object.entries(bounds).map(([metric, bound]) => {
+    const full = costs.before[metric] as number;
+    const after = costs.after[metric] as number;
+    const verdict = after <= bound ? "met" : "NOT met";
+    return `${metric} <= ${percent(bound / full)} of the full model: ${percent(after / full)}, ${verdict}\n`;
+  });
+  const narrowed = hyperparameters.filter(({ full, selected }) => selected < full);
+  const widths = formatTable(
+    [
+      { title: "narrowed" },
+      { title: "kind" },
+      { title: "before", align: "right" },
+      { title: "after", align: "right" },
+    ],
+    narrowed.map(({ name, kind, full, selected }) => [name, kind, String(full), String(selected)]),
+  );
+  const inputs = outcome.inputs.map(formatShape).join(", ");
+  return [
+    table,
+    `Costs are those of one input of ${inputs}.\n`,
+    ...constraints,
+    "\n",
+    narrowed.length > 0 ? widths : "Nothing was narrowed: the full model meets the constraints.\n",
+    "\n",
+    `Took ${formatDuration(outcome.seconds)}. Subnet: ${outcome.output}\n`,
+    `Checkpoint: ${outcome.checkpoint}\n`,
+  ].join("");
+}
+
+function formatScore(value: number): string {
+  return value.toPrecision(4);
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "-" : "+"}${Math.abs(value).toPrecision(3)}`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function points({ before, after }: { before: number; after: number }): string {
+  const difference = 100 * (after - before);
+  return `${difference < 0 ? "-" : "+"}${Math.abs(difference).toFixed(1)} points`;
+}

@@ -1,0 +1,233 @@
+/** What `torchsearch search` was asked to do, as plain JSON: a checkpoint keeps it, and `resume` goes on with it. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
+import { TorchSearchError } from "../errors";
+import type { Constraints } from "../searcher/types";
+import { IMPORTANCES, MODES } from "../space/convert";
+import { isPositiveInteger, isRecord } from "../util/check";
+import { suggestion } from "../util/nearest";
+import { badOption } from "./options";
+
+export const SEARCHERS = ["binary", "milp", "evolve", "random", "pareto"] as const;
+export type SearcherName = (typeof SEARCHERS)[number];
+
+export const SCORES = ["auto", "accuracy", "cross_entropy", "mse", "kl"] as const;
+export type ScoreName = (typeof SCORES)[number];
+
+/** Where samples come from and how they are batched. */
+export interface DataRequest {
+  /** Absolute paths: one .npz or .safetensors file, or .npy files, each perhaps as `name=path`. */
+  data: string[];
+  /** Arrays that are the model's inputs, in order; null to choose by their names. */
+  inputArrays: string[] | null;
+  /** The array that holds the targets; null to choose by its name. */
+  targetArray: string | null;
+  batchSize: number;
+  shuffle: boolean;
+  seed: number;
+}
+
+/** How the model becomes a search space. */
+export interface SpaceRequest {
+  /** Absolute path. */
+  model: string;
+  device: string | null;
+  /** Shapes of the inputs that costs refer to; null for one sample of the data. */
+  input: string[] | null;
+  mode: string;
+  channelDivisor: number;
+  importance: string;
+}
+
+/** All of it. */
+export interface SearchRequest extends DataRequest, SpaceRequest {
+  constraints: Constraints;
+  searcher: SearcherName;
+  /** Config keys that belong to the searcher alone, such as `numIters`. */
+  searcherOptions: Record<string, unknown>;
+  score: ScoreName;
+  topK: number;
+  maxBatches: number | null;
+  recalibrate: boolean;
+  calibrationBatches: number | null;
+  output: string;
+  checkpoint: string;
+}
+
+/** Keys of a request that `--config` may hold; all but the model and what follows from others. */
+export type RequestSettings = Partial<Omit<SearchRequest, "model">>;
+
+export const REQUEST_DEFAULTS = {
+  data: [] as string[],
+  inputArrays: null,
+  targetArray: null,
+  batchSize: 64,
+  shuffle: true,
+  seed: 0,
+  device: null,
+  input: null,
+  mode: "fastnas",
+  channelDivisor: 8,
+  importance: "l1",
+  constraints: {} as Constraints,
+  searcher: "binary",
+  searcherOptions: {} as Record<string, unknown>,
+  score: "auto",
+  topK: 1,
+  maxBatches: null,
+  recalibrate: true,
+  calibrationBatches: null,
+} satisfies RequestSettings;
+
+interface Rule {
+  expected: string;
+  accepts(value: unknown): boolean;
+}
+
+const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+const texts: Rule = {
+  expected: "a list of names",
+  accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isText),
+};
+const text: Rule = { expected: "a text", accepts: isText };
+const positive: Rule = { expected: "a whole number of at least 1", accepts: isPositiveInteger };
+const yesOrNo: Rule = { expected: "true or false", accepts: (value) => typeof value === "boolean" };
+const record: Rule = { expected: "an object", accepts: isRecord };
+const oneOf = (names: readonly string[]): Rule => ({
+  expected: `one of ${names.join(", ")}`,
+  accepts: (value) => names.includes(value as string),
+});
+const optional = (rule: Rule): Rule => ({
+  expected: `${rule.expected} or null`,
+  accepts: (value) => value === null || rule.accepts(value),
+});
+
+const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
+  data: texts,
+  inputArrays: optional(texts),
+  targetArray: optional(text),
+  batchSize: positive,
+  shuffle: yesOrNo,
+  seed: {
+    expected: "a whole number of at least 0",
+    accepts: (value) => value === 0 || isPositiveInteger(value),
+  },
+  device: optional(text),
+  input: optional(texts),
+  mode: oneOf(MODES),
+  channelDivisor: positive,
+  importance: oneOf(IMPORTANCES),
+  constraints: record,
+  searcher: oneOf(SEARCHERS),
+  searcherOptions: record,
+  score: oneOf(SCORES),
+  topK: positive,
+  maxBatches: optional(positive),
+  recalibrate: yesOrNo,
+  calibrationBatches: optional(positive),
+  output: text,
+  checkpoint: text,
+};
+
+/** Checks settings. @throws `ERR_CLI_OPTION` naming the nearest known key, or what was expected */
+function checked(settings: Record<string, unknown>, where: string): RequestSettings {
+  for (const [key, value] of Object.entries(settings)) {
+    const rule = (RULES as Record<string, Rule>)[key];
+    if (rule === undefined)
+      throw badOption(`${where}: unknown key "${key}": ${suggestion(key, Object.keys(RULES))}`);
+    if (!rule.accepts(value)) throw badOption(`${where}: expected ${rule.expected} for ${key}.`);
+  }
+  return settings as RequestSettings;
+}
+
+/**
+ * Reads a `--config` file: a JSON object with keys of {@link RequestSettings}. Paths in it are relative to its folder.
+ *
+ * @throws `ERR_CLI_OPTION`
+ */
+export function readSettings(file: string): RequestSettings {
+  const settings = checked(readJson(file), file);
+  const folder = path.dirname(path.resolve(file));
+  const absolute = (name: string): string => path.resolve(folder, name);
+  return {
+    ...settings,
+    ...(settings.data && { data: settings.data.map((entry) => resolveEntry(entry, absolute)) }),
+    ...(settings.output && { output: absolute(settings.output) }),
+    ...(settings.checkpoint && { checkpoint: absolute(settings.checkpoint) }),
+  };
+}
+
+/** Reads a file that holds one JSON object. @throws `ERR_CLI_OPTION` */
+export function readJson(file: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw badOption(`${file} can't be read as JSON: ${(error as Error).message}`);
+  }
+  if (!isRecord(value)) throw badOption(`${file} must hold a JSON object.`);
+  return value;
+}
+
+/** `name=path` or a path, with the path made absolute. */
+function resolveEntry(entry: string, absolute: (name: string) => string): string {
+  const match = /^(\w+)=(.+\.npy)$/.exec(entry);
+  return match === null ? absolute(entry) : `${match[1]}=${absolute(match[2] as string)}`;
+}
+
+/**
+ * Completes a request: what the options say goes before what the file says, and that before the defaults.
+ *
+ * @param options what was given on the command line, by the keys of a request
+ * @throws `ERR_CLI_OPTION`
+ */
+export function completeRequest(
+  model: string,
+  options: Record<string, unknown>,
+  configFile: string | undefined,
+): SearchRequest {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const flags = checked(given, "The command");
+  const file = configFile === undefined ? {} : readSettings(configFile);
+  const settings: RequestSettings = {
+    ...REQUEST_DEFAULTS,
+    ...file,
+    ...flags,
+    searcherOptions: { ...file.searcherOptions, ...flags.searcherOptions },
+  };
+  const absolute = (name: string): string => path.resolve(name);
+  const output = absolute(settings.output ?? `${stem(model)}.subnet.pt`);
+  const request: SearchRequest = {
+    ...(settings as SearchRequest),
+    model: absolute(model),
+    data: (settings.data ?? []).map((entry) => resolveEntry(entry, absolute)),
+    output,
+    checkpoint: absolute(
+      settings.checkpoint ?? path.join(path.dirname(output), `${stem(output)}.search.safetensors`),
+    ),
+  };
+  if (request.data.length === 0) throw badOption("A search needs data: give --data.");
+  if (Object.keys(request.constraints).length === 0 && request.searcher !== "pareto") {
+    throw badOption("A search needs at least one --constraint, such as flops=60%; only pareto does without.");
+  }
+  for (const other of [request.model, ...request.data])
+    if (other === request.output || other === request.checkpoint)
+      throw badOption(`${other} would be overwritten: name another --output or --checkpoint.`);
+  return request;
+}
+
+/** The request that a checkpoint keeps. @throws `ERR_CLI_CHECKPOINT` when it was not written by the command */
+export function recordedRequest(annotations: unknown, file: string): SearchRequest {
+  const request = isRecord(annotations) ? annotations.request : undefined;
+  if (isRecord(request) && typeof request.model === "string") return request as unknown as SearchRequest;
+  throw new TorchSearchError(
+    "ERR_CLI_CHECKPOINT",
+    `${file} does not tell by which command it was made; go on with the program that made it.`,
+  );
+}
+
+/** A file's name without folder and extension. */
+function stem(file: string): string {
+  return path.basename(file).replace(/\.[^.]+$/, "");
+}

@@ -1,0 +1,242 @@
+/** Runs a search request: the work behind `torchsearch search` and `torchsearch resume`. */
+import { isDeepStrictEqual } from "node:util";
+
+import { closeTensors } from "../data/raw-tensor";
+import { TorchSearchError } from "../errors";
+import { Module } from "../module";
+import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { BinarySearcher } from "../search/binary";
+import { EvolveSearcher } from "../search/evolve";
+import { MilpSearcher } from "../search/milp";
+import { ParetoSearcher } from "../search/pareto";
+import { RandomSearcher } from "../search/random";
+import type { ScoredSubnet, SpaceSearcher, SpaceSearchState } from "../search/space-searcher";
+import { readCheckpoint } from "../searcher/checkpoint";
+import type { SearchConfig } from "../searcher/config";
+import { satisfies } from "../searcher/constraints";
+import type { ProgressListener } from "../searcher/types";
+import { convert, type Importance, type Mode } from "../space/convert";
+import type { SearchSpace } from "../space/search-space";
+import { isRecord } from "../util/check";
+import { type RunVersions, runVersions } from "../util/versions";
+import { type OpenData, openData } from "./open-data";
+import type { DataRequest, SearcherName, SearchRequest, SpaceRequest } from "./search-request";
+import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
+
+/** What the work needs besides the request. */
+export interface SearchContext {
+  /** The command's arguments, for the record. */
+  args: readonly string[];
+  signal: AbortSignal;
+  onProgress: ProgressListener;
+  /** Says a line on standard error. */
+  say(line: string): void;
+  verbose: boolean;
+}
+
+/** What `torchsearch search --json` prints. */
+export interface SearchOutcome {
+  model: string;
+  output: string;
+  checkpoint: string;
+  mode: string;
+  searcher: SearcherName;
+  score: { name: string; title: string; before: number; after: number };
+  /** Where the score is another one and the targets are labels. */
+  accuracy: { before: number; after: number } | null;
+  /** The example input's shapes, which costs refer to. */
+  inputs: number[][];
+  costs: { before: Record<string, number>; after: Record<string, number> };
+  /** Upper bounds, in each metric's unit. */
+  bounds: Record<string, number>;
+  /** Whether all bounds hold. */
+  met: boolean;
+  hyperparameters: { name: string; kind: string; full: number; selected: number }[];
+  seconds: number;
+  versions: RunVersions;
+}
+
+type AnySearcher = SpaceSearcher<SpaceSearchState, SearchConfig>;
+
+const SEARCHER_CLASSES: Readonly<Record<SearcherName, new () => unknown>> = {
+  binary: BinarySearcher,
+  milp: MilpSearcher,
+  evolve: EvolveSearcher,
+  random: RandomSearcher,
+  pareto: ParetoSearcher,
+};
+
+/** Searches, saves the subnet and the checkpoint, and tells what came out. @throws what searching throws */
+export async function runSearch(request: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
+  const { signal, onProgress, say } = context;
+  const start = performance.now();
+  await requireSameWork(request);
+  const module = await loadModel(request, signal);
+  const closing: { close(): void }[] = [module];
+  try {
+    const data = await openData(request);
+    closing.push(data.loader);
+    const dummyInput = exampleInput(request, data);
+    closing.push({ close: () => closeTensors(dummyInput) });
+    const score = chooseScore(request, data, module);
+    const { samples, batches } = data.loader;
+    say(`${request.model}: ${samples} samples in ${batches} batches; score: ${score.title}.`);
+
+    onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
+    const before = await rate(score, module, { signal });
+    const space = await convertModel(module, dummyInput, request, context);
+    closing.push(space);
+    say(`${space.hyperparameters.length} hyperparameters; searching (${request.searcher}).`);
+
+    const searcher = new SEARCHER_CLASSES[request.searcher]() as AnySearcher;
+    const versions = runVersions(module.device);
+    const told = {
+      score: { name: score.name, title: score.title },
+      before,
+      inputs: shapesOf(dummyInput),
+      versions,
+    };
+    const annotate = (more: Record<string, unknown> = {}): void => {
+      searcher.annotations = { command: [...context.args], cwd: process.cwd(), request, ...told, ...more };
+    };
+    annotate();
+    const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
+      ...request.searcherOptions,
+      ...dataConfig(request, data),
+      scoreFunc: score.score,
+      checkpoint: request.checkpoint,
+      seed: request.seed,
+      verbose: context.verbose,
+      signal,
+      onProgress,
+    });
+    closing.push(subnet);
+    const after = await rate(score, subnet, { signal });
+    await subnet.save(request.output, { signal });
+    const seconds = (performance.now() - start) / 1000;
+    annotate({ after, seconds });
+    await searcher.saveSearchCheckpoint();
+    const { best, bounds } = stateDict as unknown as SpaceSearchState;
+    return outcomeOf(request, space, score, { before, after }, best as ScoredSubnet, bounds ?? {}, {
+      inputs: told.inputs,
+      seconds,
+      versions,
+    });
+  } finally {
+    for (const each of closing.reverse()) each.close();
+  }
+}
+
+/** Loads the model of a request. */
+export function loadModel({ model, device }: SpaceRequest, signal: AbortSignal): Promise<Module> {
+  return Module.load(model, device === null ? { signal } : { signal, device });
+}
+
+/** The inputs that costs refer to: those described, else one sample of the data. The caller closes them. */
+export function exampleInput(request: SpaceRequest & DataRequest, data: OpenData | null): unknown[] {
+  if (request.input !== null) return randomInputs(request.input.map(parseInputSpec), request.seed);
+  if (data !== null) return data.example();
+  throw new TorchSearchError(
+    "ERR_CLI_OPTION",
+    "Describe the model's input with --input, such as 1x3x224x224.",
+  );
+}
+
+/** Converts as the request says. */
+export function convertModel(
+  module: Module,
+  dummyInput: unknown[],
+  request: SpaceRequest,
+  { signal, onProgress }: Pick<SearchContext, "signal" | "onProgress">,
+): Promise<SearchSpace> {
+  const { mode, channelDivisor, importance } = request;
+  return convert(module, mode as Mode, dummyInput, {
+    channelDivisor,
+    importance: importance as Importance,
+    signal,
+    onProgress,
+  });
+}
+
+/** The config keys by which batch norms are recalibrated. */
+function dataConfig(request: SearchRequest, { loader, collect }: OpenData): Partial<SearchConfig> {
+  if (!request.recalibrate) return {};
+  return {
+    dataLoader: loader,
+    collectFunc: collect as SearchConfig["collectFunc"],
+    maxIterDataLoader: request.calibrationBatches ?? request.maxBatches,
+  };
+}
+
+/** Keys of a request that decide what a measured score means. */
+const DECISIVE = [
+  "data",
+  "inputArrays",
+  "targetArray",
+  "batchSize",
+  "shuffle",
+  "input",
+  "score",
+  "topK",
+  "maxBatches",
+  "recalibrate",
+  "calibrationBatches",
+] as const;
+
+/** Refuses to go on from scores that another command measured otherwise. @throws `ERR_CLI_CHECKPOINT` */
+async function requireSameWork(request: SearchRequest): Promise<void> {
+  const checkpoint = await readCheckpoint(request.checkpoint);
+  const annotations = checkpoint?.settings.annotations;
+  const earlier = isRecord(annotations) && isRecord(annotations.request) ? annotations.request : null;
+  if (earlier === null) return;
+  // As JSON has it: a key that is undefined is not there.
+  const plain = JSON.parse(JSON.stringify(request)) as Record<string, unknown>;
+  const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key], plain[key]));
+  if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");
+  if (other.length === 0) return;
+  throw new TorchSearchError(
+    "ERR_CLI_CHECKPOINT",
+    `${request.checkpoint} holds a search with another ${other.join(", ")}, whose scores can't be compared. ` +
+      "Name another --checkpoint, or delete it to start anew.",
+  );
+}
+
+function shapesOf(value: unknown): number[][] {
+  if (Array.isArray(value)) return value.flatMap(shapesOf);
+  if (isRecord(value)) return Object.values(value).flatMap(shapesOf);
+  return [[...(value as { shape: number[] }).shape]];
+}
+
+function outcomeOf(
+  request: SearchRequest,
+  space: SearchSpace,
+  score: ChosenScore,
+  ratings: { before: Ratings; after: Ratings },
+  best: ScoredSubnet,
+  bounds: Record<string, number>,
+  rest: Pick<SearchOutcome, "inputs" | "seconds" | "versions">,
+): SearchOutcome {
+  const { before, after } = ratings;
+  return {
+    model: request.model,
+    output: request.output,
+    checkpoint: request.checkpoint,
+    mode: request.mode,
+    searcher: request.searcher,
+    score: { name: score.name, title: score.title, before: before.score, after: after.score },
+    accuracy:
+      before.accuracy === null || after.accuracy === null
+        ? null
+        : { before: before.accuracy, after: after.accuracy },
+    costs: { before: space.costs(space.fullConfig), after: best.costs },
+    bounds,
+    met: satisfies(best.costs, bounds),
+    hyperparameters: space.hyperparameters.map(({ name, kind, full }) => ({
+      name,
+      kind,
+      full,
+      selected: best.config[name] as number,
+    })),
+    ...rest,
+  };
+}

@@ -1,0 +1,237 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+
+import { type Command, Option } from "commander";
+
+import { TorchSearchError } from "../errors";
+import { readCheckpoint } from "../searcher/checkpoint";
+import type { Constraints } from "../searcher/types";
+import { IMPORTANCES, MODES } from "../space/convert";
+import { commandLine } from "./command-line";
+import { untilInterrupted } from "./interrupt";
+import { assignment, collected, constraint, positiveNumber, wholeNumber } from "./options";
+import { printJson, say } from "./output";
+import { formatOutcome } from "./search-outcome";
+import { startLiveLine } from "./search-progress";
+import {
+  completeRequest,
+  REQUEST_DEFAULTS,
+  recordedRequest,
+  SCORES,
+  SEARCHERS,
+  type SearchRequest,
+} from "./search-request";
+import { runSearch } from "./search-run";
+
+interface OutputOptions {
+  json?: boolean;
+  verbose?: boolean;
+}
+
+interface SearchCommandOptions extends OutputOptions {
+  data?: string[];
+  inputArray?: string[];
+  targetArray?: string;
+  batchSize?: number;
+  shuffle?: boolean;
+  seed?: number;
+  input?: string[];
+  device?: string;
+  mode?: string;
+  channelDivisor?: number;
+  importance?: string;
+  constraint?: Constraints;
+  searcher?: string;
+  iterations?: number;
+  set?: Record<string, unknown>;
+  score?: string;
+  topK?: number;
+  maxBatches?: number;
+  recalibrate?: boolean;
+  calibrationBatches?: number;
+  config?: string;
+  checkpoint?: string;
+  output?: string;
+}
+
+/** Runs a request with a live line, Ctrl-C and the outcome printed. */
+async function perform(
+  request: SearchRequest,
+  args: readonly string[],
+  { json = false, verbose = false }: OutputOptions,
+): Promise<void> {
+  const remedies = {
+    resume: () =>
+      existsSync(request.checkpoint)
+        ? commandLine(["resume", path.relative(process.cwd(), request.checkpoint)])
+        : null,
+    again: commandLine(args),
+  };
+  const outcome = await untilInterrupted(remedies, async (signal) => {
+    // Lines of a verbose search and a live line would overwrite each other.
+    const live = verbose ? { onProgress: () => {}, stop: () => {} } : startLiveLine();
+    const tell = (line: string): void => {
+      live.stop();
+      say(line);
+    };
+    try {
+      return await runSearch(request, { args, signal, onProgress: live.onProgress, say: tell, verbose });
+    } finally {
+      live.stop();
+    }
+  });
+  if (json) printJson(outcome);
+  else process.stdout.write(formatOutcome(outcome));
+}
+
+async function search(model: string, options: SearchCommandOptions, command: Command): Promise<void> {
+  // `--no-shuffle` and `--no-recalibrate` make commander set true where they are not given.
+  const given = (name: "shuffle" | "recalibrate"): boolean | undefined =>
+    command.getOptionValueSource(name) === "cli" ? options[name] : undefined;
+  const searcherOptions = {
+    ...(options.iterations !== undefined && { numIters: options.iterations }),
+    ...options.set,
+  };
+  const request = completeRequest(
+    model,
+    {
+      data: options.data,
+      inputArrays: options.inputArray,
+      targetArray: options.targetArray,
+      batchSize: options.batchSize,
+      shuffle: given("shuffle"),
+      seed: options.seed,
+      input: options.input,
+      device: options.device,
+      mode: options.mode,
+      channelDivisor: options.channelDivisor,
+      importance: options.importance,
+      constraints: options.constraint,
+      searcher: options.searcher,
+      searcherOptions,
+      score: options.score,
+      topK: options.topK,
+      maxBatches: options.maxBatches,
+      recalibrate: given("recalibrate"),
+      calibrationBatches: options.calibrationBatches,
+      checkpoint: options.checkpoint,
+      output: options.output,
+    },
+    options.config,
+  );
+  await perform(request, process.argv.slice(2), options);
+}
+
+async function resume(file: string, options: OutputOptions & { output?: string }): Promise<void> {
+  const checkpoint = await readCheckpoint(file);
+  if (checkpoint === null) {
+    throw new TorchSearchError("ERR_CHECKPOINT_READ", `Checkpoint ${file} does not exist.`);
+  }
+  const annotations = checkpoint.settings.annotations as { command?: string[] } | undefined;
+  const request = {
+    ...recordedRequest(annotations, file),
+    checkpoint: path.resolve(file),
+    ...(options.output !== undefined && { output: path.resolve(options.output) }),
+  };
+  await perform(request, annotations?.command ?? ["resume", file], options);
+}
+
+const { batchSize, seed, channelDivisor, importance, mode, searcher, topK } = REQUEST_DEFAULTS;
+
+/** Options that say which data, shared with `export`. */
+export function addDataOptions(command: Command): Command {
+  return command
+    .option(
+      "--data <file...>",
+      "a .npz or .safetensors file, or .npy files (inputs, targets; or name=file)",
+      collected,
+    )
+    .option(
+      "--input-array <name...>",
+      "the arrays that the model gets (default: by name, such as images or x)",
+      collected,
+    )
+    .option("--target-array <name>", "the array of the targets (default: by name, such as labels or y)")
+    .option("--batch-size <count>", `samples in a batch (default: ${batchSize})`, positiveNumber)
+    .option("--no-shuffle", "take the samples in the files' order")
+    .option("--seed <number>", `of the samples' order and of the search (default: ${seed})`, wholeNumber)
+    .option(
+      "--calibration-batches <count>",
+      "batches for batch norms (default: as --max-batches)",
+      positiveNumber,
+    )
+    .option("--no-recalibrate", "keep the full model's batch-norm statistics");
+}
+
+/** Options that say how the model becomes a search space, shared with `export`. */
+export function addSpaceOptions(command: Command): Command {
+  return command
+    .option(
+      "--input <shape...>",
+      "the input that costs refer to, such as 1x3x224x224 (default: one sample of the data)",
+      collected,
+    )
+    .option("--device <device>", "cpu or cuda (default: where the model's file says)")
+    .addOption(new Option("--mode <name>", `what is searched (default: ${mode})`).choices(MODES))
+    .option(
+      "--channel-divisor <number>",
+      `widths are multiples of it (default: ${channelDivisor})`,
+      positiveNumber,
+    )
+    .addOption(
+      new Option("--importance <name>", `how channels are ranked (default: ${importance})`).choices(
+        IMPORTANCES,
+      ),
+    );
+}
+
+/** Adds `torchsearch search` and `torchsearch resume`. */
+export function addSearchCommands(program: Command): void {
+  const command = program
+    .command("search")
+    .description("find the subnet with the best score within the constraints, and save it")
+    .argument("<model>", "a TorchScript file (torch.jit.save)")
+    .option(
+      "--constraint <bound...>",
+      "flops=60%, params=2.5M, macs=1e9, size=10MiB: all of them hold",
+      constraint,
+    );
+  addDataOptions(command);
+  addSpaceOptions(command)
+    .addOption(new Option("--searcher <name>", `how to search (default: ${searcher})`).choices(SEARCHERS))
+    .option(
+      "--iterations <count>",
+      "candidates to try, of evolve, random and pareto (default: 5000)",
+      positiveNumber,
+    )
+    .option("--set <key=value...>", "a config key of the searcher, such as populationSize=50", assignment)
+    .addOption(
+      new Option(
+        "--score <name>",
+        "how candidates are rated (default: auto: cross_entropy for labels, mse for other targets, kl for none)",
+      ).choices(SCORES),
+    )
+    .option(
+      "--top-k <k>",
+      `a sample counts when its label is among the k best (default: ${topK})`,
+      positiveNumber,
+    )
+    .option("--max-batches <count>", "batches to rate a candidate on (default: all)", positiveNumber)
+    .option("--config <file>", "JSON with any of these settings; options go before it")
+    .option(
+      "--checkpoint <file>",
+      "saved to and resumed from (default: beside the output, *.search.safetensors)",
+    )
+    .option("--output <file>", "where the subnet goes (default: MODEL.subnet.pt in this folder)")
+    .option("--json", "print one JSON document on standard output")
+    .option("--verbose", "say on standard error what the searcher does")
+    .action(search);
+  program
+    .command("resume")
+    .description("go on with a search from its checkpoint, as the command that started it said")
+    .argument("<checkpoint>", "a file that torchsearch search saved")
+    .option("--output <file>", "where the subnet goes (default: as the search said)")
+    .option("--json", "print one JSON document on standard output")
+    .option("--verbose", "say on standard error what the searcher does")
+    .action(resume);
+}

@@ -1,0 +1,29 @@
+import os from "node:os";
+
+import { addon } from "../native/addon";
+
+const LIBRARY_VERSION = (require("../../package.json") as { version: string }).version;
+
+/** What a result was made with, so that it can be made again. */
+export interface RunVersions {
+  torchsearch: string;
+  libtorch: string;
+  node: string;
+  /** Such as `linux-x64`. */
+  platform: string;
+  cpu: string;
+  /** Where the model ran, such as `cpu`. */
+  device: string;
+}
+
+/** The versions of this process. Loads the addon. */
+export function runVersions(device: string): RunVersions {
+  return {
+    torchsearch: LIBRARY_VERSION,
+    libtorch: addon().versions().torch,
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    cpu: os.cpus()[0]?.model.trim() ?? "unknown",
+    device,
+  };
+}
