@@ -10,10 +10,7 @@ main(() => {
   const file = path.join(root, "docs", "cli.md");
   const command = path.join(root, "dist", "cli", "main.js");
   const help = (...args) =>
-    spawnSync(process.execPath, [command, ...args, "--help"], {
-      encoding: "utf8",
-      env: { ...process.env, COLUMNS: "100" },
-    }).stdout.trim();
+    spawnSync(process.execPath, [command, ...args, "--help"], { encoding: "utf8" }).stdout.trim();
   const names = [...help().matchAll(/^ {2}(\w+) /gm)]
     .map((match) => match[1])
     .filter((name) => name !== "help");

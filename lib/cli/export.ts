@@ -40,7 +40,7 @@ interface ExportCommandOptions {
 /** What is to be exported, and how. */
 type ExportRequest = Omit<
   SearchRequest,
-  "constraints" | "searcher" | "searcherOptions" | "score" | "topK" | "checkpoint"
+  "constraints" | "latencyTable" | "threads" | "searcher" | "searcherOptions" | "score" | "topK" | "checkpoint"
 >;
 
 async function run(model: string, options: ExportCommandOptions, command: Command): Promise<void> {
@@ -127,7 +127,7 @@ async function exportSubnet(
     if (data !== null) closing.push(data.loader);
     const dummyInput = exampleInput(request, data);
     closing.push({ close: () => closeTensors(dummyInput) });
-    const space = await convertModel(module, dummyInput, request, { signal, onProgress: () => {} });
+    const space = await convertModel(module, dummyInput, request, data, { signal, onProgress: () => {} });
     closing.push(space);
     if (fingerprint !== null && fingerprint !== (await space.fingerprint())) {
       throw new TorchSearchError(

@@ -10,6 +10,7 @@ import { addExportCommand } from "./export";
 import { reportFailure } from "./output";
 import { addProfileCommand } from "./profile";
 import { addPrunableCommand } from "./prunable";
+import { addReportCommand } from "./report";
 import { addSearchCommands } from "./search";
 
 const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
@@ -24,6 +25,7 @@ const program = new Command("torchsearch")
   .exitOverride();
 addSearchCommands(program);
 addExportCommand(program);
+addReportCommand(program);
 addProfileCommand(program);
 addPrunableCommand(program);
 addDoctorCommand(program);

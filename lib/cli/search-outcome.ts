@@ -1,6 +1,9 @@
 /** What `torchsearch search` prints for people when it is done. */
-import { formatBytes, formatCount, formatShape } from "../profile/units";
+import path from "node:path";
+
+import { formatBytes, formatCount, formatMilliseconds, formatShape } from "../profile/units";
 import { formatTable } from "../util/table";
+import { commandLine } from "./command-line";
 import { formatDuration } from "./search-progress";
 import type { SearchOutcome } from "./search-run";
 
@@ -9,6 +12,7 @@ const COSTS: readonly [metric: string, title: string, format: (value: number) =>
   ["macs", "multiply-adds", formatCount],
   ["flops", "FLOPs", formatCount],
   ["size", "size", formatBytes],
+  ["latency", "latency", formatMilliseconds],
 ];
 
 /** The table before and after, the constraints, the widths that changed, and where everything is. */
@@ -19,7 +23,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
     ...(accuracy === null
       ? []
       : [["accuracy", percent(accuracy.before), percent(accuracy.after), points(accuracy)]]),
-    ...COSTS.map(([metric, title, format]) => {
+    ...COSTS.filter(([metric]) => costs.before[metric] !== undefined).map(([metric, title, format]) => {
       const before = costs.before[metric] as number;
       const after = costs.after[metric] as number;
       return [title, format(before), format(after), percent(after / before)];
@@ -60,6 +64,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
     "\n",
     `Took ${formatDuration(outcome.seconds)}. Subnet: ${outcome.output}\n`,
     `Checkpoint: ${outcome.checkpoint}\n`,
+    `For a report: ${commandLine(["report", path.relative(process.cwd(), outcome.checkpoint)])}\n`,
   ].join("");
 }
 

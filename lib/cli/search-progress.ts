@@ -23,6 +23,8 @@ export interface ProgressView {
 
 const PHASES: Readonly<Record<string, string>> = {
   convert: "converting",
+  importance: "ranking channels",
+  latency: "measuring latencies",
   baseline: "scoring the full model",
   sensitivity: "sensitivity",
   search: "candidates",

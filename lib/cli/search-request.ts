@@ -4,7 +4,8 @@ import path from "node:path";
 
 import { TorchSearchError } from "../errors";
 import type { Constraints } from "../searcher/types";
-import { IMPORTANCES, MODES } from "../space/convert";
+import { MODES } from "../space/convert";
+import { IMPORTANCES } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { badOption } from "./options";
@@ -51,6 +52,10 @@ export interface SearchRequest extends DataRequest, SpaceRequest {
   maxBatches: number | null;
   recalibrate: boolean;
   calibrationBatches: number | null;
+  /** File of latencies, read, or measured and written when latency is constrained. Absolute path. */
+  latencyTable: string | null;
+  /** Threads that latencies are of; null for LibTorch's own. */
+  threads: number | null;
   output: string;
   checkpoint: string;
 }
@@ -78,6 +83,8 @@ export const REQUEST_DEFAULTS = {
   maxBatches: null,
   recalibrate: true,
   calibrationBatches: null,
+  latencyTable: null,
+  threads: null,
 } satisfies RequestSettings;
 
 interface Rule {
@@ -126,6 +133,8 @@ const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
   maxBatches: optional(positive),
   recalibrate: yesOrNo,
   calibrationBatches: optional(positive),
+  latencyTable: optional(text),
+  threads: optional(positive),
   output: text,
   checkpoint: text,
 };
@@ -153,6 +162,7 @@ export function readSettings(file: string): RequestSettings {
   return {
     ...settings,
     ...(settings.data && { data: settings.data.map((entry) => resolveEntry(entry, absolute)) }),
+    ...(settings.latencyTable && { latencyTable: absolute(settings.latencyTable) }),
     ...(settings.output && { output: absolute(settings.output) }),
     ...(settings.checkpoint && { checkpoint: absolute(settings.checkpoint) }),
   };
@@ -198,14 +208,14 @@ export function completeRequest(
   };
   const absolute = (name: string): string => path.resolve(name);
   const output = absolute(settings.output ?? `${stem(model)}.subnet.pt`);
+  const beside = (suffix: string): string => path.join(path.dirname(output), `${stem(output)}.${suffix}`);
   const request: SearchRequest = {
     ...(settings as SearchRequest),
     model: absolute(model),
     data: (settings.data ?? []).map((entry) => resolveEntry(entry, absolute)),
     output,
-    checkpoint: absolute(
-      settings.checkpoint ?? path.join(path.dirname(output), `${stem(output)}.search.safetensors`),
-    ),
+    checkpoint: absolute(settings.checkpoint ?? beside("search.safetensors")),
+    latencyTable: absolute(settings.latencyTable ?? beside("latency.json")),
   };
   if (request.data.length === 0) throw badOption("A search needs data: give --data.");
   if (Object.keys(request.constraints).length === 0 && request.searcher !== "pareto") {

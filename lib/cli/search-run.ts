@@ -15,8 +15,10 @@ import { readCheckpoint } from "../searcher/checkpoint";
 import type { SearchConfig } from "../searcher/config";
 import { satisfies } from "../searcher/constraints";
 import type { ProgressListener } from "../searcher/types";
-import { convert, type Importance, type Mode } from "../space/convert";
+import { convert, type Mode } from "../space/convert";
+import type { Importance } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
+import type { Tensor } from "../tensor";
 import { isRecord } from "../util/check";
 import { type RunVersions, runVersions } from "../util/versions";
 import { type OpenData, openData } from "./open-data";
@@ -84,7 +86,7 @@ export async function runSearch(request: SearchRequest, context: SearchContext):
 
     onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
     const before = await rate(score, module, { signal });
-    const space = await convertModel(module, dummyInput, request, context);
+    const space = await convertModel(module, dummyInput, request, data, context);
     closing.push(space);
     say(`${space.hyperparameters.length} hyperparameters; searching (${request.searcher}).`);
 
@@ -103,6 +105,7 @@ export async function runSearch(request: SearchRequest, context: SearchContext):
     const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
       ...request.searcherOptions,
       ...dataConfig(request, data),
+      deployment: deploymentOf(request),
       scoreFunc: score.score,
       checkpoint: request.checkpoint,
       seed: request.seed,
@@ -116,8 +119,7 @@ export async function runSearch(request: SearchRequest, context: SearchContext):
     const seconds = (performance.now() - start) / 1000;
     annotate({ after, seconds });
     await searcher.saveSearchCheckpoint();
-    const { best, bounds } = stateDict as unknown as SpaceSearchState;
-    return outcomeOf(request, space, score, { before, after }, best as ScoredSubnet, bounds ?? {}, {
+    return outcomeOf(request, space, score, { before, after }, stateDict as unknown as SpaceSearchState, {
       inputs: told.inputs,
       seconds,
       versions,
@@ -146,15 +148,31 @@ export function exampleInput(request: SpaceRequest & DataRequest, data: OpenData
 export function convertModel(
   module: Module,
   dummyInput: unknown[],
-  request: SpaceRequest,
+  request: SpaceRequest & Pick<SearchRequest, "seed" | "maxBatches" | "calibrationBatches">,
+  data: OpenData | null,
   { signal, onProgress }: Pick<SearchContext, "signal" | "onProgress">,
 ): Promise<SearchSpace> {
-  const { mode, channelDivisor, importance } = request;
+  const { mode, channelDivisor, importance, seed } = request;
+  const learns = importance === "taylor" || importance === "activation";
+  const { target } = data ?? {};
   return convert(module, mode as Mode, dummyInput, {
     channelDivisor,
     importance: importance as Importance,
+    seed,
     signal,
     onProgress,
+    ...(learns &&
+      data !== null && {
+        data: data.loader,
+        collectFunc: data.collect,
+        maxBatches: request.calibrationBatches ?? request.maxBatches,
+      }),
+    ...(importance === "taylor" &&
+      data !== null && {
+        lossFunc: data.labels ? ("crossEntropy" as const) : ("mse" as const),
+        targetFunc:
+          data.collect === null ? null : (batch: Record<string, Tensor>) => batch[target as string] as Tensor,
+      }),
   });
 }
 
@@ -166,6 +184,12 @@ function dataConfig(request: SearchRequest, { loader, collect }: OpenData): Part
     collectFunc: collect as SearchConfig["collectFunc"],
     maxIterDataLoader: request.calibrationBatches ?? request.maxBatches,
   };
+}
+
+/** Where latencies come from, when they are constrained. */
+function deploymentOf({ constraints, latencyTable, threads }: SearchRequest): SearchConfig["deployment"] {
+  if (!Object.hasOwn(constraints, "latency") || latencyTable === null) return null;
+  return { latencyTable, ...(threads !== null && { threads: String(threads) }) };
 }
 
 /** Keys of a request that decide what a measured score means. */
@@ -212,11 +236,12 @@ function outcomeOf(
   space: SearchSpace,
   score: ChosenScore,
   ratings: { before: Ratings; after: Ratings },
-  best: ScoredSubnet,
-  bounds: Record<string, number>,
+  state: SpaceSearchState,
   rest: Pick<SearchOutcome, "inputs" | "seconds" | "versions">,
 ): SearchOutcome {
   const { before, after } = ratings;
+  const best = state.best as ScoredSubnet;
+  const bounds = state.bounds ?? {};
   return {
     model: request.model,
     output: request.output,
@@ -228,9 +253,9 @@ function outcomeOf(
       before.accuracy === null || after.accuracy === null
         ? null
         : { before: before.accuracy, after: after.accuracy },
-    costs: { before: space.costs(space.fullConfig), after: best.costs },
+    costs: { before: { ...state.fullCosts }, after: { ...best.costs } },
     bounds,
-    met: satisfies(best.costs, bounds),
+    met: satisfies({ ...best.costs }, bounds),
     hyperparameters: space.hyperparameters.map(({ name, kind, full }) => ({
       name,
       kind,

@@ -6,7 +6,8 @@ import { type Command, Option } from "commander";
 import { TorchSearchError } from "../errors";
 import { readCheckpoint } from "../searcher/checkpoint";
 import type { Constraints } from "../searcher/types";
-import { IMPORTANCES, MODES } from "../space/convert";
+import { MODES } from "../space/convert";
+import { IMPORTANCES } from "../space/importance";
 import { commandLine } from "./command-line";
 import { untilInterrupted } from "./interrupt";
 import { assignment, collected, constraint, positiveNumber, wholeNumber } from "./options";
@@ -49,6 +50,8 @@ interface SearchCommandOptions extends OutputOptions {
   maxBatches?: number;
   recalibrate?: boolean;
   calibrationBatches?: number;
+  latencyTable?: string;
+  threads?: number;
   config?: string;
   checkpoint?: string;
   output?: string;
@@ -114,6 +117,8 @@ async function search(model: string, options: SearchCommandOptions, command: Com
       maxBatches: options.maxBatches,
       recalibrate: given("recalibrate"),
       calibrationBatches: options.calibrationBatches,
+      latencyTable: options.latencyTable,
+      threads: options.threads,
       checkpoint: options.checkpoint,
       output: options.output,
     },
@@ -193,7 +198,7 @@ export function addSearchCommands(program: Command): void {
     .argument("<model>", "a TorchScript file (torch.jit.save)")
     .option(
       "--constraint <bound...>",
-      "flops=60%, params=2.5M, macs=1e9, size=10MiB: all of them hold",
+      "flops=60%, params=2.5M, macs=1e9, size=10MiB, latency=5 (ms): all of them hold",
       constraint,
     );
   addDataOptions(command);
@@ -217,6 +222,11 @@ export function addSearchCommands(program: Command): void {
       positiveNumber,
     )
     .option("--max-batches <count>", "batches to rate a candidate on (default: all)", positiveNumber)
+    .option(
+      "--latency-table <file>",
+      "latencies of the target machine; measured here and written where it is missing (default: beside the output)",
+    )
+    .option("--threads <count>", "threads that latencies are of (default: LibTorch's own)", positiveNumber)
     .option("--config <file>", "JSON with any of these settings; options go before it")
     .option(
       "--checkpoint <file>",

@@ -58,6 +58,13 @@ export abstract class SensitivitySearcher<
     return { maxChoices: orNull(rules.positiveInteger) };
   }
 
+  /** What each hyperparameter's choices cost, all others full: by hyperparameter and metric, parallel to the choices. */
+  #narrowings: Record<string, Record<string, number[]>> = {};
+
+  protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
+    return { ...super.checkpointSettings, narrowings: this.#narrowings };
+  }
+
   protected override forgetBounds(): void {
     Object.assign(this.state, { history: [], best: null });
   }
@@ -80,6 +87,7 @@ export abstract class SensitivitySearcher<
 
   /** Measures what the state does not hold yet. */
   protected async measureSensitivity(): Promise<void> {
+    await this.#priceNarrowings();
     const { hyperparameters } = this.model;
     const { sensitivity } = this.state;
     const limit = this.config.maxChoices;
@@ -113,6 +121,21 @@ export abstract class SensitivitySearcher<
       this.log(
         `Sensitivity of ${name}: ${harm.toPrecision(3)} at ${choices[0]} of ${choices.at(-1)} (${done}/${total}).`,
       );
+    }
+  }
+
+  /** For reports, which have no model to ask. */
+  async #priceNarrowings(): Promise<void> {
+    const { model } = this;
+    const breather = new Breather();
+    const full = model.fullConfig;
+    this.#narrowings = {};
+    for (const { name, choices } of model.hyperparameters) {
+      const costs: Record<string, number[]> = {};
+      for (const metric of model.metrics)
+        costs[metric] = choices.map((choice) => model.cost({ ...full, [name]: choice }, metric));
+      this.#narrowings[name] = costs;
+      await breather.breathe();
     }
   }
 

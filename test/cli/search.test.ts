@@ -3,11 +3,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import os from "node:os";
 import path from "node:path";
 
+import { parseHTML } from "linkedom";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { Module, profile, readCheckpoint, Tensor, TensorDataLoader, topKAccuracy } from "../../lib";
 import type { SearchOutcome } from "../../lib/cli/search-run";
 import { runPython } from "../data/python";
+import { root } from "../support/zoo";
 import { fixture, interrupted, torchsearch } from "./command";
 
 let folder: string;
@@ -286,5 +288,44 @@ describe("what can't be done", () => {
     const missing = await torchsearch(folder, "resume", "y.safetensors", "--json");
     expect(missing.status).toBe(1);
     expect(JSON.parse(missing.stdout)).toMatchObject({ error: { code: "ERR_CHECKPOINT_READ" } });
+  });
+});
+
+describe("torchsearch report", () => {
+  it("explains a search in one file beside its checkpoint", async () => {
+    const args = ["--constraint", "flops=60%", "--searcher", "random", "--iterations", "5", "--json"];
+    const found = outcomeOf(await torchsearch(folder, "search", resnet, ...QUICK, ...args, "--output", "r.pt"));
+    const run = await torchsearch(folder, "report", "r.search.safetensors");
+    expect(run).toMatchObject({ status: 0, stderr: "" });
+    const file = path.join(folder, "r.search.html");
+    expect(run.stdout).toBe(`Wrote the report ${file}\n`);
+    const { document } = parseHTML(readFileSync(file, "utf8"));
+    expect(document.querySelector("h1")?.textContent).toBe("Search report: digits_resnet.pt");
+    expect(document.querySelectorAll("svg.plane g.candidates > *").length).toBe(5);
+    expect(document.querySelectorAll("svg.plane g.full-model > *").length).toBe(1);
+    expect(document.querySelectorAll("svg.widths g.widths > *").length).toBe(found.hyperparameters.length);
+    const page = document.querySelector("main")?.textContent ?? "";
+    for (const fact of [found.versions.libtorch, process.version, "−cross-entropy", "--constraint flops=60%"])
+      expect(page).toContain(fact);
+    const json = await torchsearch(folder, "report", "r.search.safetensors", "--output", "other.html", "--json");
+    const told = JSON.parse(json.stdout) as { best: { score: number; accuracy: number }; measurements: unknown[] };
+    expect(told.measurements.length).toBe(5);
+    expect(told.best).toMatchObject({ score: found.score.after, accuracy: found.accuracy?.after });
+    expect(existsSync(path.join(folder, "other.html"))).toBe(true);
+  });
+});
+
+describe("docs/cli.md", () => {
+  it("has the options of every command as --help tells them", async () => {
+    const documentation = readFileSync(path.join(root, "docs", "cli.md"), "utf8");
+    const { stdout } = await torchsearch(folder, "--help");
+    const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map((match) => match[1] as string);
+    expect(names).toEqual(expect.arrayContaining(["search", "resume", "export", "report", "profile", "prunable", "doctor"]));
+    for (const name of names.filter((each) => each !== "help")) {
+      const help = await torchsearch(folder, name, "--help");
+      expect(documentation, "run `node scripts/cli-reference.mjs`").toContain(
+        `### torchsearch ${name}\n\n\`\`\`text\n${help.stdout.trim()}\n\`\`\``,
+      );
+    }
   });
 });

@@ -1,0 +1,47 @@
+import type { ReportData } from "../data";
+import type { Html } from "../html";
+import { formatScore } from "../units";
+import type { Pen } from "./draw";
+
+/** Scores in the order of measurement, and the best so far among those that meet the constraints. */
+export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
+  const points = data.measurements.map((measured, at) => ({ ...measured, at: at + 1 }));
+  const bests: { at: number; score: number }[] = [];
+  for (const { fits, score, at } of points)
+    if (fits && score > (bests.at(-1)?.score ?? Number.NEGATIVE_INFINITY)) bests.push({ at, score });
+  const last = bests.at(-1);
+  const line = last === undefined ? [] : [...bests, { at: points.length, score: last.score }];
+  const tip = ({ at, label, score, fits }: (typeof points)[number]): string =>
+    `${at}: ${label}\n${data.scoreTitle}: ${formatScore(score)}\n${fits ? "meets the constraints" : "exceeds a constraint"}`;
+  return draw(
+    {
+      className: "history",
+      width: 880,
+      height: 300,
+      marginLeft: 68,
+      marginBottom: 44,
+      marginTop: 30,
+      marginRight: 24,
+      inset: 8,
+      grid: true,
+      x: { label: "Measurement →", labelArrow: "none", labelAnchor: "center" },
+      y: { label: `↑ ${data.scoreTitle} (higher is better)`, labelArrow: "none" },
+      marks: [
+        Plot.dot(points, {
+          x: "at",
+          y: "score",
+          r: ({ kind }: { kind: string }) => (kind === "candidate" ? 4 : 2.5),
+          fill: ({ fits }: { fits: boolean }) => (fits ? "var(--candidate)" : "var(--quiet)"),
+          fillOpacity: 0.7,
+          title: tip,
+          className: "measurements",
+        }),
+        Plot.line(line, { x: "at", y: "score", curve: "step-after", stroke: "var(--best)", strokeWidth: 2.5 }),
+      ],
+      r: { type: "identity" },
+      color: { type: "identity" },
+    },
+    `Scores of ${points.length} measurements in order` +
+      (last === undefined ? "." : `; the best that meets the constraints is ${formatScore(last.score)}, number ${last.at}.`),
+  );
+}

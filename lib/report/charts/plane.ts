@@ -1,0 +1,122 @@
+import type { ReportData, ReportMeasurement } from "../data";
+import type { Html } from "../html";
+import { axisOf, formatCost, formatScore, titleOf } from "../units";
+import type { Pen } from "./draw";
+
+/** A measured subnet with a known cost. */
+export interface PlanePoint extends ReportMeasurement {
+  cost: number;
+}
+
+/** The measured subnets whose cost by a metric is known, the full model not among them. */
+export function pointsOf(data: ReportData, metric: string): PlanePoint[] {
+  return data.measurements.flatMap((measured) => {
+    const cost = measured.costs?.[metric];
+    return cost === undefined ? [] : [{ ...measured, cost }];
+  });
+}
+
+/** The points that no other one beats in cost and score, by rising cost. */
+export function frontOf<Point extends { cost: number; score: number }>(points: readonly Point[]): Point[] {
+  const front: Point[] = [];
+  for (const point of [...points].sort((a, b) => a.cost - b.cost || b.score - a.score))
+    if (front.length === 0 || point.score > (front.at(-1) as Point).score) front.push(point);
+  return front;
+}
+
+/** Score over cost: every measured subnet, the front, the constraint, the full model and the best subnet. */
+export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string): Html {
+  const points = pointsOf(data, metric);
+  const { full, best } = data;
+  const bound = data.bounds[metric];
+  const fullCost = full.costs[metric] as number;
+  const { label, factor } = axisOf(metric, Math.max(fullCost, ...points.map(({ cost }) => cost)));
+  const x = ({ cost }: { cost: number }): number => cost / factor;
+  const tip = ({ label: name, cost, score }: { label: string; cost: number; score: number }): string =>
+    `${name}\n${titleOf(metric)}: ${formatCost(metric, cost)}\n${data.scoreTitle}: ${formatScore(score)}`;
+  const whole = full.score === null ? [] : [{ label: "full model", cost: fullCost, score: full.score }];
+  const chosen =
+    best === null ? [] : [{ label: "best subnet", cost: best.costs[metric] as number, score: best.score }];
+  const front = frontOf([...points, ...whole]);
+  const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => points.filter((point) => point.kind === kind);
+  const description =
+    `Scatter plot of ${data.scoreTitle} over ${titleOf(metric)} for ${points.length} measured subnets` +
+    (best === null ? "." : `; the best one costs ${formatCost(metric, best.costs[metric] as number)}.`);
+  return draw(
+    {
+      className: "plane",
+      width: 880,
+      height: 420,
+      marginLeft: 68,
+      marginBottom: 44,
+      marginRight: 24,
+      marginTop: 30,
+      grid: true,
+      inset: 10,
+      x: { label: `${label} →`, labelArrow: "none", labelAnchor: "center", zero: false },
+      y: { label: `↑ ${data.scoreTitle} (higher is better)`, labelArrow: "none" },
+      marks: [
+        ...(bound === undefined
+          ? []
+          : [
+              Plot.ruleX([bound / factor], { stroke: "var(--bound)", strokeWidth: 2, strokeDasharray: "6 4" }),
+              Plot.text([bound / factor], {
+                x: (d: number) => d,
+                frameAnchor: "top",
+                lineAnchor: "top",
+                dy: 4,
+                // On the side where there is room.
+                dx: bound > fullCost * 0.7 ? -8 : 8,
+                textAnchor: bound > fullCost * 0.7 ? "end" : "start",
+                text: () => `at most ${formatCost(metric, bound)}`,
+                fill: "var(--bound)",
+                stroke: "var(--page)",
+                strokeWidth: 4,
+                fontWeight: 600,
+              }),
+            ]),
+        Plot.line(front, { x, y: "score", stroke: "var(--front)", strokeWidth: 1.5, curve: "step-after" }),
+        Plot.dot(of("narrowing"), {
+          x,
+          y: "score",
+          r: 3,
+          fill: "var(--quiet)",
+          fillOpacity: 0.55,
+          title: tip,
+          className: "narrowings",
+        }),
+        Plot.dot(of("candidate"), {
+          x,
+          y: "score",
+          r: 4.5,
+          fill: "var(--candidate)",
+          fillOpacity: 0.75,
+          stroke: "var(--page)",
+          strokeWidth: 0.75,
+          title: tip,
+          className: "candidates",
+        }),
+        Plot.dot(whole, {
+          x,
+          y: "score",
+          r: 6.5,
+          symbol: "square",
+          fill: "var(--text)",
+          title: tip,
+          className: "full-model",
+        }),
+        Plot.dot(chosen, {
+          x,
+          y: "score",
+          r: 8,
+          symbol: "star",
+          fill: "var(--best)",
+          stroke: "var(--page)",
+          title: tip,
+          className: "best-subnet",
+        }),
+      ],
+    },
+    description,
+  );
+}

@@ -1,0 +1,80 @@
+import type { ReportData, ReportWidth } from "../data";
+import type { Html } from "../html";
+import { formatPercent } from "../units";
+import type { Pen } from "./draw";
+
+const ROW = 22;
+const MARGIN = 46;
+/** Longer names are cut in the middle; the tooltip has them whole. */
+const LONGEST = 44;
+
+/** One bar a hyperparameter: what of its full width the best subnet keeps. */
+export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
+  const widths = data.widths.filter((width): width is ReportWidth & { selected: number } => width.selected !== null);
+  const short = new Map(widths.map(({ name }) => [name, shortened(name)]));
+  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const tip = ({ name, kind, full, selected }: ReportWidth & { selected: number }): string =>
+    `${name}${kind === "" ? "" : ` (${kind})`}\n${selected} of ${full}: ${formatPercent(selected / full)} kept`;
+  const narrowed = widths.filter(({ full, selected }) => selected < full).length;
+  return draw(
+    {
+      className: "widths",
+      width: 880,
+      height: widths.length * ROW + 2 * MARGIN,
+      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginRight: 100,
+      marginTop: MARGIN,
+      marginBottom: MARGIN,
+      x: { domain: [0, 100] },
+      y: {
+        domain: widths.map(({ name }) => name),
+        label: null,
+        tickFormat: (name: string) => short.get(name) ?? name,
+        tickSize: 0,
+      },
+      marks: [
+        Plot.axisX({
+          anchor: "bottom",
+          label: "Width kept (% of the full one)",
+          labelAnchor: "center",
+          labelArrow: "none",
+        }),
+        Plot.axisX({ anchor: "top", label: null }),
+        Plot.gridX(),
+        Plot.barX(widths, { x1: 0, x2: 100, y: "name", fill: "var(--bar)", insetTop: 4, insetBottom: 4, title: tip }),
+        Plot.barX(widths, {
+          x1: 0,
+          x2: ({ full, selected }) => (100 * selected) / full,
+          y: "name",
+          fill: "var(--candidate)",
+          insetTop: 4,
+          insetBottom: 4,
+          title: tip,
+          className: "widths",
+        }),
+        ...[true, false].map((bold) =>
+          Plot.text(
+            widths.filter(({ full, selected }) => selected < full === bold),
+            {
+              x: 100,
+              y: "name",
+              dx: 10,
+              text: ({ full, selected }: { full: number; selected: number }) => `${selected} of ${full}`,
+              textAnchor: "start",
+              fontVariant: "tabular-nums",
+              fontWeight: bold ? 600 : 400,
+            },
+          ),
+        ),
+      ],
+    },
+    `Bar chart of the widths that the best subnet keeps: ${narrowed} of ${widths.length} hyperparameters are narrowed.`,
+  );
+}
+
+/** A name that fits beside a bar. */
+export function shortened(name: string, longest = LONGEST): string {
+  if (name.length <= longest) return name;
+  const head = Math.floor((longest - 1) / 3);
+  return `${name.slice(0, head)}…${name.slice(name.length - (longest - 1 - head))}`;
+}

@@ -1,0 +1,215 @@
+/** What a report tells, read off the checkpoint of a search. */
+import path from "node:path";
+
+import { TorchSearchError } from "../errors";
+import { type CandidateColumns, subnetsOf } from "../search/candidates";
+import type { MilpReport } from "../search/milp";
+import type { Sensitivity } from "../search/sensitivity";
+import type { ScoredSubnet } from "../search/space-searcher";
+import { type Checkpoint, readCheckpoint } from "../searcher/checkpoint";
+import { satisfies } from "../searcher/constraints";
+import type { SubnetConfig } from "../space/search-space";
+import { isRecord } from "../util/check";
+import type { RunVersions } from "../util/versions";
+
+/** Costs by metric, in each metric's unit. */
+export type ReportCosts = Record<string, number>;
+
+/** A subnet that was scored, in the order of measurement. */
+export interface ReportMeasurement {
+  score: number;
+  /** Null where the checkpoint does not tell. */
+  costs: ReportCosts | null;
+  /** `narrowing`: one width narrowed alone, to learn how sensitive the score is to it. */
+  kind: "candidate" | "narrowing";
+  /** What it is, for people. */
+  label: string;
+  /** Whether it meets all constraints; false where the costs are not known. */
+  fits: boolean;
+}
+
+/** A hyperparameter before and after. */
+export interface ReportWidth {
+  name: string;
+  /** Such as `out_channels`; empty where the checkpoint does not tell. */
+  kind: string;
+  full: number;
+  /** Its width in the best subnet; null when there is none yet. */
+  selected: number | null;
+}
+
+/** What narrowing one hyperparameter alone does. */
+export interface ReportSensitivity extends Sensitivity {
+  name: string;
+}
+
+/** All that {@link renderReport} draws. */
+export interface ReportData {
+  /** The model's file name, or "a model" where the checkpoint does not tell. */
+  model: string;
+  /** The checkpoint. */
+  source: string;
+  /** Class name of the searcher. */
+  searcher: string;
+  /** What the score is, such as `-cross-entropy`; the higher, the better. */
+  scoreTitle: string;
+  full: { score: number | null; accuracy: number | null; costs: ReportCosts };
+  /** The best subnet that meets the constraints; null when there is none yet. */
+  best: { score: number; accuracy: number | null; costs: ReportCosts } | null;
+  /** Upper bounds, in each metric's unit. */
+  bounds: ReportCosts;
+  measurements: ReportMeasurement[];
+  widths: ReportWidth[];
+  /** Empty for searchers that measure none. */
+  sensitivity: ReportSensitivity[];
+  /** Of integer programming; else null. */
+  milp: MilpReport | null;
+  /** Shapes of the input that costs refer to. */
+  inputs: number[][] | null;
+  seconds: number | null;
+  /** Arguments of the command that searched; null when a program did. */
+  command: string[] | null;
+  /** Folder that the command ran in. */
+  folder: string | null;
+  versions: Partial<RunVersions>;
+  /** Of the searched space. */
+  fingerprint: string;
+  /** The searcher's settings, as text by key. */
+  settings: Record<string, string>;
+}
+
+interface RecordedSpace {
+  device?: string;
+  hyperparameters?: { name: string; kind: string; full: number; choices: number[] }[];
+}
+
+/**
+ * Reads the data of a report from a checkpoint, finished or not, of any searcher of a `SearchSpace`.
+ *
+ * @throws `ERR_CHECKPOINT_READ` also when there is no such file, `ERR_CHECKPOINT_CORRUPT`, `ERR_CHECKPOINT_VERSION`;
+ *   `ERR_REPORT_STATE` when the checkpoint is another kind of searcher's, or nothing was measured yet
+ */
+export async function readReportData(stateFile: string): Promise<ReportData> {
+  const checkpoint = await readCheckpoint(stateFile);
+  if (checkpoint === null)
+    throw new TorchSearchError("ERR_CHECKPOINT_READ", `Checkpoint ${stateFile} does not exist.`);
+  return reportDataOf(checkpoint, stateFile);
+}
+
+/** As {@link readReportData}, of a checkpoint that was read. @param source its file, for the record */
+export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData {
+  const { state, settings } = checkpoint;
+  const fullCosts = state.fullCosts as ReportCosts | null | undefined;
+  if (!isRecord(fullCosts)) {
+    throw new TorchSearchError(
+      "ERR_REPORT_STATE",
+      `${source}, written by ${checkpoint.searcher}, has nothing to report yet, or is no search of a search space.`,
+    );
+  }
+  const bounds = (state.bounds ?? {}) as ReportCosts;
+  const best = state.best as ScoredSubnet | null;
+  const notes = record(settings.annotations);
+  const before = record(notes.before);
+  const after = record(notes.after);
+  const space = record(settings.space) as RecordedSpace;
+  const request = record(notes.request);
+  const versions = { torchsearch: checkpoint.libraryVersion, device: space.device, ...record(notes.versions) };
+  return {
+    model: typeof request.model === "string" ? path.basename(request.model) : "a model",
+    source: path.basename(source),
+    searcher: checkpoint.searcher,
+    scoreTitle: (text(record(notes.score).title) ?? "score").replace(/^-/, "−"),
+    full: {
+      score: number(before.score) ?? number(state.fullScore),
+      accuracy: number(before.accuracy),
+      costs: { ...fullCosts },
+    },
+    best:
+      best === null
+        ? null
+        : { score: best.score, accuracy: number(after.accuracy), costs: { ...best.costs } },
+    bounds: { ...bounds },
+    measurements: measurementsOf(state, record(settings.narrowings), bounds),
+    widths: widthsOf(space, best?.config ?? null, state),
+    sensitivity: Object.entries(sensitivityOf(state)).map(([name, curve]) => ({ name, ...curve })),
+    milp: isRecord(state.milp) ? (state.milp as unknown as MilpReport) : null,
+    inputs: Array.isArray(notes.inputs) ? (notes.inputs as number[][]) : null,
+    seconds: number(notes.seconds),
+    command: Array.isArray(notes.command) ? (notes.command as string[]) : null,
+    folder: text(notes.cwd),
+    versions,
+    fingerprint: checkpoint.fingerprint,
+    settings: Object.fromEntries(
+      Object.entries(record(settings.config))
+        // Functions and loaders are described there, not told.
+        .filter(([, value]) => value !== null && !/^an? (function|instance|array|object)\b/.test(String(value)))
+        .map(([key, value]) => [key, String(value)]),
+    ),
+  };
+}
+
+function sensitivityOf(state: Checkpoint["state"]): Record<string, Sensitivity> {
+  return record(state.sensitivity) as unknown as Record<string, Sensitivity>;
+}
+
+function measurementsOf(
+  state: Checkpoint["state"],
+  narrowings: Record<string, unknown>,
+  bounds: ReportCosts,
+): ReportMeasurement[] {
+  const measured: ReportMeasurement[] = [];
+  const add = (score: number, costs: ReportCosts | null, kind: ReportMeasurement["kind"], label: string): void => {
+    measured.push({ score, costs, kind, label, fits: costs !== null && satisfies(costs, bounds) });
+  };
+  for (const [name, { choices, scores }] of Object.entries(sensitivityOf(state))) {
+    const prices = record(narrowings[name]) as Record<string, number[]>;
+    // Measured from wide to narrow; the last choice is the full model.
+    for (let at = choices.length - 2; at >= 0; at--) {
+      const score = scores[at];
+      if (score === null || score === undefined) continue;
+      const known = Object.entries(prices).map(([metric, column]): [string, number] => [
+        metric,
+        column[at] as number,
+      ]);
+      const costs = known.length > 0 ? Object.fromEntries(known) : null;
+      add(score, costs, "narrowing", `${name} alone at ${choices[at]} of ${choices.at(-1)}`);
+    }
+  }
+  for (const { step, score, costs } of (state.history ?? []) as (ScoredSubnet & { step: string })[])
+    add(score, { ...costs }, "candidate", `candidate (${step})`);
+  const columns = state.candidates as CandidateColumns | undefined;
+  if (columns !== undefined)
+    for (const [row, { score, costs }] of subnetsOf(columns).entries())
+      add(score, { ...costs }, "candidate", `candidate ${row + 1}`);
+  return measured;
+}
+
+function widthsOf(space: RecordedSpace, best: SubnetConfig | null, state: Checkpoint["state"]): ReportWidth[] {
+  if (space.hyperparameters !== undefined) {
+    return space.hyperparameters.map(({ name, kind, full }) => ({
+      name,
+      kind,
+      full,
+      selected: best?.[name] ?? null,
+    }));
+  }
+  // A checkpoint of an earlier version: only sensitivities tell the full widths.
+  return Object.entries(sensitivityOf(state)).map(([name, { choices }]) => ({
+    name,
+    kind: "",
+    full: choices.at(-1) as number,
+    selected: best?.[name] ?? null,
+  }));
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
+function number(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}

@@ -1,0 +1,49 @@
+/** Reports of searches: one HTML file that explains what came out, and needs nothing else. */
+import { writeFileAtomic } from "../util/atomic-file";
+import { TorchSearchError } from "../errors";
+import { shellCommand } from "../util/shell";
+import { makePen } from "./charts/draw";
+import { type ReportData, readReportData } from "./data";
+import { page } from "./page";
+
+export {
+  type ReportCosts,
+  type ReportData,
+  type ReportMeasurement,
+  type ReportSensitivity,
+  type ReportWidth,
+  readReportData,
+  reportDataOf,
+} from "./data";
+
+/**
+ * Draws a report: an HTML page with its charts as SVG, which asks for nothing from elsewhere and follows the reader's
+ * colour scheme.
+ *
+ * @param data see {@link readReportData}
+ * @returns the page's text
+ */
+export async function renderReport(data: ReportData): Promise<string> {
+  const command = data.command === null ? null : shellCommand("torchsearch", data.command);
+  return page(data, await makePen(), command).text;
+}
+
+/**
+ * Makes the report of a search from its checkpoint, finished or not.
+ *
+ * @param stateFile a checkpoint of any searcher of a `SearchSpace`
+ * @param outputFile where the page goes; an earlier file is replaced, or stays as it was when something fails
+ * @throws what {@link readReportData} throws; `ERR_FILE_WRITE`
+ */
+export async function writeReport(stateFile: string, outputFile: string): Promise<void> {
+  const text = await renderReport(await readReportData(stateFile));
+  try {
+    await writeFileAtomic(outputFile, [Buffer.from(text)]);
+  } catch (error) {
+    throw new TorchSearchError(
+      "ERR_FILE_WRITE",
+      `The report ${outputFile} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,194 @@
+/** The report's page, put together of its sections. */
+import { formatShape } from "../profile/units";
+import { drawHistory } from "./charts/history";
+import type { Pen } from "./charts/draw";
+import { drawPlane, frontOf, pointsOf } from "./charts/plane";
+import { drawSensitivities } from "./charts/sensitivity";
+import { drawWidths } from "./charts/widths";
+import type { ReportData } from "./data";
+import { type Html, Html as Raw, html, table } from "./html";
+import { SCRIPT, STYLE } from "./style";
+import { formatCost, formatPercent, formatScore, formatSeconds, titleOf } from "./units";
+
+const METRIC_ORDER = ["flops", "macs", "params", "size", "latency"];
+/** Rows that a table of candidates shows at most. */
+const MOST_ROWS = 200;
+
+/** The whole page. Nothing in it refers to another file. */
+export function page(data: ReportData, pen: Pen, printedCommand: string | null): Html {
+  const bounded = Object.keys(data.bounds).filter((metric) => data.full.costs[metric] !== undefined);
+  const planes = bounded.length > 0 ? bounded : ["flops"];
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>Search report: ${data.model}</title>
+<style>${new Raw(STYLE)}</style>
+</head>
+<body>
+<main>
+${header(data)}
+${costs(data)}
+${planes.map((metric) => plane(data, pen, metric))}
+${widths(data, pen)}
+${sensitivity(data, pen)}
+${history(data, pen)}
+${reproduce(data, printedCommand)}
+<footer>Made by torchsearch from ${data.source}.</footer>
+</main>
+<div id="tip" role="tooltip" hidden></div>
+<script>${new Raw(SCRIPT)}</script>
+</body>
+</html>
+`;
+}
+
+function header(data: ReportData): Html {
+  const { best, full, bounds } = data;
+  if (best === null) {
+    return html`<h1>Search report: ${data.model}</h1>
+<p class="lead">The search is under way: ${data.measurements.length} measurements so far, and no subnet that meets the constraints yet.</p>`;
+  }
+  const tile = (name: string, value: string, from: string | null): Html =>
+    html`<li><span class="name">${name}</span><span class="value">${value}</span>${from === null ? null : html`<span class="from">from ${from}</span>`}</li>`;
+  const metrics = METRIC_ORDER.filter((metric) => full.costs[metric] !== undefined && metric !== "macs");
+  const shares = Object.keys(bounds).map((metric) => share(data, metric));
+  const accuracy =
+    best.accuracy === null || full.accuracy === null
+      ? null
+      : tile("Accuracy", formatPercent(best.accuracy), formatPercent(full.accuracy));
+  return html`<h1>Search report: ${data.model}</h1>
+<p class="lead">The best subnet keeps ${shares.length > 0 ? shares.join(" and ") : "everything"}${full.score === null ? null : html`, and its score goes from ${formatScore(full.score)} to ${formatScore(best.score)}`}.</p>
+<ul class="tiles">
+${tile(data.scoreTitle, formatScore(best.score), full.score === null ? null : formatScore(full.score))}
+${accuracy}
+${metrics.map((metric) => tile(titleOf(metric), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
+</ul>`;
+}
+
+function share({ best, full }: ReportData, metric: string): string {
+  return `${formatPercent((best?.costs[metric] as number) / (full.costs[metric] as number))} of the ${metric === "flops" ? "FLOPs" : titleOf(metric).toLowerCase()}`;
+}
+
+function costs(data: ReportData): Html {
+  const { best, full, bounds } = data;
+  const rows = METRIC_ORDER.filter((metric) => full.costs[metric] !== undefined).map((metric) => {
+    const before = full.costs[metric] as number;
+    const after = best?.costs[metric];
+    const bound = bounds[metric];
+    return [
+      titleOf(metric),
+      formatCost(metric, before),
+      after === undefined ? "–" : formatCost(metric, after),
+      after === undefined ? "–" : formatPercent(after / before),
+      bound === undefined ? "–" : `${formatCost(metric, bound)} (${formatPercent(bound / before)})`,
+      bound === undefined || after === undefined ? "–" : after <= bound ? "met" : "not met",
+    ];
+  });
+  const inputs = data.inputs === null ? "" : `, of an input of ${data.inputs.map(formatShape).join(", ")}`;
+  return html`<h2>Costs</h2>
+<div class="scroll">${table(
+    `Before and after${inputs}`,
+    ["", "Full model", "Best subnet", "Kept", "At most", "Constraint"],
+    rows,
+    new Set([1, 2, 3, 4]),
+  )}</div>`;
+}
+
+function plane(data: ReportData, pen: Pen, metric: string): Html {
+  const points = pointsOf(data, metric);
+  const front = new Set<object>(frontOf(points));
+  const narrowings = points.some(({ kind }) => kind === "narrowing");
+  const rows = [...points]
+    .sort((a, b) => Number(front.has(b)) - Number(front.has(a)) || b.score - a.score)
+    .slice(0, MOST_ROWS)
+    .map((point) => [
+      point.label,
+      formatCost(metric, point.cost),
+      formatScore(point.score),
+      front.has(point) ? "yes" : "",
+      point.fits ? "yes" : "no",
+    ]);
+  return html`<section>
+<h2>Score and ${titleOf(metric) === "FLOPs" ? "FLOPs" : titleOf(metric).toLowerCase()}</h2>
+<ul class="legend">
+<li><i style="background:var(--best)"></i>best subnet</li>
+<li><i class="square" style="background:var(--text)"></i>full model</li>
+<li><i style="background:var(--candidate)"></i>candidate</li>
+${narrowings ? html`<li><i style="background:var(--quiet)"></i>one width narrowed alone</li>` : null}
+<li><i class="dash" style="background:var(--front)"></i>front: nothing measured is both cheaper and better</li>
+${data.bounds[metric] === undefined ? null : html`<li><i class="dash" style="background:var(--bound)"></i>constraint</li>`}
+</ul>
+<figure data-metric="${metric}" data-points="${points.length}">${drawPlane(pen, data, metric)}</figure>
+<details><summary>As a table${points.length > MOST_ROWS ? ` (${MOST_ROWS} of ${points.length})` : ""}</summary>
+<div class="scroll">${table(`Measured subnets by ${titleOf(metric)}, the front first`, ["Subnet", titleOf(metric), data.scoreTitle, "On the front", "Meets constraints"], rows, new Set([1, 2]))}</div></details>
+</section>`;
+}
+
+function widths(data: ReportData, pen: Pen): Html | null {
+  if (data.best === null || data.widths.length === 0) return null;
+  const narrowed = data.widths.filter(({ selected, full }) => selected !== null && selected < full).length;
+  const rows = data.widths.map(({ name, kind, full, selected }) => [
+    name,
+    kind,
+    full,
+    selected ?? "–",
+    selected === null ? "–" : formatPercent(selected / full),
+  ]);
+  return html`<section>
+<h2>Widths</h2>
+<p>${narrowed} of ${data.widths.length} hyperparameters are narrowed. In the order of the model's execution:</p>
+<figure>${drawWidths(pen, data)}</figure>
+<details><summary>As a table</summary>
+<div class="scroll">${table("Widths before and after", ["Hyperparameter", "Kind", "Full", "Best subnet", "Kept"], rows, new Set([2, 3, 4]))}</div></details>
+</section>`;
+}
+
+function sensitivity(data: ReportData, pen: Pen): Html | null {
+  if (data.sensitivity.length === 0) return null;
+  const { milp } = data;
+  return html`<section>
+<h2>Sensitivity</h2>
+<p>How far the score falls when one width alone is narrowed, all on the same scale; <span style="color:var(--best)">★</span> marks the width of the best subnet.</p>
+${milp === null ? null : html`<p>Integer programming found the smallest sum of these harms within the constraints, ${formatScore(milp.objective)}${milp.gap === 0 ? ", and proved it to be the smallest" : `; no subnet can have less than ${formatScore(milp.bound)}`}.</p>`}
+<div class="grid">${drawSensitivities(pen, data)}</div>
+</section>`;
+}
+
+function history(data: ReportData, pen: Pen): Html | null {
+  if (data.measurements.length === 0) return null;
+  return html`<section>
+<h2>History</h2>
+<ul class="legend">
+<li><i class="dash" style="background:var(--best)"></i>best so far within the constraints</li>
+<li><i style="background:var(--candidate)"></i>meets the constraints</li>
+<li><i style="background:var(--quiet)"></i>exceeds a constraint</li>
+</ul>
+<figure data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>
+</section>`;
+}
+
+function reproduce(data: ReportData, printedCommand: string | null): Html {
+  const { versions } = data;
+  const facts: [string, string | null | undefined][] = [
+    ["Searcher", data.searcher],
+    ["torchsearch", versions.torchsearch],
+    ["LibTorch", versions.libtorch],
+    ["Node", versions.node],
+    ["Platform", versions.platform],
+    ["CPU", versions.cpu],
+    ["Device", versions.device],
+    ["Took", data.seconds === null ? null : formatSeconds(data.seconds)],
+    ["Folder", data.folder],
+    ["Fingerprint", data.fingerprint],
+    ["Settings", Object.entries(data.settings).map(([key, value]) => `${key}: ${value}`).join("; ")],
+  ];
+  const rows = facts.filter((fact): fact is [string, string] => Boolean(fact[1]));
+  return html`<section>
+<h2>To reproduce</h2>
+${printedCommand === null ? html`<p>A program searched, not the command.</p>` : html`<pre>${printedCommand}</pre>`}
+<div class="scroll facts">${table("What it was made with", ["", ""], rows, new Set())}</div>
+</section>`;
+}
