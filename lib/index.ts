@@ -67,7 +67,12 @@ export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from 
 export { budgetUse, crossover, fitWithin, type Limits, mutate, sampleWithin } from "./search/sampling";
 export type { Sensitivity } from "./search/sensitivity";
 export type { SensitivitySearchConfig, SensitivitySearchState } from "./search/sensitivity-searcher";
-export { type ScoredSubnet, type SpaceProgress, SpaceSearcher, type SpaceSearchState } from "./search/space-searcher";
+export {
+  type ScoredSubnet,
+  type SpaceProgress,
+  SpaceSearcher,
+  type SpaceSearchState,
+} from "./search/space-searcher";
 export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
 export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
 export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";

@@ -40,7 +40,14 @@ interface ExportCommandOptions {
 /** What is to be exported, and how. */
 type ExportRequest = Omit<
   SearchRequest,
-  "constraints" | "latencyTable" | "threads" | "searcher" | "searcherOptions" | "score" | "topK" | "checkpoint"
+  | "constraints"
+  | "latencyTable"
+  | "threads"
+  | "searcher"
+  | "searcherOptions"
+  | "score"
+  | "topK"
+  | "checkpoint"
 >;
 
 async function run(model: string, options: ExportCommandOptions, command: Command): Promise<void> {

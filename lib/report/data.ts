@@ -113,7 +113,11 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
   const after = record(notes.after);
   const space = record(settings.space) as RecordedSpace;
   const request = record(notes.request);
-  const versions = { torchsearch: checkpoint.libraryVersion, device: space.device, ...record(notes.versions) };
+  const versions = {
+    torchsearch: checkpoint.libraryVersion,
+    device: space.device,
+    ...record(notes.versions),
+  };
   return {
     model: typeof request.model === "string" ? path.basename(request.model) : "a model",
     source: path.basename(source),
@@ -142,7 +146,9 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     settings: Object.fromEntries(
       Object.entries(record(settings.config))
         // Functions and loaders are described there, not told.
-        .filter(([, value]) => value !== null && !/^an? (function|instance|array|object)\b/.test(String(value)))
+        .filter(
+          ([, value]) => value !== null && !/^an? (function|instance|array|object)\b/.test(String(value)),
+        )
         .map(([key, value]) => [key, String(value)]),
     ),
   };
@@ -158,7 +164,12 @@ function measurementsOf(
   bounds: ReportCosts,
 ): ReportMeasurement[] {
   const measured: ReportMeasurement[] = [];
-  const add = (score: number, costs: ReportCosts | null, kind: ReportMeasurement["kind"], label: string): void => {
+  const add = (
+    score: number,
+    costs: ReportCosts | null,
+    kind: ReportMeasurement["kind"],
+    label: string,
+  ): void => {
     measured.push({ score, costs, kind, label, fits: costs !== null && satisfies(costs, bounds) });
   };
   for (const [name, { choices, scores }] of Object.entries(sensitivityOf(state))) {
@@ -184,7 +195,11 @@ function measurementsOf(
   return measured;
 }
 
-function widthsOf(space: RecordedSpace, best: SubnetConfig | null, state: Checkpoint["state"]): ReportWidth[] {
+function widthsOf(
+  space: RecordedSpace,
+  best: SubnetConfig | null,
+  state: Checkpoint["state"],
+): ReportWidth[] {
   if (space.hyperparameters !== undefined) {
     return space.hyperparameters.map(({ name, kind, full }) => ({
       name,

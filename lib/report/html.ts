@@ -16,11 +16,11 @@ function written(part: Part): string {
   if (part === null) return "";
   if (part instanceof Html) return part.text;
   if (Array.isArray(part)) return part.map(written).join("");
-  return escape(String(part));
+  return escaped(String(part));
 }
 
 /** Text that stands for itself in HTML and in double-quoted attributes. */
-export function escape(text: string): string {
+export function escaped(text: string): string {
   return text
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

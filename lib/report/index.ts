@@ -1,6 +1,7 @@
 /** Reports of searches: one HTML file that explains what came out, and needs nothing else. */
-import { writeFileAtomic } from "../util/atomic-file";
+
 import { TorchSearchError } from "../errors";
+import { writeFileAtomic } from "../util/atomic-file";
 import { shellCommand } from "../util/shell";
 import { makePen } from "./charts/draw";
 import { type ReportData, readReportData } from "./data";

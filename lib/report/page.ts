@@ -1,12 +1,12 @@
 /** The report's page, put together of its sections. */
 import { formatShape } from "../profile/units";
-import { drawHistory } from "./charts/history";
 import type { Pen } from "./charts/draw";
+import { drawHistory } from "./charts/history";
 import { drawPlane, frontOf, pointsOf } from "./charts/plane";
 import { drawSensitivities } from "./charts/sensitivity";
 import { drawWidths } from "./charts/widths";
 import type { ReportData } from "./data";
-import { type Html, Html as Raw, html, table } from "./html";
+import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
 import { formatCost, formatPercent, formatScore, formatSeconds, titleOf } from "./units";
 
@@ -183,7 +183,12 @@ function reproduce(data: ReportData, printedCommand: string | null): Html {
     ["Took", data.seconds === null ? null : formatSeconds(data.seconds)],
     ["Folder", data.folder],
     ["Fingerprint", data.fingerprint],
-    ["Settings", Object.entries(data.settings).map(([key, value]) => `${key}: ${value}`).join("; ")],
+    [
+      "Settings",
+      Object.entries(data.settings)
+        .map(([key, value]) => `${key}: ${value}`)
+        .join("; "),
+    ],
   ];
   const rows = facts.filter((fact): fact is [string, string] => Boolean(fact[1]));
   return html`<section>

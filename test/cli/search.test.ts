@@ -294,7 +294,9 @@ describe("what can't be done", () => {
 describe("torchsearch report", () => {
   it("explains a search in one file beside its checkpoint", async () => {
     const args = ["--constraint", "flops=60%", "--searcher", "random", "--iterations", "5", "--json"];
-    const found = outcomeOf(await torchsearch(folder, "search", resnet, ...QUICK, ...args, "--output", "r.pt"));
+    const found = outcomeOf(
+      await torchsearch(folder, "search", resnet, ...QUICK, ...args, "--output", "r.pt"),
+    );
     const run = await torchsearch(folder, "report", "r.search.safetensors");
     expect(run).toMatchObject({ status: 0, stderr: "" });
     const file = path.join(folder, "r.search.html");
@@ -307,8 +309,18 @@ describe("torchsearch report", () => {
     const page = document.querySelector("main")?.textContent ?? "";
     for (const fact of [found.versions.libtorch, process.version, "−cross-entropy", "--constraint flops=60%"])
       expect(page).toContain(fact);
-    const json = await torchsearch(folder, "report", "r.search.safetensors", "--output", "other.html", "--json");
-    const told = JSON.parse(json.stdout) as { best: { score: number; accuracy: number }; measurements: unknown[] };
+    const json = await torchsearch(
+      folder,
+      "report",
+      "r.search.safetensors",
+      "--output",
+      "other.html",
+      "--json",
+    );
+    const told = JSON.parse(json.stdout) as {
+      best: { score: number; accuracy: number };
+      measurements: unknown[];
+    };
     expect(told.measurements.length).toBe(5);
     expect(told.best).toMatchObject({ score: found.score.after, accuracy: found.accuracy?.after });
     expect(existsSync(path.join(folder, "other.html"))).toBe(true);
@@ -320,7 +332,9 @@ describe("docs/cli.md", () => {
     const documentation = readFileSync(path.join(root, "docs", "cli.md"), "utf8");
     const { stdout } = await torchsearch(folder, "--help");
     const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map((match) => match[1] as string);
-    expect(names).toEqual(expect.arrayContaining(["search", "resume", "export", "report", "profile", "prunable", "doctor"]));
+    expect(names).toEqual(
+      expect.arrayContaining(["search", "resume", "export", "report", "profile", "prunable", "doctor"]),
+    );
     for (const name of names.filter((each) => each !== "help")) {
       const help = await torchsearch(folder, name, "--help");
       expect(documentation, "run `node scripts/cli-reference.mjs`").toContain(

@@ -81,10 +81,10 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
           );
         }).length;
       return {
-        measured: inside('svg.plane g.candidates > *, svg.plane g.narrowings > *'),
-        history: inside('svg.history g.measurements > *'),
-        widths: inside('svg.widths g.widths > *'),
-        curves: inside('svg.curve g.choices > *'),
+        measured: inside("svg.plane g.candidates > *, svg.plane g.narrowings > *"),
+        history: inside("svg.history g.measurements > *"),
+        widths: inside("svg.widths g.widths > *"),
+        curves: inside("svg.curve g.choices > *"),
       };
     });
     const { length } = data.measurements;
@@ -96,13 +96,13 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
   it("shows what a mark stands for beside the pointer, and hides it again", async () => {
     const { page } = await open("light");
     expect(await page.locator("#tip").isVisible()).toBe(false);
-    await page.locator('svg.plane g.best-subnet > *').hover();
+    await page.locator("svg.plane g.best-subnet > *").hover();
     const tip = page.locator("#tip");
     expect(await tip.isVisible()).toBe(true);
     const data = await readReportData(state);
     expect(await tip.textContent()).toContain(`best subnet\nMultiply-adds: `);
     expect(await tip.textContent()).toContain((data.best?.score as number).toPrecision(4));
-    await page.locator('svg.widths g.widths > *').first().hover();
+    await page.locator("svg.widths g.widths > *").first().hover();
     const { name, selected, full } = data.widths[0] as (typeof data.widths)[number];
     expect(await tip.textContent()).toMatch(new RegExp(`^${name} .*\n${selected} of ${full}: `));
     await page.mouse.move(2, 2);
@@ -110,37 +110,40 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
     await page.close();
   });
 
-  it.each(["light", "dark"] as const)("can be read in the %s scheme: contrasts are those of WCAG AA", async (scheme) => {
-    const { page } = await open(scheme);
-    const contrasts = await page.evaluate(() => {
-      const channels = (color: string) => (color.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number);
-      const luminance = (color: string) => {
-        const [r, g, b] = channels(color).map((value) => {
-          const share = value / 255;
-          return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-        }) as [number, number, number];
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-      };
-      const contrast = (a: string, b: string) => {
-        const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x) as [number, number];
-        return (high + 0.05) / (low + 0.05);
-      };
-      const page = getComputedStyle(document.body).backgroundColor;
-      const style = (selector: string) => getComputedStyle(document.querySelector(selector) as Element);
-      return {
-        background: luminance(page),
-        text: contrast(style("p").color, page),
-        muted: contrast(style("caption").color, page),
-        axis: contrast(style('svg.plane g[aria-label="x-axis tick label"]').fill, page),
-        candidate: contrast(style('svg.plane g.candidates').fill, page),
-        best: contrast(style('svg.plane g.best-subnet').fill, page),
-      };
-    });
-    expect(contrasts.background > 0.5).toBe(scheme === "light");
-    for (const text of ["text", "muted", "axis"] as const) expect(contrasts[text]).toBeGreaterThan(4.5);
-    for (const graphic of ["candidate", "best"] as const) expect(contrasts[graphic]).toBeGreaterThan(3);
-    await page.close();
-  });
+  it.each(["light", "dark"] as const)(
+    "can be read in the %s scheme: contrasts are those of WCAG AA",
+    async (scheme) => {
+      const { page } = await open(scheme);
+      const contrasts = await page.evaluate(() => {
+        const channels = (color: string) => (color.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number);
+        const luminance = (color: string) => {
+          const [r, g, b] = channels(color).map((value) => {
+            const share = value / 255;
+            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+          }) as [number, number, number];
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const contrast = (a: string, b: string) => {
+          const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x) as [number, number];
+          return (high + 0.05) / (low + 0.05);
+        };
+        const page = getComputedStyle(document.body).backgroundColor;
+        const style = (selector: string) => getComputedStyle(document.querySelector(selector) as Element);
+        return {
+          background: luminance(page),
+          text: contrast(style("p").color, page),
+          muted: contrast(style("caption").color, page),
+          axis: contrast(style('svg.plane g[aria-label="x-axis tick label"]').fill, page),
+          candidate: contrast(style("svg.plane g.candidates").fill, page),
+          best: contrast(style("svg.plane g.best-subnet").fill, page),
+        };
+      });
+      expect(contrasts.background > 0.5).toBe(scheme === "light");
+      for (const text of ["text", "muted", "axis"] as const) expect(contrasts[text]).toBeGreaterThan(4.5);
+      for (const graphic of ["candidate", "best"] as const) expect(contrasts[graphic]).toBeGreaterThan(3);
+      await page.close();
+    },
+  );
 
   it("fits a narrow screen", async () => {
     const { page } = await open("light", 380);

@@ -39,29 +39,33 @@ describe("a report", () => {
     ["MilpSearcher", 50],
     ["EvolveSearcher", 7],
     ["ParetoSearcher", 50],
-  ] as const)("of a %s with %i hyperparameters draws all of them and every measured subnet", async (name, layers) => {
-    const file = await searched(folder, name, layers, { macs: "50%", params: "70%" });
-    const checkpoint = await readCheckpoint(file);
-    const { document } = await reportOf(file);
-    const { state } = checkpoint as NonNullable<typeof checkpoint>;
-    const senses = name === "BinarySearcher" || name === "MilpSearcher";
-    const candidates = senses
-      ? (state.history as unknown[]).length
-      : (state.candidates as { scores: Float64Array }).scores.length;
-    const narrowings = senses ? layers * 3 : 0;
-    // One plane a constraint.
-    expect(document.querySelectorAll("svg.plane").length).toBe(2);
-    expect(marks(document, "plane", "candidates")).toBe(2 * candidates);
-    expect(marks(document, "plane", "narrowings")).toBe(2 * narrowings);
-    expect(marks(document, "plane", "best-subnet")).toBe(2);
-    expect(marks(document, "history", "measurements")).toBe(candidates + narrowings);
-    expect(marks(document, "widths", "widths")).toBe(layers);
-    expect(document.querySelectorAll("svg.curve").length).toBe(senses ? layers : 0);
-    expect(marks(document, "curve", "choices")).toBe(senses ? 4 * layers : 0);
-    for (const svg of Array.from(document.querySelectorAll("svg"))) expect(svg.getAttribute("aria-label")).toMatch(/chart|plot|Scores/);
-    const verdicts = Array.from(document.querySelectorAll("td"), (cell) => cell.textContent);
-    expect(verdicts.filter((text) => text === "met").length).toBe(2);
-  });
+  ] as const)(
+    "of a %s with %i hyperparameters draws all of them and every measured subnet",
+    async (name, layers) => {
+      const file = await searched(folder, name, layers, { macs: "50%", params: "70%" });
+      const checkpoint = await readCheckpoint(file);
+      const { document } = await reportOf(file);
+      const { state } = checkpoint as NonNullable<typeof checkpoint>;
+      const senses = name === "BinarySearcher" || name === "MilpSearcher";
+      const candidates = senses
+        ? (state.history as unknown[]).length
+        : (state.candidates as { scores: Float64Array }).scores.length;
+      const narrowings = senses ? layers * 3 : 0;
+      // One plane a constraint.
+      expect(document.querySelectorAll("svg.plane").length).toBe(2);
+      expect(marks(document, "plane", "candidates")).toBe(2 * candidates);
+      expect(marks(document, "plane", "narrowings")).toBe(2 * narrowings);
+      expect(marks(document, "plane", "best-subnet")).toBe(2);
+      expect(marks(document, "history", "measurements")).toBe(candidates + narrowings);
+      expect(marks(document, "widths", "widths")).toBe(layers);
+      expect(document.querySelectorAll("svg.curve").length).toBe(senses ? layers : 0);
+      expect(marks(document, "curve", "choices")).toBe(senses ? 4 * layers : 0);
+      for (const svg of Array.from(document.querySelectorAll("svg")))
+        expect(svg.getAttribute("aria-label")).toMatch(/chart|plot|Scores/);
+      const verdicts = Array.from(document.querySelectorAll("td"), (cell) => cell.textContent);
+      expect(verdicts.filter((text) => text === "met").length).toBe(2);
+    },
+  );
 
   it("tells bounds, costs and widths as the checkpoint has them", async () => {
     const file = await searched(folder, "EvolveSearcher", 5, { macs: "40%" });
@@ -75,7 +79,9 @@ describe("a report", () => {
     expect(data.best).toEqual({ score: best.score, accuracy: null, costs: best.costs });
     expect(data.full.costs).toEqual(fullCosts);
     expect(data.bounds).toEqual(bounds);
-    expect(Object.fromEntries(data.widths.map(({ name, selected }) => [name, selected]))).toEqual(best.config);
+    expect(Object.fromEntries(data.widths.map(({ name, selected }) => [name, selected]))).toEqual(
+      best.config,
+    );
     const fitting = data.measurements.filter(({ fits }) => fits).map(({ score }) => score);
     expect(Math.max(...fitting)).toBe(best.score);
     for (const { costs, fits } of data.measurements)
@@ -84,11 +90,17 @@ describe("a report", () => {
 
   it("refers to nothing outside, and lets nothing in a name become HTML", async () => {
     const evil = '<script>alert("x")</script>';
-    const file = await searched(folder, "ParetoSearcher", 3, {}, {
-      command: ["search", `${evil}.pt`, "--data", "it's.npz"],
-      request: { model: `/models/${evil}.pt` },
-      score: { title: `-${evil}` },
-    });
+    const file = await searched(
+      folder,
+      "ParetoSearcher",
+      3,
+      {},
+      {
+        command: ["search", `${evil}.pt`, "--data", "it's.npz"],
+        request: { model: `/models/${evil}.pt` },
+        score: { title: `-${evil}` },
+      },
+    );
     const { text, document } = await reportOf(file);
     expect(text).not.toContain(evil);
     expect(document.querySelectorAll("script").length).toBe(1);
@@ -96,7 +108,9 @@ describe("a report", () => {
       `torchsearch search '${evil}.pt' --data 'it'\\''s.npz'`,
     );
     expect(text).not.toMatch(/(?:src|href)=|@import|url\(/);
-    expect(text.match(/https?:\/\/[^"'\s<]+/g)?.filter((url) => !url.startsWith("http://www.w3.org/")) ?? []).toEqual([]);
+    expect(
+      text.match(/https?:\/\/[^"'\s<]+/g)?.filter((url) => !url.startsWith("http://www.w3.org/")) ?? [],
+    ).toEqual([]);
   });
 
   it("can be made of a search that is under way", async () => {
@@ -104,15 +118,21 @@ describe("a report", () => {
     const checkpoint = await readCheckpoint(file);
     if (checkpoint === null) throw new Error(file);
     const data = await readReportData(file);
-    const page = await renderReport({ ...data, best: null, widths: data.widths.map((each) => ({ ...each, selected: null })) });
+    const page = await renderReport({
+      ...data,
+      best: null,
+      widths: data.widths.map((each) => ({ ...each, selected: null })),
+    });
     expect(page).toContain("The search is under way");
-    expect(page).not.toContain("svg class=\"widths");
+    expect(page).not.toContain('svg class="widths');
   });
 
   it("fails with a code, and leaves an earlier file as it was", async () => {
     const output = path.join(folder, "kept.html");
     writeFileSync(output, "earlier");
-    await expect(writeReport(path.join(folder, "nowhere"), output)).rejects.toMatchObject({ code: "ERR_CHECKPOINT_READ" });
+    await expect(writeReport(path.join(folder, "nowhere"), output)).rejects.toMatchObject({
+      code: "ERR_CHECKPOINT_READ",
+    });
     expect(readFileSync(output, "utf8")).toBe("earlier");
     const file = await searched(folder, "BinarySearcher", 2);
     const blocked = path.join(folder, "no-folder", "x.html");
@@ -123,12 +143,17 @@ describe("a report", () => {
 
 describe("the front", () => {
   it("holds just those that nothing beats in both cost and score", () => {
-    const point = fc.record({ cost: fc.integer({ min: 0, max: 20 }), score: fc.integer({ min: 0, max: 20 }) });
+    const point = fc.record({
+      cost: fc.integer({ min: 0, max: 20 }),
+      score: fc.integer({ min: 0, max: 20 }),
+    });
     fc.assert(
       fc.property(fc.array(point, { minLength: 1 }), (points) => {
         const front = frontOf(points);
         const beaten = (a: { cost: number; score: number }) =>
-          points.some((b) => b.cost <= a.cost && b.score >= a.score && (b.cost < a.cost || b.score > a.score));
+          points.some(
+            (b) => b.cost <= a.cost && b.score >= a.score && (b.cost < a.cost || b.score > a.score),
+          );
         const key = ({ cost, score }: { cost: number; score: number }) => `${cost} ${score}`;
         expect(new Set(front.map(key))).toEqual(new Set(points.filter((each) => !beaten(each)).map(key)));
       }),

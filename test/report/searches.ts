@@ -23,15 +23,18 @@ export async function searched(
   const checkpoint = path.join(folder, `${name}-${layers}.search.safetensors`);
   const searcher = new SEARCHERS[name]();
   searcher.annotations = annotations;
-  const sizes = name === "EvolveSearcher" || name === "ParetoSearcher" ? { numIters: 60, populationSize: 10 } : {};
+  const sizes =
+    name === "EvolveSearcher" || name === "ParetoSearcher" ? { numIters: 60, populationSize: 10 } : {};
   await searcher.search(space, constraints, null, {
     ...sizes,
     ...(name === "EvolveSearcher" && { candidateSize: 4 }),
     verbose: false,
     checkpoint,
     scoreFunc: () =>
-      Object.values(space.active).reduce((sum, width, i) => sum + (((i * 7) % 5) + 1) * Math.log(width / 32), 0) /
-      layers,
+      Object.values(space.active).reduce(
+        (sum, width, i) => sum + (((i * 7) % 5) + 1) * Math.log(width / 32),
+        0,
+      ) / layers,
   });
   return checkpoint;
 }

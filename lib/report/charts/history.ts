@@ -36,12 +36,20 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
           title: tip,
           className: "measurements",
         }),
-        Plot.line(line, { x: "at", y: "score", curve: "step-after", stroke: "var(--best)", strokeWidth: 2.5 }),
+        Plot.line(line, {
+          x: "at",
+          y: "score",
+          curve: "step-after",
+          stroke: "var(--best)",
+          strokeWidth: 2.5,
+        }),
       ],
       r: { type: "identity" },
       color: { type: "identity" },
     },
     `Scores of ${points.length} measurements in order` +
-      (last === undefined ? "." : `; the best that meets the constraints is ${formatScore(last.score)}, number ${last.at}.`),
+      (last === undefined
+        ? "."
+        : `; the best that meets the constraints is ${formatScore(last.score)}, number ${last.at}.`),
   );
 }

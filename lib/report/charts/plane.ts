@@ -59,12 +59,16 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
         ...(bound === undefined
           ? []
           : [
-              Plot.ruleX([bound / factor], { stroke: "var(--bound)", strokeWidth: 2, strokeDasharray: "6 4" }),
+              Plot.ruleX([bound / factor], {
+                stroke: "var(--bound)",
+                strokeWidth: 2,
+                strokeDasharray: "6 4",
+              }),
               Plot.text([bound / factor], {
                 x: (d: number) => d,
-                frameAnchor: "top",
-                lineAnchor: "top",
-                dy: 4,
+                frameAnchor: "bottom",
+                lineAnchor: "bottom",
+                dy: -4,
                 // On the side where there is room.
                 dx: bound > fullCost * 0.7 ? -8 : 8,
                 textAnchor: bound > fullCost * 0.7 ? "end" : "start",

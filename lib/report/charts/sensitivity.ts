@@ -38,12 +38,25 @@ function drawOne(
       marginRight: 12,
       marginTop: 8,
       marginBottom: 34,
-      x: { domain: [0, full], label: "width", labelAnchor: "center", labelArrow: "none", ticks: 4 },
+      x: {
+        domain: [0, full],
+        label: "width",
+        labelAnchor: "center",
+        labelArrow: "none",
+        ticks: full < 4 ? choices : 4,
+      },
       y: { domain: [0, most], label: null, ticks: 3, grid: true },
       marks: [
         Plot.areaY(points, { x: "choice", y: "harm", fill: "var(--candidate)", fillOpacity: 0.15 }),
         Plot.line(points, { x: "choice", y: "harm", stroke: "var(--candidate)", strokeWidth: 1.5 }),
-        Plot.dot(points, { x: "choice", y: "harm", r: 2.5, fill: "var(--candidate)", title: tip, className: "choices" }),
+        Plot.dot(points, {
+          x: "choice",
+          y: "harm",
+          r: 2.5,
+          fill: "var(--candidate)",
+          title: tip,
+          className: "choices",
+        }),
         Plot.dot(chosen, {
           x: "choice",
           y: "harm",

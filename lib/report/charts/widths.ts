@@ -10,7 +10,9 @@ const LONGEST = 44;
 
 /** One bar a hyperparameter: what of its full width the best subnet keeps. */
 export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
-  const widths = data.widths.filter((width): width is ReportWidth & { selected: number } => width.selected !== null);
+  const widths = data.widths.filter(
+    (width): width is ReportWidth & { selected: number } => width.selected !== null,
+  );
   const short = new Map(widths.map(({ name }) => [name, shortened(name)]));
   const longest = Math.max(...[...short.values()].map(({ length }) => length));
   const tip = ({ name, kind, full, selected }: ReportWidth & { selected: number }): string =>
@@ -41,7 +43,15 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
         }),
         Plot.axisX({ anchor: "top", label: null }),
         Plot.gridX(),
-        Plot.barX(widths, { x1: 0, x2: 100, y: "name", fill: "var(--bar)", insetTop: 4, insetBottom: 4, title: tip }),
+        Plot.barX(widths, {
+          x1: 0,
+          x2: 100,
+          y: "name",
+          fill: "var(--bar)",
+          insetTop: 4,
+          insetBottom: 4,
+          title: tip,
+        }),
         Plot.barX(widths, {
           x1: 0,
           x2: ({ full, selected }) => (100 * selected) / full,
