@@ -46,7 +46,7 @@ Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
   });
 }
 
-// (importance, call): number[][], by hyperparameter
+// (importance, call): number[][], by hyperparameter; none for one that counts no channels
 Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
@@ -57,7 +57,8 @@ Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
           return [space, scores = space->scores(*importance)](Napi::Env env) {
             Napi::Array out = Napi::Array::New(env);
             for (const auto& hyperparameter : space->hyperparameters()) {
-              const auto& values = scores[hyperparameter.group];
+              const auto values =
+                  hyperparameter.group == kNoGroup ? std::vector<double>() : scores.at(hyperparameter.group);
               Napi::Array item = Napi::Array::New(env, values.size());
               for (uint32_t i = 0; i < values.size(); ++i) item.Set(i, values[i]);
               out.Set(out.Length(), item);
