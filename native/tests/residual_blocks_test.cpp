@@ -133,8 +133,7 @@ TEST_CASE("what is not x + f(x) is no block") {
       "    return self.conv(x, self.w0) + self.conv(x, self.w1)",
       // Other shapes, other scale.
       "    return x + self.conv(x, self.w0).mean([2, 3], True)",
-      "    return torch.add(x, self.conv(x, self.w0), alpha=2)",
-      "    return x - self.conv(x, self.w0)",
+      "    return torch.add(x, self.conv(x, self.w0), alpha=2)", "    return x - self.conv(x, self.w0)",
       // Activation functions that are written out (GELU's approximation).
       "    return 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.044715 * x * x * x)))",
       // The branch, or something in it, serves others too.
@@ -143,7 +142,8 @@ TEST_CASE("what is not x + f(x) is no block") {
       "    h = self.conv(x, self.w0)\n    y = x + self.conv(h, self.w1)\n    return y.view(h.size(0), -1)",
       "    f = self.conv(x, self.w0)\n    f.add_(x)\n    return f.relu()",
       // Crossing, as in a ladder.
-      "    a = self.conv(x, self.w0)\n    b = self.conv(a, self.w1)\n    return (x + b) + (a + self.conv(b, self.w2))",
+      "    a = self.conv(x, self.w0)\n    b = self.conv(a, self.w1)\n    return (x + b) + (a + self.conv(b, "
+      "self.w2))",
       // A loop's addition is one operator of the graph.
       "    for i in range(2):\n        x = x + self.conv(x, self.w0)\n    return x"};
   for (const auto& body : bodies) {
@@ -184,8 +184,7 @@ def forward(self, x):
   CHECK(table.holds({false, true}));
   CHECK_FALSE(table.holds({false, false}));
   const at::Tensor bias = at::relu(model.module.attr("table").toTensor());
-  CHECK(close(model.without({false, true}),
-              model.conv(model.input + model.conv(model.input * bias, 1), 2)));
+  CHECK(close(model.without({false, true}), model.conv(model.input + model.conv(model.input * bias, 1), 2)));
   CHECK(close(model.without({false, false}), model.conv(model.input, 2)));
 }
 

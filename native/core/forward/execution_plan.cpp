@@ -4,7 +4,8 @@
 
 namespace torchsearch {
 
-ExecutionPlan::ExecutionPlan(std::shared_ptr<const Program> program) : program_(std::move(program)), storage_(*program_) {
+ExecutionPlan::ExecutionPlan(std::shared_ptr<const Program> program)
+    : program_(std::move(program)), storage_(*program_) {
   findLifetimes();
   findWrites();
 }

@@ -10,9 +10,9 @@ bool isConvolution(const std::string& name) {
 
 bool isMatrixProduct(const std::string& name) {
   static const std::unordered_set<std::string> names = {
-      "aten::linear", "aten::mm",    "aten::bmm",   "aten::matmul",    "aten::linalg_matmul", "aten::addmm",
-      "aten::addmm_", "aten::mv",    "aten::inner", "aten::tensordot", "aten::baddbmm",       "aten::baddbmm_",
-      "aten::einsum", "aten::addmv", "aten::chain_matmul"};
+      "aten::linear",  "aten::mm",       "aten::bmm",    "aten::matmul", "aten::linalg_matmul",
+      "aten::addmm",   "aten::addmm_",   "aten::mv",     "aten::inner",  "aten::tensordot",
+      "aten::baddbmm", "aten::baddbmm_", "aten::einsum", "aten::addmv",  "aten::chain_matmul"};
   return names.count(name) > 0;
 }
 

@@ -154,8 +154,8 @@ class BlockSearch {
     if (!sameStrides(x, y)) {
       if (isContiguous(y)) return Substitute::kContiguousCopy;
       if (isChannelsLast(y)) return Substitute::kChannelsLastCopy;
-      // A layout of another order, as attention with the tokens first leaves at a batch of several: only a view
-      // could tell it from x's, and would say so.
+      // A layout of another order, as attention with the tokens first leaves at a batch of several: only a
+      // view could tell it from x's, and would say so.
     }
     const auto writtenLater = [&](SlotId slot) {
       return lastWrite_[storage_.of(slot)] > addition.instruction;

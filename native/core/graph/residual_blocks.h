@@ -10,13 +10,13 @@ namespace torchsearch {
 
 // A part of the model that only adds to what it is given: y = x + f(x). Leaving it out means y = x.
 struct ResidualBlock {
-  // What y is without the block: x itself; or a copy of it, where y or x is written in place later on or where
-  // y's layout was another than x's.
+  // What y is without the block: x itself; or a copy of it, where y or x is written in place later on or
+  // where y's layout was another than x's.
   enum class Substitute : uint8_t { kSame, kCopy, kContiguousCopy, kChannelsLastCopy };
 
-  std::string name;             // its module's path: "layer1.1", or "blocks.3.mlp" where a module has several
-  ResidualAddition addition;    // sum = y, kept = x, branch = f(x)
-  int32_t keptArgument = 0;     // which argument of the addition x is
+  std::string name;           // its module's path: "layer1.1", or "blocks.3.mlp" where a module has several
+  ResidualAddition addition;  // sum = y, kept = x, branch = f(x)
+  int32_t keptArgument = 0;   // which argument of the addition x is
   Substitute substitute = Substitute::kSame;
 };
 
@@ -25,8 +25,8 @@ struct ResidualBlocks {
   Liveness liveness;                  // what runs and what is stored, by the blocks that are kept
 };
 
-// The residual blocks that can be left out: x, f(x) and y have one shape and dtype; all that lies between x and
-// f(x) serves this addition only; and at least one convolution or matrix product lies there.
+// The residual blocks that can be left out: x, f(x) and y have one shape and dtype; all that lies between x
+// and f(x) serves this addition only; and at least one convolution or matrix product lies there.
 ResidualBlocks findResidualBlocks(const Program& program);
 
 // The program without the blocks whose `kept` is false: the same instructions and slots, those that are not

@@ -59,8 +59,7 @@ std::vector<SlotId> writtenSlots(const Instruction& instruction, Statistics stat
   std::vector<SlotId> slots;
   if (instruction.schema == nullptr) return slots;
   const auto& schema = *instruction.schema;
-  const bool updates =
-      statistics == Statistics::kWritten && schema.name().find("_norm") != std::string::npos;
+  const bool updates = statistics == Statistics::kWritten && schema.name().find("_norm") != std::string::npos;
   for (size_t a = 0; a < instruction.arguments.size() && a < schema.arguments().size(); ++a) {
     const auto& argument = schema.arguments()[a];
     if (!isWritten(argument) && !(updates && argument.name().rfind("running_", 0) == 0)) continue;

@@ -44,7 +44,8 @@ class BlockRemoval {
   }
 
  private:
-  // A rewrite may have replaced nodes since they were numbered; what replaced them depends on what is gone too.
+  // A rewrite may have replaced nodes since they were numbered; what replaced them depends on what is gone
+  // too.
   void findPresent(Block* block) {
     for (Node* node : block->nodes()) {
       present_.insert(node);
@@ -115,9 +116,8 @@ class BlockRemoval {
     return names;
   }
 
-  // No node that stays uses them, but exceptions, loops and counters among them count as effects, which dead code
-  // elimination alone would keep, and with them what they look at.
-  // Whether there were any.
+  // No node that stays uses them, but exceptions, loops and counters among them count as effects, which dead
+  // code elimination alone would keep, and with them what they look at. Whether there were any.
   bool destroy(const NodeSet& dependent, const std::set<std::string>& removed) {
     const ModulePaths paths(target_.graph());
     bool any = false;
@@ -142,7 +142,8 @@ class BlockRemoval {
     }
   }
 
-  static bool writesRemoved(const Node* node, const ModulePaths& paths, const std::set<std::string>& removed) {
+  static bool writesRemoved(const Node* node, const ModulePaths& paths,
+                            const std::set<std::string>& removed) {
     const Node* attribute = node->kind() == prim::SetAttr ? node : writtenAttribute(node);
     if (attribute == nullptr) return false;
     const auto path = paths.attributeOf(attribute);

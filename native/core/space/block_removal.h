@@ -9,10 +9,10 @@
 
 namespace torchsearch {
 
-// Takes the residual blocks whose `kept` is false out of `module`, whose inlined forward is `target`, numbered
-// as the graph that `program` was recorded from; the blocks are the program's. The sums become what is left of
-// them, what computed the rest goes from the graph, and parameters, buffers and submodules that only it used
-// go from the module. All other names stay. `target` knows its nodes no more afterwards.
+// Takes the residual blocks whose `kept` is false out of `module`, whose inlined forward is `target`,
+// numbered as the graph that `program` was recorded from; the blocks are the program's. The sums become what
+// is left of them, what computed the rest goes from the graph, and parameters, buffers and submodules that
+// only it used go from the module. All other names stay. `target` knows its nodes no more afterwards.
 void removeBlocks(const torch::jit::Module& module, const InlinedGraph& target, const Program& program,
                   const ResidualBlocks& blocks, const std::vector<bool>& kept);
 

@@ -11,8 +11,8 @@
 
 namespace torchsearch {
 
-// Costs of subnets in closed form: sums of products of dimensions, each an affine function of the widths. What
-// belongs to residual blocks counts when these are kept.
+// Costs of subnets in closed form: sums of products of dimensions, each an affine function of the widths.
+// What belongs to residual blocks counts when these are kept.
 class CostModel {
  public:
   CostModel() = default;

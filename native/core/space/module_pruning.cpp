@@ -105,8 +105,8 @@ class Pruning {
 
   const std::set<std::string>& tensors_;
   const std::set<std::string>& used_;
-  std::set<std::string> dropped_;               // attributes
-  std::set<std::string> changed_;               // modules
+  std::set<std::string> dropped_;              // attributes
+  std::set<std::string> changed_;              // modules
   std::map<std::string, ClassTypePtr> types_;  // of those rebuilt
 };
 

@@ -533,8 +533,9 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
                        : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.subnet.widths);
     }
     const auto sizes = sizeArguments(*dependencies_, current_.subnet.widths);
-    auto subnet = std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors, sizes, blocks_,
-                                                              current_.subnet.kept, dummyInput_, CancelToken()));
+    auto subnet =
+        std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors, sizes, blocks_,
+                                                    current_.subnet.kept, dummyInput_, CancelToken()));
     verify(*subnet);
     return subnet;
   });

@@ -67,7 +67,8 @@ class SearchSpace : public Forwardable {
 
   // Active value of each hyperparameter, in their order.
   std::vector<int64_t> active() const;
-  // ERR_CHOICE when a value is none of its hyperparameter's choices. Drops recalibrated batch-norm statistics.
+  // ERR_CHOICE when a value is none of its hyperparameter's choices. Drops recalibrated batch-norm
+  // statistics.
   void select(const std::vector<int64_t>& widths);
 
   // Runs the active subnet. Inputs may have other batch sizes than the dummy input.

@@ -17,7 +17,8 @@ namespace torchsearch {
 // arguments `sizes`. It is led once along the recorded path on `dummyInput`, which the program was recorded
 // with; what it would do otherwise becomes a constant, and everything else is computed as before, so that
 // other batch sizes still work. Its submodules keep their attributes, so names in a state dict stay, but no
-// methods of their own. Of `blocks`, the program's, it has those that `kept` says. ERR_EXPORT, ERR_EXPORT_CONFLICT where one call site would need two sizes.
+// methods of their own. Of `blocks`, the program's, it has those that `kept` says. ERR_EXPORT,
+// ERR_EXPORT_CONFLICT where one call site would need two sizes.
 torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
                                       const std::vector<at::Tensor>& tensors,
                                       const std::vector<ArgumentOverride>& sizes,
