@@ -107,6 +107,7 @@ export async function checkModel(model, { file, expectation, folder }, { verifie
   await ask(verifier, "train", training, limits, record, {
     lossBefore: "lossBefore",
     lossAfter: "lossAfter",
+    trainSamples: "trainSamples",
   });
 }
 
