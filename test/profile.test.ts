@@ -197,13 +197,16 @@ describe("torchsearch profile", () => {
     expect(document.flops).toBe(2 * document.macs);
   });
 
-  it("prints a table, and errors on standard error with exit code 1", () => {
+  it("prints a table, and errors on standard error: 2 for a wrong option, 1 for what fails", () => {
     const table = torchsearch(digits, "--input", "1x1x8x8", "--no-latency");
     expect(table.status).toBe(0);
     expect(table.stdout).toMatch(/^name .*\n-/);
     const wrong = torchsearch(digits, "--input", "1*1*8*8");
-    expect(wrong.status).toBe(1);
+    expect(wrong.status).toBe(2);
     expect(wrong.stderr).toContain("ERR_INPUT_SPEC");
     expect(wrong.stdout).toBe("");
+    const missing = torchsearch("nowhere.pt", "--input", "1x1x8x8");
+    expect(missing.status).toBe(1);
+    expect(missing.stderr).toContain("ERR_FILE_NOT_FOUND");
   });
 });

@@ -177,9 +177,9 @@ let opening: Promise<void> | undefined;
 
 /** Opens LibTorch's libraries on a thread of libuv's pool, so that loading the addon then finds them open. */
 async function openInBackground(): Promise<void> {
-  const libTorch = locateLibTorch();
-  const loader = requireLoader(chooseAddon(libTorch, listAddonFiles()));
   try {
+    const libTorch = locateLibTorch();
+    const loader = requireLoader(chooseAddon(libTorch, listAddonFiles()));
     for (const name of ["c10", "torch_cpu", ...(libTorch.cuda ? ["c10_cuda", "torch_cuda"] : [])]) {
       await loader.openLibraryAsync(libraryOf(libTorch, name));
     }

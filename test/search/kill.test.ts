@@ -18,7 +18,9 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-kill-"));
   script = path.join(folder, "search.cjs");
   const source = `
-    import { EvolveSearcher, ParetoSearcher, RandomSearcher } from "./lib";
+    import { EvolveSearcher } from "./lib/search/evolve";
+    import { ParetoSearcher } from "./lib/search/pareto";
+    import { RandomSearcher } from "./lib/search/random";
     import { chainSpace } from "./test/support/chain-space";
     const [, , name, checkpoint] = process.argv;
     const widths = [4, 8, 12, 16, 20, 24];
