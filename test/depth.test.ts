@@ -160,7 +160,7 @@ print("null")`,
         [
           path.join(root, "scripts", "python", "verify_subnet.py"),
           ...["--model", saved, "--inputs", inputs, "--expected", inputs, "--tolerance", "1e-4"],
-          ...["--original", fixture(`${name}.pt`), "--train-step"],
+          ...["--original", fixture(`${name}.pt`), "--train-step", "--threads", "1"],
         ],
         { encoding: "utf8" },
       ),
@@ -185,6 +185,29 @@ print("null")`,
     module.close();
   });
 });
+
+it.each(["mha_no_weights", "encoder_layer", "mlp_mixer"])(
+  "the guards of %s go with the tensors that they look at",
+  async (name) => {
+    const cases = JSON.parse(readFileSync(fixture(path.join("hard", "index.json")), "utf8")).cases as Record<
+      string,
+      { files: Record<string, string>; inputs: { shape: number[]; data: number[] }[] }
+    >;
+    const { files, inputs } = cases[name]!;
+    const tensors = () => inputs.map(({ shape, data }) => Tensor.from(data, shape, { dtype: "float32" }));
+    for (const file of Object.values(files)) {
+      const module = await Module.load(fixture(path.join("hard", file)));
+      const space = await convert(module, "fastnas", tensors(), { channelDivisor: 1 });
+      expect(depths(space).length).toBeGreaterThan(0);
+      space.select(Object.fromEntries(depths(space).map(({ name: depth }) => [depth, 0])));
+      const subnet = await space.export(); // compared with the selected subnet before it is given out
+      const { params, macs, flops, size } = await profile(subnet, tensors(), { metrics: ["flops"] });
+      expect(space.costs({})).toEqual({ params, macs, flops, size });
+      expect(params).toBeLessThan(space.cost(space.fullConfig, "params"));
+      module.close();
+    }
+  },
+);
 
 it("batch norms of blocks that are left out stay as they are when a subnet is recalibrated", async () => {
   const { module, space } = await spaceOf("digits_resnet");

@@ -48,7 +48,19 @@ class Walk {
         reach(user->blocks()[0]->inputs()[offset - 1]);
         return reach(user->outputs()[offset - 2]);
       default:
+        reachWrittenLists(user);
         return reach(user);
+    }
+  }
+
+  // "devices.append(weight.device)": what is read from the list later on depends on it too.
+  void reachWrittenLists(const Node* node) {
+    const auto* schema = node->maybeSchema();
+    if (schema == nullptr || barriers_.count(node) > 0) return;
+    for (size_t i = 0; i < node->inputs().size() && i < schema->arguments().size(); ++i) {
+      const auto* alias = schema->arguments()[i].alias_info();
+      const bool isTensor = node->inputs()[i]->type()->kind() == c10::TypeKind::TensorType;
+      if (alias != nullptr && alias->isWrite() && !isTensor) reach(node->inputs()[i]);
     }
   }
 

@@ -22,6 +22,7 @@ void FixedBranches::findAssigned(Block* block) {
 
 bool FixedBranches::isFixed(const Value* condition) const {
   const Node* node = condition->node();
+  if (node->kind() == prim::Constant) return true;
   if (node->kind() != prim::GetAttr || node->s(attr::name) == "training") return false;
   const auto path = paths_.attributeOf(node);
   return path && assigned_.count(*path) == 0;

@@ -13,7 +13,8 @@ namespace torchsearch {
 
 using BlockSet = std::unordered_set<const torch::jit::Block*>;
 
-// Choices by an attribute that no call changes, such as "if self.use_res_connect": what ran once always runs.
+// Choices by a constant, or by an attribute that no call changes, such as "if self.use_res_connect": what ran
+// once always runs.
 class FixedBranches {
  public:
   explicit FixedBranches(torch::jit::Graph& graph);

@@ -34,7 +34,8 @@ class BlockRemoval {
     findGone();
     foldBranches();
     const auto removed = removedTensors();
-    const auto dependent = dependentNodes({gone_.begin(), gone_.end()}, barriers_).nodes;
+    NodeSet dependent = guardsOf(removed);
+    dependent.merge(dependentNodes({gone_.begin(), gone_.end()}, barriers_).nodes);
     substituteSums();
     const auto graph = torch::jit::toGraphFunction(module_.get_method("forward").function()).graph();
     // What a choice hands on is free once the choice is gone; a batch norm then still counts as an effect.
@@ -64,7 +65,11 @@ class BlockRemoval {
     }
     for (const auto* block : sums_) barriers_.insert(nodeOf(block->addition.instruction));
     for (int32_t i = 0; i < static_cast<int32_t>(program_.instructions.size()); ++i) {
-      if (!program_.instructions[i].runs() || liveness.instructions[i].holds(kept_)) continue;
+      if (!program_.instructions[i].runs()) continue;
+      if (liveness.instructions[i].holds(kept_)) {
+        staying_.insert(nodeOf(i));
+        continue;
+      }
       if (std::binary_search(liveness.unread.begin(), liveness.unread.end(), i)) continue;
       Node* node = nodeOf(i);
       if (present_.count(node) > 0 && barriers_.count(node) == 0) gone_.push_back(node);
@@ -77,13 +82,30 @@ class BlockRemoval {
     std::vector<const Node*> inside(gone_.begin(), gone_.end());
     for (const auto* block : sums_) inside.push_back(nodeOf(block->addition.instruction));
     for (const Node* node : inside) {
-      for (Node* choice : branches.around(node)) fold(choice, node);
+      for (Node* choice : branches.around(node)) fold(choice, ranOf(choice, node));
+    }
+    foldConstants(target_.graph().block());
+  }
+
+  // Choices by a constant: a fused attention that is never taken reads the same weights.
+  static void foldConstants(Block* block) {
+    for (auto it = block->nodes().begin(); it != block->nodes().end();) {
+      Node* node = *it++;
+      for (Block* inner : node->blocks()) foldConstants(inner);
+      if (node->kind() != prim::If) continue;
+      const auto condition = torch::jit::toIValue(node->inputs()[0]);
+      if (condition.has_value() && condition->isBool())
+        fold(node, node->blocks()[condition->toBool() ? 0 : 1]);
     }
   }
 
+  // The branch that holds a node which ran.
+  static Block* ranOf(Node* choice, const Node* inside) {
+    return isWithin(inside, {choice->blocks()[0]}) ? choice->blocks()[0] : choice->blocks()[1];
+  }
+
   // Leaves the branch that ran in place of the choice.
-  static void fold(Node* choice, const Node* inside) {
-    Block* ran = isWithin(inside, {choice->blocks()[0]}) ? choice->blocks()[0] : choice->blocks()[1];
+  static void fold(Node* choice, Block* ran) {
     for (auto it = ran->nodes().begin(); it != ran->nodes().end();) {
       Node* node = *it++;
       node->moveBefore(choice);
@@ -92,6 +114,50 @@ class BlockRemoval {
       choice->outputs()[i]->replaceAllUsesWith(ran->outputs()[i]);
     }
     choice->destroy();
+  }
+
+  // What looks at removed tensors without computing with them, such as a check of their dtype, and what
+  // follows from that alone. A choice that follows from it is decided: it leaves the branch that ran. Empty
+  // where an operator that stays follows from it in another way: then the tensors stay too.
+  NodeSet guardsOf(const std::set<std::string>& removed) const {
+    for (;;) {
+      const ModulePaths paths(target_.graph());
+      std::vector<const Node*> reads;
+      findReads(target_.graph().block(), paths, removed, reads);
+      NodeSet guards = dependentNodes(reads, barriers_).nodes;
+      const auto caught = std::find_if(staying_.begin(), staying_.end(),
+                                       [&](const Node* node) { return guards.count(node) > 0; });
+      if (caught == staying_.end()) return guards;
+      Node* choice = choiceAround(*caught, guards);
+      if (choice == nullptr) return {};
+      fold(choice, ranOf(choice, *caught));
+    }
+  }
+
+  // The outermost choice among `guards` that holds the node; none where both of its branches ran.
+  Node* choiceAround(const Node* node, const NodeSet& guards) const {
+    const Node* found = nullptr;
+    for (const Node* owner = node->owningBlock()->owningNode(); owner != nullptr;
+         owner = owner->owningBlock()->owningNode()) {
+      if (owner->kind() == prim::If && guards.count(owner) > 0) found = owner;
+    }
+    if (found == nullptr) return nullptr;
+    const size_t own = isWithin(node, {found->blocks()[0]}) ? 0 : 1;
+    const BlockSet other = {found->blocks()[1 - own]};
+    const auto isThere = [&](const Node* ran) { return isWithin(ran, other); };
+    if (std::any_of(staying_.begin(), staying_.end(), isThere)) return nullptr;
+    if (std::any_of(gone_.begin(), gone_.end(), isThere)) return nullptr;
+    return const_cast<Node*>(found);
+  }
+
+  static void findReads(Block* block, const ModulePaths& paths, const std::set<std::string>& removed,
+                        std::vector<const Node*>& reads) {
+    for (Node* node : block->nodes()) {
+      for (Block* inner : node->blocks()) findReads(inner, paths, removed, reads);
+      if (node->kind() != prim::GetAttr) continue;
+      const auto path = paths.attributeOf(node);
+      if (path && removed.count(*path) > 0) reads.push_back(node);
+    }
   }
 
   // Every name of the parameters and buffers that go: a shared one has several.
@@ -196,6 +262,7 @@ class BlockRemoval {
   const ResidualBlocks& blocks_;
   const std::vector<bool>& kept_;
   NodeSet present_;
+  NodeSet staying_;                         // of instructions that run without the blocks, too
   std::vector<const ResidualBlock*> sums_;  // blocks left out whose place something else takes
   NodeSet barriers_;                        // their additions
   std::vector<Node*> gone_;
