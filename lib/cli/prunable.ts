@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
 import { Module } from "../module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
-import { formatBytes, formatCount } from "../profile/units";
+import { formatBytes, formatCount, formatPercent } from "../profile/units";
 import { convert } from "../space/convert";
 import { type Importance, WEIGHT_IMPORTANCES } from "../space/importance";
 import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
@@ -134,7 +134,7 @@ function listed(dimensions: readonly ParameterDimension[], examples: number): st
 }
 
 function percent(part: number, whole: number): string {
-  return whole === 0 ? "0 %" : `${((100 * part) / whole).toFixed(1)} %`;
+  return whole === 0 ? "0 %" : formatPercent(part / whole);
 }
 
 /** Adds `torchsearch prunable`. */

@@ -1,7 +1,7 @@
 /** What `torchsearch search` prints for people when it is done. */
 import path from "node:path";
 
-import { formatBytes, formatCount, formatMilliseconds, formatShape } from "../profile/units";
+import { formatBytes, formatCount, formatMilliseconds, formatPercent, formatShape } from "../profile/units";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { formatDuration } from "./search-progress";
@@ -22,11 +22,11 @@ export function formatOutcome(outcome: SearchOutcome): string {
     [score.title, formatScore(score.before), formatScore(score.after), signed(score.after - score.before)],
     ...(accuracy === null
       ? []
-      : [["accuracy", percent(accuracy.before), percent(accuracy.after), points(accuracy)]]),
+      : [["accuracy", formatPercent(accuracy.before), formatPercent(accuracy.after), points(accuracy)]]),
     ...COSTS.filter(([metric]) => costs.before[metric] !== undefined).map(([metric, title, format]) => {
       const before = costs.before[metric] as number;
       const after = costs.after[metric] as number;
-      return [title, format(before), format(after), percent(after / before)];
+      return [title, format(before), format(after), formatPercent(after / before)];
     }),
   ];
   const table = formatTable(
@@ -42,7 +42,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
     const full = costs.before[metric] as number;
     const after = costs.after[metric] as number;
     const verdict = after <= bound ? "met" : "NOT met";
-    return `${metric} <= ${percent(bound / full)} of the full model: ${percent(after / full)}, ${verdict}\n`;
+    return `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`;
   });
   const narrowed = hyperparameters.filter(({ full, selected }) => selected < full);
   const widths = formatTable(
@@ -74,10 +74,6 @@ function formatScore(value: number): string {
 
 function signed(value: number): string {
   return `${value < 0 ? "-" : "+"}${Math.abs(value).toPrecision(3)}`;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 function points({ before, after }: { before: number; after: number }): string {

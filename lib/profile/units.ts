@@ -25,6 +25,11 @@ export function formatBytes(bytes: number): string {
   return unit === 0 ? `${bytes} B` : `${value.toPrecision(4)} ${units[unit]}`;
 }
 
+/** 0.6 -> "60.0 %". */
+export function formatPercent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
 /** Milliseconds: "0.0123 ms", "12.34 ms", "2.345 s". */
 export function formatMilliseconds(milliseconds: number): string {
   if (milliseconds >= 1000) return `${(milliseconds / 1000).toPrecision(4)} s`;

@@ -1,5 +1,5 @@
 /** The report's page, put together of its sections. */
-import { formatShape } from "../profile/units";
+import { formatPercent, formatShape } from "../profile/units";
 import type { Pen } from "./charts/draw";
 import { drawHistory } from "./charts/history";
 import { drawPlane, frontOf, pointsOf } from "./charts/plane";
@@ -8,7 +8,7 @@ import { drawWidths } from "./charts/widths";
 import type { ReportData } from "./data";
 import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
-import { formatCost, formatPercent, formatScore, formatSeconds, titleOf } from "./units";
+import { formatCost, formatScore, formatSeconds, titleOf } from "./units";
 
 const METRIC_ORDER = ["flops", "macs", "params", "size", "latency"];
 /** Rows that a table of candidates shows at most. */

@@ -54,10 +54,6 @@ export function formatScore(score: number): string {
   return score === 0 ? "0" : score.toPrecision(4);
 }
 
-export function formatPercent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
 /** Seconds as "12.3 s", "4 min 5 s" or "1 h 2 min". */
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;

@@ -48,14 +48,8 @@ export class BinarySearcher extends SensitivitySearcher<
 > {
   get defaultStateDict(): BinarySearchState {
     return {
-      fullScore: null,
-      referenceScore: null,
-      fullCosts: null,
-      sensitivity: {},
-      bounds: null,
+      ...this.emptyState,
       threshold: null,
-      history: [],
-      best: null,
     };
   }
 

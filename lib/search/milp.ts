@@ -84,14 +84,8 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
 
   get defaultStateDict(): MilpSearchState {
     return {
-      fullScore: null,
-      referenceScore: null,
-      fullCosts: null,
-      sensitivity: {},
-      bounds: null,
+      ...this.emptyState,
       milp: null,
-      history: [],
-      best: null,
     };
   }
 

@@ -54,6 +54,19 @@ export abstract class SensitivitySearcher<
     return { ...super.defaultSearchConfig, maxChoices: null };
   }
 
+  /** What `defaultStateDict` holds in every such searcher; each adds its own. */
+  protected get emptyState(): SensitivitySearchState<Step> {
+    return {
+      fullScore: null,
+      referenceScore: null,
+      fullCosts: null,
+      sensitivity: {},
+      bounds: null,
+      history: [],
+      best: null,
+    };
+  }
+
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
     return { maxChoices: orNull(rules.positiveInteger) };
   }

@@ -1,6 +1,7 @@
 #include "binding/importance.h"
 
 #include "binding/translate.h"
+#include "binding/unwrap.h"
 
 namespace torchsearch::binding {
 
@@ -28,6 +29,10 @@ ImportanceWrap::ImportanceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info
     importance_ = Importance::make(info[0].As<Napi::String>(), options);
   });
   info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+std::shared_ptr<Importance> ImportanceWrap::of(const Napi::Value& value) {
+  return unwrap<ImportanceWrap>(value, "importance").importance_;
 }
 
 Napi::Value ImportanceWrap::needsData(const Napi::CallbackInfo& info) {

@@ -16,7 +16,8 @@ class ImportanceWrap : public Napi::ObjectWrap<ImportanceWrap> {
   static void define(Napi::Env env, Napi::Object exports);
 
   explicit ImportanceWrap(const Napi::CallbackInfo& info);
-  const std::shared_ptr<Importance>& importance() const { return importance_; }
+  // The measure behind a handle that was passed as an argument. ERR_INPUT for anything else.
+  static std::shared_ptr<Importance> of(const Napi::Value& value);
 
  private:
   Napi::Value needsData(const Napi::CallbackInfo& info);

@@ -21,8 +21,7 @@ Napi::Value SearchSpaceWrap::measure(const Napi::CallbackInfo& info) {
     const at::Tensor target = hasTarget ? TensorWrap::of(info[3], "target") : at::Tensor();
     return runJob(env, CallOptions::read(info[4]),
                   [space, target, inputs = std::move(inputs),
-                   importance = unwrap<ImportanceWrap>(info[0], "importance").importance()](
-                      const JobContext& context) -> Finish {
+                   importance = ImportanceWrap::of(info[0])](const JobContext& context) -> Finish {
                     space->measure(*importance, inputs, target, context.cancel);
                     return [](Napi::Env env) { return env.Undefined(); };
                   });
@@ -34,7 +33,7 @@ Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[3]),
-                  [space = open(env), importance = unwrap<ImportanceWrap>(info[0], "importance").importance(),
+                  [space = open(env), importance = ImportanceWrap::of(info[0]),
                    dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
                    options = readLoopOptions(info[2])](const JobContext& context) -> Finish {
                     const auto step = [&](const Inputs& inputs, const at::Tensor& target) {
@@ -50,22 +49,21 @@ Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
 Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    return runJob(
-        env, CallOptions::read(info[1]),
-        [space = open(env), importance = unwrap<ImportanceWrap>(info[0], "importance").importance()](
-            const JobContext&) -> Finish {
-          return [space, scores = space->scores(*importance)](Napi::Env env) {
-            Napi::Array out = Napi::Array::New(env);
-            for (const auto& hyperparameter : space->hyperparameters()) {
-              const auto values =
-                  hyperparameter.group == kNoGroup ? std::vector<double>() : scores.at(hyperparameter.group);
-              Napi::Array item = Napi::Array::New(env, values.size());
-              for (uint32_t i = 0; i < values.size(); ++i) item.Set(i, values[i]);
-              out.Set(out.Length(), item);
-            }
-            return out;
-          };
-        });
+    return runJob(env, CallOptions::read(info[1]),
+                  [space = open(env), importance = ImportanceWrap::of(info[0])](const JobContext&) -> Finish {
+                    return [space, scores = space->scores(*importance)](Napi::Env env) {
+                      Napi::Array out = Napi::Array::New(env);
+                      for (const auto& hyperparameter : space->hyperparameters()) {
+                        const auto values = hyperparameter.group == kNoGroup
+                                                ? std::vector<double>()
+                                                : scores.at(hyperparameter.group);
+                        Napi::Array item = Napi::Array::New(env, values.size());
+                        for (uint32_t i = 0; i < values.size(); ++i) item.Set(i, values[i]);
+                        out.Set(out.Length(), item);
+                      }
+                      return out;
+                    };
+                  });
   });
 }
 
@@ -73,14 +71,12 @@ Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
 Napi::Value SearchSpaceWrap::reorder(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    return runJob(
-        env, CallOptions::read(info[1]),
-        [space = open(env), importance = unwrap<ImportanceWrap>(info[0], "importance").importance()](
-            const JobContext&) -> Finish {
-          return [digest = space->reorder(*importance)](Napi::Env env) {
-            return Napi::String::New(env, digest);
-          };
-        });
+    return runJob(env, CallOptions::read(info[1]),
+                  [space = open(env), importance = ImportanceWrap::of(info[0])](const JobContext&) -> Finish {
+                    return [digest = space->reorder(*importance)](Napi::Env env) {
+                      return Napi::String::New(env, digest);
+                    };
+                  });
   });
 }
 

@@ -1,12 +1,11 @@
 /** A process killed at any moment leaves a checkpoint from which the search ends as if nothing had happened. */
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Random } from "../../lib/util/random";
+import { bundle, runUntil } from "../support/killable";
 import { FakeModel, TrialSearcher } from "./doubles";
 
 const TRIALS = 60;
@@ -22,33 +21,17 @@ beforeAll(async () => {
       .search(new FakeModel(), {}, null, { checkpoint: process.argv[2], trials: ${TRIALS}, seed: 11 })
       .then(({ stateDict }) => process.stdout.write(JSON.stringify(stateDict)));
   `;
-  await build({
-    stdin: { contents: source, resolveDir: __dirname, loader: "ts" },
-    bundle: true,
-    platform: "node",
-    format: "cjs",
-    outfile: script,
-    logLevel: "error",
-  });
+  await bundle(source, { resolveDir: __dirname, outfile: script });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Starts the search in a process of its own, kills it after a while; what it printed if it got to the end. */
-async function run(checkpoint: string, killAfter: number | null): Promise<string | null> {
-  const child = spawn(process.execPath, [script, checkpoint], { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const ended = new Promise<NodeJS.Signals | null>((resolve) =>
-    child.on("close", (_, signal) => resolve(signal)),
-  );
-  if (killAfter !== null) {
-    while (!existsSync(checkpoint) && child.exitCode === null) await sleep(1);
+function run(checkpoint: string, killAfter: number | null): Promise<string | null> {
+  if (killAfter === null) return runUntil(script, [checkpoint], null);
+  return runUntil(script, [checkpoint], async (hasEnded) => {
+    while (!existsSync(checkpoint) && !hasEnded()) await sleep(1);
     await sleep(killAfter);
-    child.kill("SIGKILL");
-  }
-  return (await ended) === "SIGKILL" ? null : output;
+  });
 }
 
 it("kill -9 at 20 random moments loses nothing that was saved, and changes nothing", async () => {

@@ -1,14 +1,13 @@
 /** Searches killed with SIGKILL at random moments, and resumed, end as uninterrupted ones. */
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { readCheckpoint } from "../../lib";
 import { Random } from "../../lib/util/random";
+import { bundle, runUntil } from "../support/killable";
 import { root } from "../support/zoo";
 
 let folder: string;
@@ -34,38 +33,20 @@ beforeAll(async () => {
     new { EvolveSearcher, ParetoSearcher, RandomSearcher }[name]().search(space, { macs: "50%" }, null, config)
       .then(() => process.stdout.write("done"));
   `;
-  await build({
-    stdin: { contents: source, resolveDir: root, loader: "ts" },
-    bundle: true,
-    platform: "node",
-    format: "cjs",
+  await bundle(source, {
+    resolveDir: root,
     outfile: script,
     external: ["vitest", "fast-check", "highs", "bindings"],
-    logLevel: "error",
   });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs the search in a process of its own; whether it was killed before it was done. */
 async function run(name: string, checkpoint: string, killAfter: number | null): Promise<boolean> {
-  const child = spawn(process.execPath, [script, name, checkpoint], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, NODE_PATH: path.join(root, "node_modules") },
-  });
-  let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const ended = new Promise<NodeJS.Signals | null>((resolve) =>
-    child.on("close", (_, signal) => resolve(signal)),
-  );
-  if (killAfter !== null) {
-    await sleep(killAfter);
-    child.kill("SIGKILL");
-  }
-  const killed = (await ended) === "SIGKILL";
-  if (!killed) expect(output).toBe("done");
-  return killed;
+  const wait = killAfter === null ? null : () => sleep(killAfter);
+  const output = await runUntil(script, [name, checkpoint], wait);
+  if (output !== null) expect(output).toBe("done");
+  return output === null;
 }
 
 it.each(["RandomSearcher", "EvolveSearcher", "ParetoSearcher"])("%s", { timeout: 240_000 }, async (name) => {

@@ -1,6 +1,6 @@
+import { formatPercent } from "../../profile/units";
 import type { ReportData, ReportWidth } from "../data";
 import type { Html } from "../html";
-import { formatPercent } from "../units";
 import type { Pen } from "./draw";
 
 const ROW = 22;

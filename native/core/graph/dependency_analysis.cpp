@@ -17,11 +17,6 @@ uint64_t mix(uint64_t a, uint64_t b) {
   return x ^ (x >> 31);
 }
 
-void fixTree(DependencyAnalysis& analysis, const ValueTree& tree, const std::string& reason) {
-  if (tree.isSlot()) analysis.fixSlot(tree.slot, reason);
-  for (const auto& child : tree.children) fixTree(analysis, child, reason);
-}
-
 }  // namespace
 
 DependencyAnalysis::DependencyAnalysis(const Program& program, FactorChoice& factors)
@@ -41,7 +36,6 @@ DependencyAnalysis::DependencyAnalysis(const Program& program, FactorChoice& fac
     }
   }
   reason_.resize(parent_.size());
-  storedEnd_ = static_cast<Atom>(parent_.size());
 }
 
 void DependencyAnalysis::run(Branches branches) {
@@ -56,7 +50,7 @@ void DependencyAnalysis::run(Branches branches) {
     }
     apply(i);
   }
-  fixTree(*this, program_.output, "it is an output of the model");
+  forEachSlot(program_.output, [&](SlotId slot) { fixSlot(slot, "it is an output of the model"); });
   if (branches == Branches::kExecuted) return;
   size_t next = 0;
   for (size_t d = 0; d < program_.decisions.size(); ++d) {

@@ -50,8 +50,6 @@ class DependencyAnalysis {
 
   Atom find(Atom atom) const;
   bool isFixed(Atom atom) const { return !reason_[find(atom)].empty(); }
-  // Atoms below it are indices of the module's parameters and buffers.
-  Atom storedEnd() const { return storedEnd_; }
 
   // Channels at different places of a concatenation or split are not interchangeable.
   void separate(const std::vector<Labels>& pieces);
@@ -77,7 +75,6 @@ class DependencyAnalysis {
   const Program& program_;
   FactorChoice& factors_;
   int32_t instruction_ = 0;  // the one at work
-  Atom storedEnd_ = 0;
   std::vector<std::vector<Labels>> labels_;
   mutable std::vector<Atom> parent_;
   std::vector<std::string> reason_;

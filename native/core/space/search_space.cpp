@@ -197,15 +197,12 @@ void SearchSpace::findHyperparameters(int64_t divisor) {
     }
   }
   const auto kinds = groupKinds();
-  std::vector<std::pair<std::string, int32_t>> order;
   for (size_t g = 0; g < names.size(); ++g) {
-    if (dependencies_->groupSize(static_cast<int32_t>(g)) < 2) continue;
-    order.emplace_back(names[g].empty() ? "group" + std::to_string(g) : names[g], static_cast<int32_t>(g));
-  }
-  for (const auto& [name, group] : order) {
+    const auto group = static_cast<int32_t>(g);
+    if (dependencies_->groupSize(group) < 2) continue;
     Hyperparameter hyperparameter;
-    hyperparameter.name = name;
-    hyperparameter.kind = kinds[group];
+    hyperparameter.name = names[g].empty() ? "group" + std::to_string(g) : names[g];
+    hyperparameter.kind = kinds[g];
     hyperparameter.group = group;
     hyperparameter.full = dependencies_->groupSize(group);
     const int64_t step = hyperparameter.kind == "num_heads" ? 1 : divisor;

@@ -14,8 +14,7 @@ Labels padded(const Labels& labels, int64_t size) {
 }  // namespace
 
 void concatenateRule(const Rule& rule) {
-  std::vector<SlotId> tensors;
-  collectSlots(rule.argument("tensors"), tensors);
+  const auto tensors = slotsIn({rule.argument("tensors")});
   const int64_t rank = rule.rank(rule.result());
   const int64_t dim = rule.wrap(rule.integer("dim"), rank);
   std::vector<Labels> result(rank);
@@ -48,12 +47,10 @@ void splitRule(const Rule& rule) {
   const SlotId input = rule.slot("self");
   const auto in = rule.labels(input);
   const int64_t dim = rule.wrap(rule.integer("dim"), rule.rank(input));
-  std::vector<SlotId> results;
-  for (const auto& tree : rule.instruction.results) collectSlots(tree, results);
   const bool bySizes = rule.instruction.schema->name() == "aten::split_with_sizes";
   std::vector<Labels> pieces;
   int64_t begin = 0;
-  for (const SlotId result : results) {
+  for (const SlotId result : tensorResults(rule.instruction)) {
     const int64_t size = rule.sizes(result)[dim];
     auto labels = in;
     if (!in[dim].empty()) {

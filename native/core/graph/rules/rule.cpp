@@ -16,21 +16,18 @@ bool contains(const ValueTree& tree, SlotId slot) {
 
 }  // namespace
 
-void collectSlots(const ValueTree& tree, std::vector<SlotId>& slots) {
-  if (tree.isSlot()) slots.push_back(tree.slot);
-  for (const auto& child : tree.children) collectSlots(child, slots);
+std::vector<SlotId> slotsIn(const std::vector<ValueTree>& trees) {
+  std::vector<SlotId> slots;
+  for (const auto& tree : trees) forEachSlot(tree, [&](SlotId slot) { slots.push_back(slot); });
+  return slots;
 }
 
 std::vector<SlotId> tensorArguments(const Instruction& instruction) {
-  std::vector<SlotId> slots;
-  for (const auto& argument : instruction.arguments) collectSlots(argument, slots);
-  return slots;
+  return slotsIn(instruction.arguments);
 }
 
 std::vector<SlotId> tensorResults(const Instruction& instruction) {
-  std::vector<SlotId> slots;
-  for (const auto& result : instruction.results) collectSlots(result, slots);
-  return slots;
+  return slotsIn(instruction.results);
 }
 
 const ValueTree& Rule::argument(const char* name) const {

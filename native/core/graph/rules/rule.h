@@ -79,7 +79,8 @@ class Rule {
   std::string reason;
 };
 
-void collectSlots(const ValueTree& tree, std::vector<SlotId>& slots);
+// Tensors inside values, depth first.
+std::vector<SlotId> slotsIn(const std::vector<ValueTree>& trees);
 
 // Tensors of the arguments, depth first.
 std::vector<SlotId> tensorArguments(const Instruction& instruction);
