@@ -115,4 +115,11 @@ c10::IValue onDevice(const c10::IValue& value, c10::Device device) {
   return value;
 }
 
+Inputs onDevice(const Inputs& inputs, c10::Device device) {
+  Inputs moved;
+  for (const auto& value : inputs.args) moved.args.push_back(onDevice(value, device));
+  for (const auto& [name, value] : inputs.kwargs) moved.kwargs.emplace(name, onDevice(value, device));
+  return moved;
+}
+
 }  // namespace torchsearch

@@ -18,5 +18,6 @@ std::vector<c10::IValue> bindArguments(const c10::FunctionSchema& schema, const 
 
 // The same value with every tensor inside on `device`; the value itself when nothing has to move.
 c10::IValue onDevice(const c10::IValue& value, c10::Device device);
+Inputs onDevice(const Inputs& inputs, c10::Device device);
 
 }  // namespace torchsearch

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/evaluation_mode.h"
 #include "core/failure.h"
 #include "core/forward/arguments.h"
+#include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
 #include "core/graph/operator_kind.h"
@@ -19,54 +21,9 @@ namespace torchsearch {
 
 namespace {
 
-// Recording and running follow the evaluation branch, whatever mode the module is in.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(Module& module) : module_(module), training_(module.training()) {
-    if (training_) module_.train(false);
-  }
-  ~EvaluationMode() {
-    if (training_) module_.train(true);
-  }
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  Module& module_;
-  bool training_;
-};
-
-Inputs movedTo(const Inputs& inputs, c10::Device device) {
-  Inputs moved;
-  for (const auto& value : inputs.args) moved.args.push_back(onDevice(value, device));
-  for (const auto& [name, value] : inputs.kwargs) moved.kwargs.emplace(name, onDevice(value, device));
-  return moved;
-}
-
 std::string withoutLeaf(const std::string& name) {
   const auto dot = name.rfind('.');
   return dot == std::string::npos ? name : name.substr(0, dot);
-}
-
-// Inputs that agree in this are served by one program.
-std::string shapeKey(const InlinedGraph& graph, const Inputs& inputs) {
-  std::string key;
-  for (const auto& argument : arrangeInputs(graph, inputs)) {
-    if (argument.isModule()) continue;
-    std::vector<at::Tensor> tensors;
-    collectTensors(argument, tensors);
-    if (tensors.empty()) {
-      std::ostringstream text;
-      text << argument;
-      key += text.str() + ';';
-    }
-    for (const auto& tensor : tensors) {
-      key += c10::toString(tensor.scalar_type());
-      for (const int64_t size : tensor.sizes()) key += ',' + std::to_string(size);
-      key += ';';
-    }
-  }
-  return key;
 }
 
 bool isContiguousRange(const std::vector<int64_t>& indices) {
@@ -126,7 +83,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->module_ = module;
   const torch::jit::Module jit = module->jit();
   space->graph_ = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kAvoid);
-  space->dummyInput_ = movedTo(dummyInput, module->device());
+  space->dummyInput_ = onDevice(dummyInput, module->device());
   report(0, "record");
   RecordOptions recordOptions;
   recordOptions.speculate = true;
@@ -451,7 +408,7 @@ c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   adoptSelection();
-  return runSelection(movedTo(inputs, module_->device()), cancel);
+  return runSelection(onDevice(inputs, module_->device()), cancel);
 }
 
 c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel) {
@@ -467,7 +424,7 @@ void SearchSpace::measure(Importance& importance, const Inputs& inputs, const at
                           const CancelToken& cancel) {
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  const Inputs moved = movedTo(inputs, module_->device());
+  const Inputs moved = onDevice(inputs, module_->device());
   auto& entry = programFor(moved, cancel);
   const auto values = bindModule(*entry.program, module_->jit()).values;
   importance.add({*entry.dependencies, entry.executor, values, inputTensors(*graph_, moved), target}, cancel);

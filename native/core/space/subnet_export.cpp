@@ -1,10 +1,9 @@
 #include "core/space/subnet_export.h"
 
-#include <unordered_map>
-
 #include "core/graph/call_rewrite.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/inlined_graph.h"
+#include "core/graph/module_copy.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
 #include "core/space/block_removal.h"
@@ -13,33 +12,6 @@
 namespace torchsearch {
 
 namespace {
-
-using Replacements = std::unordered_map<const c10::TensorImpl*, at::Tensor>;
-
-void replaceTensors(const torch::jit::Module& module, const Replacements& replacements) {
-  const auto object = module._ivalue();
-  const auto type = module.type();
-  for (size_t i = 0; i < type->numAttributes(); ++i) {
-    const c10::IValue value = object->getSlot(i);
-    if (value.isModule()) {
-      replaceTensors(value.toModule(), replacements);
-    } else if (value.isTensor() && value.toTensor().defined()) {
-      const auto found = replacements.find(value.toTensor().unsafeGetTensorImpl());
-      if (found != replacements.end()) object->setSlot(i, found->second);
-    }
-  }
-}
-
-// Methods other than the rewritten forward still hold the full model's sizes.
-void removeMethods(const torch::jit::Module& module, bool isRoot) {
-  const auto type = module.type();
-  std::vector<std::string> names;
-  for (const auto* method : type->methods()) {
-    if (!isRoot || method->name() != "forward") names.push_back(method->name());
-  }
-  for (const auto& name : names) type->unsafeRemoveMethod(name);
-  for (const auto& child : module.children()) removeMethods(child, false);
-}
 
 // What a forward may differ in for rounding alone: narrow weights are views in a search space, of other
 // strides.
@@ -99,7 +71,7 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
   const auto whole = bindModule(program, module).values;
   // In place: the copy has types of its own but shares tensors, which are replaced one by one.
   torch::jit::Module copy = module.clone(/*inplace=*/true);
-  Replacements replacements;
+  TensorReplacements replacements;
   for (size_t i = 0; i < program.slots.size(); ++i) {
     if (!program.slots[i].isStored()) continue;
     at::Tensor own = tensors[i].detach().clone(at::MemoryFormat::Contiguous);
@@ -127,7 +99,7 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
   }
   guide.finish();
   rewrite.apply([&](const torch::jit::Value* value) { return guide.varies(value); });
-  removeMethods(copy, true);
+  removeMethods(copy);
   removeBlocks(copy, *target, program, blocks, kept);
   return copy;
 }
