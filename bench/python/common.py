@@ -19,6 +19,10 @@ def eager(name: str):
     """An eager model in eval mode: a digits fixture with its trained weights, or a torchvision/timm model (seeded)."""
     import torch
 
+    if name == "mobilenet_v2_digits":
+        from mobilenet_digits import load
+
+        return load()
     digits = {
         "digits_resnet": ("models.resnet", "DigitsResNet"),
         "digits_cnn": ("models.mobile_cnn", "DigitsCnn"),
@@ -30,18 +34,20 @@ def eager(name: str):
         model.load_state_dict(torch.jit.load(str(FIXTURES / f"{name}.pt")).state_dict())
         return model.eval()
     import zoo
-    from architectures import randomize_statistics
+    from architectures import randomize_constants
 
     torch.manual_seed(0)
     model = zoo.build(name)
-    randomize_statistics(model)
-    return model
+    randomize_constants(model)
+    return model.eval()
 
 
 def input_shape(name: str) -> list[int]:
     """One sample's shape."""
     if name.startswith("digits_"):
         return [1, 8, 8]
+    if name == "mobilenet_v2_digits":
+        return [3, 64, 64]
     import zoo
 
     return zoo.input_size(name)

@@ -14,7 +14,14 @@ import tempfile
 from pathlib import Path
 
 # ModelOpt imports requests and torchprofile (its older interface) without declaring them.
-PEERS = ["nvidia-modelopt==0.47.0", "requests", "torchprofile==0.0.4", "torch-pruning==1.6.1"]
+PEERS = [
+    "nvidia-modelopt==0.47.0",
+    "requests",
+    "torchprofile==0.0.4",
+    "torch-pruning==1.6.1",
+    # torch.onnx writes files with it, for ONNX Runtime.
+    "onnx==1.23.2",
+]
 
 
 def main() -> None:

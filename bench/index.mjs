@@ -1,0 +1,32 @@
+// `npm run bench -- NAME [options]`: one benchmark, after what it needs was built. Without a name, lists them all.
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+
+import { main, root, SetupError } from "../scripts/lib/run.mjs";
+import { setup } from "../scripts/lib/setup.mjs";
+import { BENCHMARKS } from "./lib/list.mjs";
+
+main(() => {
+  const [name, ...args] = process.argv.slice(2);
+  if (name === undefined || name === "--help" || name === "--list") return list();
+  const found = BENCHMARKS.find((each) => each.name === name);
+  if (found === undefined)
+    throw new SetupError(
+      `There is no benchmark "${name}": choose of ${BENCHMARKS.map((each) => each.name).join(", ")}.`,
+    );
+  const { env } = setup(["zoo"]);
+  const { status } = spawnSync(process.execPath, [path.join("bench", `${found.file ?? name}.mjs`), ...args], {
+    cwd: root,
+    // More than the cores are never asked for, and one thread is what single numbers are compared at.
+    env: { OMP_NUM_THREADS: "1", ...process.env, ...env },
+    stdio: "inherit",
+  });
+  process.exitCode = status ?? 1;
+});
+
+function list() {
+  console.log("npm run bench -- NAME [--quick] [--dry] [--rounds N] [--threads N] [--only WORD,…]\n");
+  const width = Math.max(...BENCHMARKS.map(({ name }) => name.length));
+  for (const { name, minutes, page, what } of BENCHMARKS)
+    console.log(`${name.padEnd(width)}  ${what} (about ${minutes} min; docs/${page})`);
+}

@@ -1,0 +1,66 @@
+// Our side of the benchmarks; the same requests as bench/python/worker.py.
+import path from "node:path";
+
+import { convert, Module, Tensor, topKAccuracy } from "torchsearch";
+
+import { scratch } from "../lib/page.mjs";
+import { repeated } from "../lib/repeated.mjs";
+import { serve } from "../lib/serve.mjs";
+
+let loop = null;
+
+/** `module` is a loaded file, `space` the full subnet of a search space made of it. */
+async function load({ model, batch, images }) {
+  loop?.close();
+  const { loader, example } = await repeated(path.join(scratch, `${model}.npz`), images, batch);
+  const module = await Module.load(path.join(scratch, `${model}.pt`));
+  module.eval();
+  const source = await Module.load(path.join(scratch, `${model}.pt`));
+  const space = await convert(source, "fastnas", example);
+  const close = () => {
+    space.close();
+    for (const each of [source, module]) each.close();
+  };
+  loop = { loader, example, images, score: topKAccuracy(loader), models: { module, space }, close };
+  for (const variant of Object.keys(loop.models)) await run({ variant, seconds: 0, least: 3 });
+}
+
+async function run({ variant, seconds, least = 1 }) {
+  const { models, score, images } = loop;
+  let passes = 0;
+  let value;
+  const start = performance.now();
+  let now = start;
+  while (passes < least || now - start < 1000 * seconds) {
+    value = await score(models[variant]);
+    passes += 1;
+    now = performance.now();
+  }
+  return { imagesPerSecond: (1000 * passes * images) / (now - start), score: value };
+}
+
+async function outputs({ variant }) {
+  const [first] = loop.loader;
+  const output = await loop.models[variant].forward(Object.values(first)[0]);
+  return { values: Array.from(output.data()) };
+}
+
+/** Seconds of so many calls; `inFlight` are begun before the first is awaited. */
+async function calls({ file, count, inFlight = 1 }) {
+  const module = await Module.load(file);
+  const x = Tensor.from(new Float32Array([1]), [1]);
+  const some = async (calls) => {
+    for (let done = 0; done < calls; done += inFlight) {
+      const outputs = await Promise.all(Array.from({ length: inFlight }, () => module.forward(x)));
+      for (const output of outputs) output.close();
+    }
+  };
+  await some(1000);
+  const start = performance.now();
+  await some(count);
+  const seconds = (performance.now() - start) / 1000;
+  module.close();
+  return { seconds };
+}
+
+await serve({ load, run, outputs, calls });
