@@ -1,4 +1,10 @@
 export {
+  type ImageBatch,
+  ImageFolderLoader,
+  type ImageFolderOptions,
+} from "./data/image-folder";
+export type { ImagePreprocessing, Interpolation } from "./data/image-preprocess";
+export {
   type RawTensor,
   readSafetensors,
   type SafetensorsDtype,

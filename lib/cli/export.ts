@@ -9,6 +9,7 @@ import { readCheckpoint } from "../searcher/checkpoint";
 import type { SubnetConfig } from "../space/search-space";
 import { isRecord } from "../util/check";
 import { commandLine } from "./command-line";
+import { type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
 import { openData } from "./open-data";
 import { badOption } from "./options";
@@ -17,7 +18,7 @@ import { addDataOptions, addSpaceOptions } from "./search";
 import { REQUEST_DEFAULTS, readJson, recordedRequest, type SearchRequest } from "./search-request";
 import { convertModel, exampleInput, loadModel } from "./search-run";
 
-interface ExportCommandOptions {
+interface ExportCommandOptions extends ImageOptions {
   config?: string;
   checkpoint?: string;
   output: string;
@@ -47,6 +48,10 @@ type ExportRequest = Omit<
   | "searcherOptions"
   | "score"
   | "topK"
+  | "holdout"
+  | "evalData"
+  | "evalInputArrays"
+  | "evalTargetArray"
   | "checkpoint"
 >;
 
@@ -59,6 +64,7 @@ async function run(model: string, options: ExportCommandOptions, command: Comman
     inputArrays: options.inputArray,
     targetArray: options.targetArray,
     batchSize: options.batchSize,
+    images: imageRequest(options),
     shuffle: given("shuffle"),
     seed: options.seed,
     calibrationBatches: options.calibrationBatches,

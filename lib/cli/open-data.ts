@@ -1,7 +1,8 @@
 /** The data of a search, opened: which arrays are inputs and which the target. */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 
+import { ImageFolderLoader } from "../data/image-folder";
 import { listNpz } from "../data/npz";
 import { decodeSafetensors } from "../data/safetensors";
 import { TensorDataLoader } from "../data/tensor-loader";
@@ -11,11 +12,16 @@ import { badOption } from "./options";
 import type { DataRequest } from "./search-request";
 
 const INPUT_NAMES = ["inputs", "input", "x", "images", "image", "data", "features"];
+/** How arrays of a part of the data are named. */
+const FORMS = {
+  train: ["*", "train_*", "*_train"],
+  eval: ["test_*", "*_test", "val_*", "*_val", "eval_*", "*_eval", "*"],
+} as const;
 const TARGET_NAMES = ["targets", "target", "y", "labels", "label", "classes"];
 
 /** What data consist of, whichever files they came from. */
 export interface OpenData {
-  loader: TensorDataLoader;
+  loader: TensorDataLoader | ImageFolderLoader;
   /** Names of the arrays that the model gets. */
   inputs: string[];
   /** Name of the targets' array; null when there is none. */
@@ -34,38 +40,45 @@ export interface OpenData {
  * @throws `ERR_CLI_OPTION` for files of an unknown kind, `ERR_DATA_KEYS` when it has to be said which arrays to use,
  *   `ERR_DATA_FILE`, `ERR_DATASET`
  */
-export async function openData(request: DataRequest): Promise<OpenData> {
+export async function openData(request: DataRequest, part: keyof typeof FORMS = "train"): Promise<OpenData> {
   const { batchSize, shuffle, seed } = request;
   const options = { batchSize, shuffle, seed };
+  const chooseArrays = (names: readonly string[], ordered: boolean, of: string) =>
+    choose(names, request, FORMS[part], ordered, of);
   const kinds = new Set(request.data.map((file) => path.extname(file).toLowerCase()));
   const [file = ""] = request.data;
+  if (request.data.length === 1 && (await isFolder(file))) return openImages(file, request);
   if (kinds.has(".npy") && kinds.size === 1) {
     const files = Object.fromEntries(request.data.map(namedFile));
-    const { inputs, target } = chooseArrays(Object.keys(files), request, true, "The .npy files");
+    const { inputs, target } = chooseArrays(Object.keys(files), true, "The .npy files");
     const chosen = [...inputs, ...(target === null ? [] : [target])];
     const picked = Object.fromEntries(chosen.map((name) => [name, files[name] as string]));
     return opened(await TensorDataLoader.fromNpy(picked, options), inputs, target);
   }
-  if (request.data.length !== 1) throw badOption("Give one .npz or .safetensors file, or .npy files.");
+  if (request.data.length !== 1)
+    throw badOption("Give a folder of images, one .npz or .safetensors file, or .npy files.");
   if (kinds.has(".npz")) {
     const names = listNpz(await read(file), path.basename(file));
-    const { inputs, target } = chooseArrays(names, request, true, file);
+    const { inputs, target } = chooseArrays(names, true, file);
     const keys = [...inputs, ...(target === null ? [] : [target])];
     return opened(await TensorDataLoader.fromNpz(file, { ...options, keys }), inputs, target);
   }
   if (kinds.has(".safetensors")) {
     const names = [...decodeSafetensors(await read(file)).tensors.keys()].sort();
-    const { inputs, target } = chooseArrays(names, request, false, file);
+    const { inputs, target } = chooseArrays(names, false, file);
     const keys = [...inputs, ...(target === null ? [] : [target])];
     return opened(await TensorDataLoader.fromSafetensors(file, { ...options, keys }), inputs, target);
   }
-  throw badOption(`${file} is of an unknown kind: give a .npz or .safetensors file, or .npy files.`);
+  throw badOption(
+    `${file} is of an unknown kind: give a folder of images, a .npz or .safetensors file, or .npy files.`,
+  );
 }
 
 /** Chooses by the options, else by the usual names, else by position where there are no more than two arrays. */
-function chooseArrays(
+function choose(
   names: readonly string[],
   { inputArrays, targetArray }: DataRequest,
+  forms: readonly string[],
   ordered: boolean,
   file: string,
 ): { inputs: string[]; target: string | null } {
@@ -77,7 +90,8 @@ function chooseArrays(
     );
   }
   const few = ordered && names.length <= 2;
-  const inputs = inputArrays ?? byName(names, INPUT_NAMES, names[0] !== targetArray && few ? names[0] : null);
+  const inputs =
+    inputArrays ?? byName(names, INPUT_NAMES, forms, names[0] !== targetArray && few ? names[0] : null);
   if (inputs === null) {
     throw new TorchSearchError(
       "ERR_DATA_KEYS",
@@ -85,23 +99,56 @@ function chooseArrays(
     );
   }
   const rest = names.filter((name) => !inputs.includes(name));
-  const target = targetArray ?? byName(rest, TARGET_NAMES, few ? rest[0] : null)?.[0] ?? null;
+  const target = targetArray ?? byName(rest, TARGET_NAMES, forms, few ? rest[0] : null)?.[0] ?? null;
   return { inputs, target };
 }
 
-/** The array of a usual name, that of the training set before others: `x`, `x_train`, `train_x`. */
+/** The array of a usual name, in the forms of a part of the data: `x`, `x_train`, `train_x`. */
 function byName(
   names: readonly string[],
   usual: readonly string[],
+  forms: readonly string[],
   otherwise: string | null | undefined,
 ): string[] | null {
   for (const wanted of usual) {
-    for (const form of [wanted, `train_${wanted}`, `${wanted}_train`]) {
-      const found = names.find((name) => name.toLowerCase() === form);
+    for (const form of forms) {
+      const found = names.find((name) => name.toLowerCase() === form.replace("*", wanted));
       if (found !== undefined) return [found];
     }
   }
   return otherwise == null ? null : [otherwise];
+}
+
+async function isFolder(file: string): Promise<boolean> {
+  try {
+    return (await stat(file)).isDirectory();
+  } catch {
+    return false; // whoever reads it says what is wrong
+  }
+}
+
+async function openImages(
+  folder: string,
+  { batchSize, shuffle, seed, images }: DataRequest,
+): Promise<OpenData> {
+  const loader = await ImageFolderLoader.open(folder, { ...images, batchSize, shuffle, seed });
+  // Of the loader's first image, so that all that can be wrong with decoding shows before anything is computed.
+  const single = await ImageFolderLoader.open(folder, { ...images, batchSize: 1, shuffle, seed });
+  const first = await single.batch(0);
+  const sample = first.images.data().slice();
+  const { shape } = first.images;
+  first.images.close();
+  first.labels?.close();
+  single.close();
+  const [input = "", target = null] = loader.keys;
+  return {
+    loader,
+    inputs: [input],
+    target,
+    labels: target !== null,
+    collect: null,
+    example: () => [Tensor.from(sample, shape)],
+  };
 }
 
 function opened(loader: TensorDataLoader, inputs: string[], target: string | null): OpenData {

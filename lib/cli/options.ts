@@ -21,6 +21,24 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
+/** `20%` or `0.2`. */
+export function share(text: string): number {
+  const match = /^([\d.]+)(%?)$/.exec(text);
+  const value = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
+  if (!(value > 0 && value < 1)) throw badOption(`"${text}" is no share between 0 and 1: write 20% or 0.2.`);
+  return value;
+}
+
+/** `0.485,0.456,0.406`: a number for red, green and blue, or one for all three. */
+export function colors(text: string): number[] {
+  const values = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  if (!values.every(Number.isFinite) || (values.length !== 1 && values.length !== 3))
+    throw badOption(
+      `"${text}" is no colour: write three numbers, such as 0.485,0.456,0.406, or one for all.`,
+    );
+  return values.length === 3 ? values : [values[0], values[0], values[0]].map(Number);
+}
+
 /** Adds an option's values to those given before: `--data a --data b` and `--data a b` are the same. */
 export function collected(text: string, earlier: string[] | undefined): string[] {
   return [...(earlier ?? []), text];

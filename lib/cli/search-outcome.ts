@@ -17,12 +17,12 @@ const COSTS: readonly [metric: string, title: string, format: (value: number) =>
 
 /** The table before and after, the constraints, the widths that changed, and where everything is. */
 export function formatOutcome(outcome: SearchOutcome): string {
-  const { score, accuracy, costs, bounds, hyperparameters } = outcome;
+  const { score, accuracy, heldOut, costs, bounds, hyperparameters } = outcome;
   const rows = [
-    [score.title, formatScore(score.before), formatScore(score.after), signed(score.after - score.before)],
-    ...(accuracy === null
+    ...ratingRows(score.title, score, accuracy),
+    ...(heldOut === null
       ? []
-      : [["accuracy", formatPercent(accuracy.before), formatPercent(accuracy.after), points(accuracy)]]),
+      : ratingRows(`held out: ${score.title}`, heldOut.score, heldOut.accuracy, "held out: ")),
     ...COSTS.filter(([metric]) => costs.before[metric] !== undefined).map(([metric, title, format]) => {
       const before = costs.before[metric] as number;
       const after = costs.after[metric] as number;
@@ -57,7 +57,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
   const inputs = outcome.inputs.map(formatShape).join(", ");
   return [
     table,
-    `Costs are those of one input of ${inputs}.\n`,
+    `Costs are those of one input of ${inputs}.${heldOut === null ? "" : ` ${heldOut.samples} samples were held out: the search did not see them.`}\n`,
     ...constraints,
     "\n",
     narrowed.length > 0 ? widths : "Nothing was narrowed: the full model meets the constraints.\n",
@@ -66,6 +66,22 @@ export function formatOutcome(outcome: SearchOutcome): string {
     `Checkpoint: ${outcome.checkpoint}\n`,
     `For a report: ${commandLine(["report", path.relative(process.cwd(), outcome.checkpoint)])}\n`,
   ].join("");
+}
+
+type Change = { before: number; after: number };
+
+function ratingRows(title: string, score: Change, accuracy: Change | null, prefix = ""): string[][] {
+  const rows = [
+    [title, formatScore(score.before), formatScore(score.after), signed(score.after - score.before)],
+  ];
+  if (accuracy !== null)
+    rows.push([
+      `${prefix}accuracy`,
+      formatPercent(accuracy.before),
+      formatPercent(accuracy.after),
+      points(accuracy),
+    ]);
+  return rows;
 }
 
 function formatScore(value: number): string {

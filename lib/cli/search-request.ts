@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
+import type { ImagePreprocessing } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
 import type { Constraints } from "../searcher/types";
 import { MODES } from "../space/convert";
@@ -18,7 +19,7 @@ export type ScoreName = (typeof SCORES)[number];
 
 /** Where samples come from and how they are batched. */
 export interface DataRequest {
-  /** Absolute paths: one .npz or .safetensors file, or .npy files, each perhaps as `name=path`. */
+  /** Absolute paths: a folder of images, one .npz or .safetensors file, or .npy files, each perhaps as `name=path`. */
   data: string[];
   /** Arrays that are the model's inputs, in order; null to choose by their names. */
   inputArrays: string[] | null;
@@ -27,6 +28,13 @@ export interface DataRequest {
   batchSize: number;
   shuffle: boolean;
   seed: number;
+  /** How images of a folder are prepared; null for torchvision's defaults. */
+  images: ImageRequest | null;
+}
+
+/** How images of a folder are prepared, and how their classes are numbered. */
+export interface ImageRequest extends ImagePreprocessing {
+  classes?: readonly string[];
 }
 
 /** How the model becomes a search space. */
@@ -50,6 +58,12 @@ export interface SearchRequest extends DataRequest, SpaceRequest {
   score: ScoreName;
   topK: number;
   maxBatches: number | null;
+  /** Share of the batches that are kept from the search, to score its outcome on; null for none. */
+  holdout: number | null;
+  /** Data to score the outcome on, as `data`; null for none. */
+  evalData: string[] | null;
+  evalInputArrays: string[] | null;
+  evalTargetArray: string | null;
   recalibrate: boolean;
   calibrationBatches: number | null;
   /** File of latencies, read, or measured and written when latency is constrained. Absolute path. */
@@ -70,6 +84,7 @@ export const REQUEST_DEFAULTS = {
   batchSize: 64,
   shuffle: true,
   seed: 0,
+  images: null,
   device: null,
   input: null,
   mode: "fastnas",
@@ -81,6 +96,10 @@ export const REQUEST_DEFAULTS = {
   score: "auto",
   topK: 1,
   maxBatches: null,
+  holdout: null,
+  evalData: null,
+  evalInputArrays: null,
+  evalTargetArray: null,
   recalibrate: true,
   calibrationBatches: null,
   latencyTable: null,
@@ -105,6 +124,10 @@ const oneOf = (names: readonly string[]): Rule => ({
   expected: `one of ${names.join(", ")}`,
   accepts: (value) => names.includes(value as string),
 });
+const share: Rule = {
+  expected: "a share between 0 and 1",
+  accepts: (value) => typeof value === "number" && value > 0 && value < 1,
+};
 const optional = (rule: Rule): Rule => ({
   expected: `${rule.expected} or null`,
   accepts: (value) => value === null || rule.accepts(value),
@@ -120,6 +143,7 @@ const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
     expected: "a whole number of at least 0",
     accepts: (value) => value === 0 || isPositiveInteger(value),
   },
+  images: optional(record),
   device: optional(text),
   input: optional(texts),
   mode: oneOf(MODES),
@@ -131,6 +155,10 @@ const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
   score: oneOf(SCORES),
   topK: positive,
   maxBatches: optional(positive),
+  holdout: optional(share),
+  evalData: optional(texts),
+  evalInputArrays: optional(texts),
+  evalTargetArray: optional(text),
   recalibrate: yesOrNo,
   calibrationBatches: optional(positive),
   latencyTable: optional(text),
@@ -162,6 +190,7 @@ export function readSettings(file: string): RequestSettings {
   return {
     ...settings,
     ...(settings.data && { data: settings.data.map((entry) => resolveEntry(entry, absolute)) }),
+    ...(settings.evalData && { evalData: settings.evalData.map((entry) => resolveEntry(entry, absolute)) }),
     ...(settings.latencyTable && { latencyTable: absolute(settings.latencyTable) }),
     ...(settings.output && { output: absolute(settings.output) }),
     ...(settings.checkpoint && { checkpoint: absolute(settings.checkpoint) }),
@@ -205,6 +234,7 @@ export function completeRequest(
     ...file,
     ...flags,
     searcherOptions: { ...file.searcherOptions, ...flags.searcherOptions },
+    ...((file.images || flags.images) && { images: { ...file.images, ...flags.images } }),
   };
   const absolute = (name: string): string => path.resolve(name);
   const output = absolute(settings.output ?? `${stem(model)}.subnet.pt`);
@@ -213,6 +243,7 @@ export function completeRequest(
     ...(settings as SearchRequest),
     model: absolute(model),
     data: (settings.data ?? []).map((entry) => resolveEntry(entry, absolute)),
+    evalData: settings.evalData?.map((entry) => resolveEntry(entry, absolute)) ?? null,
     output,
     checkpoint: absolute(settings.checkpoint ?? beside("search.safetensors")),
     latencyTable: absolute(settings.latencyTable ?? beside("latency.json")),
@@ -221,6 +252,12 @@ export function completeRequest(
   if (Object.keys(request.constraints).length === 0 && request.searcher !== "pareto") {
     throw badOption("A search needs at least one --constraint, such as flops=60%; only pareto does without.");
   }
+  if (request.holdout !== null && request.evalData !== null)
+    throw badOption(
+      "Score the outcome on a part of the data (--holdout) or on other data (--eval-data), not on both.",
+    );
+  if (request.evalData === null && (request.evalInputArrays !== null || request.evalTargetArray !== null))
+    throw badOption("--eval-input-array and --eval-target-array need --eval-data.");
   for (const other of [request.model, ...request.data])
     if (other === request.output || other === request.checkpoint)
       throw badOption(`${other} would be overwritten: name another --output or --checkpoint.`);

@@ -21,6 +21,7 @@ import type { SearchSpace } from "../space/search-space";
 import type { Tensor } from "../tensor";
 import { isRecord } from "../util/check";
 import { type RunVersions, runVersions } from "../util/versions";
+import { openHeldOut, withoutHeldOut } from "./held-out";
 import { type OpenData, openData } from "./open-data";
 import type { DataRequest, SearcherName, SearchRequest, SpaceRequest } from "./search-request";
 import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
@@ -46,6 +47,12 @@ export interface SearchOutcome {
   score: { name: string; title: string; before: number; after: number };
   /** Where the score is another one and the targets are labels. */
   accuracy: { before: number; after: number } | null;
+  /** Ratings on data that the search did not see; null when none were kept apart. */
+  heldOut: {
+    samples: number;
+    score: { before: number; after: number };
+    accuracy: { before: number; after: number } | null;
+  } | null;
   /** The example input's shapes, which costs refer to. */
   inputs: number[][];
   costs: { before: Record<string, number>; after: Record<string, number> };
@@ -69,23 +76,31 @@ const SEARCHER_CLASSES: Readonly<Record<SearcherName, new () => unknown>> = {
 };
 
 /** Searches, saves the subnet and the checkpoint, and tells what came out. @throws what searching throws */
-export async function runSearch(request: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
+export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
   const { signal, onProgress, say } = context;
   const start = performance.now();
-  await requireSameWork(request);
-  const module = await loadModel(request, signal);
+  await requireSameWork(asked);
+  const module = await loadModel(asked, signal);
   const closing: { close(): void }[] = [module];
   try {
-    const data = await openData(request);
+    const data = await openData(asked);
     closing.push(data.loader);
+    const request = withoutHeldOut(asked, data);
+    const heldOut = await openHeldOut(asked, data, module);
+    if (heldOut !== null) closing.push(heldOut);
     const dummyInput = exampleInput(request, data);
     closing.push({ close: () => closeTensors(dummyInput) });
     const score = chooseScore(request, data, module);
     const { samples, batches } = data.loader;
-    say(`${request.model}: ${samples} samples in ${batches} batches; score: ${score.title}.`);
+    const apart =
+      heldOut === null
+        ? ""
+        : `${request.holdout === null ? " Besides" : " Of them"}, ${heldOut.samples} are held out.`;
+    say(`${request.model}: ${samples} samples in ${batches} batches; score: ${score.title}.${apart}`);
 
     onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
     const before = await rate(score, module, { signal });
+    const heldOutBefore = heldOut === null ? null : await rate(heldOut.score, module, { signal });
     const space = await convertModel(module, dummyInput, request, data, context);
     closing.push(space);
     say(`${space.hyperparameters.length} hyperparameters; searching (${request.searcher}).`);
@@ -99,7 +114,13 @@ export async function runSearch(request: SearchRequest, context: SearchContext):
       versions,
     };
     const annotate = (more: Record<string, unknown> = {}): void => {
-      searcher.annotations = { command: [...context.args], cwd: process.cwd(), request, ...told, ...more };
+      searcher.annotations = {
+        command: [...context.args],
+        cwd: process.cwd(),
+        request: asked,
+        ...told,
+        ...more,
+      };
     };
     annotate();
     const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
@@ -115,11 +136,19 @@ export async function runSearch(request: SearchRequest, context: SearchContext):
     });
     closing.push(subnet);
     const after = await rate(score, subnet, { signal });
+    const held =
+      heldOut === null || heldOutBefore === null
+        ? null
+        : {
+            samples: heldOut.samples,
+            ...compared(heldOutBefore, await rate(heldOut.score, subnet, { signal })),
+          };
     await subnet.save(request.output, { signal });
     const seconds = (performance.now() - start) / 1000;
-    annotate({ after, seconds });
+    annotate({ after, heldOut: held, seconds });
     await searcher.saveSearchCheckpoint();
     return outcomeOf(request, space, score, { before, after }, stateDict as unknown as SpaceSearchState, {
+      heldOut: held,
       inputs: told.inputs,
       seconds,
       versions,
@@ -203,6 +232,8 @@ const DECISIVE = [
   "score",
   "topK",
   "maxBatches",
+  "holdout",
+  "images",
   "recalibrate",
   "calibrationBatches",
 ] as const;
@@ -215,7 +246,7 @@ async function requireSameWork(request: SearchRequest): Promise<void> {
   if (earlier === null) return;
   // As JSON has it: a key that is undefined is not there.
   const plain = JSON.parse(JSON.stringify(request)) as Record<string, unknown>;
-  const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key], plain[key]));
+  const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key] ?? null, plain[key] ?? null));
   if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");
   if (other.length === 0) return;
   throw new TorchSearchError(
@@ -231,15 +262,28 @@ function shapesOf(value: unknown): number[][] {
   return [[...(value as { shape: number[] }).shape]];
 }
 
+function compared(
+  before: Ratings,
+  after: Ratings,
+): Pick<NonNullable<SearchOutcome["heldOut"]>, "score" | "accuracy"> {
+  return {
+    score: { before: before.score, after: after.score },
+    accuracy:
+      before.accuracy === null || after.accuracy === null
+        ? null
+        : { before: before.accuracy, after: after.accuracy },
+  };
+}
+
 function outcomeOf(
   request: SearchRequest,
   space: SearchSpace,
   score: ChosenScore,
   ratings: { before: Ratings; after: Ratings },
   state: SpaceSearchState,
-  rest: Pick<SearchOutcome, "inputs" | "seconds" | "versions">,
+  rest: Pick<SearchOutcome, "heldOut" | "inputs" | "seconds" | "versions">,
 ): SearchOutcome {
-  const { before, after } = ratings;
+  const rated = compared(ratings.before, ratings.after);
   const best = state.best as ScoredSubnet;
   const bounds = state.bounds ?? {};
   return {
@@ -248,11 +292,8 @@ function outcomeOf(
     checkpoint: request.checkpoint,
     mode: request.mode,
     searcher: request.searcher,
-    score: { name: score.name, title: score.title, before: before.score, after: after.score },
-    accuracy:
-      before.accuracy === null || after.accuracy === null
-        ? null
-        : { before: before.accuracy, after: after.accuracy },
+    score: { name: score.name, title: score.title, ...rated.score },
+    accuracy: rated.accuracy,
     costs: { before: { ...state.fullCosts }, after: { ...best.costs } },
     bounds,
     met: satisfies({ ...best.costs }, bounds),

@@ -1,5 +1,6 @@
 /** The score of a request, and what else is worth telling of a model. */
 import type { Module } from "../module";
+import type { DataSource } from "../searcher/data-source";
 import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../searcher/scores";
 import type { RunContext, ScoreFunction } from "../searcher/types";
 import type { OpenData } from "./open-data";
@@ -16,6 +17,9 @@ export interface ChosenScore {
   accuracy: ScoreFunction | null;
 }
 
+/** What a score needs to know of data. */
+export type ScoredData = Pick<OpenData, "target" | "labels" | "collect"> & { loader: DataSource };
+
 /** A model's ratings. */
 export interface Ratings {
   score: number;
@@ -28,7 +32,7 @@ export interface Ratings {
  *
  * @throws `ERR_CLI_OPTION` when it needs targets and there are none
  */
-export function chooseScore(request: SearchRequest, data: OpenData, full: Module): ChosenScore {
+export function chooseScore(request: SearchRequest, data: ScoredData, full: Module): ChosenScore {
   const { loader, target, labels } = data;
   const name = request.score === "auto" ? automatic(data) : request.score;
   if (target === null && name !== "kl") {
@@ -52,7 +56,7 @@ export function chooseScore(request: SearchRequest, data: OpenData, full: Module
   }
 }
 
-function automatic({ target, labels }: OpenData): Exclude<ScoreName, "auto"> {
+function automatic({ target, labels }: ScoredData): Exclude<ScoreName, "auto"> {
   if (target === null) return "kl";
   return labels ? "cross_entropy" : "mse";
 }

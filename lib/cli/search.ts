@@ -9,8 +9,9 @@ import type { Constraints } from "../searcher/types";
 import { MODES } from "../space/convert";
 import { IMPORTANCES } from "../space/importance";
 import { commandLine } from "./command-line";
+import { addImageOptions, type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
-import { assignment, collected, constraint, positiveNumber, wholeNumber } from "./options";
+import { assignment, collected, constraint, positiveNumber, share, wholeNumber } from "./options";
 import { printJson, say } from "./output";
 import { formatOutcome } from "./search-outcome";
 import { startLiveLine } from "./search-progress";
@@ -29,7 +30,7 @@ interface OutputOptions {
   verbose?: boolean;
 }
 
-interface SearchCommandOptions extends OutputOptions {
+interface SearchCommandOptions extends OutputOptions, ImageOptions {
   data?: string[];
   inputArray?: string[];
   targetArray?: string;
@@ -48,6 +49,10 @@ interface SearchCommandOptions extends OutputOptions {
   score?: string;
   topK?: number;
   maxBatches?: number;
+  holdout?: number;
+  evalData?: string[];
+  evalInputArray?: string[];
+  evalTargetArray?: string;
   recalibrate?: boolean;
   calibrationBatches?: number;
   latencyTable?: string;
@@ -102,6 +107,7 @@ async function search(model: string, options: SearchCommandOptions, command: Com
       inputArrays: options.inputArray,
       targetArray: options.targetArray,
       batchSize: options.batchSize,
+      images: imageRequest(options),
       shuffle: given("shuffle"),
       seed: options.seed,
       input: options.input,
@@ -115,6 +121,10 @@ async function search(model: string, options: SearchCommandOptions, command: Com
       score: options.score,
       topK: options.topK,
       maxBatches: options.maxBatches,
+      holdout: options.holdout,
+      evalData: options.evalData,
+      evalInputArrays: options.evalInputArray,
+      evalTargetArray: options.evalTargetArray,
       recalibrate: given("recalibrate"),
       calibrationBatches: options.calibrationBatches,
       latencyTable: options.latencyTable,
@@ -145,10 +155,10 @@ const { batchSize, seed, channelDivisor, importance, mode, searcher, topK } = RE
 
 /** Options that say which data, shared with `export`. */
 export function addDataOptions(command: Command): Command {
-  return command
+  command
     .option(
       "--data <file...>",
-      "a .npz or .safetensors file, or .npy files (inputs, targets; or name=file)",
+      "a .npz or .safetensors file, .npy files (inputs, targets; or name=file), or a folder of images",
       collected,
     )
     .option(
@@ -166,6 +176,7 @@ export function addDataOptions(command: Command): Command {
       positiveNumber,
     )
     .option("--no-recalibrate", "keep the full model's batch-norm statistics");
+  return addImageOptions(command);
 }
 
 /** Options that say how the model becomes a search space, shared with `export`. */
@@ -222,6 +233,14 @@ export function addSearchCommands(program: Command): void {
       positiveNumber,
     )
     .option("--max-batches <count>", "batches to rate a candidate on (default: all)", positiveNumber)
+    .option(
+      "--holdout <share>",
+      "keep this share of the batches from the search, and score its outcome on them, such as 20%",
+      share,
+    )
+    .option("--eval-data <file...>", "score the outcome on these data, as --data", collected)
+    .option("--eval-input-array <name...>", "the arrays of --eval-data that the model gets", collected)
+    .option("--eval-target-array <name>", "the array of the targets of --eval-data")
     .option(
       "--latency-table <file>",
       "latencies of the target machine; measured here and written where it is missing (default: beside the output)",

@@ -182,14 +182,19 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     return Number.isInteger(index) && index >= 0 && index < this.#tensors.length ? index : null;
   }
 
+  /** Makes one batch. @throws `ERR_CLOSED`, and `ERR_ARGUMENT` where there is no such batch */
+  batch(index: number): TensorBatch {
+    if (!Number.isInteger(index) || index < 0 || index >= this.batches)
+      throw expected("ERR_ARGUMENT", `a whole number below ${this.batches}`, "the batch's index", index);
+    const tensors = this.native.batch(index).map((native) => Tensor.wrap(native));
+    return this.keys === null
+      ? tensors
+      : Object.fromEntries(this.keys.map((key, i) => [key, tensors[i] as Tensor]));
+  }
+
   /** Walks the batches. @throws `ERR_CLOSED` */
   *[Symbol.iterator](): Generator<TensorBatch, void, undefined> {
-    for (let index = 0; index < this.batches; index++) {
-      const tensors = this.native.batch(index).map((native) => Tensor.wrap(native));
-      yield this.keys === null
-        ? tensors
-        : Object.fromEntries(this.keys.map((key, i) => [key, tensors[i] as Tensor]));
-    }
+    for (let index = 0; index < this.batches; index++) yield this.batch(index);
   }
 
   /** Frees what the loader holds: not the tensors that were handed to `fromTensors`. */

@@ -1,0 +1,92 @@
+/** Rating a search's outcome on data that the search did not see. */
+import type { Module } from "../module";
+import { OWNED_BATCHES } from "../searcher/data-source";
+import { type OpenData, openData } from "./open-data";
+import { badOption } from "./options";
+import type { SearchRequest } from "./search-request";
+import { type ChosenScore, chooseScore } from "./search-scores";
+
+/** Data apart from those of the search. */
+export interface HeldOut {
+  /** Number of samples. */
+  samples: number;
+  score: ChosenScore;
+  close(): void;
+}
+
+type Loader = OpenData["loader"];
+
+/** The batches of a loader from one on, made afresh in each pass. */
+class LastBatches implements AsyncIterable<unknown> {
+  readonly [OWNED_BATCHES] = true;
+  readonly batches: number;
+
+  constructor(
+    readonly loader: Loader,
+    readonly first: number,
+  ) {
+    this.batches = loader.batches - first;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
+    for (let at = this.first; at < this.loader.batches; at++) yield await this.loader.batch(at);
+  }
+}
+
+/**
+ * The request of the search itself, which leaves the last batches alone when some are held out.
+ *
+ * @throws `ERR_CLI_OPTION` when there are too few batches
+ */
+export function withoutHeldOut(request: SearchRequest, { loader }: OpenData): SearchRequest {
+  if (request.holdout === null) return request;
+  const batches = loader.batches - heldOutBatches(request.holdout, loader);
+  if (batches < 1) {
+    throw badOption(
+      `--holdout keeps whole batches, and the data has ${loader.batches}: give more data, or a smaller --batch-size.`,
+    );
+  }
+  const most = (asked: number | null): number => Math.min(asked ?? batches, batches);
+  const calibrationBatches = request.calibrationBatches === null ? null : most(request.calibrationBatches);
+  return { ...request, maxBatches: most(request.maxBatches), calibrationBatches };
+}
+
+function heldOutBatches(share: number, { batches }: Loader): number {
+  return Math.max(1, Math.round(share * batches));
+}
+
+/** Opens what the outcome is rated on; null when the request says nothing of it. @throws as {@link openData} */
+export async function openHeldOut(
+  request: SearchRequest,
+  data: OpenData,
+  full: Module,
+): Promise<HeldOut | null> {
+  if (request.holdout !== null) {
+    const { loader } = data;
+    const kept = heldOutBatches(request.holdout, loader);
+    const source = new LastBatches(loader, loader.batches - kept);
+    // Only the last batch may be smaller.
+    const samples = loader.samples - (loader.batches - kept) * request.batchSize;
+    const score = chooseScore({ ...request, maxBatches: null }, { ...data, loader: source }, full);
+    return { samples, score, close: () => {} };
+  }
+  if (request.evalData === null) return null;
+  const other = await openData(
+    {
+      ...request,
+      data: request.evalData,
+      inputArrays: request.evalInputArrays,
+      targetArray: request.evalTargetArray,
+      shuffle: false,
+    },
+    "eval",
+  );
+  if (request.evalData.join() === request.data.join() && other.inputs.join() === data.inputs.join()) {
+    other.loader.close();
+    throw badOption(
+      `--eval-data names the arrays that the search itself uses (${data.inputs.join(", ")}): name others, or use --holdout.`,
+    );
+  }
+  const score = chooseScore({ ...request, maxBatches: null }, other, full);
+  return { samples: other.loader.samples, score, close: () => other.loader.close() };
+}
