@@ -47,6 +47,7 @@ export {
   type ReportCosts,
   type ReportData,
   type ReportMeasurement,
+  type ReportOperator,
   type ReportSensitivity,
   type ReportWidth,
   readReportData,

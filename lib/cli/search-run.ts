@@ -5,6 +5,7 @@ import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import { Module } from "../module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { profile } from "../profile/profile";
 import { BinarySearcher } from "../search/binary";
 import { EvolveSearcher } from "../search/evolve";
 import { MilpSearcher } from "../search/milp";
@@ -145,7 +146,11 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
           };
     await subnet.save(request.output, { signal });
     const seconds = (performance.now() - start) / 1000;
-    annotate({ after, heldOut: held, seconds });
+    const operators = {
+      before: await operatorCosts(module, dummyInput, signal),
+      after: await operatorCosts(subnet, dummyInput, signal),
+    };
+    annotate({ after, heldOut: held, operators, seconds });
     await searcher.saveSearchCheckpoint();
     return outcomeOf(request, space, score, { before, after }, stateDict as unknown as SpaceSearchState, {
       heldOut: held,
@@ -156,6 +161,18 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
   } finally {
     for (const each of closing.reverse()) each.close();
   }
+}
+
+/** What a model's operators cost, for the report. */
+async function operatorCosts(
+  model: Module,
+  input: unknown[],
+  signal: AbortSignal,
+): Promise<{ name: string; op: string; flops: number; params: number }[]> {
+  const { operators } = await profile(model, input, { metrics: ["params", "flops"], signal });
+  return operators
+    .filter(({ flops, params }) => flops > 0 || params > 0)
+    .map(({ name, op, flops, params }) => ({ name, op, flops, params }));
 }
 
 /** Loads the model of a request. */

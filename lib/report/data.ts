@@ -43,6 +43,17 @@ export interface ReportSensitivity extends Sensitivity {
   name: string;
 }
 
+/** Cost of one operator, before and after. */
+export interface ReportOperator {
+  /** Path of the parameter or submodule, as in a profile. */
+  name: string;
+  /** Such as `aten::conv2d`. */
+  op: string;
+  before: { flops: number; params: number };
+  /** Zeros where the best subnet does without it; null when there is no subnet yet. */
+  after: { flops: number; params: number } | null;
+}
+
 /** All that {@link renderReport} draws. */
 export interface ReportData {
   /** The model's file name, or "a model" where the checkpoint does not tell. */
@@ -59,7 +70,15 @@ export interface ReportData {
   /** Upper bounds, in each metric's unit. */
   bounds: ReportCosts;
   measurements: ReportMeasurement[];
+  /** Ratings on samples that the search did not see; null where none were held out. */
+  heldOut: {
+    samples: number;
+    score: { before: number; after: number };
+    accuracy: { before: number; after: number } | null;
+  } | null;
   widths: ReportWidth[];
+  /** Operators that have FLOPs or parameters, in order; empty where the search did not profile them. */
+  operators: ReportOperator[];
   /** Empty for searchers that measure none. */
   sensitivity: ReportSensitivity[];
   /** Of integer programming; else null. */
@@ -134,6 +153,8 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
         : { score: best.score, accuracy: number(after.accuracy), costs: { ...best.costs } },
     bounds: { ...bounds },
     measurements: measurementsOf(state, record(settings.narrowings), bounds),
+    heldOut: isRecord(notes.heldOut) ? (notes.heldOut as unknown as ReportData["heldOut"]) : null,
+    operators: operatorsOf(record(notes.operators)),
     widths: widthsOf(space, best?.config ?? null, state),
     sensitivity: Object.entries(sensitivityOf(state)).map(([name, curve]) => ({ name, ...curve })),
     milp: isRecord(state.milp) ? (state.milp as unknown as MilpReport) : null,
@@ -215,6 +236,34 @@ function widthsOf(
     full: choices.at(-1) as number,
     selected: best?.[name] ?? null,
   }));
+}
+
+type OperatorRow = { name: string; op: string; flops: number; params: number };
+
+/** Joins the operators of the full model and of the subnet, of which some may be gone. */
+function operatorsOf({ before, after }: Record<string, unknown>): ReportOperator[] {
+  if (!Array.isArray(before)) return [];
+  const keyed = (rows: OperatorRow[]): Map<string, OperatorRow> => {
+    const seen = new Map<string, number>();
+    return new Map(
+      rows.map((row) => {
+        const key = `${row.name} ${row.op}`;
+        const count = (seen.get(key) ?? 0) + 1;
+        seen.set(key, count);
+        return [`${key} ${count}`, row];
+      }),
+    );
+  };
+  const kept = Array.isArray(after) ? keyed(after as OperatorRow[]) : null;
+  return [...keyed(before as OperatorRow[])].map(([key, { name, op, flops, params }]) => {
+    const rest = kept?.get(key);
+    return {
+      name,
+      op,
+      before: { flops, params },
+      after: kept === null ? null : { flops: rest?.flops ?? 0, params: rest?.params ?? 0 },
+    };
+  });
 }
 
 function record(value: unknown): Record<string, unknown> {

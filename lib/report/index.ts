@@ -1,4 +1,7 @@
 /** Reports of searches: one HTML file that explains what came out, and needs nothing else. */
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
 
 import { TorchSearchError } from "../errors";
 import { writeFileAtomic } from "../util/atomic-file";
@@ -11,6 +14,7 @@ export {
   type ReportCosts,
   type ReportData,
   type ReportMeasurement,
+  type ReportOperator,
   type ReportSensitivity,
   type ReportWidth,
   readReportData,
@@ -19,14 +23,31 @@ export {
 
 /**
  * Draws a report: an HTML page with its charts as SVG, which asks for nothing from elsewhere and follows the reader's
- * colour scheme.
+ * colour scheme. It is drawn in a thread of its own.
  *
  * @param data see {@link readReportData}
  * @returns the page's text
  */
 export async function renderReport(data: ReportData): Promise<string> {
   const command = data.command === null ? null : shellCommand("torchsearch", data.command);
-  return page(data, await makePen(), command).text;
+  const thread = path.join(__dirname, "render-thread.js");
+  // The library in one bundled file, or run from its sources, has no file for a thread.
+  if (!existsSync(thread)) return page(data, await makePen(), command).text;
+  return renderInThread(thread, data, command);
+}
+
+/** Plot draws a few thousand marks a second, without a pause: too long for the event loop. */
+async function renderInThread(file: string, data: ReportData, command: string | null): Promise<string> {
+  const worker = new Worker(file, { workerData: { data, command }, execArgv: [] });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      worker.on("message", resolve);
+      worker.on("error", reject);
+      worker.on("exit", (code) => reject(new Error(`the report's thread ended with code ${code}`)));
+    });
+  } finally {
+    await worker.terminate();
+  }
 }
 
 /**

@@ -2,7 +2,9 @@
 import { formatPercent, formatShape } from "../profile/units";
 import type { Pen } from "./charts/draw";
 import { drawHistory } from "./charts/history";
+import { drawOperators, grouped, type OperatorGroup } from "./charts/operators";
 import { drawPlane, frontOf, pointsOf } from "./charts/plane";
+import { lowestShown } from "./charts/reach";
 import { drawSensitivities } from "./charts/sensitivity";
 import { drawWidths } from "./charts/widths";
 import type { ReportData } from "./data";
@@ -13,6 +15,8 @@ import { formatCost, formatScore, formatSeconds, titleOf } from "./units";
 const METRIC_ORDER = ["flops", "macs", "params", "size", "latency"];
 /** Rows that a table of candidates shows at most. */
 const MOST_ROWS = 200;
+/** Layers that are drawn. */
+const TOP_LAYERS = 15;
 
 /** The whole page. Nothing in it refers to another file. */
 export function page(data: ReportData, pen: Pen, printedCommand: string | null): Html {
@@ -33,6 +37,7 @@ ${header(data)}
 ${costs(data)}
 ${planes.map((metric) => plane(data, pen, metric))}
 ${widths(data, pen)}
+${operators(data, pen)}
 ${sensitivity(data, pen)}
 ${history(data, pen)}
 ${reproduce(data, printedCommand)}
@@ -59,13 +64,28 @@ function header(data: ReportData): Html {
     best.accuracy === null || full.accuracy === null
       ? null
       : tile("Accuracy", formatPercent(best.accuracy), formatPercent(full.accuracy));
+  const { heldOut } = data;
+  const held =
+    heldOut === null
+      ? null
+      : tile(
+          `Held out: ${heldOut.accuracy === null ? data.scoreTitle : "accuracy"}`,
+          heldOut.accuracy === null
+            ? formatScore(heldOut.score.after)
+            : formatPercent(heldOut.accuracy.after),
+          heldOut.accuracy === null
+            ? formatScore(heldOut.score.before)
+            : formatPercent(heldOut.accuracy.before),
+        );
   return html`<h1>Search report: ${data.model}</h1>
 <p class="lead">The best subnet keeps ${shares.length > 0 ? shares.join(" and ") : "everything"}${full.score === null ? null : html`, and its score goes from ${formatScore(full.score)} to ${formatScore(best.score)}`}.</p>
 <ul class="tiles">
 ${tile(data.scoreTitle, formatScore(best.score), full.score === null ? null : formatScore(full.score))}
 ${accuracy}
+${held}
 ${metrics.map((metric) => tile(titleOf(metric), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
-</ul>`;
+</ul>
+${heldOut === null ? html`<p class="muted">Scores are on the samples that the search optimized them on.</p>` : html`<p class="muted">Held out: ${heldOut.samples} samples that the search did not see. Other scores are on the samples that it optimized them on.</p>`}`;
 }
 
 function share({ best, full }: ReportData, metric: string): string {
@@ -120,11 +140,19 @@ function plane(data: ReportData, pen: Pen, metric: string): Html {
 ${narrowings ? html`<li><i style="background:var(--quiet)"></i>one width narrowed alone</li>` : null}
 <li><i class="dash" style="background:var(--front)"></i>front: nothing measured is both cheaper and better</li>
 ${data.bounds[metric] === undefined ? null : html`<li><i class="dash" style="background:var(--bound)"></i>constraint</li>`}
+${below(data, points)}
 </ul>
-<figure data-metric="${metric}" data-points="${points.length}">${drawPlane(pen, data, metric)}</figure>
+<figure class="chart" data-metric="${metric}" data-points="${points.length}">${drawPlane(pen, data, metric)}</figure>
 <details><summary>As a table${points.length > MOST_ROWS ? ` (${MOST_ROWS} of ${points.length})` : ""}</summary>
 <div class="scroll">${table(`Measured subnets by ${titleOf(metric)}, the front first`, ["Subnet", titleOf(metric), data.scoreTitle, "On the front", "Meets constraints"], rows, new Set([1, 2]))}</div></details>
 </section>`;
+}
+
+/** Says in a legend that some scores are too low to be shown in place. */
+function below(data: ReportData, points: readonly { score: number }[]): Html | null {
+  const low = lowestShown(data);
+  const count = points.filter(({ score }) => score < low).length;
+  return count === 0 ? null : html`<li>▴ ${count} worse than the scale shows</li>`;
 }
 
 function widths(data: ReportData, pen: Pen): Html | null {
@@ -140,10 +168,47 @@ function widths(data: ReportData, pen: Pen): Html | null {
   return html`<section>
 <h2>Widths</h2>
 <p>${narrowed} of ${data.widths.length} hyperparameters are narrowed. In the order of the model's execution:</p>
-<figure>${drawWidths(pen, data)}</figure>
+<figure class="chart">${drawWidths(pen, data)}</figure>
 <details><summary>As a table</summary>
 <div class="scroll">${table("Widths before and after", ["Hyperparameter", "Kind", "Full", "Best subnet", "Kept"], rows, new Set([2, 3, 4]))}</div></details>
 </section>`;
+}
+
+function operators(data: ReportData, pen: Pen): Html | null {
+  if (data.operators.length === 0) return null;
+  const kinds = grouped(data.operators, ({ op }) => kindOf(op));
+  const layers = grouped(data.operators, ({ name, op }) => name || kindOf(op));
+  const busy = (groups: readonly OperatorGroup[]) => groups.filter(({ before }) => before.flops > 0);
+  const top = busy(layers).slice(0, TOP_LAYERS);
+  const rows = (groups: readonly OperatorGroup[]) =>
+    groups.map(({ name, before, after }) => [
+      name,
+      formatCost("flops", before.flops),
+      after === null ? "–" : formatCost("flops", after.flops),
+      formatCost("params", before.params),
+      after === null ? "–" : formatCost("params", after.params),
+    ]);
+  const head = ["FLOPs, full", "FLOPs, best", "Parameters, full", "Parameters, best"];
+  const numeric = new Set([1, 2, 3, 4]);
+  const shown = layers.slice(0, MOST_ROWS);
+  return html`<section>
+<h2>Cost by operator</h2>
+<ul class="legend">
+<li><i class="square" style="background:var(--before)"></i>full model</li>
+<li><i class="square" style="background:var(--candidate)"></i>best subnet</li>
+</ul>
+<figure class="chart">${drawOperators(pen, busy(kinds), "kind of operator")}</figure>
+<h3>${top.length < busy(layers).length ? `The ${top.length} costliest of ${busy(layers).length} layers` : "Layers"}</h3>
+<figure class="chart">${drawOperators(pen, top, "layer")}</figure>
+<details><summary>As tables</summary>
+<div class="scroll">${table("Cost by kind of operator", ["Operator", ...head], rows(kinds), numeric)}</div>
+<div class="scroll">${table(`Cost by layer, the costliest first${shown.length < layers.length ? ` (${shown.length} of ${layers.length})` : ""}`, ["Layer", ...head], rows(shown), numeric)}</div></details>
+</section>`;
+}
+
+/** An operator's name without what only PyTorch cares for. */
+function kindOf(op: string): string {
+  return op.replace(/^aten::_?/, "");
 }
 
 function sensitivity(data: ReportData, pen: Pen): Html | null {
@@ -165,8 +230,9 @@ function history(data: ReportData, pen: Pen): Html | null {
 <li><i class="dash" style="background:var(--best)"></i>best so far within the constraints</li>
 <li><i style="background:var(--candidate)"></i>meets the constraints</li>
 <li><i style="background:var(--quiet)"></i>exceeds a constraint</li>
+${below(data, data.measurements)}
 </ul>
-<figure data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>
+<figure class="chart" data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>
 </section>`;
 }
 

@@ -3,12 +3,12 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --page: #ffffff; --panel: #f5f7fa; --line: #d6dce5; --text: #1b2430; --muted: #556274;
-  --candidate: #2563c9; --best: #c2410c; --bound: #b3203a; --front: #0f766e; --quiet: #7b8797; --bar: #dfe6f0;
+  --candidate: #2563c9; --best: #c2410c; --bound: #b3203a; --front: #0f766e; --quiet: #7b8797; --bar: #dfe6f0; --before: #b9c4d4;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #12161d; --panel: #1a2029; --line: #333d4b; --text: #e7ecf3; --muted: #a3afc0;
-    --candidate: #6ea8ff; --best: #ff9d5c; --bound: #ff7d93; --front: #4fd1c0; --quiet: #8593a6; --bar: #2b3544;
+    --candidate: #6ea8ff; --best: #ff9d5c; --bound: #ff7d93; --front: #4fd1c0; --quiet: #8593a6; --bar: #2b3544; --before: #46556b;
   }
 }
 * { box-sizing: border-box; }
@@ -16,6 +16,7 @@ body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.55 s
 main { max-width: 960px; margin: 0 auto; padding: 40px 24px 64px; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 8px; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 48px 0 4px; }
+h3 { font-size: 1rem; margin: 20px 0 4px; }
 p { margin: 6px 0 14px; max-width: 72ch; }
 .lead { font-size: 1.1rem; }
 .muted, figcaption, caption { color: var(--muted); }
@@ -27,13 +28,14 @@ p { margin: 6px 0 14px; max-width: 72ch; }
 .verdict { font-weight: 650; }
 figure { margin: 12px 0; }
 figure svg { display: block; width: 100%; height: auto; overflow: visible; }
+.chart { overflow-x: auto; } .chart svg { min-width: 640px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 0.88rem; color: var(--muted); padding: 0; margin: 4px 0 8px; list-style: none; }
 .legend i { display: inline-block; width: 12px; height: 12px; border-radius: 50%; margin-right: 6px; vertical-align: -1px; }
 .legend i.square { border-radius: 2px; } .legend i.dash { height: 3px; width: 18px; border-radius: 0; vertical-align: 4px; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 12px; }
 .small { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 8px 8px 2px; margin: 0; }
 .small figcaption { font-size: 0.82rem; font-weight: 600; color: var(--text); overflow-wrap: anywhere; padding-left: 4px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .scroll:not(.facts) table { min-width: 560px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.93rem; margin: 8px 0 16px; }
 caption { text-align: left; padding: 4px 0; font-size: 0.88rem; }
 th, td { text-align: left; padding: 6px 16px 6px 0; border-bottom: 1px solid var(--line); font-weight: 400; overflow-wrap: anywhere; }

@@ -2,6 +2,7 @@ import type { ReportData } from "../data";
 import type { Html } from "../html";
 import { formatScore } from "../units";
 import type { Pen } from "./draw";
+import { lowestShown } from "./reach";
 
 /** Scores in the order of measurement, and the best so far among those that meet the constraints. */
 export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
@@ -9,6 +10,8 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
   const bests: { at: number; score: number }[] = [];
   for (const { fits, score, at } of points)
     if (fits && score > (bests.at(-1)?.score ?? Number.NEGATIVE_INFINITY)) bests.push({ at, score });
+  const low = lowestShown(data);
+  const y = ({ score }: { score: number }): number => Math.max(score, low);
   const last = bests.at(-1);
   const line = last === undefined ? [] : [...bests, { at: points.length, score: last.score }];
   const tip = ({ at, label, score, fits }: (typeof points)[number]): string =>
@@ -29,7 +32,8 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
       marks: [
         Plot.dot(points, {
           x: "at",
-          y: "score",
+          y,
+          symbol: ({ score }: { score: number }) => (score < low ? "triangle2" : "circle"),
           r: ({ kind }: { kind: string }) => (kind === "candidate" ? 4 : 2.5),
           fill: ({ fits }: { fits: boolean }) => (fits ? "var(--candidate)" : "var(--quiet)"),
           fillOpacity: 0.7,
@@ -38,13 +42,14 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
         }),
         Plot.line(line, {
           x: "at",
-          y: "score",
+          y,
           curve: "step-after",
           stroke: "var(--best)",
           strokeWidth: 2.5,
         }),
       ],
       r: { type: "identity" },
+      symbol: { type: "identity" },
       color: { type: "identity" },
     },
     `Scores of ${points.length} measurements in order` +

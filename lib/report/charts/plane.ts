@@ -2,6 +2,7 @@ import type { ReportData, ReportMeasurement } from "../data";
 import type { Html } from "../html";
 import { axisOf, formatCost, formatScore, titleOf } from "../units";
 import type { Pen } from "./draw";
+import { lowestShown } from "./reach";
 
 /** A measured subnet with a known cost. */
 export interface PlanePoint extends ReportMeasurement {
@@ -37,6 +38,9 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
   const whole = full.score === null ? [] : [{ label: "full model", cost: fullCost, score: full.score }];
   const chosen =
     best === null ? [] : [{ label: "best subnet", cost: best.costs[metric] as number, score: best.score }];
+  const low = lowestShown(data);
+  const y = ({ score }: { score: number }): number => Math.max(score, low);
+  const symbol = ({ score }: { score: number }): string => (score < low ? "triangle2" : "circle");
   const front = frontOf([...points, ...whole]);
   const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => points.filter((point) => point.kind === kind);
   const description =
@@ -53,6 +57,7 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
       marginTop: 30,
       grid: true,
       inset: 10,
+      symbol: { type: "identity" },
       x: { label: `${label} →`, labelArrow: "none", labelAnchor: "center", zero: false },
       y: { label: `↑ ${data.scoreTitle} (higher is better)`, labelArrow: "none" },
       marks: [
@@ -79,10 +84,11 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
                 fontWeight: 600,
               }),
             ]),
-        Plot.line(front, { x, y: "score", stroke: "var(--front)", strokeWidth: 1.5, curve: "step-after" }),
+        Plot.line(front, { x, y, stroke: "var(--front)", strokeWidth: 1.5, curve: "step-after" }),
         Plot.dot(of("narrowing"), {
           x,
-          y: "score",
+          y,
+          symbol,
           r: 3,
           fill: "var(--quiet)",
           fillOpacity: 0.55,
@@ -91,7 +97,8 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
         }),
         Plot.dot(of("candidate"), {
           x,
-          y: "score",
+          y,
+          symbol,
           r: 4.5,
           fill: "var(--candidate)",
           fillOpacity: 0.75,
@@ -102,7 +109,7 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
         }),
         Plot.dot(whole, {
           x,
-          y: "score",
+          y,
           r: 6.5,
           symbol: "square",
           fill: "var(--text)",
@@ -111,7 +118,7 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
         }),
         Plot.dot(chosen, {
           x,
-          y: "score",
+          y,
           r: 8,
           symbol: "star",
           fill: "var(--best)",

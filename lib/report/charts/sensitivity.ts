@@ -44,6 +44,7 @@ function drawOne(
         labelAnchor: "center",
         labelArrow: "none",
         ticks: full < 4 ? choices : 4,
+        ...(full < 4 && { tickFormat: "d" }),
       },
       y: { domain: [0, most], label: null, ticks: 3, grid: true },
       marks: [

@@ -17,6 +17,8 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
   const longest = Math.max(...[...short.values()].map(({ length }) => length));
   const tip = ({ name, kind, full, selected }: ReportWidth & { selected: number }): string =>
     `${name}${kind === "" ? "" : ` (${kind})`}\n${selected} of ${full}: ${formatPercent(selected / full)} kept`;
+  const kept = ({ kind, full, selected }: { kind: string; full: number; selected: number }): string =>
+    kind !== "depth" ? `${selected} of ${full}` : selected === 0 ? "left out" : "kept";
   const narrowed = widths.filter(({ full, selected }) => selected < full).length;
   return draw(
     {
@@ -69,7 +71,7 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
               x: 100,
               y: "name",
               dx: 10,
-              text: ({ full, selected }: { full: number; selected: number }) => `${selected} of ${full}`,
+              text: kept,
               textAnchor: "start",
               fontVariant: "tabular-nums",
               fontWeight: bold ? 600 : 400,

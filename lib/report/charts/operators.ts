@@ -1,0 +1,113 @@
+import { formatPercent } from "../../profile/units";
+import type { ReportOperator } from "../data";
+import type { Html } from "../html";
+import { axisOf, formatCost } from "../units";
+import type { Pen } from "./draw";
+import { shortened } from "./widths";
+
+const ROW = 24;
+const MARGIN = 46;
+
+/** FLOPs and parameters of some operators together, before and after. */
+export interface OperatorGroup {
+  name: string;
+  before: { flops: number; params: number };
+  /** Zeros where the best subnet does without; null when there is no subnet yet. */
+  after: { flops: number; params: number } | null;
+}
+
+/** Adds operators up by what `keyOf` gives, the costliest before the search first. */
+export function grouped(
+  operators: readonly ReportOperator[],
+  keyOf: (operator: ReportOperator) => string,
+): OperatorGroup[] {
+  const groups = new Map<string, OperatorGroup>();
+  for (const operator of operators) {
+    const name = keyOf(operator);
+    const group = groups.get(name) ?? { name, before: { flops: 0, params: 0 }, after: null };
+    groups.set(name, group);
+    group.before.flops += operator.before.flops;
+    group.before.params += operator.before.params;
+    if (operator.after === null) continue;
+    group.after ??= { flops: 0, params: 0 };
+    group.after.flops += operator.after.flops;
+    group.after.params += operator.after.params;
+  }
+  return [...groups.values()].sort(
+    (a, b) => b.before.flops - a.before.flops || b.before.params - a.before.params,
+  );
+}
+
+/** One bar a group: its FLOPs before, and over it those after. */
+export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGroup[], what: string): Html {
+  const most = Math.max(...groups.map(({ before }) => before.flops), 1);
+  const { label, factor } = axisOf("flops", most);
+  const short = new Map(groups.map(({ name }) => [name, shortened(name)]));
+  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const flops = (value: number): string => formatCost("flops", value);
+  const kept = ({ before, after }: OperatorGroup): string =>
+    after === null || before.flops === 0
+      ? flops(before.flops)
+      : after.flops === 0 && after.params === 0
+        ? "left out"
+        : `${flops(after.flops)} (${formatPercent(after.flops / before.flops)})`;
+  const tip = (group: OperatorGroup): string =>
+    `${group.name}\nFLOPs: ${flops(group.before.flops)}${group.after === null ? "" : ` → ${flops(group.after.flops)}`}` +
+    `\nParameters: ${formatCost("params", group.before.params)}${group.after === null ? "" : ` → ${formatCost("params", group.after.params)}`}`;
+  const bar = { y: "name", insetTop: 5, insetBottom: 5, x1: 0 };
+  return draw(
+    {
+      className: "operators",
+      width: 880,
+      height: groups.length * ROW + 2 * MARGIN,
+      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginRight: 150,
+      marginTop: 12,
+      marginBottom: MARGIN,
+      x: {
+        domain: [0, most / factor],
+        label: `${label} of one input`,
+        labelAnchor: "center",
+        labelArrow: "none",
+        grid: true,
+      },
+      y: {
+        domain: groups.map(({ name }) => name),
+        label: null,
+        tickFormat: (name: string) => short.get(name) ?? name,
+        tickSize: 0,
+      },
+      marks: [
+        Plot.barX(groups, {
+          ...bar,
+          x2: ({ before }: OperatorGroup) => before.flops / factor,
+          fill: "var(--before)",
+          title: tip,
+          className: "before",
+        }),
+        Plot.barX(
+          groups.filter(({ after }) => after !== null),
+          {
+            ...bar,
+            x2: ({ after }: OperatorGroup) => (after?.flops ?? 0) / factor,
+            fill: "var(--candidate)",
+            title: tip,
+            className: "after",
+          },
+        ),
+        Plot.text(groups, {
+          x: most / factor,
+          y: "name",
+          dx: 10,
+          text: kept,
+          textAnchor: "start",
+          fontVariant: "tabular-nums",
+        }),
+      ],
+    },
+    `Bar chart of FLOPs by ${what}, before and after: ${groups
+      .slice(0, 3)
+      .map((group) => `${group.name} ${flops(group.before.flops)}`)
+      .join(", ")}.`,
+  );
+}
