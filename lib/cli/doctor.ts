@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { TorchSearchError } from "../errors";
 import { type AddonFile, chooseAddon, listAddonFiles } from "../native/load";
 import { type LibTorchCandidate, listLibTorchCandidates, locateLibTorch } from "../native/locate";
+import { BUILD_COMMAND } from "../native/paths";
 import type { ProbeReport } from "../native/probe";
 import { printJson } from "./output";
 
@@ -51,7 +52,7 @@ function runProbe(): ProbeReport {
     const end = run.signal ? `signal ${run.signal}` : `exit code ${run.status}`;
     const message =
       `Loading the addon ended the process (${end}): ${run.stderr.trim() || "nothing printed"}. ` +
-      "Build again for this LibTorch with `npm run compile:native`.";
+      `Build again for this LibTorch with \`${BUILD_COMMAND}\`.`;
     return { ok: false, code: "ERR_ADDON_LOAD", message };
   }
 }

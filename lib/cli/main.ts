@@ -5,6 +5,7 @@ import path from "node:path";
 import { Command } from "commander";
 
 import { packageRoot } from "../native/paths";
+import { addBuildCommand } from "./build";
 import { addDoctorCommand } from "./doctor";
 import { addExportCommand } from "./export";
 import { reportFailure } from "./output";
@@ -29,5 +30,6 @@ addReportCommand(program);
 addProfileCommand(program);
 addPrunableCommand(program);
 addDoctorCommand(program);
+addBuildCommand(program);
 
 program.parseAsync().catch(reportFailure);

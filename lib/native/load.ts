@@ -5,7 +5,7 @@ import bindings from "bindings";
 
 import { TorchSearchError } from "../errors";
 import { type LibTorch, locateLibTorch, minorOf } from "./locate";
-import { packageRoot, sharedLibrary } from "./paths";
+import { BUILD_COMMAND, packageRoot, SETUP_COMMAND, sharedLibrary } from "./paths";
 
 /** What the loader itself needs of the addon; the whole is typed in `addon.ts`. */
 export interface AddonCore {
@@ -66,7 +66,7 @@ function localBuild(): AddonFile | undefined {
     throw new TorchSearchError(
       "ERR_ADDON_INVALID",
       `The addon ${file} has no readable torchsearch.json beside it, which tells its LibTorch version. ` +
-        "Build again with `npm run compile:native`.",
+        `Build again with \`${BUILD_COMMAND}\`.`,
       { cause },
     );
   }
@@ -100,7 +100,7 @@ export function chooseAddon(libTorch: LibTorch, files: AddonFile[]): AddonFile {
     throw new TorchSearchError(
       "ERR_ADDON_NOT_FOUND",
       `There is no build of torchsearch's addon for ${process.platform}-${process.arch}. ` +
-        `Build it with \`npm run setup\` in ${packageRoot}.`,
+        `Build it from source, which takes CMake, a C++20 compiler and some minutes: \`${SETUP_COMMAND ?? BUILD_COMMAND}\`${SETUP_COMMAND === null ? "" : ` in ${packageRoot}`}.`,
     );
   }
   const versions = files.map((file) => `${file.torch} (${file.kind})`).join(", ");
@@ -108,7 +108,7 @@ export function chooseAddon(libTorch: LibTorch, files: AddonFile[]): AddonFile {
     "ERR_LIBTORCH_MISMATCH",
     `The LibTorch found is ${libTorch.version} (${libTorch.source}: ${libTorch.root}), but torchsearch's addon is built ` +
       `for ${versions}. Set TORCHSEARCH_LIBTORCH to a LibTorch of that version, or build for this one with ` +
-      "`npm run compile:native`.",
+      `\`${BUILD_COMMAND}\`, which takes CMake, a C++20 compiler and some minutes.`,
   );
 }
 
@@ -122,7 +122,7 @@ function requireLoader(file: AddonFile): Loader {
   } catch (cause) {
     throw new TorchSearchError(
       "ERR_ADDON_LOAD",
-      `The loader ${file.loader} cannot be loaded: ${(cause as Error).message}. Build again with \`npm run compile:native\`.`,
+      `The loader ${file.loader} cannot be loaded: ${(cause as Error).message}. Build again with \`${BUILD_COMMAND}\`.`,
       { cause },
     );
   }
@@ -164,7 +164,7 @@ function load(): Loaded<AddonCore> {
     throw new TorchSearchError(
       "ERR_ADDON_LOAD",
       `The addon ${file.file} cannot be loaded with LibTorch ${libTorch.version} at ${libTorch.root}: ` +
-        `${(cause as Error).message}. Build again with \`npm run compile:native\`.`,
+        `${(cause as Error).message}. Build again with \`${BUILD_COMMAND}\`.`,
       { cause },
     );
   }

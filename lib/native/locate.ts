@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 
 import { TorchSearchError } from "../errors";
-import { packageRoot, sharedLibrary, torchFoldersOf } from "./paths";
+import { packageRoot, SETUP_COMMAND, sharedLibrary, torchFoldersOf } from "./paths";
 import { findPythonTorch } from "./python";
 
 /** Where a LibTorch was looked for, in the order in which the places are tried. */
@@ -28,7 +28,8 @@ export type LibTorchCandidate =
   | { source: LibTorchSource; root?: string; problem: string };
 
 const REMEDY =
-  "Run `npm run setup` in torchsearch's folder, or install PyTorch 2.11 or newer in the active Python, or set " +
+  (SETUP_COMMAND === null ? "Install" : "Run `npm run setup` in torchsearch's folder, or install") +
+  " PyTorch 2.11 or newer in the active Python, or set " +
   "TORCHSEARCH_LIBTORCH to the folder that holds LibTorch's lib/.";
 
 /** `2.13.0+cpu` → `2.13`; undefined when it is no version. */

@@ -2,6 +2,7 @@
 // version, so that going from one to another and back compiles nothing twice. The addons are copied to build/Release,
 // where the `bindings` package looks.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 
@@ -51,6 +52,42 @@ function checkTools() {
     );
 }
 
+/**
+ * The npm packages that a build needs: in a checkout they are installed anyway; beside an installed package they are
+ * put into .build/tools, at the versions that package.json names.
+ */
+function ensureBuildTools() {
+  const names = ["cmake-js", "node-addon-api", "node-api-headers"];
+  const found = (from) => {
+    try {
+      return names.map((name) =>
+        createRequire(path.join(from, "package.json")).resolve(`${name}/package.json`),
+      );
+    } catch {
+      return undefined;
+    }
+  };
+  const tools = path.join(root, ".build", "tools");
+  const here = found(root);
+  if (here === undefined && found(tools) === undefined) {
+    const { devDependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+    const wanted = names.map((name) => `${name}@${devDependencies[name]}`);
+    say(`Installing what the build needs: ${wanted.join(", ")}`);
+    mkdirSync(tools, { recursive: true });
+    writeFileSync(path.join(tools, "package.json"), '{ "private": true }\n');
+    run("npm", ["install", "--no-audit", "--no-fund", "--no-save", ...wanted], {
+      cwd: tools,
+      remedy: "Check the network, then run the same command again.",
+    });
+  }
+  const [cmakeJs] = here ?? found(tools);
+  return {
+    cmakeJs: path.join(path.dirname(cmakeJs), "bin", "cmake-js"),
+    // CMakeLists.txt asks Node where the headers are.
+    env: here === undefined ? { NODE_PATH: path.join(tools, "node_modules") } : {},
+  };
+}
+
 /** Where a LibTorch version is built. */
 export const buildFolder = (minor) => path.join(root, ".build", `torch${minor}`);
 
@@ -82,21 +119,25 @@ export function buildNative({ libTorch = libTorchForBuild() } = {}) {
   const minor = libTorchMinor(libTorch);
   const out = buildFolder(minor);
   const addons = path.join(out, "addons");
-  const cmakeJs = path.join(root, "node_modules", "cmake-js", "bin", "cmake-js");
+  const tools = ensureBuildTools();
   say(`Building the C++ addon for LibTorch ${minor} (${libTorch}); the first time takes minutes`);
   const options = [
     `--CDTORCHSEARCH_LIBTORCH=${libTorch}`,
     `--CDTORCHSEARCH_OUTPUT=${addons}`,
-    "--CDTORCHSEARCH_BUILD_TESTS=ON",
+    // The npm package goes without the tests.
+    `--CDTORCHSEARCH_BUILD_TESTS=${existsSync(path.join(root, "native", "tests")) ? "ON" : "OFF"}`,
   ];
+  const { cmakeJs, env } = tools;
   const log = ["--log-level", "warn"];
   run(process.execPath, [cmakeJs, "configure", "-O", out, ...options, ...log], {
     remedy: "CMake's message above says what is missing.",
+    env,
   });
   // Each compiler process takes about 1.5 GB on LibTorch's headers.
   const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.totalmem() / 2 ** 31)));
   run(process.execPath, [cmakeJs, "build", "-O", out, "-p", String(jobs), ...log], {
     remedy: "The compiler's message above names the reason.",
+    env,
   });
   install(addons);
   return { libTorch, minor, out };

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
+import { packageSuite } from "./package-suite.mjs";
 import { root } from "./run.mjs";
 
 function runTests(command, args, env) {
@@ -73,4 +74,4 @@ function exports({ env }) {
   return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
 }
 
-export const SUITES = { cpp, exports, unit };
+export const SUITES = { cpp, exports, package: packageSuite, unit };

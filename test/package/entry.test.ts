@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -50,6 +50,39 @@ describe("the package", () => {
       console.log(process.report.getReport().sharedObjects.filter((file) => /torch|c10/.test(file)).join());
     `;
     expect(node("lazy.cjs", source)).toBe("");
+  });
+
+  it.each([
+    ["nodenext", "mts", "--module nodenext"],
+    ["nodenext", "cts", "--module nodenext"],
+    ["commonjs", "ts", "--module commonjs --moduleResolution node10"],
+    ["a bundler", "ts", "--module esnext --moduleResolution bundler"],
+  ])("gives all it exports, types too, to a consumer of %s (.%s)", (_, extension, options) => {
+    const index = readFileSync(path.join(packageRoot, "dist", "index.d.ts"), "utf8");
+    const lists = [...index.matchAll(/export (type )?\{([^}]*)\}/g)];
+    const names = lists.flatMap(([, allTypes, list = ""]) =>
+      list
+        .split(",")
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== "")
+        .map((entry) => (allTypes && !entry.startsWith("type ") ? `type ${entry}` : entry)),
+    );
+    expect(names.length).toBeGreaterThan(100);
+    const values = names.filter((name) => !name.startsWith("type "));
+    const file = path.join(consumer, `all.${extension}`);
+    writeFileSync(
+      file,
+      `import { ${names.join(", ")} } from "torchsearch";\nexport { ${names.join(", ")} };\n` +
+        `const values: unknown[] = [${values.join(", ")}];\nexport const count = values.length;\n`,
+    );
+    const tsc = path.join(packageRoot, "node_modules", "typescript", "bin", "tsc");
+    const all = `${options} --noEmit --strict --target es2022 --lib es2023,esnext.disposable --types node`;
+    const run = spawnSync(process.execPath, [tsc, ...all.split(" "), file], {
+      cwd: consumer,
+      encoding: "utf8",
+    });
+    expect(run.stdout).toBe("");
+    expect(run.status).toBe(0);
   });
 
   it.each(["mts", "cts"])("has types for a .%s consumer under node16 resolution", (extension) => {

@@ -1,0 +1,146 @@
+// The suite `package`: what a user gets from the packed file, in an empty project, with a PATH on which there is Node and
+// no compiler. Each step is one test; what a failed step makes impossible is not run.
+import { spawnSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { root, run, say } from "./run.mjs";
+
+const MODEL = path.join(root, "test", "fixtures", "digits_cnn.pt");
+/** Of that model, as PyTorch counted (digits_cnn.json). */
+const { params: PARAMS } = JSON.parse(
+  readFileSync(path.join(root, "test", "fixtures", "digits_cnn.json"), "utf8"),
+);
+
+function check(holds, what) {
+  if (!holds) throw new Error(what);
+}
+
+/** A folder to be the only one on PATH: Node, npm, and the shell that npm starts programs with. */
+function barePath(folder) {
+  const bin = path.join(folder, "bin");
+  mkdirSync(bin);
+  const node = path.dirname(process.execPath);
+  for (const name of ["node", "npm", "npx"]) symlinkSync(path.join(node, name), path.join(bin, name));
+  symlinkSync("/bin/sh", path.join(bin, "sh"));
+  return bin;
+}
+
+export function packageSuite({ env }) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-package-"));
+  const project = path.join(folder, "project");
+  const bare = {
+    ...process.env,
+    ...env,
+    PATH: barePath(folder),
+    NODE_PATH: "",
+    CXX: "",
+    npm_config_cache: undefined,
+  };
+  for (const name of Object.keys(bare)) if (/^npm_(?!config_registry)/.test(name)) delete bare[name];
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  let tarball;
+
+  const start = (command, args) => {
+    const ended = spawnSync(command, args, { cwd: project, env: bare, encoding: "utf8" });
+    return { ...ended, said: `${ended.stdout}${ended.stderr}${ended.error ?? ""}` };
+  };
+  const torchsearch = (...args) => start(path.join(project, "node_modules", ".bin", "torchsearch"), args);
+  const installed = path.join(project, "node_modules", "torchsearch");
+
+  const steps = {
+    "packs the prebuilt addon, and nothing that only tests need": () => {
+      run(process.execPath, [path.join(root, "scripts", "prebuild.mjs")], { env });
+      const packed = spawnSync("npm", ["pack", "--json", "--pack-destination", folder], {
+        cwd: root,
+        encoding: "utf8",
+      });
+      check(packed.status === 0, packed.stderr);
+      const [{ filename, files, size }] = JSON.parse(packed.stdout);
+      tarball = path.join(folder, filename);
+      const names = files.map((file) => file.path);
+      const platform = `prebuilds/${process.platform}-${process.arch}/`;
+      check(
+        names.some((name) => name.startsWith(`${platform}torchsearch-torch`)),
+        "no prebuilt addon",
+      );
+      check(names.includes(`${platform}torchsearch_loader.node`), "no loader");
+      const extra = names.filter((name) => /^(test|bench|docs|examples|native\/tests)\//.test(name));
+      check(extra.length === 0, `packed too: ${extra.join(", ")}`);
+      say(`${names.length} files, ${(size / 2 ** 20).toFixed(1)} MiB`);
+    },
+    "installs in an empty project without a compiler": () => {
+      mkdirSync(project);
+      writeFileSync(path.join(project, "package.json"), '{ "name": "project", "private": true }\n');
+      for (const tool of ["cmake", "c++", "g++", "clang++", "python3", "make", "ninja"])
+        check(start(tool, ["--version"]).error?.code === "ENOENT", `${tool} is on the PATH of the test`);
+      const ended = start("npm", ["install", tarball, "--no-audit", "--no-fund", "--prefer-offline"]);
+      check(ended.status === 0, ended.said);
+      check(!readdirSync(installed).includes("build"), "something was built");
+    },
+    "finds the prebuilt addon": () => {
+      const ended = torchsearch("doctor", "--json");
+      check(ended.status === 0, ended.said);
+      const { addons, load } = JSON.parse(ended.stdout);
+      const used = addons.find((addon) => addon.used);
+      check(used.kind === "prebuilt" && used.file.startsWith(installed), JSON.stringify(addons));
+      check(load.ok, JSON.stringify(load));
+    },
+    "runs from the terminal": () => {
+      const ended = torchsearch("profile", MODEL, "--input", "1x1x8x8", "--no-latency", "--json");
+      check(ended.status === 0, ended.said);
+      check(JSON.parse(ended.stdout).params === PARAMS, ended.stdout);
+    },
+    "runs by import and by require": () => {
+      const use = `
+        const model = await Module.load(${JSON.stringify(MODEL)});
+        const { params } = await profile(model, Tensor.from(new Float32Array(64), [1, 1, 8, 8]), { metrics: ["params"] });
+        console.log(params);`;
+      const names = "{ Module, profile, Tensor }";
+      writeFileSync(path.join(project, "a.mjs"), `import ${names} from "torchsearch";${use}`);
+      writeFileSync(
+        path.join(project, "b.cjs"),
+        `(async () => { const ${names} = require("torchsearch");${use} })();`,
+      );
+      for (const file of ["a.mjs", "b.cjs"]) {
+        const ended = start("node", [file]);
+        check(ended.stdout.trim() === String(PARAMS), ended.said);
+      }
+    },
+    "says in clear words how to build where no prebuilt fits, and what a build lacks": () => {
+      rmSync(path.join(installed, "prebuilds"), { recursive: true });
+      const lost = torchsearch("profile", MODEL, "--input", "1x1x8x8");
+      check(lost.status === 1 && lost.stderr.includes("ERR_ADDON_NOT_FOUND"), lost.said);
+      check(lost.stderr.includes("npx torchsearch build"), lost.said);
+      const build = torchsearch("build");
+      check(build.status === 1 && build.stderr.includes("CMake was not found"), build.said);
+      check(build.stderr.includes("ERR_ADDON_BUILD"), build.said);
+    },
+  };
+
+  try {
+    for (const [name, step] of Object.entries(steps)) {
+      try {
+        step();
+        counts.passed += 1;
+        say(`package: ${name}: passed`);
+      } catch (error) {
+        counts.failed += 1;
+        say(`package: ${name}: FAILED: ${error.message}`);
+        break;
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return counts;
+}
