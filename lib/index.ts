@@ -43,6 +43,25 @@ export {
   LatencyTable,
   type LatencyTableJson,
 } from "./profile/latency-table";
+export type { QuantizeConfig } from "./quantization/convert";
+export { QUANTIZATION_METRICS, type QuantizationMetric } from "./quantization/costs";
+export { type FakeQuantized, type FakeQuantizeOptions, fakeQuantize } from "./quantization/fake-quantize";
+export {
+  CALIBRATIONS,
+  type Calibration,
+  type FormatChoice,
+  type LayerFormat,
+  type NumberFormat,
+  QUANTIZATION_FORMATS,
+  type QuantizationFormat,
+} from "./quantization/formats";
+export {
+  type CalibrateOptions,
+  type FormatConfig,
+  type QuantizableLayer,
+  type QuantizationChoice,
+  QuantizationSpace,
+} from "./quantization/space";
 export {
   type ReportCosts,
   type ReportData,
@@ -55,12 +74,19 @@ export {
   writeReport,
 } from "./report";
 export {
+  type AutoQuantizeConfig,
+  AutoQuantizeSearcher,
+  type AutoQuantizeState,
+  type QuantizedResult,
+} from "./search/auto-quantize";
+export {
   type BinarySearchConfig,
   BinarySearcher,
   type BinarySearchState,
 } from "./search/binary";
 export { type CandidateColumns, Candidates, subnetsOf } from "./search/candidates";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "./search/evolve";
+export { FORMAT_SENSITIVITIES, type FormatLoss, type FormatSensitivity } from "./search/format-sensitivity";
 export { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./search/iterative";
 export {
   type MilpReport,

@@ -11,6 +11,7 @@
 #include "binding/job.h"
 #include "binding/module.h"
 #include "binding/profile.h"
+#include "binding/quantization_space.h"
 #include "binding/score.h"
 #include "binding/search_space.h"
 #include "binding/tensor.h"
@@ -63,6 +64,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   ImportanceWrap::define(env, exports);
   defineEvaluate(env, exports);
   defineProfile(env, exports);
+  defineQuantization(env, exports);
   return exports;
 }
 

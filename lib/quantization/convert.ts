@@ -1,0 +1,101 @@
+import { Module } from "../module";
+import { addon } from "../native/addon";
+import { callNative } from "../native/call";
+import { toNative } from "../native/values";
+import { type ConfigRule, orNull, rules } from "../searcher/config";
+import { splitInputs } from "../searcher/data-source";
+import { expected } from "../util/check";
+import { type FormatChoice, readFormats } from "./formats";
+import { QuantizationSpace } from "./space";
+
+/** The config of `convert(module, "auto_quantize", …)`. */
+export interface QuantizeConfig {
+  /** Formats to choose from, beside `none`; default `["int8", "int4"]`. */
+  formats?: FormatChoice;
+  /**
+   * Whether layers that read the same activation get the same format, so that it has to be stored in one only; default
+   * true. Layers that share a weight always do.
+   */
+  groupSharedInputs?: boolean;
+  /** Layers that stay as they are, by path, or by a pattern of paths; default none. */
+  exclude?: readonly (string | RegExp)[];
+  /** Stops the conversion with `ERR_ABORTED`. */
+  signal?: AbortSignal | null;
+}
+
+export const QUANTIZE_DEFAULTS: Required<QuantizeConfig> = {
+  formats: ["int8", "int4"],
+  groupSharedInputs: true,
+  exclude: [],
+  signal: null,
+};
+
+export const QUANTIZE_RULES: Record<keyof QuantizeConfig, ConfigRule> = {
+  formats: {
+    expected: "names of formats, or formats by name",
+    accepts: (value) => typeof value === "object" && value !== null,
+  },
+  groupSharedInputs: rules.boolean,
+  exclude: {
+    expected: "an array of paths or patterns",
+    accepts: (value) =>
+      Array.isArray(value) && value.every((item) => typeof item === "string" || item instanceof RegExp),
+  },
+  signal: orNull(rules.signal),
+};
+
+/**
+ * Makes a quantization space of a module. The layers are found from the operators that run on the dummy input:
+ * convolutions, linear layers and matrix products with a weight.
+ *
+ * @param settings complete and checked
+ * @throws `ERR_UNKNOWN_FORMAT`, `ERR_CONFIG_VALUE`, `ERR_ARGUMENT` for an `exclude` that fits no layer; `ERR_INPUT`,
+ *   `ERR_FORWARD`, `ERR_DATA_DEPENDENT`, `ERR_UNSUPPORTED_GRAPH`, `ERR_NO_PARAMETERS`, `ERR_CLOSED`, `ERR_ABORTED`
+ */
+export async function makeQuantizationSpace(
+  mode: string,
+  module: Module,
+  dummyInput: unknown,
+  settings: Required<QuantizeConfig>,
+  moduleFingerprint: string,
+): Promise<QuantizationSpace> {
+  if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
+  const { groupSharedInputs, exclude, signal } = settings;
+  const formats = readFormats(settings.formats);
+  const { args, kwargs } = splitInputs(dummyInput);
+  const native = await callNative(
+    (call) =>
+      addon().QuantizationSpace.convert(
+        module.native,
+        toNative(args) as unknown[],
+        toNative(kwargs) as Record<string, unknown>,
+        { formats, groupSharedInputs },
+        call,
+      ),
+    signal,
+  );
+  try {
+    const names = native.layers().map(({ name }) => name);
+    const unused = exclude.find((pattern) => !names.some((name) => fits(pattern, name)));
+    if (unused !== undefined) {
+      throw expected("ERR_ARGUMENT", `the path of a layer (${names.join(", ")})`, "exclude", String(unused));
+    }
+    return QuantizationSpace.wrap(native, {
+      mode,
+      moduleFingerprint,
+      moduleBytes: module.bytes,
+      formats,
+      groupSharedInputs,
+      excluded: (name) => exclude.some((pattern) => fits(pattern, name)),
+    });
+  } catch (error) {
+    native.close();
+    throw error;
+  }
+}
+
+function fits(pattern: string | RegExp, name: string): boolean {
+  return typeof pattern === "string"
+    ? pattern === name
+    : new RegExp(pattern.source, pattern.flags.replace("g", "")).test(name);
+}

@@ -1,0 +1,395 @@
+import { createHash } from "node:crypto";
+
+import { TorchSearchError } from "../errors";
+import { type CallOptions, type Input, Module, type Output } from "../module";
+import type { NativeLayerFormat, NativeQuantizationSpace, NativeQuantLayer } from "../native/addon";
+import { callNative } from "../native/call";
+import { fromNative, toNative } from "../native/values";
+import { type DataSource, firstElement, isDataSource, splitInputs } from "../searcher/data-source";
+import { forEachBatch } from "../searcher/forward-loop";
+import type { CollectFunction, RunContext, SearchModel } from "../searcher/types";
+import { throwIfAborted } from "../util/abort";
+import { expected, isRecord } from "../util/check";
+import { suggestion } from "../util/nearest";
+import { Random } from "../util/random";
+import { costTable, type FormatCosts, QUANTIZATION_METRICS, type QuantizationMetric } from "./costs";
+import { UNQUANTIZED } from "./formats";
+
+/** The format of each group of layers, by the group's name. */
+export type FormatConfig = Record<string, string>;
+
+/** Layers that get one format, because they share a weight or read the same activation. */
+export interface QuantizationChoice {
+  /** The module path of its first layer, such as `layer1.0.conv1`. */
+  readonly name: string;
+  /** The paths of its layers, in the order of execution. */
+  readonly layers: readonly string[];
+  /** Names of formats: `none`, then those of the conversion. */
+  readonly choices: readonly string[];
+  /** Elements of their weights. */
+  readonly weights: number;
+  /** The format that is selected now. */
+  readonly active: string;
+}
+
+/** A convolution, linear layer or matrix product whose weight can be quantized. */
+export interface QuantizableLayer {
+  readonly name: string;
+  readonly op: string;
+  readonly weightShape: readonly number[];
+  /** The name of its group. */
+  readonly group: string;
+}
+
+/** Options of {@link QuantizationSpace.calibrate}. */
+export interface CalibrateOptions extends RunContext {
+  /** Picks the model's inputs out of a batch; null (the default) takes the batch's first element. */
+  collectFunc?: CollectFunction | null;
+  /** At most so many batches; null (the default) for all. */
+  maxBatches?: number | null;
+}
+
+/** Where a space comes from. */
+export interface QuantizationOrigin {
+  mode: string;
+  moduleFingerprint: string;
+  /** Bytes of the module's parameters and buffers. */
+  moduleBytes: number;
+  formats: readonly NativeLayerFormat[];
+  groupSharedInputs: boolean;
+  /** Layers that stay as they are. */
+  excluded: (layer: string) => boolean;
+}
+
+/**
+ * A module whose layers can be given number formats; made by `convert(module, "auto_quantize", …)`. At first none is
+ * quantized. Nothing of the module changes: layers round their weights and what they read as they run ("fake
+ * quantization"), in the module's own dtype.
+ *
+ * Formats that round activations need {@link calibrate} before they can run.
+ */
+export class QuantizationSpace implements SearchModel {
+  /** @internal The native handle. */
+  readonly native: NativeQuantizationSpace;
+  readonly mode: string;
+  /** What a format can be chosen for, in the order of execution. */
+  readonly hyperparameters: readonly QuantizationChoice[];
+  readonly layers: readonly QuantizableLayer[];
+  /** The names of the formats, without `none`. */
+  readonly formats: readonly string[];
+  /** What {@link cost} knows. */
+  readonly metrics: readonly QuantizationMetric[] = QUANTIZATION_METRICS;
+
+  readonly #fingerprint: string;
+  readonly #costs: FormatCosts;
+  readonly #index: ReadonlyMap<string, number>;
+
+  private constructor(native: NativeQuantizationSpace, origin: QuantizationOrigin) {
+    this.native = native;
+    this.mode = origin.mode;
+    this.formats = origin.formats.map(({ name }) => name);
+    const layers = native.layers();
+    const groups: NativeQuantLayer[][] = [];
+    for (const layer of layers) {
+      const group = groups[layer.group];
+      if (group) group.push(layer);
+      else groups[layer.group] = [layer];
+    }
+    const nameOf = (group: number): string => (groups[group]?.[0] as NativeQuantLayer).name;
+    this.layers = layers.map(({ name, op, weightShape, group }) => ({
+      name,
+      op,
+      weightShape,
+      group: nameOf(group),
+    }));
+    this.#costs = costTable(groups, origin.formats, origin.moduleBytes);
+    const all = [UNQUANTIZED, ...this.formats];
+    this.hyperparameters = groups.map((group, at) => ({
+      name: nameOf(at),
+      layers: group.map(({ name }) => name),
+      choices: Object.freeze(group.some(({ name }) => origin.excluded(name)) ? [UNQUANTIZED] : all),
+      weights: this.#costs.elements[at] as number,
+      get active(): string {
+        return all[(native.active()[at] as number) + 1] as string;
+      },
+    }));
+    this.#index = new Map(this.hyperparameters.map(({ name }, at) => [name, at]));
+    this.#fingerprint = createHash("sha256")
+      .update(
+        JSON.stringify([
+          origin.moduleFingerprint,
+          origin.mode,
+          origin.formats,
+          origin.groupSharedInputs,
+          this.hyperparameters.map(({ choices }) => choices.length),
+        ]),
+      )
+      .digest("hex");
+  }
+
+  /** @internal */
+  static wrap(native: NativeQuantizationSpace, origin: QuantizationOrigin): QuantizationSpace {
+    return new QuantizationSpace(native, origin);
+  }
+
+  /**
+   * Runs the model in the formats selected. Arguments as in `Module.forward`.
+   *
+   * @throws `ERR_NOT_CALIBRATED`, `ERR_INPUT`, `ERR_FORWARD`, `ERR_CLOSED`
+   */
+  forward(...inputs: unknown[]): Promise<Output> {
+    const last = inputs.at(-1);
+    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
+  }
+
+  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
+  async forwardWith(
+    args: readonly unknown[],
+    kwargs: Readonly<Record<string, unknown>> = {},
+    options: CallOptions = {},
+  ): Promise<Output> {
+    const nativeArgs = toNative(args as readonly Input[]) as unknown[];
+    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
+    const output = await callNative(
+      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
+      options.signal,
+    );
+    return fromNative(output) as Output;
+  }
+
+  /** Always false: a space is for evaluation. */
+  get training(): boolean {
+    return false;
+  }
+
+  /** @throws `ERR_NO_TRAINING` for anything but `false`: {@link export} a module and train that one */
+  train(on = true): this {
+    if (on) {
+      throw new TorchSearchError(
+        "ERR_NO_TRAINING",
+        "A quantization space has no training mode; export() a module, whose gradients pass the rounding, and train that.",
+      );
+    }
+    return this;
+  }
+
+  /** Does nothing, since a space is always in evaluation mode. */
+  eval(): this {
+    return this;
+  }
+
+  /** Hexadecimal SHA-256 of the module's graph and weights, the mode, the formats and the groups. */
+  async fingerprint(options: CallOptions = {}): Promise<string> {
+    throwIfAborted(options.signal);
+    return this.#fingerprint;
+  }
+
+  /** Remembers the formats selected; the function it gives selects them again. */
+  captureState(): () => void {
+    const { active } = this;
+    return () => this.select(active);
+  }
+
+  /** The formats that are selected. */
+  get active(): FormatConfig {
+    return Object.fromEntries(this.hyperparameters.map(({ name, active }) => [name, active]));
+  }
+
+  /** Nothing quantized. */
+  get fullConfig(): FormatConfig {
+    return this.uniform(UNQUANTIZED);
+  }
+
+  /** Every layer in one format, but for those that the conversion excluded. @throws `ERR_CHOICE` */
+  uniform(format: string): FormatConfig {
+    if (format !== UNQUANTIZED && !this.formats.includes(format)) throw this.#unknown("the format", format);
+    return Object.fromEntries(
+      this.hyperparameters.map(({ name, choices }) => [
+        name,
+        choices.includes(format) ? format : UNQUANTIZED,
+      ]),
+    );
+  }
+
+  /** The formats that cost least by a metric. */
+  smallest(metric: QuantizationMetric): FormatConfig {
+    return Object.fromEntries(
+      this.hyperparameters.map(({ name, choices }) => {
+        const costs = this.groupCosts(name, metric);
+        return [name, choices[costs.indexOf(Math.min(...costs))] as string];
+      }),
+    );
+  }
+
+  /**
+   * Selects formats.
+   *
+   * @param config formats by group; a group that it leaves out keeps its format
+   * @throws `ERR_UNKNOWN_HYPERPARAMETER` naming the nearest one, `ERR_CHOICE`, `ERR_CLOSED`
+   */
+  select(config: Readonly<FormatConfig>): void {
+    const complete = this.#complete(config);
+    this.native.select(
+      Int32Array.from(complete, (format) => (format === UNQUANTIZED ? -1 : this.formats.indexOf(format))),
+    );
+  }
+
+  /** Random formats: a uniform choice for each group. Selects nothing. */
+  sample(rng: Random): FormatConfig {
+    if (!(rng instanceof Random))
+      throw expected("ERR_ARGUMENT", "a Random, such as new Random(0),", "rng", rng);
+    return Object.fromEntries(this.hyperparameters.map(({ name, choices }) => [name, rng.choice(choices)]));
+  }
+
+  /**
+   * What formats cost.
+   *
+   * @param config formats by group; a group that it leaves out counts with its active one
+   * @param metric `effectiveBits`: bits of a weight, on average over all quantizable weights; those that aren't quantized
+   *   have the bits of their dtype. `size`: bytes of all parameters and buffers, were weights stored in their formats,
+   *   with the scales and zero points
+   * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`
+   */
+  cost(config: Readonly<FormatConfig>, metric: QuantizationMetric): number {
+    requireMetric(metric);
+    const { table, base, divisor } = this.#costs.metrics[metric];
+    let sum = base;
+    this.#complete(config).forEach((format, at) => {
+      sum += (table[at] as number[])[this.#place(format)] as number;
+    });
+    return sum / divisor;
+  }
+
+  /** All {@link metrics} of some formats. */
+  costs(config: Readonly<FormatConfig>): Record<QuantizationMetric, number> {
+    return Object.fromEntries(
+      QUANTIZATION_METRICS.map((metric) => [metric, this.cost(config, metric)]),
+    ) as Record<QuantizationMetric, number>;
+  }
+
+  /** A group's part of a cost in each of its choices; {@link fixedCost} and all groups' parts sum up to the cost. */
+  groupCosts(name: string, metric: QuantizationMetric): number[] {
+    requireMetric(metric);
+    const at = this.#at(name);
+    const { table, divisor } = this.#costs.metrics[metric];
+    return this.#choice(at).choices.map(
+      (format) => ((table[at] as number[])[this.#place(format)] as number) / divisor,
+    );
+  }
+
+  /** The part of a cost that no format changes. */
+  fixedCost(metric: QuantizationMetric): number {
+    requireMetric(metric);
+    const { base, divisor } = this.#costs.metrics[metric];
+    return base / divisor;
+  }
+
+  /**
+   * Learns the ranges of the layers' inputs from batches, on the unquantized model, in one pass; forgets what was learnt
+   * before.
+   *
+   * @throws `ERR_CALIBRATION_NAN`, `ERR_EMPTY_LOADER`, `ERR_ARGUMENT`, `ERR_ABORTED`, and what running the model throws
+   */
+  async calibrate(data: DataSource, options: CalibrateOptions = {}): Promise<void> {
+    if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches", "data", data);
+    const { collectFunc, maxBatches, signal, onProgress } = options;
+    const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+    await callNative((call) => this.native.forgetActivations(call), signal);
+    await forEachBatch("calibrate", data, { maxBatches, signal, onProgress }, async (batch) => {
+      const { args, kwargs } = splitInputs(collect(batch));
+      await callNative(
+        (call) =>
+          this.native.observe(toNative(args) as unknown[], toNative(kwargs) as Record<string, unknown>, call),
+        signal,
+      );
+    });
+  }
+
+  /**
+   * The ends of the layers' ranges, to be used again by {@link useCalibration}: lower and upper one, of each layer in
+   * each of the {@link formats}; NaN where a format leaves activations alone.
+   *
+   * @throws `ERR_NOT_CALIBRATED`
+   */
+  async calibration(options: CallOptions = {}): Promise<Float64Array> {
+    return callNative((call) => this.native.activationEnds(call), options.signal);
+  }
+
+  /** Takes the ranges that {@link calibration} gave, of this space or one made alike. @throws `ERR_CONFIG_VALUE` */
+  async useCalibration(ends: Float64Array, options: CallOptions = {}): Promise<void> {
+    await callNative((call) => this.native.setActivationEnds(ends, call), options.signal);
+  }
+
+  /**
+   * The model in the formats selected as a module of its own: operators of fake quantization stand before its layers, scales
+   * and zero points are buffers of its submodule `quantizers`, weights are floats as before. PyTorch opens the saved
+   * file, gets the same numbers, and trains it: gradients pass the rounding (straight-through). It is in evaluation mode.
+   *
+   * @throws `ERR_NOT_CALIBRATED`, `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async export(options: CallOptions = {}): Promise<Module> {
+    const module = Module.wrap(await callNative((call) => this.native.exportModule(call), options.signal));
+    return module.training ? module.eval() : module;
+  }
+
+  /** Where the weights are. */
+  get device(): string {
+    return this.native.device;
+  }
+
+  get closed(): boolean {
+    return this.native.closed;
+  }
+
+  /** Lets go of the module, which stays open. A space is closed with its module, too. */
+  close(): void {
+    this.native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #place(format: string): number {
+    return this.formats.indexOf(format) + 1;
+  }
+
+  #choice(at: number): QuantizationChoice {
+    return this.hyperparameters[at] as QuantizationChoice;
+  }
+
+  #at(name: string): number {
+    const at = this.#index.get(name);
+    if (at !== undefined) return at;
+    throw new TorchSearchError(
+      "ERR_UNKNOWN_HYPERPARAMETER",
+      `unknown hyperparameter "${name}": ${suggestion(name, [...this.#index.keys()])}`,
+    );
+  }
+
+  /** The format of every group. */
+  #complete(config: Readonly<FormatConfig>): string[] {
+    if (!isRecord(config))
+      throw expected("ERR_ARGUMENT", "an object of formats by group", "the formats", config);
+    const whole = Object.keys(config).length === this.hyperparameters.length;
+    const complete = whole ? [] : this.hyperparameters.map(({ active }) => active);
+    for (const [name, format] of Object.entries(config)) {
+      const at = this.#at(name);
+      if (!this.#choice(at).choices.includes(format)) throw this.#unknown(name, format);
+      complete[at] = format;
+    }
+    return complete;
+  }
+
+  #unknown(what: string, format: unknown): TorchSearchError {
+    return expected("ERR_CHOICE", `one of ${[UNQUANTIZED, ...this.formats].join(", ")}`, what, format);
+  }
+}
+
+function requireMetric(metric: string): void {
+  if ((QUANTIZATION_METRICS as readonly string[]).includes(metric)) return;
+  throw new TorchSearchError(
+    "ERR_UNKNOWN_METRIC",
+    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), QUANTIZATION_METRICS)}`,
+  );
+}

@@ -1,0 +1,76 @@
+#include "binding/number_format.h"
+
+#include <map>
+#include <string>
+
+#include "binding/translate.h"
+
+namespace torchsearch::binding {
+
+namespace {
+
+template <class Choice>
+Choice choose(const Napi::Object& object, const char* key, const std::map<std::string, Choice>& choices) {
+  const Napi::Value value = object.Get(key);
+  const auto found = value.IsString() ? choices.find(value.As<Napi::String>()) : choices.end();
+  if (found != choices.end()) return found->second;
+  fail(object.Env(), "ERR_CONFIG_VALUE",
+       std::string("A number format has an unknown ") + key + "; the first known one is \"" +
+           choices.begin()->first + "\".");
+}
+
+double number(const Napi::Object& object, const char* key, double low, double high) {
+  const Napi::Value value = object.Get(key);
+  const double given = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : low - 1;
+  if (given >= low && given <= high) return given;
+  fail(object.Env(), "ERR_CONFIG_VALUE",
+       std::string(key) + " of a number format must be a number from " + std::to_string(low) + " to " +
+           std::to_string(high) + ".");
+}
+
+}  // namespace
+
+NumberFormat readNumberFormat(const Napi::Value& value) {
+  if (!value.IsObject()) fail(value.Env(), "ERR_CONFIG_VALUE", "A number format must be an object.");
+  const Napi::Object object = value.As<Napi::Object>();
+  NumberFormat format;
+  format.type = choose<NumberType>(
+      object, "type", {{"int", NumberType::kInt}, {"e4m3", NumberType::kE4M3}, {"e5m2", NumberType::kE5M2}});
+  format.bits = static_cast<int64_t>(number(object, "bits", 2, 16));
+  format.symmetric = Napi::Value(object.Get("symmetric")).ToBoolean();
+  format.granularity = choose<Granularity>(
+      object, "granularity",
+      {{"tensor", Granularity::kTensor}, {"channel", Granularity::kChannel}, {"block", Granularity::kBlock}});
+  if (format.granularity == Granularity::kBlock) {
+    format.blockSize = static_cast<int64_t>(number(object, "blockSize", 1, 1 << 30));
+    if (!format.isInt()) {
+      fail(value.Env(), "ERR_CONFIG_VALUE", "Blocks with scales of their own are for integers.");
+    }
+  }
+  format.calibration = choose<Calibration>(
+      object, "calibration",
+      {{"max", Calibration::kMax}, {"percentile", Calibration::kPercentile}, {"mse", Calibration::kMse}});
+  if (format.calibration == Calibration::kPercentile) {
+    format.percentile = number(object, "percentile", 50, 100);
+  }
+  return format;
+}
+
+LayerFormat readLayerFormat(const Napi::Value& value) {
+  if (!value.IsObject()) fail(value.Env(), "ERR_CONFIG_VALUE", "A layer's format must be an object.");
+  const Napi::Object object = value.As<Napi::Object>();
+  LayerFormat format;
+  format.name = Napi::Value(object.Get("name")).ToString();
+  if (const Napi::Value weight = object.Get("weight"); weight.IsObject()) {
+    format.weight = readNumberFormat(weight);
+  }
+  if (const Napi::Value activation = object.Get("activation"); activation.IsObject()) {
+    format.activation = readNumberFormat(activation);
+    if (format.activation->granularity != Granularity::kTensor) {
+      fail(value.Env(), "ERR_CONFIG_VALUE", "Activations have one scale a tensor.");
+    }
+  }
+  return format;
+}
+
+}  // namespace torchsearch::binding
