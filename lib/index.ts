@@ -3,7 +3,7 @@ export {
   ImageFolderLoader,
   type ImageFolderOptions,
 } from "./data/image-folder";
-export type { ImagePreprocessing, Interpolation } from "./data/image-preprocess";
+export { type ImagePreprocessing, INTERPOLATIONS, type Interpolation } from "./data/image-preprocess";
 export {
   type RawTensor,
   readSafetensors,
@@ -97,7 +97,15 @@ export {
 } from "./search/milp";
 export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "./search/pareto";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "./search/random";
-export { budgetUse, crossover, fitWithin, type Limits, mutate, sampleWithin } from "./search/sampling";
+export {
+  budgetUse,
+  crossover,
+  fitWithin,
+  type Limits,
+  mutate,
+  type SampledSpace,
+  sampleWithin,
+} from "./search/sampling";
 export type { Sensitivity } from "./search/sensitivity";
 export type { SensitivitySearchConfig, SensitivitySearchState } from "./search/sensitivity-searcher";
 export {
@@ -190,3 +198,4 @@ export {
   type TypedArray,
 } from "./tensor";
 export { Random, type RandomState } from "./util/random";
+export type { RunVersions } from "./util/versions";

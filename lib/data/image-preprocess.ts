@@ -25,7 +25,9 @@ export interface ImagePreprocessing {
 
 type Settings = Required<ImagePreprocessing>;
 
-type Sharp = typeof import("sharp");
+type SharpModule = typeof import("sharp");
+// Its types have the function as the module itself for CommonJS, and as the default export for ES modules.
+type Sharp = SharpModule extends { default: infer Default } ? Default : SharpModule;
 const KERNELS = { bilinear: "linear", bicubic: "cubic" } as const;
 /** Values of one sub-pixel. */
 const LEVELS = 256;
@@ -34,7 +36,7 @@ let loading: Promise<Sharp> | undefined;
 
 /** Loads the decoder, which is an optional dependency. @throws `ERR_IMAGE_DECODER` */
 async function loadSharp(): Promise<Sharp> {
-  loading ??= import("sharp").then((loaded) => loaded.default);
+  loading ??= import("sharp").then((loaded) => loaded.default as Sharp);
   try {
     return await loading;
   } catch (error) {
