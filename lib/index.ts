@@ -96,6 +96,7 @@ export {
   type MilpStep,
 } from "./search/milp";
 export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "./search/pareto";
+export { formatView, ProgressTracker, type ProgressView } from "./search/progress";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "./search/random";
 export {
   budgetUse,
