@@ -17,6 +17,17 @@ export {
   TensorDataLoader,
 } from "./data/tensor-loader";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
+export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./mode/history";
+export {
+  type ExportOptions,
+  type ModeDescriptor,
+  type ModeSearcher,
+  type ModeSpace,
+  modeNames,
+  registerMode,
+} from "./mode/registry";
+export { exportModel, type SearchCallConfig, search } from "./mode/search";
+export type { ConvertConfig } from "./mode/width-modes";
 export {
   type CallOptions,
   type Input,
@@ -158,7 +169,7 @@ export type {
   SearchResult,
   SearchStateDict,
 } from "./searcher/types";
-export { type ConvertConfig, convert, MODES, type Mode } from "./space/convert";
+export { convert, type Mode, type ModeMap } from "./space/convert";
 export {
   IMPORTANCE_LOSSES,
   IMPORTANCES,

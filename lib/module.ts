@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 
 import { TorchSearchError } from "./errors";
+import { type ModeRecord, readHistory } from "./mode/history";
 import { addon, type NativeModule, type NativeNamedTensor } from "./native/addon";
 import { callNative } from "./native/call";
 import { fromNative, toNative } from "./native/values";
@@ -58,6 +59,9 @@ export interface NamedTensor {
 export class Module {
   /** @internal The native handle. */
   readonly native: NativeModule;
+
+  /** The text of an unreadable history that was warned of. */
+  #warnedOf: string | null = null;
 
   private constructor(native: NativeModule) {
     this.native = native;
@@ -122,6 +126,23 @@ export class Module {
   async save(path: string, options: CallOptions = {}): Promise<void> {
     const file = resolve(requirePath(path, "save"));
     await callNative((call) => this.native.save(file, call), options.signal);
+  }
+
+  /**
+   * The modes that made the model what it is, the first one first: what was converted, searched and exported, as its
+   * file tells. Empty for a model that comes straight from PyTorch. `save` keeps it, and an export of a model that was
+   * exported before continues it.
+   *
+   * A damaged history, or one that a newer version wrote, counts as none, with a process warning whose code is
+   * `ERR_HISTORY` or `ERR_HISTORY_VERSION`; the model is not affected, and `save` writes the text as it was.
+   */
+  get history(): readonly ModeRecord[] {
+    const { records, problem, text } = readHistory(this);
+    if (problem !== null && this.#warnedOf !== text) {
+      this.#warnedOf = text;
+      process.emitWarning(problem.message, { type: "TorchSearchWarning", code: problem.code });
+    }
+    return records;
   }
 
   /** Every parameter once, under its first name. */

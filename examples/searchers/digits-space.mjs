@@ -10,11 +10,12 @@ process.env.OMP_NUM_THREADS ??= "1"; // more threads only wait for each other in
 const fixtures = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "..", "test", "fixtures");
 const data = path.join(fixtures, "digits.npz");
 
+export const modelFile = path.join(fixtures, "digits_resnet.pt");
 export const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 
 /** A fresh search space: a search leaves the subnet that it found selected. */
 export async function digitsSpace() {
-  return convert(await Module.load(path.join(fixtures, "digits_resnet.pt")), "fastnas", example);
+  return convert(await Module.load(modelFile), "fastnas", example);
 }
 
 /** Config that rates and recalibrates candidates; the seed says on which training images. */

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
+import type { SearchRecord } from "../mode/history";
 import type { SpaceSearchState } from "../search/space-searcher";
 import { readCheckpoint } from "../searcher/checkpoint";
 import type { SubnetConfig } from "../space/search-space";
@@ -56,7 +57,7 @@ type ExportRequest = Omit<
 >;
 
 async function run(model: string, options: ExportCommandOptions, command: Command): Promise<void> {
-  const { widths, recorded, fingerprint } = await widthsOf(options);
+  const { widths, recorded, fingerprint, search } = await widthsOf(options);
   const given = (name: "shuffle" | "recalibrate"): boolean | undefined =>
     command.getOptionValueSource(name) === "cli" ? options[name] : undefined;
   const flags = {
@@ -84,7 +85,7 @@ async function run(model: string, options: ExportCommandOptions, command: Comman
   };
   const again = commandLine(process.argv.slice(2));
   const costs = await untilInterrupted({ resume: () => null, again }, (signal) =>
-    exportSubnet(request, widths, fingerprint, signal),
+    exportSubnet(request, widths, { fingerprint, search }, signal),
   );
   if (options.json) {
     printJson({ model: request.model, output: request.output, ...costs });
@@ -98,6 +99,8 @@ interface Choice {
   recorded: Partial<SearchRequest>;
   /** Of the search space that the widths belong to; null when not known. */
   fingerprint: string | null;
+  /** What the history says of the search; null when there was none. */
+  search: SearchRecord | null;
 }
 
 /** The widths asked for, and what the search that found them recorded. */
@@ -108,7 +111,7 @@ async function widthsOf({ config, checkpoint: file }: ExportCommandOptions): Pro
     );
   }
   if (config !== undefined)
-    return { widths: readJson(config) as SubnetConfig, recorded: {}, fingerprint: null };
+    return { widths: readJson(config) as SubnetConfig, recorded: {}, fingerprint: null, search: null };
   const checkpoint = await readCheckpoint(file as string);
   if (checkpoint === null) {
     throw new TorchSearchError("ERR_CHECKPOINT_READ", `Checkpoint ${file} does not exist.`);
@@ -124,13 +127,14 @@ async function widthsOf({ config, checkpoint: file }: ExportCommandOptions): Pro
     widths: best.config,
     recorded: recordedRequest(checkpoint.settings.annotations, file as string),
     fingerprint: checkpoint.fingerprint,
+    search: isRecord(checkpoint.settings.search) ? (checkpoint.settings.search as unknown as SearchRecord) : null,
   };
 }
 
 async function exportSubnet(
   request: ExportRequest,
   widths: SubnetConfig,
-  fingerprint: string | null,
+  { fingerprint, search }: Pick<Choice, "fingerprint" | "search">,
   signal: AbortSignal,
 ): Promise<{ config: SubnetConfig; costs: Record<string, number>; recalibrated: boolean }> {
   const module = await loadModel(request, signal);
@@ -159,7 +163,7 @@ async function exportSubnet(
         maxBatches: request.calibrationBatches ?? request.maxBatches,
       });
     }
-    const subnet = await space.export({ signal });
+    const subnet = await space.export({ signal, search });
     closing.push(subnet);
     await subnet.save(request.output, { signal });
     return { config: space.active, costs: space.costs(space.active), recalibrated };

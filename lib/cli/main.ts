@@ -8,6 +8,7 @@ import { packageRoot } from "../native/paths";
 import { addBuildCommand } from "./build";
 import { addDoctorCommand } from "./doctor";
 import { addExportCommand } from "./export";
+import { addHistoryCommand } from "./history";
 import { reportFailure } from "./output";
 import { addProfileCommand } from "./profile";
 import { addPrunableCommand } from "./prunable";
@@ -29,6 +30,7 @@ addExportCommand(program);
 addReportCommand(program);
 addProfileCommand(program);
 addPrunableCommand(program);
+addHistoryCommand(program);
 addDoctorCommand(program);
 addBuildCommand(program);
 

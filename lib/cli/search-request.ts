@@ -5,11 +5,13 @@ import path from "node:path";
 import type { ImagePreprocessing } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
 import type { Constraints } from "../searcher/types";
-import { MODES } from "../space/convert";
 import { IMPORTANCES } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { badOption } from "./options";
+
+/** Modes whose spaces are made of widths, which is what the command searches. */
+export const MODES = ["fastnas", "autonas"] as const;
 
 export const SEARCHERS = ["binary", "milp", "evolve", "random", "pareto"] as const;
 export type SearcherName = (typeof SEARCHERS)[number];

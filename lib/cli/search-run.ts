@@ -3,14 +3,10 @@ import { isDeepStrictEqual } from "node:util";
 
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
+import { WIDTH_SEARCHERS } from "../mode/width-modes";
 import { Module } from "../module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
-import { BinarySearcher } from "../search/binary";
-import { EvolveSearcher } from "../search/evolve";
-import { MilpSearcher } from "../search/milp";
-import { ParetoSearcher } from "../search/pareto";
-import { RandomSearcher } from "../search/random";
 import type { ScoredSubnet, SpaceSearcher, SpaceSearchState } from "../search/space-searcher";
 import { readCheckpoint } from "../searcher/checkpoint";
 import type { SearchConfig } from "../searcher/config";
@@ -68,14 +64,6 @@ export interface SearchOutcome {
 
 type AnySearcher = SpaceSearcher<SpaceSearchState, SearchConfig>;
 
-const SEARCHER_CLASSES: Readonly<Record<SearcherName, new () => unknown>> = {
-  binary: BinarySearcher,
-  milp: MilpSearcher,
-  evolve: EvolveSearcher,
-  random: RandomSearcher,
-  pareto: ParetoSearcher,
-};
-
 /** Searches, saves the subnet and the checkpoint, and tells what came out. @throws what searching throws */
 export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
   const { signal, onProgress, say } = context;
@@ -106,7 +94,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     closing.push(space);
     say(`${space.hyperparameters.length} hyperparameters; searching (${request.searcher}).`);
 
-    const searcher = new SEARCHER_CLASSES[request.searcher]() as AnySearcher;
+    const searcher = new WIDTH_SEARCHERS[request.searcher]() as AnySearcher;
     const versions = runVersions(module.device);
     const told = {
       score: { name: score.name, title: score.title },

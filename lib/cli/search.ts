@@ -6,7 +6,6 @@ import { type Command, Option } from "commander";
 import { TorchSearchError } from "../errors";
 import { readCheckpoint } from "../searcher/checkpoint";
 import type { Constraints } from "../searcher/types";
-import { MODES } from "../space/convert";
 import { IMPORTANCES } from "../space/importance";
 import { commandLine } from "./command-line";
 import { addImageOptions, type ImageOptions, imageRequest } from "./image-options";
@@ -17,6 +16,7 @@ import { formatOutcome } from "./search-outcome";
 import { startLiveLine } from "./search-progress";
 import {
   completeRequest,
+  MODES,
   REQUEST_DEFAULTS,
   recordedRequest,
   SCORES,

@@ -61,6 +61,10 @@ export interface NativeModule extends NativeForwardable {
   readonly closed: boolean;
   forwardSchema(): string;
   save(path: string, call: NativeCall): Promise<void>;
+  /** A text that the file holds beside the model (`extra/NAME` in the archive); null without one. */
+  extraFile(name: string): string | null;
+  /** `save` writes it with the model. */
+  setExtraFile(name: string, text: string): void;
   namedParameters(): NativeNamedTensor[];
   namedBuffers(): NativeNamedTensor[];
   train(on: boolean): void;

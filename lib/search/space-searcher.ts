@@ -1,4 +1,5 @@
 import { TorchSearchError } from "../errors";
+import { type SearchRecord, searchRecordOf } from "../mode/history";
 import type { Module } from "../module";
 import { BaseSearcher } from "../searcher/base";
 import type { SearchConfig } from "../searcher/config";
@@ -56,10 +57,11 @@ export abstract class SpaceSearcher<
   /** Drops from the state what belongs to other constraints than those of this search; keeps what was measured. */
   protected abstract forgetBounds(): void;
 
-  /** The space, so that a checkpoint alone tells what was narrowed from where. */
+  /** The space, so that a checkpoint alone tells what was narrowed from where; and what an export's history will say. */
   protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
     const { mode, device, hyperparameters } = this.model;
     return {
+      search: this.searchRecord,
       space: {
         mode,
         device,
@@ -130,7 +132,12 @@ export abstract class SpaceSearcher<
 
   /** The best subnet as a module of its own. */
   protected override buildSubnet(): Promise<Module> {
-    return this.model.export({ signal: this.config.signal });
+    return this.model.export({ signal: this.config.signal, search: this.searchRecord });
+  }
+
+  /** What the exported model's history says about this search. */
+  protected get searchRecord(): SearchRecord {
+    return searchRecordOf(this, this.state.best?.score ?? null);
   }
 
   /** Selects a candidate and recalibrates it, unless it is the full model. */

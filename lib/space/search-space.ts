@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { types } from "node:util";
 
 import { TorchSearchError } from "../errors";
+import { recordExport } from "../mode/history";
+import type { ExportOptions } from "../mode/registry";
 import { type CallOptions, type Input, Module, type Output } from "../module";
 import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
@@ -361,12 +363,16 @@ export class SearchSpace implements SearchModel {
 
   /**
    * The selected subnet as a module of its own, with really smaller weights (and its recalibrated statistics). It can
-   * be saved, opened by Python's `torch.jit.load`, and trained. It is in evaluation mode.
+   * be saved, opened by Python's `torch.jit.load`, and trained. It is in evaluation mode. Its `history` continues that
+   * of the module that was converted.
    *
    * @throws `ERR_CLOSED`, `ERR_ABORTED`
    */
-  async export(options: CallOptions = {}): Promise<Module> {
+  async export(options: ExportOptions = {}): Promise<Module> {
+    const config = this.active;
+    const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig) };
     const subnet = Module.wrap(await callNative((call) => this.native.exportSubnet(call), options.signal));
+    recordExport(subnet, this, result, options.search);
     return subnet.training ? subnet.eval() : subnet;
   }
 

@@ -16,11 +16,15 @@ export interface RunVersions {
   device: string;
 }
 
+/** The versions of this library and of the LibTorch it runs on. Loads the addon. */
+export function libraryVersions(): { torchsearch: string; libtorch: string } {
+  return { torchsearch: LIBRARY_VERSION, libtorch: addon().versions().torch };
+}
+
 /** The versions of this process. Loads the addon. */
 export function runVersions(device: string): RunVersions {
   return {
-    torchsearch: LIBRARY_VERSION,
-    libtorch: addon().versions().torch,
+    ...libraryVersions(),
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
     cpu: os.cpus()[0]?.model.trim() ?? "unknown",

@@ -18,6 +18,8 @@ void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
       env, kName,
       {StaticMethod<&ModuleWrap::load>("load"), InstanceMethod<&ModuleWrap::forward>("forward"),
        InstanceMethod<&ModuleWrap::forwardSchema>("forwardSchema"), InstanceMethod<&ModuleWrap::save>("save"),
+       InstanceMethod<&ModuleWrap::extraFile>("extraFile"),
+       InstanceMethod<&ModuleWrap::setExtraFile>("setExtraFile"),
        InstanceMethod<&ModuleWrap::namedParameters>("namedParameters"),
        InstanceMethod<&ModuleWrap::namedBuffers>("namedBuffers"),
        InstanceAccessor<&ModuleWrap::training>("training"), InstanceMethod<&ModuleWrap::train>("train"),
@@ -106,6 +108,30 @@ Napi::Value ModuleWrap::save(const Napi::CallbackInfo& info) {
           module->save(path);
           return [](Napi::Env env) { return env.Undefined(); };
         });
+  });
+}
+
+// (name: string): string, or null when the module has no such file
+Napi::Value ModuleWrap::extraFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (!info[0].IsString()) fail(env, "ERR_INPUT", "extraFile needs the name of a file.");
+    const ExtraFiles files = module_->extraFiles();
+    const auto found = files.find(info[0].As<Napi::String>());
+    if (found == files.end()) return env.Null();
+    return Napi::String::New(env, found->second);
+  });
+}
+
+// (name: string, text: string)
+Napi::Value ModuleWrap::setExtraFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    if (!info[0].IsString() || !info[1].IsString()) {
+      fail(env, "ERR_INPUT", "setExtraFile needs a name and a text.");
+    }
+    module_->setExtraFile(info[0].As<Napi::String>(), info[1].As<Napi::String>());
+    return env.Undefined();
   });
 }
 

@@ -53,12 +53,14 @@ void hashTensor(Sha256& hash, const NamedTensor& item) {
 
 }  // namespace
 
-Module::Module(torch::jit::Module module) : module_(std::move(module)) {
+Module::Module(torch::jit::Module module, ExtraFiles extraFiles)
+    : module_(std::move(module)), extraFiles_(std::move(extraFiles)) {
   refresh(*module_);
 }
 
 std::shared_ptr<Module> Module::load(const std::string& path, const LoadOptions& options) {
-  return std::make_shared<Module>(readModuleFile(path, options));
+  auto [module, extraFiles] = readModuleFile(path, options);
+  return std::make_shared<Module>(std::move(module), std::move(extraFiles));
 }
 
 // Recomputes what the cheap questions answer from.
@@ -118,7 +120,17 @@ c10::Device Module::device() const {
 
 void Module::save(const std::string& path) const {
   const auto guard = lock();
-  writeModuleFile(jit(), path);
+  writeModuleFile(jit(), extraFiles(), path);
+}
+
+ExtraFiles Module::extraFiles() const {
+  const std::lock_guard guard(state_);
+  return extraFiles_;
+}
+
+void Module::setExtraFile(const std::string& name, std::string bytes) {
+  const std::lock_guard guard(state_);
+  extraFiles_[name] = std::move(bytes);
 }
 
 std::vector<NamedTensor> Module::namedParameters() const {

@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,10 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
+// Files in a TorchScript archive beside the model, as `torch.jit.save(…, _extra_files)` writes them: bytes by
+// name.
+using ExtraFiles = std::map<std::string, std::string>;
+
 struct LoadOptions {
   std::optional<c10::Device> device;
   // TorchScript files are programs; operators that read or write files are refused unless this is set.
@@ -29,7 +34,7 @@ struct LoadOptions {
 // a running call.
 class Module : public Forwardable {
  public:
-  explicit Module(torch::jit::Module module);
+  explicit Module(torch::jit::Module module, ExtraFiles extraFiles = {});
 
   // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS,
   // ERR_UNSAFE_OPERATOR
@@ -40,6 +45,10 @@ class Module : public Forwardable {
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
   c10::Device device() const override;
   std::shared_ptr<const c10::FunctionSchema> schema() const override;
+
+  // What the file holds beside the model; `save` writes it again.
+  ExtraFiles extraFiles() const;
+  void setExtraFile(const std::string& name, std::string bytes);
 
   // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure.
   // ERR_FILE_WRITE
@@ -76,6 +85,7 @@ class Module : public Forwardable {
   mutable std::mutex state_;              // held only to read or change the members below
   std::optional<torch::jit::Module> module_;
   std::shared_ptr<const c10::FunctionSchema> schema_;
+  ExtraFiles extraFiles_;
   c10::Device device_ = c10::kCPU;
   std::atomic<bool> training_ = false;
 };

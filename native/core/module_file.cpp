@@ -50,9 +50,25 @@ void checkReadable(const std::string& path) {
   }
 }
 
-// The file's source code; tells archives without any apart.
-std::vector<std::string> readSources(const std::string& path) {
+std::string readExtraFile(caffe2::serialize::PyTorchStreamReader& reader, const std::string& record) {
+  try {
+    const auto [data, size] = reader.getRecord(record);
+    return {static_cast<const char*>(data.get()), size};
+  } catch (const std::exception&) {
+    return "";
+  }
+}
+
+struct Archive {
   std::vector<std::string> sources;
+  ExtraFiles extraFiles;
+};
+
+// The file's source code, and what stands beside the model; tells archives without any code apart.
+Archive readArchive(const std::string& path) {
+  constexpr std::string_view kExtra = "extra/";
+  Archive archive;
+  auto& [sources, extraFiles] = archive;
   bool hasPickle = false;
   try {
     caffe2::serialize::PyTorchStreamReader reader(path);
@@ -61,6 +77,8 @@ std::vector<std::string> readSources(const std::string& path) {
       if (name.starts_with("code/") && name.ends_with(".py")) {
         const auto [data, size] = reader.getRecord(name);
         sources.emplace_back(static_cast<const char*>(data.get()), size);
+      } else if (name.starts_with(kExtra)) {
+        extraFiles.emplace(name.substr(kExtra.size()), readExtraFile(reader, name));
       }
     }
   } catch (const std::exception&) {
@@ -72,7 +90,7 @@ std::vector<std::string> readSources(const std::string& path) {
         path, hasPickle ? "it holds tensors or a state dict written by torch.save, without the model's code"
                         : "its archive holds no code");
   }
-  return sources;
+  return archive;
 }
 
 // What stands between `before` and `after` in a message of LibTorch's, or nothing.
@@ -106,9 +124,9 @@ void refuseUnknownNames(const std::string& path, const std::string& message) {
 
 }  // namespace
 
-torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& options) {
+ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
   checkReadable(path);
-  const std::vector<std::string> sources = readSources(path);
+  auto [sources, extraFiles] = readArchive(path);
   if (!options.allowUnsafeOperators && mayRunUnsafeOperatorsOnLoad(sources)) {
     refuse(path, "code that runs while loading and names aten::save or aten::from_file");
   }
@@ -127,16 +145,17 @@ torch::jit::Module readModuleFile(const std::string& path, const LoadOptions& op
     for (const std::string& name : unsafeOperators(*module)) names += (names.empty() ? "" : ", ") + name;
     if (!names.empty()) refuse(path, names);
   }
-  return *module;
+  return {*module, std::move(extraFiles)};
 }
 
-void writeModuleFile(const torch::jit::Module& module, const std::string& path) {
+void writeModuleFile(const torch::jit::Module& module, const ExtraFiles& extraFiles,
+                     const std::string& path) {
   AtomicFile file(path);
   // LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a
   // destructor. So a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
   std::exception_ptr failed;
   withFailureCode("ERR_FILE_WRITE", [&] {
-    torch::jit::ExportModule(module, [&](const void* data, size_t size) {
+    const auto write = [&](const void* data, size_t size) {
       if (failed) return size;
       try {
         file.write(data, size);
@@ -144,7 +163,8 @@ void writeModuleFile(const torch::jit::Module& module, const std::string& path) 
         failed = std::current_exception();
       }
       return size;
-    });
+    };
+    torch::jit::ExportModule(module, write, {extraFiles.begin(), extraFiles.end()});
   });
   if (failed) std::rethrow_exception(failed);
   file.commit();

@@ -1,0 +1,44 @@
+import type { Command } from "commander";
+
+import { type ModeRecord, readHistory } from "../mode/history";
+import { Module } from "../module";
+import { printJson } from "./output";
+
+async function run(file: string, options: { json?: boolean }): Promise<void> {
+  using module = await Module.load(file);
+  const { records, problem } = readHistory(module);
+  if (problem !== null) throw problem;
+  if (options.json) printJson({ model: file, history: records });
+  else
+    process.stdout.write(
+      records.length === 0 ? `${file} has no history.\n` : records.map(describeRecord).join("\n"),
+    );
+}
+
+/** A record as a few lines. */
+function describeRecord(record: ModeRecord, at: number): string {
+  const { mode, search, result, versions, from, config } = record;
+  const lines = [`${at + 1}. ${mode}${search === null ? "" : `, ${search.searcher}, seed ${search.seed}`}`];
+  const line = (name: string, value: unknown): void => {
+    lines.push(`   ${name.padEnd(12)} ${typeof value === "string" ? value : JSON.stringify(value)}`);
+  };
+  if (search !== null) {
+    line("constraints", search.constraints);
+    if (search.score !== null) line("score", search.score);
+  }
+  for (const [name, value] of Object.entries(result)) line(name, value);
+  line("settings", config);
+  line("from", from);
+  line("versions", `torchsearch ${versions.torchsearch}, LibTorch ${versions.libtorch}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** Adds `torchsearch history`. */
+export function addHistoryCommand(program: Command): void {
+  program
+    .command("history")
+    .description("show which modes, searches and settings made a TorchScript model what it is")
+    .argument("<model>", "a TorchScript file that torchsearch exported")
+    .option("--json", "print one JSON document on standard output")
+    .action(run);
+}
