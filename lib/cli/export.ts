@@ -127,7 +127,9 @@ async function widthsOf({ config, checkpoint: file }: ExportCommandOptions): Pro
     widths: best.config,
     recorded: recordedRequest(checkpoint.settings.annotations, file as string),
     fingerprint: checkpoint.fingerprint,
-    search: isRecord(checkpoint.settings.search) ? (checkpoint.settings.search as unknown as SearchRecord) : null,
+    search: isRecord(checkpoint.settings.search)
+      ? (checkpoint.settings.search as unknown as SearchRecord)
+      : null,
   };
 }
 

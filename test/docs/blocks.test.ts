@@ -51,6 +51,13 @@ const COMPARED_ELSEWHERE: Readonly<Record<string, string>> = { "docs/cli.md": "t
 
 /** What pages take for granted. */
 const GIVEN: Readonly<Record<string, string>> = {
+  "docs/modes.md": `
+    import { convert, crossEntropy, type ExportOptions, type Input, Module, type ModeSpace, RandomSearcher, recordExport } from "torchsearch";
+    import { registerMode, rules, search, Tensor, TensorDataLoader } from "torchsearch";
+    const module = await Module.load("classifier.pt");
+    const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+    const train = await TensorDataLoader.fromNpz("train.npz", { keys: ["images", "labels"], batchSize: 32 });
+    const scoreFunc = crossEntropy(train, { maxBatches: 1 });`,
   "docs/importance.md": `
     import { convert, Module, Tensor, TensorDataLoader } from "torchsearch";
     const module = await Module.load("classifier.pt");
