@@ -76,6 +76,7 @@ export {
 export {
   type ReportCosts,
   type ReportData,
+  type ReportFormats,
   type ReportMeasurement,
   type ReportOperator,
   type ReportSensitivity,

@@ -43,6 +43,23 @@ export interface ReportSensitivity extends Sensitivity {
   name: string;
 }
 
+/** The number formats that layers could have; those of one entry get the same. */
+export interface ReportFormats {
+  name: string;
+  /** The layers' paths. */
+  layers: string[];
+  /** The first is that of the full model. */
+  choices: {
+    format: string;
+    /** Of a weight; null where the checkpoint does not tell. */
+    bits: number | null;
+    /** How much the format alone harms; null where it was not measured. */
+    harm: number | null;
+  }[];
+  /** The chosen format; null when there is none yet. */
+  selected: string | null;
+}
+
 /** Cost of one operator, before and after. */
 export interface ReportOperator {
   /** Path of the parameter or submodule, as in a profile. */
@@ -79,6 +96,8 @@ export interface ReportData {
   widths: ReportWidth[];
   /** Operators that have FLOPs or parameters, in order; empty where the search did not profile them. */
   operators: ReportOperator[];
+  /** Of quantization; else empty. */
+  formats: ReportFormats[];
   /** Empty for searchers that measure none. */
   sensitivity: ReportSensitivity[];
   /** Of integer programming; else null. */
@@ -98,6 +117,8 @@ export interface ReportData {
 }
 
 interface RecordedSpace {
+  /** Of quantization. */
+  groups?: { name: string; layers: string[]; bits: Record<string, number> }[];
   device?: string;
   hyperparameters?: { name: string; kind: string; full: number; choices: number[] }[];
 }
@@ -156,6 +177,7 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     heldOut: isRecord(notes.heldOut) ? (notes.heldOut as unknown as ReportData["heldOut"]) : null,
     operators: operatorsOf(record(notes.operators)),
     widths: widthsOf(space, best?.config ?? null, state),
+    formats: formatsOf(space, state),
     sensitivity: Object.entries(sensitivityOf(state)).map(([name, curve]) => ({ name, ...curve })),
     milp: isRecord(state.milp) ? (state.milp as unknown as MilpReport) : null,
     inputs: Array.isArray(notes.inputs) ? (notes.inputs as number[][]) : null,
@@ -176,7 +198,10 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
 }
 
 function sensitivityOf(state: Checkpoint["state"]): Record<string, Sensitivity> {
-  return record(state.sensitivity) as unknown as Record<string, Sensitivity>;
+  const curves = Object.entries(record(state.sensitivity));
+  return Object.fromEntries(
+    curves.filter(([, curve]) => Array.isArray(record(curve).choices)),
+  ) as unknown as Record<string, Sensitivity>;
 }
 
 function measurementsOf(
@@ -235,6 +260,22 @@ function widthsOf(
     kind: "",
     full: choices.at(-1) as number,
     selected: best?.[name] ?? null,
+  }));
+}
+
+function formatsOf({ groups = [] }: RecordedSpace, state: Checkpoint["state"]): ReportFormats[] {
+  const harms = record(state.sensitivity);
+  const chosen = record(record(state.best).config);
+  return groups.map(({ name, layers, bits }) => ({
+    name,
+    layers,
+    choices: Object.entries(bits).map(([format, each], at) => ({
+      format,
+      bits: number(each),
+      // The full model's own format harms nothing.
+      harm: at === 0 ? 0 : number(record(harms[name])[format]),
+    })),
+    selected: text(chosen[name]),
   }));
 }
 

@@ -13,6 +13,7 @@ import { page } from "./page";
 export {
   type ReportCosts,
   type ReportData,
+  type ReportFormats,
   type ReportMeasurement,
   type ReportOperator,
   type ReportSensitivity,

@@ -1,6 +1,7 @@
 /** The report's page, put together of its sections. */
 import { formatPercent, formatShape } from "../profile/units";
 import type { Pen } from "./charts/draw";
+import { bitsOf, drawFormats } from "./charts/formats";
 import { drawHistory } from "./charts/history";
 import { drawOperators, grouped, type OperatorGroup } from "./charts/operators";
 import { drawPlane, frontOf, pointsOf } from "./charts/plane";
@@ -12,9 +13,10 @@ import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
 import { formatCost, formatScore, formatSeconds, titleOf } from "./units";
 
-const METRIC_ORDER = ["flops", "macs", "params", "size", "latency"];
+const METRIC_ORDER = ["flops", "macs", "params", "size", "effectiveBits", "latency"];
 /** Rows that a table of candidates shows at most. */
 const MOST_ROWS = 200;
+const NOUNS: Readonly<Record<string, string>> = { flops: "FLOPs", effectiveBits: "bits" };
 /** Layers that are drawn. */
 const TOP_LAYERS = 15;
 
@@ -37,6 +39,7 @@ ${header(data)}
 ${costs(data)}
 ${planes.map((metric) => plane(data, pen, metric))}
 ${widths(data, pen)}
+${formats(data, pen)}
 ${operators(data, pen)}
 ${sensitivity(data, pen)}
 ${history(data, pen)}
@@ -89,7 +92,7 @@ ${heldOut === null ? html`<p class="muted">Scores are on the samples that the se
 }
 
 function share({ best, full }: ReportData, metric: string): string {
-  return `${formatPercent((best?.costs[metric] as number) / (full.costs[metric] as number))} of the ${metric === "flops" ? "FLOPs" : titleOf(metric).toLowerCase()}`;
+  return `${formatPercent((best?.costs[metric] as number) / (full.costs[metric] as number))} of the ${NOUNS[metric] ?? titleOf(metric).toLowerCase()}`;
 }
 
 function costs(data: ReportData): Html {
@@ -117,8 +120,9 @@ function costs(data: ReportData): Html {
   )}</div>`;
 }
 
-function plane(data: ReportData, pen: Pen, metric: string): Html {
+function plane(data: ReportData, pen: Pen, metric: string): Html | null {
   const points = pointsOf(data, metric);
+  if (points.length === 0) return null;
   const front = new Set<object>(frontOf(points));
   const narrowings = points.some(({ kind }) => kind === "narrowing");
   const rows = [...points]
@@ -174,6 +178,36 @@ function widths(data: ReportData, pen: Pen): Html | null {
 </section>`;
 }
 
+function formats(data: ReportData, pen: Pen): Html | null {
+  if (data.formats.length === 0) return null;
+  const { milp } = data;
+  const rows = data.formats.map((layer) => {
+    const { full, selected } = bitsOf(layer);
+    const harm = layer.choices.find(({ format }) => format === layer.selected)?.harm ?? null;
+    return [
+      layer.layers.join(", "),
+      layer.selected ?? "–",
+      full ?? "–",
+      selected ?? "–",
+      harm === null ? "–" : formatScore(harm),
+    ];
+  });
+  return html`<section>
+<h2>Number formats</h2>
+<p>How much each format harms in each layer alone: the stronger the colour, the more; <span style="color:var(--best)">★</span> marks the chosen one. In the order of the model's execution:</p>
+${solved(milp)}
+<figure class="chart">${drawFormats(pen, data)}</figure>
+<details><summary>As a table</summary>
+<div class="scroll">${table("Formats of layers", ["Layers", "Format", "Bits, full", "Bits, chosen", "Harm"], rows, new Set([2, 3, 4]))}</div></details>
+</section>`;
+}
+
+function solved(milp: ReportData["milp"]): Html | null {
+  return milp === null
+    ? null
+    : html`<p>Integer programming found the smallest sum of these harms within the constraints, ${formatScore(milp.objective)}${milp.gap === 0 ? ", and proved it to be the smallest" : `; nothing can have less than ${formatScore(milp.bound)}`}.</p>`;
+}
+
 function operators(data: ReportData, pen: Pen): Html | null {
   if (data.operators.length === 0) return null;
   const kinds = grouped(data.operators, ({ op }) => kindOf(op));
@@ -217,7 +251,7 @@ function sensitivity(data: ReportData, pen: Pen): Html | null {
   return html`<section>
 <h2>Sensitivity</h2>
 <p>How far the score falls when one width alone is narrowed, all on the same scale; <span style="color:var(--best)">★</span> marks the width of the best subnet.</p>
-${milp === null ? null : html`<p>Integer programming found the smallest sum of these harms within the constraints, ${formatScore(milp.objective)}${milp.gap === 0 ? ", and proved it to be the smallest" : `; no subnet can have less than ${formatScore(milp.bound)}`}.</p>`}
+${solved(milp)}
 <div class="grid">${drawSensitivities(pen, data)}</div>
 </section>`;
 }

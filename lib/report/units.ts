@@ -29,6 +29,7 @@ const METRICS: Readonly<Record<string, MetricText>> = {
       ["B", 1],
     ],
   },
+  effectiveBits: { title: "Bits of a weight", format: (value) => value.toFixed(2), units: [["", 1]] },
   latency: { title: "Latency", format: formatMilliseconds, units: [["ms", 1]] },
 };
 

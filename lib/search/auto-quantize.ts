@@ -118,6 +118,26 @@ export class AutoQuantizeSearcher extends BaseSearcher<
     };
   }
 
+  /** The layers and what bits their weights have in each format, so that a checkpoint alone tells what was chosen. */
+  protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
+    const { model: space } = this;
+    const full = space.fullConfig;
+    const before = space.cost(full, "effectiveBits");
+    const weights = space.hyperparameters.reduce((sum, group) => sum + group.weights, 0);
+    const groups = space.hyperparameters.map((group) => ({
+      name: group.name,
+      layers: group.layers,
+      bits: Object.fromEntries(
+        group.choices.map((format) => {
+          const change = space.cost({ ...full, [group.name]: format }, "effectiveBits") - before;
+          // The mean changes by this layer's share of it.
+          return [format, before + (change * weights) / group.weights];
+        }),
+      ),
+    }));
+    return { space: { mode: space.mode, groups } };
+  }
+
   protected override get knownConstraints(): readonly string[] {
     return ["effectiveBits"];
   }
