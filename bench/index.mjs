@@ -28,5 +28,5 @@ function list() {
   console.log("npm run bench -- NAME [--quick] [--dry] [--rounds N] [--threads N] [--only WORD,…]\n");
   const width = Math.max(...BENCHMARKS.map(({ name }) => name.length));
   for (const { name, minutes, page, what } of BENCHMARKS)
-    console.log(`${name.padEnd(width)}  ${what} (about ${minutes} min; docs/${page})`);
+    console.log(`${name.padEnd(width)}  ${what} (about ${minutes} min${page ? `; docs/${page}` : ""})`);
 }

@@ -1,4 +1,4 @@
-// All benchmarks: name, what it measures, how long it takes on two cores, and the page with its table.
+// All benchmarks: name, what it measures, how long it takes on two quiet cores, and the page with its table, if it writes one.
 export const BENCHMARKS = [
   {
     name: "forward",
@@ -6,4 +6,59 @@ export const BENCHMARKS = [
     page: "benchmarks.md",
     what: "images/s of forward loops, against PyTorch's and ONNX Runtime's",
   },
+  {
+    name: "search",
+    minutes: 15,
+    page: "benchmarks.md",
+    what: "the whole FastNAS search, against NVIDIA ModelOpt's",
+  },
+  {
+    name: "profile",
+    minutes: 2,
+    page: "benchmarks.md",
+    what: "profile() and convert(), against FlopCounterMode, fvcore and Torch-Pruning",
+  },
+  {
+    name: "startup",
+    minutes: 2,
+    page: "benchmarks.md",
+    what: "from a process's start to its first forward, against import torch",
+  },
+  {
+    name: "overhead",
+    minutes: 1,
+    page: "benchmarks.md",
+    what: "what a call costs beyond the model, against Python's",
+  },
+  {
+    name: "eventloop",
+    minutes: 4,
+    page: "benchmarks.md",
+    what: "delay of Node's event loop during searches",
+  },
+  {
+    name: "memory",
+    minutes: 3,
+    page: "benchmarks.md",
+    what: "peak memory of forward loops, against PyTorch's",
+  },
+  { name: "costs", file: "cost_queries", minutes: 1, what: "cost queries a second of a search space" },
+  {
+    name: "importance",
+    minutes: 2,
+    what: "which importance keeps the most accuracy (the table of docs/importance.md)",
+  },
+  {
+    name: "searchers",
+    minutes: 4,
+    page: "results.md",
+    what: "the searchers at equal numbers of measurements",
+  },
+  {
+    name: "milp",
+    file: "integer_program",
+    minutes: 2,
+    what: "size and solving time of MilpSearcher's program on FILE… (the table of docs/results.md)",
+  },
+  { name: "latency", file: "latency_error", minutes: 3, what: "error of latencies from a table" },
 ];

@@ -2,8 +2,9 @@
 
     .peers/bin/python bench/python/assets.py NAME...
 
-.bench/NAME.pt, NAME.onnx (any batch size; missing where torch.onnx cannot export it) and NAME.npz: `images` [64, ...] of
-float32 and `labels` [64] of int64, which of random-weight models are the model's own first choices.
+.bench/NAME.pt; NAME.onnx (any batch size; missing where torch.onnx cannot export it) and NAME.npz: `images` [64, ...] of
+float32 and `labels` [64] of int64, which of random-weight models are the model's own first choices. Of models that know digits, also NAME.digits.npz: all of
+the training and test data.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import FIXTURES, ROOT, eager, input_shape, output_to_stderr
+from common import ROOT, digits_data, eager, input_shape, output_to_stderr
 
 OUT = ROOT / ".bench"
 SAMPLES = 64
@@ -26,9 +27,9 @@ def replace(path: Path, write) -> None:
 
 
 def samples(name: str, model: torch.nn.Module) -> dict[str, np.ndarray]:
-    if name.startswith("digits_"):
-        digits = np.load(FIXTURES / "digits.npz")
-        return {key: digits[f"test_{key}"][:SAMPLES] for key in ("images", "labels")}
+    if "digits" in name:
+        digits = digits_data(name)
+        return {key: digits[f"test_{key}"][:SAMPLES].numpy() for key in ("images", "labels")}
     images = torch.rand(SAMPLES, *input_shape(name), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         labels = torch.cat([model(x).argmax(1) for x in images.split(8)])
@@ -56,6 +57,9 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     for name in sys.argv[1:]:
         script, onnx, data = (OUT / f"{name}.{suffix}" for suffix in ("pt", "onnx", "npz"))
+        digits = OUT / f"{name}.digits.npz"
+        if "digits" in name and not digits.exists():
+            replace(digits, lambda file: np.savez(file, **{k: v.numpy() for k, v in digits_data(name).items()}))
         if script.exists() and data.exists() and onnx.exists():
             continue
         model = eager(name)

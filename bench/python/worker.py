@@ -4,6 +4,7 @@
     {"op": "run", "variant": "frozen", "seconds": 0.5}      one pass after the other over the images, with top-1 accuracy
     {"op": "outputs", "variant": "frozen"}                  what the first batch gives
     {"op": "calls", "file": FILE, "count": 10000}           seconds of so many calls of a ScriptModule, one by one
+    {"op": "batches", "file": FILE, "count": 10000}         the same in a loop over data, with a score
 """
 
 import json
@@ -70,6 +71,27 @@ def calls(file: str, count: int) -> dict:
         return {"seconds": time.perf_counter() - start}
 
 
+def batches(file: str, count: int) -> dict:
+    """Seconds of a loop over so many batches of one sample, with the mean squared error."""
+    model = torch.jit.load(file).eval()
+    samples = torch.zeros(count, 1)
+
+    def some(data: torch.Tensor) -> float:
+        total = 0.0
+        for x, y in zip(data.split(1), data.split(1)):
+            total += torch.nn.functional.mse_loss(model(x), y).item()
+        return total / len(data)
+
+    with torch.inference_mode():
+        some(samples[:1000])
+        start = time.perf_counter()
+        some(samples)
+        return {"seconds": time.perf_counter() - start}
+
+
+FUNCTIONS = {"calls": calls, "batches": batches}
+
+
 def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     loop: Loop | None = None
@@ -81,8 +103,8 @@ def main() -> None:
                 loop = None
                 loop = Loop(**request)
                 answer = {}
-            elif op == "calls":
-                answer = calls(**request)
+            elif op in FUNCTIONS:
+                answer = FUNCTIONS[op](**request)
             else:
                 answer = getattr(loop, op)(**request)
         except Exception:  # noqa: BLE001  the other side reports it

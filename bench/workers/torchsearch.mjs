@@ -1,7 +1,7 @@
 // Our side of the benchmarks; the same requests as bench/python/worker.py.
 import path from "node:path";
 
-import { convert, Module, Tensor, topKAccuracy } from "torchsearch";
+import { convert, Module, meanSquaredError, Tensor, TensorDataLoader, topKAccuracy } from "torchsearch";
 
 import { scratch } from "../lib/page.mjs";
 import { repeated } from "../lib/repeated.mjs";
@@ -63,4 +63,19 @@ async function calls({ file, count, inFlight = 1 }) {
   return { seconds };
 }
 
-await serve({ load, run, outputs, calls });
+/** Seconds of a native loop over so many batches of one sample. */
+async function batches({ file, count }) {
+  const module = await Module.load(file);
+  module.eval();
+  const x = Tensor.from(new Float32Array(count), [count, 1]);
+  const loader = TensorDataLoader.fromTensors([x, x], { batchSize: 1 });
+  const score = meanSquaredError(loader);
+  await meanSquaredError(loader, { maxBatches: 1000 })(module);
+  const start = performance.now();
+  await score(module);
+  const seconds = (performance.now() - start) / 1000;
+  module.close();
+  return { seconds };
+}
+
+await serve({ load, run, outputs, calls, batches });

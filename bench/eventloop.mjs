@@ -1,0 +1,109 @@
+// What Node's event loop feels of a search: its delay, by perf_hooks' monitorEventLoopDelay, while models are loaded, converted,
+// searched and exported, and while nothing happens, in turns in one process. See docs/benchmarks.md.
+import path from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as pause } from "node:timers/promises";
+
+import {
+  BinarySearcher,
+  convert,
+  crossEntropy,
+  EvolveSearcher,
+  MilpSearcher,
+  Module,
+  ParetoSearcher,
+} from "torchsearch";
+
+import { run } from "../scripts/lib/run.mjs";
+import { benchOptions } from "./lib/options.mjs";
+import { scratch } from "./lib/page.mjs";
+import { ensurePeers, peerPython } from "./lib/peers.mjs";
+import { repeated } from "./lib/repeated.mjs";
+import { finish, machine } from "./lib/report.mjs";
+import { summary } from "./lib/stats.mjs";
+import { ranged, table } from "./lib/text.mjs";
+
+const options = benchOptions();
+const before = machine(options);
+const SEARCHES = [
+  { model: "digits_resnet", images: 256, Searcher: BinarySearcher, config: { maxChoices: 3 } },
+  {
+    model: "digits_resnet",
+    images: 256,
+    Searcher: EvolveSearcher,
+    config: { numIters: 40, populationSize: 8, candidateSize: 2 },
+  },
+  {
+    model: "digits_resnet",
+    images: 256,
+    Searcher: ParetoSearcher,
+    config: { numIters: 40, populationSize: 8 },
+  },
+  { model: "mobilenet_v2", images: 8, Searcher: BinarySearcher, config: { maxChoices: 1 } },
+  { model: "mobilenet_v2", images: 8, Searcher: MilpSearcher, config: { maxChoices: 1 } },
+].filter(({ model, Searcher }) => options.wanted(`${model}:${Searcher.name}`));
+
+ensurePeers();
+const models = [...new Set(SEARCHES.map(({ model }) => model))];
+run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], { remedy: "See its message above." });
+
+/** Percentiles of the event loop's delay, in milliseconds, while `body` runs. The histogram's clock ticks each millisecond. */
+async function watched(body) {
+  const histogram = monitorEventLoopDelay({ resolution: 1 });
+  histogram.enable();
+  const start = performance.now();
+  await body();
+  const seconds = (performance.now() - start) / 1000;
+  histogram.disable();
+  const ms = (nanoseconds) => nanoseconds / 1e6;
+  return {
+    seconds,
+    p50: ms(histogram.percentile(50)),
+    p99: ms(histogram.percentile(99)),
+    max: ms(histogram.max),
+  };
+}
+
+const rounds = options.quick ? 1 : Math.min(options.rounds, 5);
+const results = [];
+for (const { model, images, Searcher, config } of SEARCHES) {
+  const { loader, example } = await repeated(path.join(scratch, `${model}.npz`), images, 64);
+  const found = { search: `${Searcher.name}, ${model}`, busy: [], idle: [] };
+  for (let round = 0; round < rounds; round++) {
+    const busy = await watched(async () => {
+      const module = await Module.load(path.join(scratch, `${model}.pt`));
+      const space = await convert(module, "fastnas", example);
+      const { subnet } = await new Searcher().search(space, { flops: "60%" }, example, {
+        scoreFunc: crossEntropy(loader),
+        dataLoader: loader,
+        verbose: false,
+        seed: round,
+        ...config,
+      });
+      for (const each of [subnet, space, module]) each.close();
+    });
+    found.busy.push(busy);
+    // As long again, with the processor as busy as others make it.
+    found.idle.push(await watched(() => pause(1000 * Math.min(busy.seconds, 5))));
+  }
+  results.push(found);
+  console.error(`${found.search}: p99 ${found.busy.map(({ p99 }) => p99.toFixed(2)).join(", ")} ms`);
+}
+
+const of = (list, key) => ranged(summary(list.map((each) => each[key])));
+const rows = results.map(({ search, busy, idle }) => [
+  search,
+  of(busy, "seconds"),
+  of(busy, "p50"),
+  of(busy, "p99"),
+  of(busy, "max"),
+  of(idle, "p99"),
+  of(idle, "max"),
+]);
+finish("eventloop", options, {
+  text: `Milliseconds between two turns of a timer that wants one every millisecond, median (minimum–maximum) of ${rounds} searches:
+
+${table(["search", "seconds", "p50", "p99", "largest", "idle p99", "idle largest"], rows)}`,
+  raw: results,
+  before,
+});
