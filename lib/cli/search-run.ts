@@ -12,7 +12,7 @@ import { readCheckpoint } from "../searcher/checkpoint";
 import type { SearchConfig } from "../searcher/config";
 import { satisfies } from "../searcher/constraints";
 import type { ProgressListener } from "../searcher/types";
-import { convert, type Mode } from "../space/convert";
+import { convert } from "../space/convert";
 import type { Importance } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
 import type { Tensor } from "../tensor";
@@ -20,7 +20,7 @@ import { isRecord } from "../util/check";
 import { type RunVersions, runVersions } from "../util/versions";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { type OpenData, openData } from "./open-data";
-import type { DataRequest, SearcherName, SearchRequest, SpaceRequest } from "./search-request";
+import type { DataRequest, MODES, SearcherName, SearchRequest, SpaceRequest } from "./search-request";
 import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
 
 /** What the work needs besides the request. */
@@ -189,7 +189,7 @@ export function convertModel(
   const { mode, channelDivisor, importance, seed } = request;
   const learns = importance === "taylor" || importance === "activation";
   const { target } = data ?? {};
-  return convert(module, mode as Mode, dummyInput, {
+  return convert(module, mode as (typeof MODES)[number], dummyInput, {
     channelDivisor,
     importance: importance as Importance,
     seed,

@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
 
 import { TorchSearchError } from "../errors";
+import { recordExport } from "../mode/history";
+import type { ExportOptions, ModeSpace } from "../mode/registry";
 import { type CallOptions, type Input, Module, type Output } from "../module";
 import type { NativeLayerFormat, NativeQuantizationSpace, NativeQuantLayer } from "../native/addon";
 import { callNative } from "../native/call";
 import { fromNative, toNative } from "../native/values";
 import { type DataSource, firstElement, isDataSource, splitInputs } from "../searcher/data-source";
 import { forEachBatch } from "../searcher/forward-loop";
-import type { CollectFunction, RunContext, SearchModel } from "../searcher/types";
+import type { CollectFunction, RunContext } from "../searcher/types";
 import { throwIfAborted } from "../util/abort";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
@@ -68,7 +70,7 @@ export interface QuantizationOrigin {
  *
  * Formats that round activations need {@link calibrate} before they can run.
  */
-export class QuantizationSpace implements SearchModel {
+export class QuantizationSpace implements ModeSpace {
   /** @internal The native handle. */
   readonly native: NativeQuantizationSpace;
   readonly mode: string;
@@ -327,8 +329,14 @@ export class QuantizationSpace implements SearchModel {
    *
    * @throws `ERR_NOT_CALIBRATED`, `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */
-  async export(options: CallOptions = {}): Promise<Module> {
+  async export(options: ExportOptions = {}): Promise<Module> {
     const module = Module.wrap(await callNative((call) => this.native.exportModule(call), options.signal));
+    recordExport(
+      module,
+      this,
+      { config: this.active, costs: this.costs(this.active), fullCosts: this.costs(this.fullConfig) },
+      options.search,
+    );
     return module.training ? module.eval() : module;
   }
 

@@ -1,4 +1,5 @@
 import { TorchSearchError } from "../errors";
+import { searchRecordOf } from "../mode/history";
 import type { Module } from "../module";
 import type { QuantizationMetric } from "../quantization/costs";
 import { UNQUANTIZED } from "../quantization/formats";
@@ -229,7 +230,8 @@ export class AutoQuantizeSearcher extends BaseSearcher<
   }
 
   protected override buildSubnet(): Promise<Module> {
-    return this.model.export({ signal: this.config.signal });
+    const search = searchRecordOf(this, this.state.best?.score ?? null);
+    return this.model.export({ signal: this.config.signal, search });
   }
 
   /** Measures what the state does not hold yet. */

@@ -2,8 +2,11 @@ import { rememberApplication } from "../mode/history";
 import { completeConfig } from "../mode/mode-config";
 import { type AnyMode, findMode, type ModeDescriptor, type ModeSpace } from "../mode/registry";
 import "../mode/width-modes";
+import "../mode/quantize-mode";
 import type { ConvertConfig } from "../mode/width-modes";
 import { Module } from "../module";
+import type { QuantizeConfig } from "../quantization/convert";
+import type { QuantizationSpace } from "../quantization/space";
 import { expected, isRecord } from "../util/check";
 import type { SearchSpace } from "./search-space";
 
@@ -11,6 +14,7 @@ import type { SearchSpace } from "./search-space";
 export interface ModeMap {
   fastnas: { config: ConvertConfig; space: SearchSpace };
   autonas: { config: ConvertConfig; space: SearchSpace };
+  auto_quantize: { config: QuantizeConfig; space: QuantizationSpace };
 }
 export type Mode = keyof ModeMap;
 

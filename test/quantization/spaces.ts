@@ -1,8 +1,14 @@
 /** Quantization spaces and data of the digits fixtures. */
 import path from "node:path";
 
-import { Module, type QuantizationSpace, type QuantizeConfig, Tensor, TensorDataLoader } from "../../lib";
-import { makeQuantizationSpace, QUANTIZE_DEFAULTS } from "../../lib/quantization/convert";
+import {
+  convert,
+  Module,
+  type QuantizationSpace,
+  type QuantizeConfig,
+  Tensor,
+  TensorDataLoader,
+} from "../../lib";
 import { root } from "../support/zoo";
 
 export const data = path.join(root, "test", "fixtures", "digits.npz");
@@ -13,14 +19,7 @@ export async function digitsSpace(
   config: QuantizeConfig = {},
 ): Promise<QuantizationSpace> {
   const module = await Module.load(path.join(root, "test", "fixtures", `${model}.pt`));
-  const from = await module.fingerprint();
-  return makeQuantizationSpace(
-    "auto_quantize",
-    module,
-    dummyInput(),
-    { ...QUANTIZE_DEFAULTS, ...config },
-    from,
-  );
+  return convert(module, "auto_quantize", dummyInput(), config);
 }
 
 export function trainData(batchSize = 64, shuffle = false): Promise<TensorDataLoader> {
