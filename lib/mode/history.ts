@@ -99,12 +99,7 @@ export function recordExport(
   search: SearchRecord | null = null,
 ): void {
   const application = applications.get(space);
-  if (application === undefined) {
-    throw new TorchSearchError(
-      "ERR_ARGUMENT",
-      "This space was not made by convert(), so it has no history to continue.",
-    );
-  }
+  if (application === undefined) return; // made without convert(): there is nothing to continue
   const { mode, config, from, earlier, unreadable } = application;
   const record: ModeRecord = {
     mode,
