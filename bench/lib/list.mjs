@@ -42,6 +42,12 @@ export const BENCHMARKS = [
     page: "benchmarks.md",
     what: "peak memory of forward loops, against PyTorch's",
   },
+  {
+    name: "growth",
+    minutes: 6,
+    page: "growth.md",
+    what: "how cost grows with layers, candidates, batch size and threads",
+  },
   { name: "costs", file: "cost_queries", minutes: 1, what: "cost queries a second of a search space" },
   {
     name: "importance",
