@@ -52,7 +52,17 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
   beforeAll(async () => {
     folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-browser-"));
     browser = await chromium.launch({ executablePath, args: ARGS });
-    state = await searched(folder, "BinarySearcher", 50, { macs: "50%" });
+    const layer = (at: number, flops: number) => ({
+      name: `layer${at}`,
+      op: "aten::conv2d",
+      flops,
+      params: flops / 10,
+    });
+    const operators = {
+      before: Array.from({ length: 20 }, (_, i) => layer(i, 1000 * (i + 1))),
+      after: Array.from({ length: 20 }, (_, i) => layer(i, 500 * (i + 1))),
+    };
+    state = await searched(folder, "BinarySearcher", 50, { macs: "50%" }, { operators });
     report = path.join(folder, "report.html");
     await writeReport(state, report);
   });
@@ -114,6 +124,10 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
     await expect.poll(() => tip.textContent()).not.toContain("best subnet");
     const { name, selected, full } = data.widths[0] as (typeof data.widths)[number];
     expect(await tip.textContent()).toMatch(new RegExp(`^${name} .*\n${selected} of ${full}: `));
+    await point(page.locator("svg.operators g.after > *").last());
+    await expect
+      .poll(() => tip.textContent())
+      .toMatch(/^layer5\nFLOPs: 6\.000 k → 3\.000 k\nParameters: 600 → 300$/);
     await page.mouse.move(2, 2);
     await tip.waitFor({ state: "hidden", timeout: 10_000 });
     await page.close();
@@ -145,11 +159,14 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
           axis: contrast(style('svg.plane g[aria-label="x-axis tick label"]').fill, page),
           candidate: contrast(style("svg.plane g.candidates").fill, page),
           best: contrast(style("svg.plane g.best-subnet").fill, page),
+          before: contrast(style("svg.operators g.before").fill, style("svg.operators g.after").fill),
         };
       });
       expect(contrasts.background > 0.5).toBe(scheme === "light");
       for (const text of ["text", "muted", "axis"] as const) expect(contrasts[text]).toBeGreaterThan(4.5);
       for (const graphic of ["candidate", "best"] as const) expect(contrasts[graphic]).toBeGreaterThan(3);
+      // Two bars, one over the other: told apart by length and number too.
+      expect(contrasts.before).toBeGreaterThan(2);
       await page.close();
     },
   );
