@@ -203,6 +203,7 @@ describe("code blocks of the documentation", () => {
       noEmit: true,
       allowImportingTsExtensions: true,
       noUnusedLocals: false,
+      noUnusedParameters: false,
       typeRoots: [path.join(root, "node_modules", "@types")],
     });
     const problems = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 
 import type { SubnetConfig } from "../../lib";
 import { SearchSpace } from "../../lib/space/search-space";
-import { FakeNativeSpace } from "./fake-space";
+import { FakeNativeSpace, rememberFake } from "./fake-space";
 
 export interface Chain {
   /** The choices of each layer's width, ascending. */
@@ -57,7 +57,9 @@ export function chainSpace(chain: Chain): { space: SearchSpace; native: FakeNati
     moduleFingerprint: JSON.stringify(chain),
     settings: { channelDivisor: 1 },
   };
-  return { space: SearchSpace.wrap(native as unknown as SearchSpace["native"], origin), native };
+  const space = SearchSpace.wrap(native as unknown as SearchSpace["native"], origin);
+  rememberFake(space, origin.moduleFingerprint);
+  return { space, native };
 }
 
 /** Every subnet of a space. */

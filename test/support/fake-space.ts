@@ -1,5 +1,6 @@
 /** A search space without LibTorch: a chain of three layers whose costs can be worked out by hand. */
-import { TorchSearchError } from "../../lib";
+import { type Module, TorchSearchError } from "../../lib";
+import { rememberApplication } from "../../lib/mode/history";
 import type { NativeLatencyOperator, NativeModule } from "../../lib/native/addon";
 import { SearchSpace } from "../../lib/space/search-space";
 
@@ -105,7 +106,7 @@ export class FakeNativeSpace {
 
   async exportSubnet(): Promise<NativeModule> {
     this.log.push(`export ${this.widths.join(" ")} after ${this.calibrated} batches`);
-    return { training: false } as NativeModule;
+    return { training: false, setExtraFile: () => {} } as unknown as NativeModule;
   }
 
   close(): void {
@@ -113,9 +114,17 @@ export class FakeNativeSpace {
   }
 }
 
+/** As convert() does it, so that the space can be exported: a history of a module that has none yet. */
+export function rememberFake(space: SearchSpace, from: string): void {
+  const module = { native: { extraFile: () => null } } as unknown as Module;
+  rememberApplication(space, module, { mode: space.mode, config: {}, from });
+}
+
 /** The space and what is behind it. */
 export function fakeSpace(identity = "fake"): { space: SearchSpace; native: FakeNativeSpace } {
   const native = new FakeNativeSpace();
   const origin = { mode: "fastnas", moduleFingerprint: identity, settings: { channelDivisor: 4 } };
-  return { space: SearchSpace.wrap(native as unknown as Native, origin), native };
+  const space = SearchSpace.wrap(native as unknown as Native, origin);
+  rememberFake(space, identity);
+  return { space, native };
 }

@@ -18,6 +18,8 @@ export async function bundle(
     format: "cjs",
     outfile,
     external,
+    // Where lib/native/paths.ts would be, so that the bundle finds the addon.
+    define: { __dirname: JSON.stringify(path.join(root, "lib", "native")) },
     logLevel: "error",
   });
 }
