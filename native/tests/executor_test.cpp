@@ -51,11 +51,12 @@ TEST_CASE("a run resumes from the activations at any instruction, again and agai
   const at::Tensor expected = recorded.output.toTensor();
   for (int32_t boundary = 0; boundary < plan->instructionCount(); ++boundary) {
     CAPTURE(boundary);
-    Activations activations;
+    std::vector<Activations> captured(1);
+    captured[0].instruction = boundary;
     RunOptions capture;
-    capture.captureAt = boundary;
-    capture.captured = &activations;
+    capture.captures = &captured;
     executor.run(bindings, recorded.tensors, CancelToken(), capture);
+    const Activations& activations = captured[0];
     CHECK_EQ(activations.tensors.size(), plan->liveSlotsAt(boundary).size());
     RunOptions resume;
     resume.resumeFrom = &activations;

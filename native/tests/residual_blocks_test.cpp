@@ -267,13 +267,13 @@ def forward(self, x):
   const Bindings bindings = bindModule(*model.program, model.module);
   const at::Tensor expected = at::relu(model.conv(model.input, 0));
   for (int32_t at = 0; at < plan->instructionCount(); ++at) {
-    Activations cache;
+    std::vector<Activations> caches(1);
+    caches[0].instruction = at;
     RunOptions capture;
-    capture.captureAt = at;
-    capture.captured = &cache;
+    capture.captures = &caches;
     CHECK(close(executor.run(bindings, {model.input.clone()}, CancelToken(), capture).toTensor(), expected));
     RunOptions resume;
-    resume.resumeFrom = &cache;
+    resume.resumeFrom = &caches[0];
     for (int i = 0; i < 2; ++i) {
       CHECK(close(executor.run(bindings, {}, CancelToken(), resume).toTensor(), expected));
     }

@@ -46,6 +46,7 @@ LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, cons
 LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
                     const CancelToken& cancel, const ProgressFn& progress) {
   score.reset();
+  const Pass pass(model);
   LoopResult result = forEachBatch(
       dataset, options,
       [&](const Inputs& inputs, const at::Tensor& target) {
@@ -58,9 +59,10 @@ LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, co
 
 LoopResult forwardAll(Forwardable& model, const Dataset& dataset, const LoopOptions& options,
                       const CancelToken& cancel, const ProgressFn& progress) {
+  const Pass pass(model);
   return forEachBatch(
-      dataset, options, [&](const Inputs& inputs, const at::Tensor&) { model.forward(inputs, cancel); },
-      cancel, progress);
+      dataset, options, [&](const Inputs& inputs, const at::Tensor&) { model.run(inputs, cancel); }, cancel,
+      progress);
 }
 
 void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& target, Score& score,

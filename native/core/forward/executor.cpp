@@ -3,6 +3,7 @@
 #include <ATen/core/Dict.h>
 #include <ATen/core/List.h>
 
+#include <algorithm>
 #include <string>
 #include <unordered_map>
 
@@ -107,7 +108,8 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
     throw Error("ERR_FORWARD", "The model's forward failed at " +
                                    describe(plan_->program().instructions[current_]) + ": " + error.what());
   }
-  IValue output = materialize(plan_->program().output, values_);
+  const bool whole = current_ >= plan_->instructionCount();
+  IValue output = whole ? materialize(plan_->program().output, values_) : IValue();
   values_.clear();
   return output;
 }
@@ -119,6 +121,13 @@ void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inp
               " slots, the program has ", program.slots.size());
   values_ = bindings.values;
   current_ = 0;
+  if (inputs.size() == program.inputs.size()) {
+    for (size_t i = 0; i < inputs.size(); ++i) values_[program.inputs[i]] = inputs[i];
+  } else if (options.resumeFrom == nullptr) {
+    throw Error("ERR_INPUT_COUNT", "The model was analysed with " + std::to_string(program.inputs.size()) +
+                                       " input tensors and got " + std::to_string(inputs.size()) +
+                                       ". Pass inputs of the same structure as the dummy input.");
+  }
   if (options.resumeFrom != nullptr) {
     // The cache must survive what the rest of the program writes in place.
     SharedCopies copies;
@@ -127,23 +136,20 @@ void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inp
           plan_->writtenFrom(slot, options.resumeFrom->instruction) ? copies.copy(tensor) : tensor;
     }
     current_ = options.resumeFrom->instruction;
-    return;
   }
-  if (inputs.size() != program.inputs.size()) {
-    throw Error("ERR_INPUT_COUNT", "The model was analysed with " + std::to_string(program.inputs.size()) +
-                                       " input tensors and got " + std::to_string(inputs.size()) +
-                                       ". Pass inputs of the same structure as the dummy input.");
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) values_[program.inputs[i]] = inputs[i];
 }
 
 void Executor::loop(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options) {
   const auto& instructions = plan_->program().instructions;
   const ArgumentOverride* next = bindings.overrides.data();
   const ArgumentOverride* last = next + bindings.overrides.size();
-  const int32_t count = plan_->instructionCount();
+  const int32_t count = std::min(plan_->instructionCount(), options.stopBefore);
+  size_t captured = 0;
+  const size_t captures = options.captures == nullptr ? 0 : options.captures->size();
   for (; current_ < count; ++current_) {
-    if (current_ == options.captureAt && options.captured != nullptr) capture(current_, *options.captured);
+    if (captured < captures && (*options.captures)[captured].instruction == current_) {
+      capture((*options.captures)[captured++]);
+    }
     if (!instructions[current_].runs()) continue;
     cancel.throwIfCancelled();
     if (options.observer != nullptr) options.observer->beforeInstruction(current_, values_);
@@ -214,13 +220,13 @@ void Executor::store(const ValueTree& tree, const IValue& value) {
   }
 }
 
-void Executor::capture(int32_t instruction, Activations& captured) const {
-  captured.instruction = instruction;
+void Executor::capture(Activations& captured) const {
   captured.tensors.clear();
   SharedCopies copies;
-  for (const SlotId slot : plan_->liveSlotsAt(instruction)) {
+  for (const SlotId slot : plan_->liveSlotsAt(captured.instruction)) {
     const auto& tensor = values_[slot];
-    captured.tensors.emplace_back(slot, plan_->writtenFrom(slot, instruction) ? copies.copy(tensor) : tensor);
+    const bool written = plan_->writtenFrom(slot, captured.instruction);
+    captured.tensors.emplace_back(slot, written ? copies.copy(tensor) : tensor);
   }
 }
 

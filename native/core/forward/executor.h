@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -28,7 +29,7 @@ struct Bindings {
   std::vector<ArgumentOverride> overrides;  // ascending by instruction, then argument
 };
 
-// The tensors alive between two instructions, from which a later run can go on.
+// The tensors alive just before an instruction, from which a later run can go on.
 struct Activations {
   int32_t instruction = 0;  // the first one not yet run
   std::vector<std::pair<SlotId, at::Tensor>> tensors;
@@ -44,11 +45,12 @@ class ExecutionObserver {
 
 struct RunOptions {
   ExecutionObserver* observer = nullptr;
-  // Go on from here instead of from the inputs, which are ignored then.
+  // Go on from here. Inputs may be left out of it, or of the call, but not of both where they are read later.
   const Activations* resumeFrom = nullptr;
-  // Fill `captured` with what is alive just before this instruction.
-  int32_t captureAt = -1;
-  Activations* captured = nullptr;
+  // Fill each with what is alive just before its instruction. Ascending; none before `resumeFrom`.
+  std::vector<Activations>* captures = nullptr;
+  // Run no instruction from this one on; the output is None then.
+  int32_t stopBefore = std::numeric_limits<int32_t>::max();
 };
 
 // Runs a program's straight line of operators. Holds scratch space: one thread at a time. The caller decides
@@ -68,7 +70,7 @@ class Executor {
   void loop(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options);
   void step(int32_t index, const ArgumentOverride*& nextOverride, const ArgumentOverride* lastOverride);
   void store(const ValueTree& tree, const c10::IValue& value);
-  void capture(int32_t instruction, Activations& captured) const;
+  void capture(Activations& captured) const;
   void push(const ValueTree& tree);
 
   std::shared_ptr<const ExecutionPlan> plan_;

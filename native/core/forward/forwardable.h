@@ -27,10 +27,28 @@ class Forwardable {
   // Runs without recording gradients. Throws ERR_ABORTED soon after `cancel` is set, ERR_CLOSED on a closed
   // handle, ERR_INPUT_* when the inputs do not fit, ERR_FORWARD when the model itself fails.
   virtual c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) = 0;
+  // The same where only what the forward changes is wanted (running statistics), so that the rest of it may
+  // be left out.
+  virtual void run(const Inputs& inputs, const CancelToken& cancel) { forward(inputs, cancel); }
+  // Brackets forwards between which nobody changes the weights: the batches of a loop.
+  virtual void beginPass() {}
+  virtual void endPass() {}
   virtual c10::Device device() const = 0;
   // The signature of `forward`, `self` first, that guides the conversion of inputs; null when it is not
   // known.
   virtual std::shared_ptr<const c10::FunctionSchema> schema() const { return nullptr; }
+};
+
+// A pass for as long as it lives.
+class Pass {
+ public:
+  explicit Pass(Forwardable& model) : model_(model) { model_.beginPass(); }
+  ~Pass() { model_.endPass(); }
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+
+ private:
+  Forwardable& model_;
 };
 
 }  // namespace torchsearch

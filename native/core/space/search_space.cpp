@@ -15,6 +15,7 @@
 #include "core/graph/recorder.h"
 #include "core/graph/size_arguments.h"
 #include "core/space/channel_order.h"
+#include "core/space/search_space_program.h"
 #include "core/space/subnet_export.h"
 
 namespace torchsearch {
@@ -44,32 +45,6 @@ std::vector<ArgumentOverride> mergedOverrides(std::vector<ArgumentOverride> size
 }
 
 }  // namespace
-
-struct SearchSpace::ShapeProgram {
-  ShapeProgram(std::shared_ptr<const Program> recorded, std::shared_ptr<const Dependencies> analysed)
-      : program(std::move(recorded)),
-        dependencies(std::move(analysed)),
-        running(program),
-        executor(std::make_shared<const ExecutionPlan>(program)) {}
-
-  // Makes `running` the program without the blocks that are not kept.
-  void run(const std::vector<bool>& keptBlocks) {
-    if (keptBlocks == kept) return;
-    const bool whole = std::find(keptBlocks.begin(), keptBlocks.end(), false) == keptBlocks.end();
-    running = whole ? program : std::make_shared<const Program>(withoutBlocks(*program, blocks, keptBlocks));
-    executor = Executor(std::make_shared<const ExecutionPlan>(running));
-    kept = keptBlocks;
-  }
-
-  std::shared_ptr<const Program> program;
-  std::shared_ptr<const Dependencies> dependencies;
-  ResidualBlocks blocks;
-  std::shared_ptr<const Program> running;  // `program`, or what is left of it
-  std::vector<bool> kept;                  // by block, in `running`
-  Executor executor;
-  Bindings bindings;
-  int64_t selection = -1;
-};
 
 std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>& module,
                                                   const Inputs& dummyInput, const SpaceOptions& options,
@@ -117,6 +92,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->costs_ = CostModel(*space->dependencies_, space->blocks_);
   space->findHyperparameters(options.channelDivisor);
   space->findBlocks();
+  space->orderHyperparameters();
   space->findUnprunable();
   space->shapes_ = operatorShapes(*space->dependencies_, space->smallestWidths());
   std::vector<int64_t> full;
@@ -276,6 +252,13 @@ void SearchSpace::select(const std::vector<int64_t>& widths) {
   wanted_.subnet = std::move(subnet);
   ++wanted_.version;
   ++wanted_.statistics;
+  if (wanted_.expected == nullptr) return;
+  const auto& expected = *wanted_.expected;
+  for (size_t at = wanted_.next; at < expected.size(); ++at) {
+    if (!(expected[at] == wanted_.subnet)) continue;
+    wanted_.next = at + 1;
+    break;
+  }
 }
 
 void SearchSpace::recalibrate(bool on) {
@@ -292,6 +275,7 @@ void SearchSpace::adoptSelection() {
     recalibrationBatches_ = 0;
   }
   if (wanted_.version != current_.version) current_ = wanted_;
+  adoptBudget(wanted_.cacheBudget);
 }
 
 double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& metric) const {
@@ -326,10 +310,10 @@ at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, 
 }
 
 // Which of the entry's own blocks the subnet keeps: the graph's nodes tell which block is which.
-std::vector<bool> SearchSpace::keptIn(const ShapeProgram& entry) const {
+std::vector<bool> SearchSpace::keptIn(const ShapeProgram& entry, const std::vector<bool>& blocks) const {
   std::vector<bool> kept(entry.blocks.blocks.size(), true);
-  for (size_t b = 0; b < current_.subnet.kept.size(); ++b) {
-    if (current_.subnet.kept[b]) continue;
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (blocks[b]) continue;
     const auto* node = dependencies_->program().instructions[blocks_.blocks[b].addition.instruction].node;
     const auto& instructions = entry.program->instructions;
     const auto own = std::find_if(
@@ -349,7 +333,7 @@ std::vector<bool> SearchSpace::keptIn(const ShapeProgram& entry) const {
 }
 
 void SearchSpace::bind(ShapeProgram& entry) {
-  entry.run(keptIn(entry));
+  entry.run(keptIn(entry, current_.subnet.kept));
   const Program& program = *entry.running;
   entry.bindings = bindModule(program, module_->jit());
   for (size_t i = 0; i < program.slots.size(); ++i) {
@@ -361,8 +345,11 @@ void SearchSpace::bind(ShapeProgram& entry) {
                 : narrowed(*entry.dependencies, static_cast<SlotId>(i), value, current_.subnet.widths);
   }
   entry.bindings.overrides = sizeArguments(*entry.dependencies, current_.subnet.widths);
+  entry.momenta.clear();
+  entry.lastNorm = -1;
   if (current_.recalibrating) {
     std::vector<ArgumentOverride> training;
+    std::vector<std::pair<int32_t, int32_t>> momenta;
     for (size_t i = 0; i < program.instructions.size(); ++i) {
       const auto& instruction = program.instructions[i];
       if (!instruction.runs() || instruction.schema->name() != "aten::batch_norm") continue;
@@ -380,14 +367,29 @@ void SearchSpace::bind(ShapeProgram& entry) {
         value = own;
       }
       if (!tracked) continue;
-      training.push_back({static_cast<int32_t>(i), position("training"), true});
-      // Momentum 1 / n gives the plain average over the batches seen.
-      training.push_back({static_cast<int32_t>(i), position("momentum"),
-                          1.0 / static_cast<double>(recalibrationBatches_ + 1)});
+      entry.lastNorm = static_cast<int32_t>(i);
+      training.push_back({entry.lastNorm, position("training"), true});
+      training.push_back({entry.lastNorm, position("momentum"), 1.0});
+      momenta.emplace_back(entry.lastNorm, position("momentum"));
     }
     entry.bindings.overrides = mergedOverrides(std::move(entry.bindings.overrides), training);
+    const auto& overrides = entry.bindings.overrides;
+    for (size_t i = 0; i < overrides.size(); ++i) {
+      if (std::binary_search(momenta.begin(), momenta.end(),
+                             std::make_pair(overrides[i].instruction, overrides[i].argument))) {
+        entry.momenta.push_back(i);
+      }
+    }
   }
-  entry.selection = current_.recalibrating ? -1 : current_.version;
+  entry.selection = current_.version;
+  entry.recalibrating = current_.recalibrating;
+  prepareReuse(entry);
+}
+
+// Momentum 1 / n gives the plain average over the batches seen.
+void SearchSpace::setMomenta(ShapeProgram& entry) const {
+  const double momentum = 1.0 / static_cast<double>(recalibrationBatches_ + 1);
+  for (const size_t at : entry.momenta) entry.bindings.overrides[at].value = momentum;
 }
 
 SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const CancelToken& cancel) {
@@ -405,17 +407,32 @@ SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const C
 }
 
 c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel) {
+  return forward(inputs, cancel, /*effectsOnly=*/false);
+}
+
+void SearchSpace::run(const Inputs& inputs, const CancelToken& cancel) {
+  forward(inputs, cancel, /*effectsOnly=*/true);
+}
+
+c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly) {
   const auto moduleLock = module_->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   adoptSelection();
-  return runSelection(onDevice(inputs, module_->device()), cancel);
+  if (!inPass_) checkWeights();
+  return runSelection(onDevice(inputs, module_->device()), cancel, effectsOnly);
 }
 
-c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel) {
+c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly) {
   const at::NoGradGuard noGrad;
   auto& entry = programFor(inputs, cancel);
-  if (current_.recalibrating || entry.selection != current_.version) bind(entry);
-  const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, inputs), cancel);
+  if (entry.selection != current_.version || entry.recalibrating != current_.recalibrating) bind(entry);
+  setMomenta(entry);
+  RunOptions options;
+  // What comes after the last norm changes nothing.
+  if (effectsOnly && current_.recalibrating) options.stopBefore = entry.lastNorm + 1;
+  const auto tensors = inputTensors(*graph_, inputs);
+  const auto output = entry.reuse != nullptr ? runReusing(entry, tensors, options.stopBefore, cancel)
+                                             : entry.executor.run(entry.bindings, tensors, cancel, options);
   if (current_.recalibrating) ++recalibrationBatches_;
   return output;
 }
@@ -456,6 +473,7 @@ void SearchSpace::verify(Module& subnet) {
     const GeneratorGuard generator;
     const ModuleState state(module_->jit());
     const bool recalibrating = std::exchange(current_.recalibrating, false);
+    checkWeights();
     collectTensors(runSelection(copied(dummyInput_), CancelToken()), expected);
     current_.recalibrating = recalibrating;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/cancel.h"
+#include "core/forward/activation_cache.h"
 #include "core/forward/executor.h"
 #include "core/forward/forwardable.h"
 #include "core/graph/dependency.h"
@@ -42,8 +43,23 @@ struct Hyperparameter {
   int64_t full = 0;
   int32_t group = -1;  // of a width, in Dependencies::groups
   int32_t block = -1;  // of a depth, in ResidualBlocks::blocks
+  int32_t begins = 0;  // the first instruction on the dummy input that it changes
 
   bool offers(int64_t value) const;
+};
+
+// What keeping activations has spared so far.
+struct ReuseCounters {
+  int64_t budget = 0;   // bytes that may be held; 0 while nothing is kept
+  int64_t bytes = 0;    // held now
+  int64_t peak = 0;     // the most that was held
+  int64_t entries = 0;  // checkpoints held now
+  int64_t forwards = 0;
+  int64_t hits = 0;  // forwards that went on from a checkpoint
+  int64_t instructionsRun = 0;
+  int64_t instructionsSkipped = 0;
+  double multiplyAddsRun = 0;
+  double multiplyAddsSkipped = 0;
 };
 
 // A line for each dimension that stays whole, and the operator that is why.
@@ -73,12 +89,25 @@ class SearchSpace : public Forwardable {
 
   // Runs the active subnet. Inputs may have other batch sizes than the dummy input.
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
+  // Recalibration ends with the last batch norm.
+  void run(const Inputs& inputs, const CancelToken& cancel) override;
+  void beginPass() override;
+  void endPass() override;
   c10::Device device() const override { return module_->device(); }
   std::shared_ptr<const c10::FunctionSchema> schema() const override { return module_->schema(); }
 
   // While on, forwards compute batch statistics and average them into the active subnet's own running mean
   // and variance (cumulative average over the batches seen since it was turned on).
   void recalibrate(bool on);
+
+  // Lets forwards keep activations for later candidates, in at most so many bytes; 0 keeps none and frees
+  // those that are held. What is kept is told by `expect`. Outputs and statistics are, bit by bit, those that
+  // full forwards give: what is skipped has run on the same contents of inputs, weights and statistics.
+  void reuseActivations(int64_t budget);
+  // The subnets that will be selected, in this order; replaces what was expected before. ERR_CHOICE
+  void expect(const std::vector<std::vector<int64_t>>& candidates);
+  // May be asked at any time.
+  ReuseCounters reuse() const;
 
   // "params", "macs", "flops", "size" (bytes) or "latency" (milliseconds) of a subnet, without running
   // anything. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
@@ -119,6 +148,8 @@ class SearchSpace : public Forwardable {
   struct Subnet {
     std::vector<int64_t> widths;  // by group
     std::vector<bool> kept;       // by residual block
+
+    bool operator==(const Subnet& other) const { return widths == other.widths && kept == other.kept; }
   };
 
   SearchSpace() = default;
@@ -128,9 +159,19 @@ class SearchSpace : public Forwardable {
   void findUnprunable();
   Subnet subnetOf(const std::vector<int64_t>& values) const;
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
-  c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel);
+  c10::IValue forward(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly);
+  c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly = false);
   void bind(ShapeProgram& entry);
-  std::vector<bool> keptIn(const ShapeProgram& entry) const;
+  void setMomenta(ShapeProgram& entry) const;
+  std::vector<bool> keptIn(const ShapeProgram& entry, const std::vector<bool>& blocks) const;
+  void orderHyperparameters();
+  void adoptBudget(int64_t budget);
+  void checkWeights();
+  void prepareReuse(ShapeProgram& entry);
+  void readStatistics(ShapeProgram& entry) const;
+  c10::IValue runReusing(ShapeProgram& entry, const std::vector<at::Tensor>& inputs, int32_t stopBefore,
+                         const CancelToken& cancel);
+  void publishCounters();
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
                       const std::vector<int64_t>& widths) const;
@@ -160,6 +201,9 @@ class SearchSpace : public Forwardable {
     bool recalibrating = false;
     int64_t version = 0;     // counts changes, so that bindings made for an earlier selection are remade
     int64_t statistics = 0;  // counts how often recalibrated statistics were dropped
+    std::shared_ptr<const std::vector<Subnet>> expected;
+    size_t next = 0;          // in `expected`
+    int64_t cacheBudget = 0;  // bytes
   };
   void adoptSelection();
 
@@ -168,6 +212,13 @@ class SearchSpace : public Forwardable {
   Selection current_;                             // what runs; under mutex_
   std::map<std::string, at::Tensor> statistics_;  // recalibrated buffers of the active subnet, by name
   int64_t recalibrationBatches_ = 0;
+
+  ActivationCache cache_;  // under mutex_, as the following
+  ReuseCounters counters_;
+  Digest weights_;  // those that the cache is for
+  bool inPass_ = false;
+  mutable std::mutex countersMutex_;
+  ReuseCounters published_;
 };
 
 }  // namespace torchsearch
