@@ -192,6 +192,7 @@ export {
   type WholeDimensions,
 } from "./space/prunability";
 export {
+  type ActivationReuse,
   type Hyperparameter,
   type HyperparameterKind,
   type RecalibrateOptions,

@@ -35,7 +35,7 @@ export interface ModeRecord {
 }
 
 /** Config keys of a search that don't decide its result, or that stand elsewhere in the record. */
-const UNRECORDED = new Set(["checkpoint", "verbose", "signal", "onProgress", "seed"]);
+const UNRECORDED = new Set(["checkpoint", "verbose", "signal", "onProgress", "seed", "activationCache"]);
 
 /** The record of a search, for the history of what it exports. */
 export function searchRecordOf(

@@ -84,6 +84,22 @@ export interface NativeHyperparameter {
   /** Ascending; the last one is the full width. 0 and 1 for `depth`. */
   choices: number[];
   full: number;
+  /** Place, in the order of execution, of the first operator that it changes. */
+  begins: number;
+}
+
+/** What keeping activations has spared so far; see `SearchSpace.reuse`. */
+export interface NativeReuse {
+  budget: number;
+  bytes: number;
+  peak: number;
+  entries: number;
+  forwards: number;
+  hits: number;
+  instructionsRun: number;
+  instructionsSkipped: number;
+  macsRun: number;
+  macsSkipped: number;
 }
 
 /** A dimension of a parameter that stays whole, and why. */
@@ -157,6 +173,11 @@ export interface NativeSearchSpace extends NativeForwardable {
   cost(widths: NativeWidths, metric: string): number;
   /** While on, forwards average batch statistics into the active subnet's own running mean and variance. */
   recalibrate(on: boolean): void;
+  /** Lets forwards keep activations in at most so many bytes; 0 keeps none and frees what is held. */
+  reuseActivations(bytes: number): void;
+  /** The subnets that will be selected next, in this order. ERR_CHOICE */
+  expect(candidates: NativeWidths[]): void;
+  reuse(): NativeReuse;
   /** Times the operators that `known` lacks, at `points` widths of each hyperparameter; selects nothing. */
   measureLatency(
     known: NativeLatencyOperator[],

@@ -19,7 +19,16 @@ export interface SensitivitySearchConfig extends SearchConfig {
    * between two of them counts as harmful as the smaller one. Null (the default) for all.
    */
   maxChoices: number | null;
+  /**
+   * The most bytes of activations to keep while sensitivities are measured, so that each candidate goes on from where it
+   * first differs from the full model; false for none. Null (the default) is a quarter of the memory that is free now
+   * for a model on the CPU, and 1 GiB of another device's. It changes no result, only the time that is taken.
+   */
+  activationCache: number | false | null;
 }
+
+/** Bytes of another device's memory that kept activations may take, unless told. */
+const DEVICE_CACHE = 2 ** 30;
 
 /** What searchers that measure sensitivities keep. */
 export interface SensitivitySearchState<Step extends string = string> extends SpaceSearchState {
@@ -51,7 +60,7 @@ export abstract class SensitivitySearcher<
   Config extends SensitivitySearchConfig = SensitivitySearchConfig,
 > extends SpaceSearcher<State, Config> {
   override get defaultSearchConfig(): Config {
-    return { ...super.defaultSearchConfig, maxChoices: null };
+    return { ...super.defaultSearchConfig, maxChoices: null, activationCache: null };
   }
 
   /** What `defaultStateDict` holds in every such searcher; each adds its own. */
@@ -68,7 +77,14 @@ export abstract class SensitivitySearcher<
   }
 
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return { maxChoices: orNull(rules.positiveInteger) };
+    return {
+      maxChoices: orNull(rules.positiveInteger),
+      activationCache: {
+        expected: "a whole number of bytes of at least 0, false, or null",
+        accepts: (value) =>
+          value === null || value === false || (Number.isSafeInteger(value) && (value as number) >= 0),
+      },
+    };
   }
 
   /** What each hyperparameter's choices cost, all others full: by hyperparameter and metric, parallel to the choices. */
@@ -101,12 +117,40 @@ export abstract class SensitivitySearcher<
   /** Measures what the state does not hold yet. */
   protected async measureSensitivity(): Promise<void> {
     await this.#priceNarrowings();
-    const { hyperparameters } = this.model;
+    const { model } = this;
+    const { budget } = model.reuse;
+    model.reuseActivations(this.#cacheBytes());
+    try {
+      await this.#sweep();
+    } finally {
+      if (!model.closed) model.reuseActivations(budget);
+    }
+  }
+
+  #cacheBytes(): number {
+    const { activationCache } = this.config;
+    if (activationCache !== null) return activationCache === false ? 0 : activationCache;
+    return this.model.device === "cpu" ? Math.floor(process.availableMemory() / 4) : DEVICE_CACHE;
+  }
+
+  async #sweep(): Promise<void> {
+    const { model } = this;
     const { sensitivity } = this.state;
+    // Those that begin late come last, so that each goes on from its predecessor's activations, and only those of one
+    // place are held at a time. Nothing else depends on the order.
+    const hyperparameters = [...model.hyperparameters].sort((a, b) => a.begins - b.begins);
     const limit = this.config.maxChoices;
     const total = hyperparameters.reduce(
       (sum, { choices }) => sum + choicesToMeasure(choices.length, limit).length,
       0,
+    );
+    const full = model.fullConfig;
+    model.expect(
+      hyperparameters.flatMap(({ name, choices }) =>
+        choicesToMeasure(choices.length, limit)
+          .filter((at) => (sensitivity[name]?.scores[at] ?? null) === null)
+          .map((at) => ({ ...full, [name]: choices[at] as number })),
+      ),
     );
     let done = 0;
     for (const hyperparameter of hyperparameters) {
@@ -135,6 +179,10 @@ export abstract class SensitivitySearcher<
         `Sensitivity of ${name}: ${harm.toPrecision(3)} at ${choices[0]} of ${choices.at(-1)} (${done}/${total}).`,
       );
     }
+    // As the space has them, for whoever reads the state.
+    this.state.sensitivity = Object.fromEntries(
+      model.hyperparameters.map(({ name }) => [name, sensitivity[name] as Sensitivity]),
+    );
   }
 
   /** For reports, which have no model to ask. */

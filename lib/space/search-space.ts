@@ -65,6 +65,27 @@ export interface Hyperparameter {
   readonly full: number;
   /** The value in the subnet that is selected now. */
   readonly active: number;
+  /** Place, in the order of execution, of the first operator that it changes: what runs before is the same for all choices. */
+  readonly begins: number;
+}
+
+/** What kept activations have spared; see {@link SearchSpace.reuse}. */
+export interface ActivationReuse {
+  /** Bytes that may be held; 0 while nothing is kept. */
+  budget: number;
+  /** Bytes held now, and the most that were. */
+  bytes: number;
+  peak: number;
+  /** Batches' activations held now. */
+  entries: number;
+  /** Forwards since the space was made, while activations were kept; how many went on from kept ones. */
+  forwards: number;
+  hits: number;
+  /** Operators that these forwards ran, and those that they were spared; the same in multiply-adds. */
+  instructionsRun: number;
+  instructionsSkipped: number;
+  macsRun: number;
+  macsSkipped: number;
 }
 
 /** A dimension of a parameter that stays whole, and why. */
@@ -121,11 +142,12 @@ export class SearchSpace implements SearchModel {
     this.mode = origin.mode;
     this.#fingerprint = fingerprintOf(origin);
     this.unprunable = native.unprunable();
-    this.hyperparameters = native.hyperparameters().map(({ name, kind, choices, full }, at) => ({
+    this.hyperparameters = native.hyperparameters().map(({ name, kind, choices, full, begins }, at) => ({
       name,
       kind,
       choices: Object.freeze([...choices]),
       full,
+      begins,
       get active(): number {
         return native.active()[at] as number;
       },
@@ -231,6 +253,35 @@ export class SearchSpace implements SearchModel {
    */
   select(config: Readonly<SubnetConfig>): void {
     this.native.select(this.#toWidths(config));
+  }
+
+  /**
+   * Lets forwards keep activations, so that a later subnet goes on from where it first differs from an earlier one, in
+   * evaluation and in recalibration. What to keep follows from {@link expect}. Scores and statistics are, bit by bit,
+   * those of full forwards: activations are known by the contents of inputs, weights and statistics that they were
+   * computed from, so changed data, weights or another loader never meet stale ones. Searchers do all this by themselves
+   * (`activationCache` in their config).
+   *
+   * @param bytes the most to hold, on the space's device; 0 keeps nothing and frees what is held
+   * @throws `ERR_CONFIG_VALUE`, `ERR_CLOSED`
+   */
+  reuseActivations(bytes: number): void {
+    this.native.reuseActivations(bytes);
+  }
+
+  /**
+   * The subnets that will be selected next, in this order, for {@link reuseActivations}; replaces what was expected
+   * before. Most is spared when subnets that have much in common, from the first operator on, follow each other.
+   *
+   * @throws `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_CLOSED`
+   */
+  expect(configs: readonly Readonly<SubnetConfig>[]): void {
+    this.native.expect(configs.map((config) => this.#toWidths(config).slice()));
+  }
+
+  /** What kept activations hold and have spared so far. @throws `ERR_CLOSED` */
+  get reuse(): ActivationReuse {
+    return this.native.reuse();
   }
 
   /** A random subnet: a uniform choice of each hyperparameter. Selects nothing. */

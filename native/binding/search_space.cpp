@@ -11,6 +11,7 @@
 #include "binding/module.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
+#include "binding/widths.h"
 
 namespace torchsearch::binding {
 
@@ -37,30 +38,6 @@ SpaceOptions readOptions(const Napi::Value& value) {
   return options;
 }
 
-// number[] | Int32Array; how many there must be, and which, the core knows.
-std::vector<int64_t> readWidths(const Napi::Value& value) {
-  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array) {
-    const Napi::Int32Array array = value.As<Napi::Int32Array>();
-    return {array.Data(), array.Data() + array.ElementLength()};
-  }
-  if (!value.IsArray()) {
-    fail(value.Env(), "ERR_CHOICE", "Widths must be an array of numbers or an Int32Array.");
-  }
-  const Napi::Array array = value.As<Napi::Array>();
-  std::vector<int64_t> widths;
-  widths.reserve(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Value item = array.Get(i);
-    const double width = item.IsNumber() ? item.As<Napi::Number>().DoubleValue() : std::nan("");
-    if (!(std::abs(width) <= 9007199254740991) || width != std::floor(width)) {
-      fail(value.Env(), "ERR_CHOICE",
-           "Width " + std::to_string(i) + " must be a whole number, one of its choices.");
-    }
-    widths.push_back(static_cast<int64_t>(width));
-  }
-  return widths;
-}
-
 Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
   Napi::Array out = Napi::Array::New(env, values.size());
   for (uint32_t i = 0; i < values.size(); ++i) out.Set(i, static_cast<double>(values[i]));
@@ -70,25 +47,30 @@ Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
 }  // namespace
 
 void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
-  const Napi::Function constructor = DefineClass(
-      env, kName,
-      {StaticMethod<&SearchSpaceWrap::convert>("convert"),
-       InstanceMethod<&SearchSpaceWrap::hyperparameters>("hyperparameters"),
-       InstanceMethod<&SearchSpaceWrap::unprunable>("unprunable"),
-       InstanceMethod<&SearchSpaceWrap::active>("active"), InstanceMethod<&SearchSpaceWrap::select>("select"),
-       InstanceMethod<&SearchSpaceWrap::cost>("cost"), InstanceMethod<&SearchSpaceWrap::forward>("forward"),
-       InstanceMethod<&SearchSpaceWrap::recalibrate>("recalibrate"),
-       InstanceMethod<&SearchSpaceWrap::measureLatency>("measureLatency"),
-       InstanceMethod<&SearchSpaceWrap::timeSubnets>("timeSubnets"),
-       InstanceMethod<&SearchSpaceWrap::useLatencyTable>("useLatencyTable"),
-       InstanceMethod<&SearchSpaceWrap::exportSubnet>("exportSubnet"),
-       InstanceMethod<&SearchSpaceWrap::measure>("measure"),
-       InstanceMethod<&SearchSpaceWrap::measureAll>("measureAll"),
-       InstanceMethod<&SearchSpaceWrap::scores>("scores"),
-       InstanceMethod<&SearchSpaceWrap::reorder>("reorder"),
-       InstanceAccessor<&SearchSpaceWrap::device>("device"),
-       InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
-       InstanceMethod<&SearchSpaceWrap::close>("close")});
+  const Napi::Function constructor =
+      DefineClass(env, kName,
+                  {StaticMethod<&SearchSpaceWrap::convert>("convert"),
+                   InstanceMethod<&SearchSpaceWrap::hyperparameters>("hyperparameters"),
+                   InstanceMethod<&SearchSpaceWrap::unprunable>("unprunable"),
+                   InstanceMethod<&SearchSpaceWrap::active>("active"),
+                   InstanceMethod<&SearchSpaceWrap::select>("select"),
+                   InstanceMethod<&SearchSpaceWrap::cost>("cost"),
+                   InstanceMethod<&SearchSpaceWrap::forward>("forward"),
+                   InstanceMethod<&SearchSpaceWrap::recalibrate>("recalibrate"),
+                   InstanceMethod<&SearchSpaceWrap::reuseActivations>("reuseActivations"),
+                   InstanceMethod<&SearchSpaceWrap::expect>("expect"),
+                   InstanceMethod<&SearchSpaceWrap::reuse>("reuse"),
+                   InstanceMethod<&SearchSpaceWrap::measureLatency>("measureLatency"),
+                   InstanceMethod<&SearchSpaceWrap::timeSubnets>("timeSubnets"),
+                   InstanceMethod<&SearchSpaceWrap::useLatencyTable>("useLatencyTable"),
+                   InstanceMethod<&SearchSpaceWrap::exportSubnet>("exportSubnet"),
+                   InstanceMethod<&SearchSpaceWrap::measure>("measure"),
+                   InstanceMethod<&SearchSpaceWrap::measureAll>("measureAll"),
+                   InstanceMethod<&SearchSpaceWrap::scores>("scores"),
+                   InstanceMethod<&SearchSpaceWrap::reorder>("reorder"),
+                   InstanceAccessor<&SearchSpaceWrap::device>("device"),
+                   InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
+                   InstanceMethod<&SearchSpaceWrap::close>("close")});
   EnvData& data = EnvData::of(env);
   data.searchSpace = Napi::Persistent(constructor);
   data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
@@ -142,6 +124,7 @@ Napi::Value SearchSpaceWrap::hyperparameters(const Napi::CallbackInfo& info) {
       item.Set("kind", all[i].kind);
       item.Set("choices", numbers(env, all[i].choices));
       item.Set("full", static_cast<double>(all[i].full));
+      item.Set("begins", all[i].begins);
       out.Set(static_cast<uint32_t>(i), item);
     }
     return out;
@@ -174,6 +157,7 @@ Napi::Value SearchSpaceWrap::select(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
     open(env)->select(readWidths(info[0]));
+    reportMemory(env);
     return env.Undefined();
   });
 }
@@ -297,6 +281,7 @@ Napi::Value SearchSpaceWrap::closed(const Napi::CallbackInfo& info) {
 // The module stays open. A running job keeps the space until it ends.
 Napi::Value SearchSpaceWrap::close(const Napi::CallbackInfo& info) {
   space_.reset();
+  reportMemory(info.Env());
   return info.Env().Undefined();
 }
 

@@ -9,7 +9,8 @@
 
 namespace torchsearch::binding {
 
-// JavaScript's handle of a search space. V8 is told of no memory for it: the weights are the module's.
+// JavaScript's handle of a search space. The weights are the module's; V8 is told of the activations that are
+// kept, whenever a subnet is selected.
 class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
  public:
   static constexpr const char* kName = "SearchSpace";
@@ -19,6 +20,7 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   static Napi::Value wrap(Napi::Env env, std::shared_ptr<SearchSpace> space);
 
   explicit SearchSpaceWrap(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env env) override;
 
  private:
   static Napi::Value convert(const Napi::CallbackInfo& info);
@@ -30,6 +32,9 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   Napi::Value cost(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value recalibrate(const Napi::CallbackInfo& info);
+  Napi::Value reuseActivations(const Napi::CallbackInfo& info);
+  Napi::Value expect(const Napi::CallbackInfo& info);
+  Napi::Value reuse(const Napi::CallbackInfo& info);
   Napi::Value measureLatency(const Napi::CallbackInfo& info);
   Napi::Value timeSubnets(const Napi::CallbackInfo& info);
   Napi::Value useLatencyTable(const Napi::CallbackInfo& info);
@@ -46,7 +51,10 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   // The space, to be called; ERR_CLOSED.
   const std::shared_ptr<SearchSpace>& open(Napi::Env env) const;
 
+  void reportMemory(Napi::Env env);
+
   std::shared_ptr<SearchSpace> space_;  // null once closed
+  int64_t reported_ = 0;                // bytes that V8 knows of
 };
 
 }  // namespace torchsearch::binding

@@ -26,6 +26,7 @@ class ChainNativeSpace extends FakeNativeSpace {
       kind: "out_channels" as const,
       choices: [...choices],
       full: choices.at(-1) as number,
+      begins: i,
     }));
   }
 

@@ -26,6 +26,8 @@ export function paramsOf([a, b, c]: readonly number[]): number {
 export class FakeNativeSpace {
   device = "cpu";
   closed = false;
+  /** Bytes of activations that may be kept. */
+  budget = 0;
   widths = CHOICES.map(({ choices }) => choices.at(-1) as number);
   /** What happened, in order. */
   log: string[] = [];
@@ -37,11 +39,12 @@ export class FakeNativeSpace {
   calibrated = 0;
 
   hyperparameters() {
-    return CHOICES.map(({ name, choices }) => ({
+    return CHOICES.map(({ name, choices }, at) => ({
       name,
       kind: "out_channels" as const,
       choices: [...choices],
       full: choices.at(-1) as number,
+      begins: at,
     }));
   }
 
@@ -93,6 +96,16 @@ export class FakeNativeSpace {
     for (let at = 0; at < (points?.length ?? 0); at += 4)
       this.latencies?.set([...points!.subarray(at, at + 3)].join(), points![at + 3]!);
   }
+
+  reuse() {
+    return { budget: this.budget };
+  }
+
+  reuseActivations(bytes: number): void {
+    this.budget = bytes;
+  }
+
+  expect(): void {}
 
   recalibrate(on: boolean): void {
     this.recalibrating = on;

@@ -129,10 +129,10 @@ SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& s
     });
     if (own) first = i;
   }
-  Activations before;
+  std::vector<Activations> before(1);
+  before[0].instruction = first;
   RunOptions options;
-  options.captureAt = first;
-  options.captured = &before;
+  options.captures = &before;
   const c10::IValue full = batch.executor.run(batch.bindings, batch.inputs, cancel, options);
   const at::Tensor expected = scoredTensor(full, "model's");
   SensitivityPart part;
@@ -144,7 +144,7 @@ SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& s
     QuantizeHook hook(quantizers, std::move(chosen));
     const HookScope scope(slot, &hook);
     RunOptions rest;
-    if (first >= 0) rest.resumeFrom = &before;
+    if (first >= 0) rest.resumeFrom = &before[0];
     const c10::IValue output = batch.executor.run(batch.bindings, batch.inputs, cancel, rest);
     const auto score = Score::make(measure, {});
     try {
