@@ -113,7 +113,14 @@ describe.each(Object.keys(BLOCKS))("the blocks of %s", { timeout: 240_000 }, (na
   it("are hyperparameters of two choices, unless the config says no", async () => {
     const { module, space } = await spaceOf(name);
     expect(depths(space).map((hyperparameter) => ({ ...hyperparameter }))).toEqual(
-      blocks.map((block) => ({ name: `${block}.depth`, kind: "depth", choices: [0, 1], full: 1, active: 1 })),
+      blocks.map((block) => ({
+        name: `${block}.depth`,
+        kind: "depth",
+        choices: [0, 1],
+        full: 1,
+        active: 1,
+        begins: expect.any(Number),
+      })),
     );
     for (const { name: depth } of depths(space)) expect(space.smallestConfig[depth]).toBe(0);
     await expectCode("ERR_CHOICE", () => space.select({ [`${blocks[0]}.depth`]: 2 }));
