@@ -108,6 +108,11 @@ c10::IValue Module::forward(const Inputs& inputs, const CancelToken& cancel) {
     // Not inference mode: its tensors could not be shared with code that later trains or edits the weights.
     const torch::NoGradGuard noGrad;
     c10::IValue output = module.get_method("forward")(std::move(stack));
+    // Batch norms update their statistics without counting up their versions, which tell what was computed
+    // from them that it is out of date.
+    if (training_) {
+      for (const at::Tensor& buffer : module.buffers()) buffer.unsafeGetTensorImpl()->bump_version();
+    }
     cancel.throwIfCancelled();
     return output;
   });

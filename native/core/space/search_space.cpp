@@ -8,6 +8,7 @@
 #include "core/evaluation_mode.h"
 #include "core/failure.h"
 #include "core/forward/arguments.h"
+#include "core/forward/prepared_program.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
@@ -20,6 +21,9 @@
 namespace torchsearch {
 
 namespace {
+
+// Bytes of prepared weights that are always kept, however small the model is.
+constexpr int64_t kSmallestCache = 64 << 20;
 
 std::string withoutLeaf(const std::string& name) {
   const auto dot = name.rfind('.');
@@ -50,23 +54,36 @@ struct SearchSpace::ShapeProgram {
       : program(std::move(recorded)),
         dependencies(std::move(analysed)),
         running(program),
-        executor(std::make_shared<const ExecutionPlan>(program)) {}
+        plan(std::make_shared<const ExecutionPlan>(program)),
+        executor(plan) {}
 
   // Makes `running` the program without the blocks that are not kept.
   void run(const std::vector<bool>& keptBlocks) {
     if (keptBlocks == kept) return;
     const bool whole = std::find(keptBlocks.begin(), keptBlocks.end(), false) == keptBlocks.end();
     running = whole ? program : std::make_shared<const Program>(withoutBlocks(*program, blocks, keptBlocks));
-    executor = Executor(std::make_shared<const ExecutionPlan>(running));
+    plan = std::make_shared<const ExecutionPlan>(running);
+    executor = Executor(plan);
+    preparer.reset();
     kept = keptBlocks;
+  }
+
+  // Made when it is needed first: many programs are only ever recorded.
+  ProgramPreparer& preparing(const std::shared_ptr<WeightCache>& weights) {
+    if (!preparer) preparer.emplace(plan, weights);
+    return *preparer;
   }
 
   std::shared_ptr<const Program> program;
   std::shared_ptr<const Dependencies> dependencies;
   ResidualBlocks blocks;
-  std::shared_ptr<const Program> running;  // `program`, or what is left of it
-  std::vector<bool> kept;                  // by block, in `running`
+  std::shared_ptr<const Program> running;     // `program`, or what is left of it
+  std::vector<bool> kept;                     // by block, in `running`
+  std::shared_ptr<const ExecutionPlan> plan;  // of `running`
   Executor executor;
+  std::optional<ProgramPreparer> preparer;  // of `plan`
+  enum class Trust : uint8_t { kUntried, kTrusted, kRefused };
+  Trust trust = Trust::kUntried;  // whether a prepared run gave what a plain one gives
   Bindings bindings;
   int64_t selection = -1;
 };
@@ -82,6 +99,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   std::shared_ptr<SearchSpace> space(new SearchSpace());
   space->module_ = module;
   const torch::jit::Module jit = module->jit();
+  space->weights_ = std::make_shared<WeightCache>(std::max(kSmallestCache, 3 * module->bytes()));
   space->graph_ = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kAvoid);
   space->dummyInput_ = onDevice(dummyInput, module->device());
   report(0, "record");
@@ -387,7 +405,36 @@ void SearchSpace::bind(ShapeProgram& entry) {
     }
     entry.bindings.overrides = mergedOverrides(std::move(entry.bindings.overrides), training);
   }
+  if (current_.recalibrating) {
+    entry.preparing(weights_).makeContiguous(entry.bindings);
+  } else if (entry.trust != ShapeProgram::Trust::kRefused) {
+    entry.preparing(weights_).prepare(entry.bindings);
+  }
   entry.selection = current_.recalibrating ? -1 : current_.version;
+}
+
+// Whether a prepared run of the first selection that meets this program gives what a plain one gives; if not,
+// the program always runs as it was recorded.
+void SearchSpace::tryPrepared(ShapeProgram& entry, const Inputs& inputs, const CancelToken& cancel) {
+  const auto run = [&](const Bindings& bindings) {
+    const GeneratorGuard generator;
+    const ModuleState state(module_->jit());
+    std::vector<at::Tensor> outputs;
+    collectTensors(entry.executor.run(bindings, inputTensors(*graph_, copied(inputs)), cancel), outputs);
+    return outputs;
+  };
+  Bindings plain = entry.bindings;
+  plain.prepared = nullptr;
+  const auto expected = run(plain);
+  bool equal = false;
+  try {
+    const auto actual = run(entry.bindings);
+    equal = std::equal(actual.begin(), actual.end(), expected.begin(), expected.end(), agrees);
+  } catch (const Error& error) {
+    if (error.code() == "ERR_ABORTED") throw;
+  }
+  entry.trust = equal ? ShapeProgram::Trust::kTrusted : ShapeProgram::Trust::kRefused;
+  bind(entry);
 }
 
 SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const CancelToken& cancel) {
@@ -414,7 +461,12 @@ c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel
 c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
   auto& entry = programFor(inputs, cancel);
-  if (current_.recalibrating || entry.selection != current_.version) bind(entry);
+  const auto& prepared = entry.bindings.prepared;
+  if (current_.recalibrating || entry.selection != current_.version ||
+      (prepared != nullptr && !prepared->isCurrent())) {
+    bind(entry);
+  }
+  if (prepared != nullptr && entry.trust == ShapeProgram::Trust::kUntried) tryPrepared(entry, inputs, cancel);
   const auto output = entry.executor.run(entry.bindings, inputTensors(*graph_, inputs), cancel);
   if (current_.recalibrating) ++recalibrationBatches_;
   return output;

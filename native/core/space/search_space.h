@@ -12,6 +12,7 @@
 #include "core/cancel.h"
 #include "core/forward/executor.h"
 #include "core/forward/forwardable.h"
+#include "core/forward/weight_cache.h"
 #include "core/graph/dependency.h"
 #include "core/graph/residual_blocks.h"
 #include "core/module.h"
@@ -130,6 +131,7 @@ class SearchSpace : public Forwardable {
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
   c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel);
   void bind(ShapeProgram& entry);
+  void tryPrepared(ShapeProgram& entry, const Inputs& inputs, const CancelToken& cancel);
   std::vector<bool> keptIn(const ShapeProgram& entry) const;
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
@@ -151,6 +153,7 @@ class SearchSpace : public Forwardable {
   // What runs under each different condition on the blocks; null without a table.
   std::shared_ptr<const std::vector<std::pair<Condition, LatencyModel>>> latency_;
   std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
+  std::shared_ptr<WeightCache> weights_;                           // prepared, of all programs
 
   // What the caller asked for last, under a lock of its own: selecting never waits for a running forward,
   // which goes on with what was selected when it began.
