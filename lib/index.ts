@@ -211,5 +211,6 @@ export {
   type TensorOptions,
   type TypedArray,
 } from "./tensor";
+export { getThreads, setThreads } from "./threads";
 export { Random, type RandomState } from "./util/random";
 export type { RunVersions } from "./util/versions";

@@ -7,6 +7,7 @@
 #include "binding/env_data.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
+#include "core/forward/exposed_memory.h"
 
 namespace torchsearch::binding {
 
@@ -26,6 +27,7 @@ TensorWrap::TensorWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Seed& seed = *info[0].As<Napi::External<Seed>>().Data();
   tensor_ = std::move(seed.tensor);
   borrowed_ = std::move(seed.borrowed);
+  owned_ = seed.owned;
   if (seed.owned && borrowed_ == nullptr) {
     reported_ = static_cast<int64_t>(tensor_.nbytes());
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_);
@@ -123,6 +125,7 @@ Napi::Value TensorWrap::data(const Napi::CallbackInfo& info) {
            std::string("A tensor of dtype ") + c10::toString(tensor.scalar_type()) +
                " and its layout cannot be read as a typed array; convert it inside the model.");
     }
+    if (!owned_) exposeMemory(tensor);
     return typedArrayOf(info.Env(), tensor, *dtype);
   });
 }

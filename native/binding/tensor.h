@@ -49,6 +49,7 @@ class TensorWrap : public Napi::ObjectWrap<TensorWrap> {
 
   at::Tensor tensor_;
   std::shared_ptr<BorrowedMemory> borrowed_;
+  bool owned_ = true;
   int64_t reported_ = 0;  // bytes V8 was told about
 };
 

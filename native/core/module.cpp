@@ -75,6 +75,7 @@ void Module::refresh(const torch::jit::Module& module) {
     break;
   }
   const std::lock_guard guard(state_);
+  evaluator_.reset();  // made for another mode or device
   schema_ = std::move(schema);
   device_ = device;
   training_ = module.hasattr("training") && module.attr("training").isBool() && module.is_training();
@@ -108,6 +109,30 @@ c10::IValue Module::forward(const Inputs& inputs, const CancelToken& cancel) {
     // Not inference mode: its tensors could not be shared with code that later trains or edits the weights.
     const torch::NoGradGuard noGrad;
     c10::IValue output = module.get_method("forward")(std::move(stack));
+    // Batch norms update their statistics without counting up their versions, which tell what was computed
+    // from them that it is out of date.
+    if (training_) {
+      for (const at::Tensor& buffer : module.buffers()) buffer.unsafeGetTensorImpl()->bump_version();
+    }
+    cancel.throwIfCancelled();
+    return output;
+  });
+}
+
+c10::IValue Module::evaluate(const Inputs& inputs, const CancelToken& cancel) {
+  const auto guard = lock();
+  if (training()) return forward(inputs, cancel);
+  cancel.throwIfCancelled();
+  bindArguments(*schema(), inputs);  // ERR_INPUT
+  std::shared_ptr<Evaluator> evaluator;
+  {
+    const std::lock_guard state(state_);
+    if (module_ && evaluator_ == nullptr) evaluator_ = std::make_shared<Evaluator>(*module_);
+    evaluator = evaluator_;
+  }
+  jit();  // ERR_CLOSED
+  return withFailureCode("ERR_FORWARD", [&] {
+    c10::IValue output = evaluator->run(onDevice(inputs, device()), cancel);
     cancel.throwIfCancelled();
     return output;
   });
@@ -171,8 +196,10 @@ void Module::to(c10::Device device) {
 
 void Module::close() {
   std::optional<torch::jit::Module> released;
+  std::shared_ptr<Evaluator> evaluator;
   const std::lock_guard guard(state_);
   released.swap(module_);
+  evaluator.swap(evaluator_);
 }
 
 bool Module::closed() const {

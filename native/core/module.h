@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/forward/evaluator.h"
 #include "core/forward/forwardable.h"
 
 namespace torchsearch {
@@ -43,6 +44,9 @@ class Module : public Forwardable {
   // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the
   // model.
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
+  // In training mode the same as forward; else see Evaluator, which keeps prepared copies of weights until
+  // the mode or the device changes, or the module is closed.
+  c10::IValue evaluate(const Inputs& inputs, const CancelToken& cancel) override;
   c10::Device device() const override;
   std::shared_ptr<const c10::FunctionSchema> schema() const override;
 
@@ -84,6 +88,7 @@ class Module : public Forwardable {
   mutable std::recursive_mutex running_;  // held by whatever computes on, or changes, the module
   mutable std::mutex state_;              // held only to read or change the members below
   std::optional<torch::jit::Module> module_;
+  std::shared_ptr<Evaluator> evaluator_;  // null before the first use
   std::shared_ptr<const c10::FunctionSchema> schema_;
   ExtraFiles extraFiles_;
   c10::Device device_ = c10::kCPU;

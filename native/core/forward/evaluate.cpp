@@ -67,9 +67,9 @@ LoopResult forwardAll(Forwardable& model, const Dataset& dataset, const LoopOpti
 
 void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& target, Score& score,
                 Forwardable* teacher, const CancelToken& cancel) {
-  const c10::IValue output = model.forward(inputs, cancel);
+  const c10::IValue output = model.evaluate(inputs, cancel);
   c10::IValue reference;
-  if (score.needsTeacher() && teacher != nullptr) reference = teacher->forward(inputs, cancel);
+  if (score.needsTeacher() && teacher != nullptr) reference = teacher->evaluate(inputs, cancel);
   withFailureCode("ERR_SCORE_INPUT", [&] { score.add(output, target, reference); });
 }
 

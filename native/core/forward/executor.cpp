@@ -8,6 +8,8 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/forward/fused_steps.h"
+#include "core/forward/prepared_program.h"
 #include "core/graph/recorder.h"
 
 namespace torchsearch {
@@ -94,7 +96,11 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
                      const CancelToken& cancel, const RunOptions& options) {
   load(bindings, inputs, options);
   try {
-    loop(bindings, cancel, options);
+    if (bindings.prepared != nullptr) {
+      loopPrepared(bindings, cancel, options);
+    } else {
+      loop(bindings, cancel, options);
+    }
   } catch (const Error&) {
     values_.clear();
     throw;
@@ -155,6 +161,45 @@ void Executor::loop(const Bindings& bindings, const CancelToken& cancel, const R
     if (options.observer != nullptr) options.observer->beforeInstruction(current_, values_);
     step(current_, next, last);
     if (options.observer != nullptr) options.observer->afterInstruction(current_, values_);
+    for (const SlotId slot : plan_->releasedAfter(current_)) values_[slot].reset();
+  }
+}
+
+void Executor::loopPrepared(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options) {
+  // What is prepared is only ever run without gradients: autograd's layers of dispatch can be left out.
+  const at::AutoDispatchBelowADInplaceOrView direct;
+  const PreparedProgram& prepared = *bindings.prepared;
+  const auto& instructions = plan_->program().instructions;
+  const ArgumentOverride* next = bindings.overrides.data();
+  const ArgumentOverride* last = next + bindings.overrides.size();
+  const int32_t count = std::min(plan_->instructionCount(), options.stopBefore);
+  size_t captured = 0;
+  const size_t captures = options.captures == nullptr ? 0 : options.captures->size();
+  TORCH_CHECK(options.observer == nullptr, "a prepared program can't be observed");
+  bool stops = prepared.canStopBefore(current_) && prepared.canStopBefore(count);
+  for (size_t c = 0; c < captures; ++c) {
+    stops = stops && prepared.canStopBefore((*options.captures)[c].instruction);
+  }
+  TORCH_CHECK(stops, "a run can't stop amid a fused step");
+  auto relayout = prepared.relayouts().begin();
+  for (; current_ < count; ++current_) {
+    if (captured < captures && (*options.captures)[captured].instruction == current_) {
+      capture((*options.captures)[captured++]);
+    }
+    if (!instructions[current_].runs()) continue;
+    const auto role = prepared.roleOf(current_);
+    if (role != PreparedProgram::Role::kAbsorbed) {
+      cancel.throwIfCancelled();
+      for (; relayout != prepared.relayouts().end() && relayout->instruction <= current_; ++relayout) {
+        auto& value = values_[relayout->slot];
+        if (relayout->instruction == current_) value = inLayout(value, relayout->layout);
+      }
+      if (role == PreparedProgram::Role::kStep) {
+        prepared.stepAt(current_).run(values_);
+      } else {
+        step(current_, next, last);
+      }
+    }
     for (const SlotId slot : plan_->releasedAfter(current_)) values_[slot].reset();
   }
 }

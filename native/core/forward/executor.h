@@ -15,6 +15,8 @@
 
 namespace torchsearch {
 
+class PreparedProgram;
+
 // Replaces one whole argument of one instruction: a size that is smaller in a subnet than it was when
 // recorded.
 struct ArgumentOverride {
@@ -27,6 +29,9 @@ struct ArgumentOverride {
 struct Bindings {
   std::vector<at::Tensor> values;           // by SlotId: parameters, buffers and constants, whole or narrowed
   std::vector<ArgumentOverride> overrides;  // ascending by instruction, then argument
+  // Steps that run in place of instructions (ProgramPreparer); null for none. With some, a run can be
+  // captured and resumed only where PreparedProgram::canStopBefore says so, and not be observed.
+  std::shared_ptr<const PreparedProgram> prepared;
 };
 
 // The tensors alive just before an instruction, from which a later run can go on.
@@ -68,6 +73,7 @@ class Executor {
  private:
   void load(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const RunOptions& options);
   void loop(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options);
+  void loopPrepared(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options);
   void step(int32_t index, const ArgumentOverride*& nextOverride, const ArgumentOverride* lastOverride);
   void store(const ValueTree& tree, const c10::IValue& value);
   void capture(Activations& captured) const;

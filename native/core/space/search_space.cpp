@@ -8,6 +8,7 @@
 #include "core/evaluation_mode.h"
 #include "core/failure.h"
 #include "core/forward/arguments.h"
+#include "core/forward/prepared_program.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
@@ -21,6 +22,9 @@
 namespace torchsearch {
 
 namespace {
+
+// Bytes of prepared weights that are always kept, however small the model is.
+constexpr int64_t kSmallestCache = 64 << 20;
 
 std::string withoutLeaf(const std::string& name) {
   const auto dot = name.rfind('.');
@@ -57,6 +61,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   std::shared_ptr<SearchSpace> space(new SearchSpace());
   space->module_ = module;
   const torch::jit::Module jit = module->jit();
+  space->weights_ = std::make_shared<WeightCache>(std::max(kSmallestCache, 3 * module->bytes()));
   space->graph_ = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kAvoid);
   space->dummyInput_ = onDevice(dummyInput, module->device());
   report(0, "record");
@@ -381,6 +386,11 @@ void SearchSpace::bind(ShapeProgram& entry) {
       }
     }
   }
+  if (current_.recalibrating) {
+    entry.preparing(weights_).makeContiguous(entry.bindings);
+  } else if (entry.trust != ShapeProgram::Trust::kRefused) {
+    entry.preparing(weights_).prepare(entry.bindings);
+  }
   entry.selection = current_.version;
   entry.recalibrating = current_.recalibrating;
   prepareReuse(entry);
@@ -390,6 +400,30 @@ void SearchSpace::bind(ShapeProgram& entry) {
 void SearchSpace::setMomenta(ShapeProgram& entry) const {
   const double momentum = 1.0 / static_cast<double>(recalibrationBatches_ + 1);
   for (const size_t at : entry.momenta) entry.bindings.overrides[at].value = momentum;
+}
+
+// Whether a prepared run of the first selection that meets this program gives what a plain one gives; if not,
+// the program always runs as it was recorded.
+void SearchSpace::tryPrepared(ShapeProgram& entry, const Inputs& inputs, const CancelToken& cancel) {
+  const auto run = [&](const Bindings& bindings) {
+    const GeneratorGuard generator;
+    const ModuleState state(module_->jit());
+    std::vector<at::Tensor> outputs;
+    collectTensors(entry.executor.run(bindings, inputTensors(*graph_, copied(inputs)), cancel), outputs);
+    return outputs;
+  };
+  Bindings plain = entry.bindings;
+  plain.prepared = nullptr;
+  const auto expected = run(plain);
+  bool equal = false;
+  try {
+    const auto actual = run(entry.bindings);
+    equal = std::equal(actual.begin(), actual.end(), expected.begin(), expected.end(), agrees);
+  } catch (const Error& error) {
+    if (error.code() == "ERR_ABORTED") throw;
+  }
+  entry.trust = equal ? ShapeProgram::Trust::kTrusted : ShapeProgram::Trust::kRefused;
+  bind(entry);
 }
 
 SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const CancelToken& cancel) {
@@ -425,8 +459,13 @@ c10::IValue SearchSpace::forward(const Inputs& inputs, const CancelToken& cancel
 c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly) {
   const at::NoGradGuard noGrad;
   auto& entry = programFor(inputs, cancel);
-  if (entry.selection != current_.version || entry.recalibrating != current_.recalibrating) bind(entry);
+  const auto& prepared = entry.bindings.prepared;
+  if (entry.selection != current_.version || entry.recalibrating != current_.recalibrating ||
+      (prepared != nullptr && !prepared->isCurrent())) {
+    bind(entry);
+  }
   setMomenta(entry);
+  if (prepared != nullptr && entry.trust == ShapeProgram::Trust::kUntried) tryPrepared(entry, inputs, cancel);
   RunOptions options;
   // What comes after the last norm changes nothing.
   if (effectsOnly && current_.recalibrating) options.stopBefore = entry.lastNorm + 1;

@@ -13,6 +13,7 @@
 #include "core/forward/activation_cache.h"
 #include "core/forward/executor.h"
 #include "core/forward/forwardable.h"
+#include "core/forward/weight_cache.h"
 #include "core/graph/dependency.h"
 #include "core/graph/residual_blocks.h"
 #include "core/module.h"
@@ -172,6 +173,7 @@ class SearchSpace : public Forwardable {
   c10::IValue runReusing(ShapeProgram& entry, const std::vector<at::Tensor>& inputs, int32_t stopBefore,
                          const CancelToken& cancel);
   void publishCounters();
+  void tryPrepared(ShapeProgram& entry, const Inputs& inputs, const CancelToken& cancel);
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
                       const std::vector<int64_t>& widths) const;
@@ -192,6 +194,7 @@ class SearchSpace : public Forwardable {
   // What runs under each different condition on the blocks; null without a table.
   std::shared_ptr<const std::vector<std::pair<Condition, LatencyModel>>> latency_;
   std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
+  std::shared_ptr<WeightCache> weights_;                           // prepared, of all programs
 
   // What the caller asked for last, under a lock of its own: selecting never waits for a running forward,
   // which goes on with what was selected when it began.
@@ -215,7 +218,7 @@ class SearchSpace : public Forwardable {
 
   ActivationCache cache_;  // under mutex_, as the following
   ReuseCounters counters_;
-  Digest weights_;  // those that the cache is for
+  Digest weightsDigest_;  // of those that the cache is for
   bool inPass_ = false;
   mutable std::mutex countersMutex_;
   ReuseCounters published_;

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <list>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/forward/activation_cache.h"
 #include "core/forward/executor.h"
+#include "core/forward/prepared_program.h"
 #include "core/graph/dependency.h"
 #include "core/graph/residual_blocks.h"
 #include "core/space/prefix_analysis.h"
@@ -23,23 +25,36 @@ struct SearchSpace::ShapeProgram {
       : program(std::move(recorded)),
         dependencies(std::move(analysed)),
         running(program),
-        executor(std::make_shared<const ExecutionPlan>(program)) {}
+        plan(std::make_shared<const ExecutionPlan>(program)),
+        executor(plan) {}
 
   // Makes `running` the program without the blocks that are not kept.
   void run(const std::vector<bool>& keptBlocks) {
     if (keptBlocks == kept) return;
     const bool whole = std::find(keptBlocks.begin(), keptBlocks.end(), false) == keptBlocks.end();
     running = whole ? program : std::make_shared<const Program>(withoutBlocks(*program, blocks, keptBlocks));
-    executor = Executor(std::make_shared<const ExecutionPlan>(running));
+    plan = std::make_shared<const ExecutionPlan>(running);
+    executor = Executor(plan);
+    preparer.reset();
     kept = keptBlocks;
+  }
+
+  // Made when it is needed first: many programs are only ever recorded.
+  ProgramPreparer& preparing(const std::shared_ptr<WeightCache>& weights) {
+    if (!preparer) preparer.emplace(plan, weights);
+    return *preparer;
   }
 
   std::shared_ptr<const Program> program;
   std::shared_ptr<const Dependencies> dependencies;
   ResidualBlocks blocks;
-  std::shared_ptr<const Program> running;  // `program`, or what is left of it
-  std::vector<bool> kept;                  // by block, in `running`
+  std::shared_ptr<const Program> running;     // `program`, or what is left of it
+  std::vector<bool> kept;                     // by block, in `running`
+  std::shared_ptr<const ExecutionPlan> plan;  // of `running`
   Executor executor;
+  std::optional<ProgramPreparer> preparer;  // of `plan`
+  enum class Trust : uint8_t { kUntried, kTrusted, kRefused };
+  Trust trust = Trust::kUntried;  // whether a prepared run gave what a plain one gives
   Bindings bindings;
   int64_t selection = -1;
   bool recalibrating = false;    // how `bindings` are made

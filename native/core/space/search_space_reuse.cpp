@@ -34,6 +34,20 @@ Digest digestOfSlots(const std::vector<SlotId>& slots) {
   return digest;
 }
 
+// Which instructions ran together before this one: sums are rounded otherwise then.
+Digest digestOfSteps(const PreparedProgram& prepared, int32_t instruction) {
+  Digest digest;
+  for (int32_t i = 0; i < instruction; ++i) {
+    digest = followedBy(digest, static_cast<uint64_t>(prepared.roleOf(i)));
+  }
+  for (const auto& relayout : prepared.relayouts()) {
+    if (relayout.instruction >= instruction) break;
+    digest = followedBy(followedBy(digest, static_cast<uint64_t>(relayout.slot)),
+                        static_cast<uint64_t>(relayout.instruction));
+  }
+  return digest;
+}
+
 }  // namespace
 
 SearchSpace::ShapeProgram::Reuse::Family& SearchSpace::ShapeProgram::Reuse::familyAt(int32_t boundary) {
@@ -130,7 +144,7 @@ void SearchSpace::adoptBudget(int64_t budget) {
       item.second->selection = -1;
     }
     cache_.clear();
-    weights_ = {};
+    weightsDigest_ = {};
   }
   publishCounters();
 }
@@ -177,8 +191,8 @@ void SearchSpace::checkWeights() {
   const auto jit = module_->jit();
   for (const auto& parameter : jit.named_parameters()) digest = followedBy(digest, digestOf(parameter.value));
   for (const auto& buffer : jit.named_buffers()) digest = followedBy(digest, digestOf(buffer.value));
-  if (digest == weights_) return;
-  weights_ = digest;
+  if (digest == weightsDigest_) return;
+  weightsDigest_ = digest;
   cache_.clear();
   // Weights that a subnet gathers, rather than views, are of the values before.
   for (auto& item : programs_) {
@@ -238,7 +252,12 @@ c10::IValue SearchSpace::runReusing(ShapeProgram& entry, const std::vector<at::T
   // All that decides the activations at a place: the batch, the mode, and what runs before it on what.
   Digest batch{reinterpret_cast<uintptr_t>(&entry), reuse.recalibrating ? 1U : 0U};
   if (reuse.recalibrating) batch = followedBy(batch, static_cast<uint64_t>(recalibrationBatches_));
+  const PreparedProgram* prepared = entry.bindings.prepared.get();
+  batch = followedBy(batch, prepared != nullptr ? 1U : 0U);
   for (const auto& input : inputs) batch = followedBy(batch, digestOf(input));
+  const auto mayStopAt = [&](int32_t boundary) {
+    return prepared == nullptr || prepared->canStopBefore(boundary);
+  };
   const auto normsBefore = [&](int32_t instruction) {
     return std::lower_bound(norms.begin(), norms.end(), instruction,
                             [](const TrackedNorm& norm, int32_t at) { return norm.instruction < at; }) -
@@ -247,6 +266,7 @@ c10::IValue SearchSpace::runReusing(ShapeProgram& entry, const std::vector<at::T
   const auto keyAt = [&](int32_t boundary) {
     Digest key = followedBy(batch, reuse.prefixes[boundary]);
     key = followedBy(key, reuse.statistics[normsBefore(boundary)]);
+    if (prepared != nullptr) key = followedBy(key, digestOfSteps(*prepared, boundary));
     return followedBy(key, digestOfSlots(plan.liveSlotsAt(boundary)));
   };
 
@@ -257,6 +277,7 @@ c10::IValue SearchSpace::runReusing(ShapeProgram& entry, const std::vector<at::T
     if (family.recalibrating != reuse.recalibrating || family.prefix != reuse.prefixes[family.boundary])
       continue;
     if (resumed != nullptr && family.boundary <= resumed->boundary) continue;
+    if (!mayStopAt(family.boundary)) continue;
     const Digest key = keyAt(family.boundary);
     auto found = cache_.find(key);
     if (found == nullptr) continue;
@@ -269,7 +290,7 @@ c10::IValue SearchSpace::runReusing(ShapeProgram& entry, const std::vector<at::T
   std::vector<Activations> captures;
   std::vector<std::pair<ShapeProgram::Reuse::Family*, Digest>> destinations;
   for (auto* family : reuse.wanted) {
-    if (family->boundary <= start || family->boundary >= end) continue;
+    if (family->boundary <= start || family->boundary >= end || !mayStopAt(family->boundary)) continue;
     const Digest key = keyAt(family->boundary);
     // One that all who come go past gives its place to the next.
     const bool replaces =
