@@ -48,6 +48,12 @@ export const BENCHMARKS = [
     page: "growth.md",
     what: "how cost grows with layers, candidates, batch size and threads",
   },
+  {
+    name: "cuda",
+    minutes: 3,
+    page: "cuda.md",
+    what: "images/s on a CUDA device, against PyTorch's; one line where there is none",
+  },
   { name: "costs", file: "cost_queries", minutes: 1, what: "cost queries a second of a search space" },
   {
     name: "importance",
