@@ -1,7 +1,8 @@
 // Compares formats chosen for each layer with one format for all, on the digits ResNet and the digits ViT, and with
 // nvidia-modelopt's auto_quantize; writes the table into docs/results.md.
 //
-//   OMP_NUM_THREADS=1 node bench/quantization.mjs [--seeds 3] [--peer .peers/bin/python] [--rows FILE] [--dry]
+//   OMP_NUM_THREADS=1 node bench/quantization.mjs [--seeds 3] [--peer .peers/bin/python] [--methods gradient,kl_div]
+//     [--rows FILE] [--dry]
 //
 // Calibrated and measured on 512 training images, which the seed draws; accuracy and cross-entropy are of the 500 held-out ones.
 // `--peer` is the Python of the environment that bench/python/setup_peers.py makes; without it, the peer is left out. `--rows` keeps
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
     peer: { type: "string" },
+    methods: { type: "string", default: "gradient" },
     rows: { type: "string" },
     dry: { type: "boolean", default: false },
   },
@@ -151,7 +153,7 @@ for (const model of ["digits_resnet", "digits_vit"]) {
     lines.push(await row(model, title, (seed) => chosen(model, MANY, 3, sensitivity, seed)));
   }
   if (options.peer) {
-    for (const method of ["gradient", "kl_div"]) {
+    for (const method of options.methods.split(",")) {
       lines.push(
         await row(model, `ModelOpt, 6 bits, \`${method}\``, (seed) => peer(model, "8,4", 6, method, seed)),
         await row(model, `ModelOpt from 8, 4, 3 and 2 bits, 3 bits, \`${method}\``, (seed) =>
