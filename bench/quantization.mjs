@@ -148,7 +148,7 @@ for (const model of ["digits_resnet", "digits_vit"]) {
     const title = `chosen, 6 bits, \`${sensitivity}\``;
     lines.push(await row(model, title, (seed) => chosen(model, FEW, 6, sensitivity, seed)));
   }
-  for (const sensitivity of ["gradient", "klDivergence", "mse"]) {
+  for (const sensitivity of ["gradient", "klDivergence"]) {
     const title = `chosen from 8, 4, 3 and 2 bits, 3 bits, \`${sensitivity}\``;
     lines.push(await row(model, title, (seed) => chosen(model, MANY, 3, sensitivity, seed)));
   }
