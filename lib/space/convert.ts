@@ -4,11 +4,11 @@ import { type AnyMode, findMode, type ModeDescriptor, type ModeSpace } from "../
 import "../mode/width-modes";
 import "../mode/quantize-mode";
 import "../mode/sparse-modes";
+import type { SparseConfig } from "../mode/sparse-modes";
 import type { ConvertConfig } from "../mode/width-modes";
 import { Module } from "../module";
 import type { QuantizeConfig } from "../quantization/convert";
 import type { QuantizationSpace } from "../quantization/space";
-import type { SparseConfig } from "../mode/sparse-modes";
 import type { SparseSpace } from "../sparsity/space";
 import { expected, isRecord } from "../util/check";
 import type { SearchSpace } from "./search-space";
