@@ -254,7 +254,7 @@ SparseOutcome SparseSpace::magnitude(int32_t layer, const SparsityPlan& plan, bo
   checkPlan(layer, plan);
   const at::Tensor dense = matrix(layer);
   const at::Tensor mask = magnitudeMask(dense, plan);
-  return adopt(layer, {dense * mask, mask}, dense, forget);
+  return adopt(layer, {dense.masked_fill(mask.logical_not(), 0), mask}, dense, forget);
 }
 
 SparseOutcome SparseSpace::sparseGpt(int32_t layer, const SparsityPlan& plan, const SparseGptOptions& options,
