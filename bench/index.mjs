@@ -2,7 +2,8 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 
-import { main, root, SetupError } from "../scripts/lib/run.mjs";
+import { python } from "../scripts/lib/python.mjs";
+import { main, root, run, SetupError } from "../scripts/lib/run.mjs";
 import { setup } from "../scripts/lib/setup.mjs";
 import { BENCHMARKS } from "./lib/list.mjs";
 
@@ -15,6 +16,10 @@ main(() => {
       `There is no benchmark "${name}": choose of ${BENCHMARKS.map((each) => each.name).join(", ")}.`,
     );
   const { env } = setup(["zoo"]);
+  const { models = [], takesFiles = false } = found;
+  if (models.length > 0) makeModels(models);
+  if (takesFiles && args.every((arg) => arg.startsWith("--")))
+    args.push(...models.map((model) => path.join(".zoo", `${model}.scripted.pt`)));
   const { status } = spawnSync(process.execPath, [path.join("bench", `${found.file ?? name}.mjs`), ...args], {
     cwd: root,
     // More than the cores are never asked for, and one thread is what single numbers are compared at.
@@ -24,8 +29,21 @@ main(() => {
   process.exitCode = status ?? 1;
 });
 
+/** Scripted models with random weights; those that are there stay. */
+function makeModels(models) {
+  const names = models.map((model) => `${model}:scripted`);
+  run(
+    python,
+    ["-W", "ignore", path.join("scripts", "fixtures", "architectures.py"), "--out", ".zoo", ...names],
+    {
+      remedy: "See its message above.",
+    },
+  );
+}
+
 function list() {
   console.log("npm run bench -- NAME [--quick] [--dry] [--rounds N] [--threads N] [--only WORD,…]\n");
+  console.log("costs and what follows it have options of their own instead: see the heads of their files.\n");
   const width = Math.max(...BENCHMARKS.map(({ name }) => name.length));
   for (const { name, minutes, page, what } of BENCHMARKS)
     console.log(`${name.padEnd(width)}  ${what} (about ${minutes} min${page ? `; docs/${page}` : ""})`);

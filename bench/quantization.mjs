@@ -1,12 +1,14 @@
 // Compares formats chosen for each layer with one format for all, on the digits ResNet and the digits ViT, and with
 // nvidia-modelopt's auto_quantize; writes the table into docs/results.md.
 //
-//   OMP_NUM_THREADS=1 node bench/quantization.mjs [--seeds 3] [--peer .peers/bin/python] [--dry]
+//   OMP_NUM_THREADS=1 node bench/quantization.mjs [--seeds 3] [--peer .peers/bin/python] [--methods gradient,kl_div]
+//     [--rows FILE] [--dry]
 //
 // Calibrated and measured on 512 training images, which the seed draws; accuracy and cross-entropy are of the 500 held-out ones.
-// `--peer` is the Python of the environment that bench/python/setup_peers.py makes; without it, the peer is left out.
+// `--peer` is the Python of the environment that bench/python/setup_peers.py makes; without it, the peer is left out. `--rows` keeps
+// what was measured in a file, so that an interrupted run goes on.
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,6 +27,8 @@ const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
     peer: { type: "string" },
+    methods: { type: "string", default: "gradient" },
+    rows: { type: "string" },
     dry: { type: "boolean", default: false },
   },
 });
@@ -104,9 +108,23 @@ function peer(model, bits, effectiveBits, method, seed) {
   };
 }
 
-async function row(title, measure) {
+const known = new Map(
+  options.rows && existsSync(options.rows)
+    ? readFileSync(options.rows, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+    : [],
+);
+
+async function row(model, title, measure) {
   const rows = [];
-  for (const seed of seeds) rows.push(await measure(seed));
+  for (const seed of seeds) {
+    const key = JSON.stringify([model, title, seed]);
+    const found = known.get(key) ?? (await measure(seed));
+    if (options.rows && !known.has(key)) appendFileSync(options.rows, `${JSON.stringify([key, found])}\n`);
+    rows.push(found);
+  }
   const mean = (key) => rows.reduce((sum, each) => sum + (each[key] ?? Number.NaN), 0) / rows.length;
   const line = [
     title,
@@ -124,21 +142,21 @@ for (const model of ["digits_resnet", "digits_vit"]) {
   const float = await rate(await Module.load(path.join(fixtures, `${model}.pt`)));
   const lines = [["float32", (100 * float.accuracy).toFixed(1), float.loss.toFixed(4), "32.00", ""]];
   for (const format of ["int8", "int4", "int3", "int2"]) {
-    lines.push(await row(`all ${format}`, (seed) => uniform(model, format, seed)));
+    lines.push(await row(model, `all ${format}`, (seed) => uniform(model, format, seed)));
   }
   for (const sensitivity of ["gradient", "klDivergence", "mse"]) {
     const title = `chosen, 6 bits, \`${sensitivity}\``;
-    lines.push(await row(title, (seed) => chosen(model, FEW, 6, sensitivity, seed)));
+    lines.push(await row(model, title, (seed) => chosen(model, FEW, 6, sensitivity, seed)));
   }
-  for (const sensitivity of ["gradient", "klDivergence", "mse"]) {
+  for (const sensitivity of ["gradient", "klDivergence"]) {
     const title = `chosen from 8, 4, 3 and 2 bits, 3 bits, \`${sensitivity}\``;
-    lines.push(await row(title, (seed) => chosen(model, MANY, 3, sensitivity, seed)));
+    lines.push(await row(model, title, (seed) => chosen(model, MANY, 3, sensitivity, seed)));
   }
   if (options.peer) {
-    for (const method of ["gradient", "kl_div"]) {
+    for (const method of options.methods.split(",")) {
       lines.push(
-        await row(`ModelOpt, 6 bits, \`${method}\``, (seed) => peer(model, "8,4", 6, method, seed)),
-        await row(`ModelOpt from 8, 4, 3 and 2 bits, 3 bits, \`${method}\``, (seed) =>
+        await row(model, `ModelOpt, 6 bits, \`${method}\``, (seed) => peer(model, "8,4", 6, method, seed)),
+        await row(model, `ModelOpt from 8, 4, 3 and 2 bits, 3 bits, \`${method}\``, (seed) =>
           peer(model, "8,4,3,2", 3, method, seed),
         ),
       );

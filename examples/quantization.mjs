@@ -17,7 +17,10 @@ const train = await TensorDataLoader.fromNpz(data, {
   shuffle: true,
   seed: 0,
 });
-const heldOut = await TensorDataLoader.fromNpz(data, { keys: ["test_images", "test_labels"], batchSize: 250 });
+const heldOut = await TensorDataLoader.fromNpz(data, {
+  keys: ["test_images", "test_labels"],
+  batchSize: 250,
+});
 const accuracy = topKAccuracy(heldOut);
 const percent = async (model) => `${(100 * (await accuracy(model))).toFixed(1)} %`;
 

@@ -27,6 +27,7 @@ export {
   registerMode,
 } from "./mode/registry";
 export { exportModel, type SearchCallConfig, search } from "./mode/search";
+export type { SparseConfig } from "./mode/sparse-modes";
 export type { ConvertConfig } from "./mode/width-modes";
 export {
   type CallOptions,
@@ -127,6 +128,18 @@ export {
   SpaceSearcher,
   type SpaceSearchState,
 } from "./search/space-searcher";
+export { type SparseGptConfig, SparseGptSearcher, type SparseGptState } from "./search/sparse-gpt";
+export {
+  type SparseMagnitudeConfig,
+  SparseMagnitudeSearcher,
+  type SparseMagnitudeState,
+} from "./search/sparse-magnitude";
+export {
+  type SparseResult,
+  type SparseSearchConfig,
+  SparseSearcher,
+  type SparseSearchState,
+} from "./search/sparse-searcher";
 export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
 export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
 export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";
@@ -203,6 +216,17 @@ export {
   type SubnetConfig,
   type Unprunable,
 } from "./space/search-space";
+export type { SparsityPattern } from "./sparsity/pattern";
+export {
+  type DenseParameter,
+  type DensityConfig,
+  type LayerSparsity,
+  SPARSE_METRICS,
+  type SparseLayer,
+  type SparseMetric,
+  SparseSpace,
+  type SparsifyOptions,
+} from "./sparsity/space";
 export {
   type DType,
   type Element,

@@ -1,4 +1,5 @@
-// All benchmarks: name, what it measures, how long it takes on two quiet cores, and the page with its table, if it writes one.
+// All benchmarks: name, what it measures, how long it takes on two quiet cores, the page with its table, if it
+// writes one, and the scripted models in .zoo that it needs (`takesFiles`: as its arguments, unless others are given).
 export const BENCHMARKS = [
   {
     name: "forward",
@@ -48,7 +49,19 @@ export const BENCHMARKS = [
     page: "growth.md",
     what: "how cost grows with layers, candidates, batch size and threads",
   },
-  { name: "costs", file: "cost_queries", minutes: 1, what: "cost queries a second of a search space" },
+  {
+    name: "cuda",
+    minutes: 3,
+    page: "cuda.md",
+    what: "images/s on a CUDA device, against PyTorch's; one line where there is none",
+  },
+  {
+    name: "costs",
+    file: "cost_queries",
+    minutes: 1,
+    models: ["resnet50"],
+    what: "cost queries a second of a search space",
+  },
   {
     name: "importance",
     minutes: 2,
@@ -63,8 +76,26 @@ export const BENCHMARKS = [
   {
     name: "milp",
     file: "integer_program",
-    minutes: 2,
-    what: "size and solving time of MilpSearcher's program on FILE… (the table of docs/results.md)",
+    minutes: 3,
+    models: ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "vit_b_16", "swin_t"],
+    takesFiles: true,
+    what: "size and solving time of MilpSearcher's program (the table of docs/results.md)",
   },
-  { name: "latency", file: "latency_error", minutes: 3, what: "error of latencies from a table" },
+  {
+    name: "latency",
+    file: "latency_error",
+    minutes: 3,
+    models: ["resnet50"],
+    what: "error of latencies from a table",
+  },
+  {
+    name: "reuse",
+    minutes: 2,
+    what: "what keeping activations spares a sensitivity sweep (the table of docs/evaluation.md)",
+  },
+  {
+    name: "quantization",
+    minutes: 10,
+    what: "formats found within a bound on effective bits, against ModelOpt's with --peer .peers/bin/python",
+  },
 ];

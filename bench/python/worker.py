@@ -1,6 +1,6 @@
 """PyTorch's side of the benchmarks: answers JSON lines on standard input until it ends. See bench/lib/worker.mjs.
 
-    {"op": "load", "model": NAME, "batch": 8, "images": 16, "variants": ["eager", "script", "frozen"]}
+    {"op": "load", "model": NAME, "batch": 8, "images": 16, "variants": ["eager", "script", "frozen"], "device": "cpu"}
     {"op": "run", "variant": "frozen", "seconds": 0.5}      one pass after the other over the images, with top-1 accuracy
     {"op": "outputs", "variant": "frozen"}                  what the first batch gives
     {"op": "calls", "file": FILE, "count": 10000}           seconds of so many calls of a ScriptModule, one by one
@@ -23,7 +23,8 @@ BENCH = ROOT / ".bench"
 class Loop:
     """The forward loop as a Python user writes it."""
 
-    def __init__(self, model: str, batch: int, images: int, variants: list[str]) -> None:
+    def __init__(self, model: str, batch: int, images: int, variants: list[str], device: str = "cpu") -> None:
+        self.device = torch.device(device)
         arrays = np.load(BENCH / f"{model}.npz")
         pixels, labels = (torch.from_numpy(np.resize(arrays[key], (images, *arrays[key].shape[1:]))) for key in arrays.files)
         self.batches = list(zip(pixels.split(batch), labels.split(batch)))
@@ -33,7 +34,7 @@ class Loop:
             "script": lambda: torch.jit.load(str(BENCH / f"{model}.pt")).eval(),
             "frozen": lambda: torch.jit.optimize_for_inference(torch.jit.load(str(BENCH / f"{model}.pt")).eval()),
         }
-        self.models = {name: make[name]() for name in variants}
+        self.models = {name: make[name]().to(self.device) for name in variants}
         for name in variants:
             # The profiling executor specializes a shape in its first calls.
             self.run(name, 0.0, least=3)
@@ -43,7 +44,7 @@ class Loop:
         correct = 0
         with torch.inference_mode():
             for x, y in self.batches:
-                correct += (model(x).argmax(1) == y).sum().item()
+                correct += (model(x.to(self.device)).argmax(1) == y.to(self.device)).sum().item()
         return correct / self.images
 
     def run(self, variant: str, seconds: float, least: int = 1) -> dict:
@@ -56,7 +57,7 @@ class Loop:
 
     def outputs(self, variant: str) -> dict:
         with torch.inference_mode():
-            return {"values": self.models[variant](self.batches[0][0]).flatten().tolist()}
+            return {"values": self.models[variant](self.batches[0][0].to(self.device)).flatten().tolist()}
 
 
 def calls(file: str, count: int) -> dict:

@@ -10,12 +10,12 @@ import { serve } from "../lib/serve.mjs";
 let loop = null;
 
 /** `module` is a loaded file, `space` the full subnet of a search space made of it. */
-async function load({ model, batch, images }) {
+async function load({ model, batch, images, device }) {
   loop?.close();
   const { loader, example } = await repeated(path.join(scratch, `${model}.npz`), images, batch);
-  const module = await Module.load(path.join(scratch, `${model}.pt`));
+  const module = await Module.load(path.join(scratch, `${model}.pt`), { device });
   module.eval();
-  const source = await Module.load(path.join(scratch, `${model}.pt`));
+  const source = await Module.load(path.join(scratch, `${model}.pt`), { device });
   const space = await convert(source, "fastnas", example);
   const close = () => {
     space.close();

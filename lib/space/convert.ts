@@ -3,10 +3,13 @@ import { completeConfig } from "../mode/mode-config";
 import { type AnyMode, findMode, type ModeDescriptor, type ModeSpace } from "../mode/registry";
 import "../mode/width-modes";
 import "../mode/quantize-mode";
+import "../mode/sparse-modes";
+import type { SparseConfig } from "../mode/sparse-modes";
 import type { ConvertConfig } from "../mode/width-modes";
 import { Module } from "../module";
 import type { QuantizeConfig } from "../quantization/convert";
 import type { QuantizationSpace } from "../quantization/space";
+import type { SparseSpace } from "../sparsity/space";
 import { expected, isRecord } from "../util/check";
 import type { SearchSpace } from "./search-space";
 
@@ -15,6 +18,8 @@ export interface ModeMap {
   fastnas: { config: ConvertConfig; space: SearchSpace };
   autonas: { config: ConvertConfig; space: SearchSpace };
   auto_quantize: { config: QuantizeConfig; space: QuantizationSpace };
+  sparse_magnitude: { config: SparseConfig; space: SparseSpace };
+  sparsegpt: { config: SparseConfig; space: SparseSpace };
 }
 export type Mode = keyof ModeMap;
 
@@ -23,7 +28,8 @@ export type Mode = keyof ModeMap;
  * is a {@link SearchSpace}: what can be narrowed is found from the operators that run on the dummy input.
  *
  * The module's channels are put in order of importance, in place: it computes what it did, up to rounding, and stays
- * usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is.
+ * usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is. Of
+ * `sparse_magnitude` and `sparsegpt` it is a {@link SparseSpace}, which works on a copy and leaves the module alone.
  *
  * @param mode the name of a mode, such as `"fastnas"`, or what `registerMode` returned
  * @param dummyInput one value, an array of arguments, or an array whose last item is a record of keyword arguments;

@@ -14,6 +14,7 @@
 #include "binding/quantization_space.h"
 #include "binding/score.h"
 #include "binding/search_space.h"
+#include "binding/sparse_space.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
 
@@ -59,6 +60,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   TensorWrap::define(env, exports);
   ModuleWrap::define(env, exports);
   SearchSpaceWrap::define(env, exports);
+  SparseSpaceWrap::define(env, exports);
   DatasetWrap::define(env, exports);
   ScoreWrap::define(env, exports);
   ImportanceWrap::define(env, exports);

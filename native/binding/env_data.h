@@ -39,6 +39,7 @@ struct EnvData {
   Napi::FunctionReference module;
   Napi::FunctionReference searchSpace;
   Napi::FunctionReference quantizationSpace;
+  Napi::FunctionReference sparseSpace;
 
   // One per class that wraps a Forwardable: the wrapped object, or null when the value is of another class.
   using ForwardableOf = std::shared_ptr<Forwardable> (*)(const Napi::Object& value);

@@ -67,6 +67,11 @@ const GIVEN: Readonly<Record<string, string>> = {
     const module = await Module.load("classifier.pt");
     const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
     const train = await TensorDataLoader.fromNpz("train.npz", { keys: ["images", "labels"], batchSize: 32 });`,
+  "docs/sparsity.md": `
+    import { convert, Module, search, Tensor, TensorDataLoader } from "torchsearch";
+    const module = await Module.load("classifier.pt");
+    const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+    const train = await TensorDataLoader.fromNpz("train.npz", { keys: ["images", "labels"], batchSize: 32 });`,
   "docs/latency.md": `
     import { BinarySearcher, convert, crossEntropy, Module, Tensor, TensorDataLoader } from "torchsearch";
     const module = await Module.load("classifier.pt");

@@ -2,20 +2,39 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+
+#include <utility>
+#include <vector>
 
 namespace torchsearch {
 
-// Gives back the random numbers that were drawn while it lived.
+// Gives back the random numbers that were drawn while it lived: the CPU's, and those of the CUDA devices in
+// use.
 class GeneratorGuard {
  public:
-  GeneratorGuard() : generator_(at::detail::getDefaultCPUGenerator()), state_(generator_.get_state()) {}
-  ~GeneratorGuard() { generator_.set_state(state_); }
+  GeneratorGuard() {
+    keep(at::detail::getDefaultCPUGenerator());
+    if (!at::hasCUDA()) return;
+    const auto& cuda = at::detail::getCUDAHooks();
+    for (c10::DeviceIndex i = 0; i < cuda.deviceCount(); ++i) {
+      // Asking for its generator would set up a device that nobody uses.
+      if (cuda.hasPrimaryContext(i)) keep(at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, i)));
+    }
+  }
+  ~GeneratorGuard() {
+    for (auto& [generator, state] : kept_) generator.set_state(state);
+  }
   GeneratorGuard(const GeneratorGuard&) = delete;
   GeneratorGuard& operator=(const GeneratorGuard&) = delete;
 
  private:
-  at::Generator generator_;
-  at::Tensor state_;
+  void keep(at::Generator generator) {
+    const at::Tensor state = generator.get_state();
+    kept_.emplace_back(std::move(generator), state);
+  }
+
+  std::vector<std::pair<at::Generator, at::Tensor>> kept_;
 };
 
 }  // namespace torchsearch

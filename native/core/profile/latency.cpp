@@ -114,6 +114,7 @@ std::vector<double> timeForwards(Executor& executor, const Bindings& bindings,
   const int32_t total = options.warmup + options.repeats;
   std::vector<double> times;
   times.reserve(options.repeats);
+  synchronize(device);  // with what the caller left under way
   for (int32_t run = 0; run < total; ++run) {
     const double start = clockMs(options.cpuTime);
     executor.run(workload.bindings, workload.inputs, cancel);
@@ -157,6 +158,7 @@ std::vector<std::vector<double>> timeInstructions(Executor& executor, const Bind
   RunOptions timed;
   timed.observer = &timer;
   const int32_t total = options.warmup + options.repeats;
+  synchronize(device);  // with what the caller left under way
   for (int32_t run = 0; run < total; ++run) {
     executor.run(workload.bindings, workload.inputs, cancel, run < options.warmup ? RunOptions() : timed);
     timer.endOfRun();

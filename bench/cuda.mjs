@@ -1,0 +1,82 @@
+// Images a second on a CUDA device, ours against PyTorch's, from images in the CPU's memory, in turns; elsewhere one line that says
+// that it was skipped. See docs/cuda.md.
+import { createRequire } from "node:module";
+
+import { initialize } from "torchsearch";
+
+import { run } from "../scripts/lib/run.mjs";
+import { benchOptions } from "./lib/options.mjs";
+import { ensurePeers, peerPython } from "./lib/peers.mjs";
+import { finish, machine } from "./lib/report.mjs";
+import { median, ratios } from "./lib/stats.mjs";
+import { number, ratio, table } from "./lib/text.mjs";
+import { Worker } from "./lib/worker.mjs";
+
+await initialize();
+if (
+  createRequire(import.meta.url)("../dist/native/addon.js")
+    .addon()
+    .versions().cuda
+)
+  await measureAll();
+else console.log("CUDA benchmark skipped: this LibTorch sees no CUDA device.");
+
+async function measureAll() {
+  const options = benchOptions();
+  const before = machine(options);
+  const cases = [
+    { model: "digits_cnn", batch: 64, images: 4096 },
+    ...["resnet18", "mobilenet_v2", "vit_b_16"].flatMap((model) =>
+      [1, 8, 64].map((batch) => ({ model, batch, images: 128 })),
+    ),
+  ].filter(({ model, batch }) => options.wanted(`${model}:${batch}`));
+  ensurePeers();
+  const models = [...new Set(cases.map(({ model }) => model))];
+  run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], {
+    remedy: "See its message above.",
+  });
+
+  const workers = { ours: Worker.ours("workers/torchsearch.mjs"), pytorch: Worker.python("worker.py") };
+  const sides = [
+    ["ours", "module"],
+    ["ours", "space"],
+    ["pytorch", "eager"],
+    ["pytorch", "script"],
+  ];
+  const results = [];
+  for (const { model, batch, images } of cases) {
+    const load = { op: "load", model, batch, images, device: "cuda:0" };
+    await workers.ours.ask(load);
+    await workers.pytorch.ask({ ...load, variants: ["eager", "script"] });
+    const rates = Object.fromEntries(sides.map(([, variant]) => [variant, []]));
+    for (let round = 0; round < options.rounds; round++) {
+      for (const [worker, variant] of sides) {
+        const seconds = options.quick ? 0.05 : 0.5;
+        rates[variant].push((await workers[worker].ask({ op: "run", variant, seconds })).imagesPerSecond);
+      }
+    }
+    results.push({ model, batch, rates });
+  }
+  for (const worker of Object.values(workers)) await worker.close();
+  const rows = results.map(({ model, batch, rates }) => [
+    `${model}, ${batch}`,
+    ...sides.map(([, variant]) => number(median(rates[variant]))),
+    ratio(ratios(rates.module, rates.eager)),
+    ratio(ratios(rates.module, rates.script)),
+  ]);
+  const header = [
+    "model, batch",
+    "ours",
+    "search space",
+    "eager",
+    "TorchScript",
+    "ours : eager",
+    "ours : TorchScript",
+  ];
+  finish("cuda", options, {
+    page: "cuda.md",
+    text: `Images a second, median of ${options.rounds} rounds:\n\n${table(header, rows)}`,
+    raw: results,
+    before,
+  });
+}

@@ -1,0 +1,45 @@
+import { TorchSearchError } from "../errors";
+import type { ConfigRule } from "../searcher/config";
+
+/** How weights are made sparse: n of each m neighbours along a layer's inputs stay, or null for any of them. */
+export type SparsityPattern = { readonly n: number; readonly m: number } | null;
+
+const STRUCTURED = /^([1-9]\d?):([1-9]\d?)$/;
+
+/** `"unstructured"`, or `"N:M"` with N below M. */
+export const patternRule: ConfigRule = {
+  expected: '"unstructured" or a pattern such as "2:4", at most 64 wide',
+  accepts: (value) => {
+    if (value === "unstructured") return true;
+    const match = typeof value === "string" ? STRUCTURED.exec(value) : null;
+    return match !== null && Number(match[1]) < Number(match[2]) && Number(match[2]) <= 64;
+  },
+};
+
+/** @param text as {@link patternRule} has it */
+export function parsePattern(text: string): SparsityPattern {
+  const match = STRUCTURED.exec(text);
+  return match === null ? null : { n: Number(match[1]), m: Number(match[2]) };
+}
+
+/** Whether a name is one of some patterns, in which `*` stands for any characters. */
+export function matches(name: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) =>
+    new RegExp(
+      `^${pattern
+        .split("*")
+        .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"))
+        .join(".*")}$`,
+    ).test(name),
+  );
+}
+
+/** Refuses patterns that no name matches: most likely a slip. @throws `ERR_UNKNOWN_LAYER` */
+export function requireMatches(what: string, names: readonly string[], patterns: readonly string[]): void {
+  const idle = patterns.find((pattern) => !names.some((name) => matches(name, [pattern])));
+  if (idle === undefined) return;
+  throw new TorchSearchError(
+    "ERR_UNKNOWN_LAYER",
+    `${what} names "${idle}", which matches no layer; there are ${names.slice(0, 40).join(", ")}`,
+  );
+}

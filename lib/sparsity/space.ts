@@ -1,0 +1,426 @@
+import { createHash } from "node:crypto";
+
+import { TorchSearchError } from "../errors";
+import { recordExport } from "../mode/history";
+import type { ExportOptions, ModeSpace } from "../mode/registry";
+import { type CallOptions, type Input, Module, type Output } from "../module";
+import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from "../native/addon";
+import { callNative } from "../native/call";
+import { fromNative, toNative } from "../native/values";
+import { Tensor } from "../tensor";
+import { throwIfAborted } from "../util/abort";
+import { expected, isRecord } from "../util/check";
+import { suggestion } from "../util/nearest";
+import { parsePattern, type SparsityPattern } from "./pattern";
+
+/** What {@link SparseSpace.cost} can be asked for. */
+export const SPARSE_METRICS = ["density", "params", "macs", "flops"] as const;
+export type SparseMetric = (typeof SPARSE_METRICS)[number];
+
+/** The share of its weights that each layer keeps, by the layer's name. */
+export type DensityConfig = Record<string, number>;
+
+/** A layer whose weight can be made sparse. */
+export interface SparseLayer {
+  /** Path of the layer; of a weight that isn't called `weight`, the parameter's own path. */
+  readonly name: string;
+  /** Path of the weight. */
+  readonly parameter: string;
+  readonly kind: "convolution" | "linear";
+  readonly shape: readonly number[];
+  readonly groups: number;
+  /** Elements of the weight. */
+  readonly elements: number;
+  /** Multiply-adds with it on the dummy input. */
+  readonly macs: number;
+  /** The share of its weights that stays now; 1 when it is dense. */
+  readonly density: number;
+}
+
+/** A parameter that stays dense, and why. */
+export interface DenseParameter {
+  parameter: string;
+  reason: string;
+}
+
+/** What making a layer sparse did. */
+export interface LayerSparsity {
+  /** Weights that stay. */
+  kept: number;
+  /** `kept`, as a share of all. */
+  density: number;
+  /**
+   * |X(W - V)|² / |XW|², over the inputs X that were seen: which share of the layer's outputs its sparse weights V miss;
+   * null where none were seen.
+   */
+  error: number | null;
+  /** Inputs that were zero throughout. */
+  deadInputs: number;
+}
+
+/** How `SparseSpace.sparsify` chooses and adjusts weights. */
+export interface SparsifyOptions extends CallOptions {
+  /** `magnitude`: the largest stay, as they are. `sparsegpt`: needs inputs, see {@link SparseSpace.collect}. */
+  method: "magnitude" | "sparsegpt";
+  /** SparseGPT: columns whose masks are chosen at once; default 128. */
+  blockSize?: number;
+  /** SparseGPT: added to the Hessian's diagonal, as a share of its mean; default 0.01. */
+  hessianDamp?: number;
+}
+
+/** @internal Where a space comes from. */
+export interface SparseOrigin {
+  mode: string;
+  pattern: string;
+  moduleFingerprint: string;
+  /** Positions, among the native layers, of those that may become sparse. */
+  layers: readonly number[];
+  dense: readonly DenseParameter[];
+  /** Elements of all parameters, and multiply-adds, of the dense model. */
+  params: number;
+  macs: number;
+}
+
+/**
+ * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with. Made by
+ * `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself is left alone.
+ */
+export class SparseSpace implements ModeSpace {
+  /** @internal */
+  readonly native: NativeSparseSpace;
+  readonly mode: string;
+  /** Which weights of a layer may stay; null for any. */
+  readonly pattern: SparsityPattern;
+  /** What can be made sparse, in the order in which it runs. */
+  readonly layers: readonly SparseLayer[];
+  /** Parameters of two and more dimensions that stay dense. */
+  readonly denseParameters: readonly DenseParameter[];
+
+  readonly #origin: SparseOrigin;
+  readonly #native: readonly NativeSparseLayer[];
+  /** By name: the position among {@link layers}. */
+  readonly #index: ReadonlyMap<string, number>;
+  readonly #kept: number[];
+
+  private constructor(native: NativeSparseSpace, origin: SparseOrigin) {
+    this.native = native;
+    this.#origin = origin;
+    this.mode = origin.mode;
+    this.pattern = parsePattern(origin.pattern);
+    this.denseParameters = origin.dense;
+    const all = native.layers();
+    this.#native = origin.layers.map((at) => all[at] as NativeSparseLayer);
+    this.#kept = this.#native.map(({ elements }) => elements);
+    const kept = this.#kept;
+    this.layers = this.#native.map(({ parameter, kind, shape, groups, elements, macs }, at) => ({
+      name: layerName(parameter),
+      parameter,
+      kind,
+      shape,
+      groups,
+      elements,
+      macs,
+      get density(): number {
+        return (kept[at] as number) / elements;
+      },
+    }));
+    this.#index = new Map(this.layers.map(({ name }, at) => [name, at]));
+  }
+
+  /** @internal */
+  static wrap(native: NativeSparseSpace, origin: SparseOrigin): SparseSpace {
+    return new SparseSpace(native, origin);
+  }
+
+  /** Runs the model as sparse as it is now. Arguments as in `Module.forward`. */
+  forward(...inputs: unknown[]): Promise<Output> {
+    const last = inputs.at(-1);
+    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
+  }
+
+  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
+  async forwardWith(
+    args: readonly unknown[],
+    kwargs: Readonly<Record<string, unknown>> = {},
+    options: CallOptions = {},
+  ): Promise<Output> {
+    const nativeArgs = toNative(args as readonly Input[]) as unknown[];
+    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
+    const output = await callNative(
+      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
+      options.signal,
+    );
+    return fromNative(output) as Output;
+  }
+
+  /** Always false: a space is for evaluation. */
+  get training(): boolean {
+    return false;
+  }
+
+  /** @throws `ERR_NO_TRAINING` for anything but `false`: {@link export} a module and train that one */
+  train(on = true): this {
+    if (on) {
+      throw new TorchSearchError(
+        "ERR_NO_TRAINING",
+        "A sparse space has no training mode; export() a module, whose masks keep the zeros, and train that.",
+      );
+    }
+    return this;
+  }
+
+  /** Does nothing, since a space is always in evaluation mode. */
+  eval(): this {
+    return this;
+  }
+
+  /** Hexadecimal SHA-256 of the module's graph and weights, the mode, the pattern and the layers. */
+  async fingerprint(options: CallOptions = {}): Promise<string> {
+    throwIfAborted(options.signal);
+    const { mode, pattern, moduleFingerprint } = this.#origin;
+    const names = this.layers.map(({ name }) => name);
+    return createHash("sha256")
+      .update(JSON.stringify([moduleFingerprint, mode, pattern, names]))
+      .digest("hex");
+  }
+
+  /** The function it gives makes the model dense again. */
+  captureState(): () => Promise<void> {
+    return () => this.reset();
+  }
+
+  /** The density that each layer has now. */
+  get active(): DensityConfig {
+    return Object.fromEntries(this.layers.map(({ name, density }) => [name, density]));
+  }
+
+  /** Every layer dense. */
+  get fullConfig(): DensityConfig {
+    return Object.fromEntries(this.layers.map(({ name }) => [name, 1]));
+  }
+
+  /**
+   * What densities cost.
+   *
+   * @param config densities by layer; a layer that it leaves out counts with its present one
+   * @param metric `density`: the share of the layers' weights that stays. `params`: elements of all parameters but the
+   *   weights that went. `macs`, `flops`: multiply-adds (twice them) but those with weights that went, as hardware that
+   *   skips zeros would count
+   * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`
+   */
+  cost(config: Readonly<DensityConfig>, metric: SparseMetric): number {
+    const keeps = this.layers.map(({ elements }, at) => (this.#kept[at] as number) / elements);
+    for (const [name, density] of Object.entries(config)) {
+      const at = this.#at(name);
+      keeps[at] = this.#keep(at, density) / (this.layers[at] as SparseLayer).elements;
+    }
+    const gone = (weight: (layer: SparseLayer) => number): number =>
+      this.layers.reduce((sum, layer, at) => sum + weight(layer) * (1 - (keeps[at] as number)), 0);
+    switch (metric) {
+      case "density": {
+        const all = this.layers.reduce((sum, { elements }) => sum + elements, 0);
+        return 1 - gone(({ elements }) => elements) / all;
+      }
+      case "params":
+        return Math.round(this.#origin.params - gone(({ elements }) => elements));
+      case "macs":
+      case "flops":
+        return (metric === "flops" ? 2 : 1) * Math.round(this.#origin.macs - gone(({ macs }) => macs));
+      default:
+        throw new TorchSearchError(
+          "ERR_UNKNOWN_METRIC",
+          `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), SPARSE_METRICS)}`,
+        );
+    }
+  }
+
+  /** All {@link SPARSE_METRICS} of some densities. */
+  costs(config: Readonly<DensityConfig>): Record<SparseMetric, number> {
+    return Object.fromEntries(SPARSE_METRICS.map((metric) => [metric, this.cost(config, metric)])) as Record<
+      SparseMetric,
+      number
+    >;
+  }
+
+  /**
+   * Every layer at one density.
+   *
+   * @param density of the `unstructured` pattern, above 0 and up to 1; a pattern N:M has its own
+   */
+  uniform(density = 0.5): DensityConfig {
+    const own = this.pattern === null ? density : this.pattern.n / this.pattern.m;
+    return Object.fromEntries(this.layers.map(({ name }) => [name, own]));
+  }
+
+  /**
+   * The densities that keep the largest magnitudes of all layers together.
+   *
+   * @throws `ERR_CHOICE` for a pattern N:M, which fixes every layer's density
+   */
+  async globalDensities(density: number, options: CallOptions = {}): Promise<DensityConfig> {
+    if (this.pattern !== null) {
+      throw new TorchSearchError(
+        "ERR_CHOICE",
+        'A pattern N:M gives every layer the same density; convert with pattern: "unstructured" for a global one.',
+      );
+    }
+    const total = this.layers.reduce((sum, { elements }) => sum + elements, 0);
+    const counts = await callNative(
+      (call) => this.native.globalCounts([...this.#origin.layers], Math.round(total * density), call),
+      options.signal,
+    );
+    return Object.fromEntries(
+      this.layers.map(({ name, elements }, at) => [name, (counts[at] as number) / elements]),
+    );
+  }
+
+  /**
+   * From now on forwards run the dense model (with `sequential` the present one) and gather what these layers read, until
+   * {@link stopCollecting}; what was known of them is forgotten.
+   *
+   * @param options `stopEarly`: end a forward, without an output, as soon as the layers have run
+   */
+  async collect(
+    layers: readonly string[],
+    options: CallOptions & { sequential?: boolean; stopEarly?: boolean } = {},
+  ): Promise<void> {
+    const { signal, sequential, stopEarly } = options;
+    const at = layers.map((name) => this.#nativeAt(name));
+    await callNative((call) => this.native.collect(at, { sequential, stopEarly }, call), signal);
+  }
+
+  /** Ends {@link collect}; what was gathered is kept until the layer is made sparse. */
+  async stopCollecting(): Promise<void> {
+    await callNative((call) => this.native.stopCollecting(call));
+  }
+
+  /** Bytes that {@link collect} takes for a layer. */
+  bytesToCollect(layer: string): number {
+    return (this.#native[this.#at(layer)] as NativeSparseLayer).productBytes;
+  }
+
+  /**
+   * Makes a layer sparse, from its dense weights.
+   *
+   * @param density share of the weights that stay; 1 makes it dense. Of a pattern N:M only N / M and 1
+   * @throws `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`, `ERR_WEIGHT_NAN`, `ERR_HESSIAN`, `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async sparsify(layer: string, density: number, options: SparsifyOptions): Promise<LayerSparsity> {
+    const at = this.#at(layer);
+    const native = this.#nativeAt(layer);
+    const keep = this.#keep(at, density);
+    const { elements } = this.layers[at] as SparseLayer;
+    if (keep === elements) {
+      await callNative((call) => this.native.makeDense(native, call), options.signal);
+      this.#kept[at] = elements;
+      return { kept: elements, density: 1, error: 0, deadInputs: 0 };
+    }
+    const plan: NativeSparsityPlan = this.pattern ?? { keep };
+    const { blockSize, hessianDamp: damping } = options;
+    const outcome = await callNative(
+      (call) =>
+        options.method === "sparsegpt"
+          ? this.native.sparseGpt(native, plan, { blockSize, damping, forget: true }, call)
+          : this.native.magnitude(native, plan, { forget: true }, call),
+      options.signal,
+    );
+    this.#kept[at] = outcome.kept;
+    return {
+      kept: outcome.kept,
+      density: outcome.kept / elements,
+      error: outcome.error,
+      deadInputs: outcome.dead,
+    };
+  }
+
+  /** Copies of a layer's weight as it is now and of its mask (`bool`, of the same shape; null when it is dense). */
+  async layerTensors(
+    layer: string,
+    options: CallOptions = {},
+  ): Promise<{ weight: Tensor; mask: Tensor | null }> {
+    const at = this.#nativeAt(layer);
+    const { weight, mask } = await callNative((call) => this.native.layerTensors(at, call), options.signal);
+    return { weight: Tensor.wrap(weight), mask: mask === null ? null : Tensor.wrap(mask) };
+  }
+
+  /** Puts back what {@link layerTensors} gave; `kept` is the number of weights in the mask. @throws `ERR_INPUT` */
+  async restoreLayer(layer: string, weight: Tensor, mask: Tensor, kept: number): Promise<void> {
+    const at = this.#nativeAt(layer);
+    await callNative((call) => this.native.restore(at, weight.native, mask.native, call));
+    this.#kept[this.#at(layer)] = kept;
+  }
+
+  /** Makes every layer dense, and forgets what was gathered. */
+  async reset(options: CallOptions = {}): Promise<void> {
+    await callNative((call) => this.native.reset(call), options.signal);
+    this.layers.forEach(({ elements }, at) => {
+      this.#kept[at] = elements;
+    });
+  }
+
+  /**
+   * The model as sparse as it is now, as a module of its own: its densities and its outputs on the dummy input are checked.
+   *
+   * @param options `masks` (default true): each sparse weight gets a boolean buffer beside it, `…weight_mask`, that forward
+   *   multiplies it by, so that training leaves the zeros; with false the weights just hold zeros, and the module is
+   *   built as before
+   * @throws `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_SPARSITY_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async export(options: ExportOptions & { masks?: boolean } = {}): Promise<Module> {
+    const { masks = true, signal, search } = options;
+    const module = Module.wrap(await callNative((call) => this.native.exportModule(masks, call), signal));
+    const { active } = this;
+    recordExport(module, this, { config: active, costs: this.costs(active), masks }, search ?? null);
+    return module;
+  }
+
+  /** Where the weights are. */
+  get device(): string {
+    return this.native.device;
+  }
+
+  get closed(): boolean {
+    return this.native.closed;
+  }
+
+  /** Frees the copy. */
+  close(): void {
+    this.native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #nativeAt(name: string): number {
+    return this.#origin.layers[this.#at(name)] as number;
+  }
+
+  #at(name: string): number {
+    const at = this.#index.get(name);
+    if (at !== undefined) return at;
+    throw new TorchSearchError(
+      "ERR_UNKNOWN_LAYER",
+      `unknown layer "${name}": ${suggestion(name, [...this.#index.keys()])}`,
+    );
+  }
+
+  /** How many weights a density keeps. */
+  #keep(at: number, density: number): number {
+    const { name, elements } = this.layers[at] as SparseLayer;
+    if (density === 1) return elements;
+    if (this.pattern !== null) {
+      const own = this.pattern.n / this.pattern.m;
+      if (density !== own) throw expected("ERR_CHOICE", `${own} or 1`, `the density of ${name}`, density);
+      return elements * own;
+    }
+    if (!(density >= 0 && density < 1))
+      throw expected("ERR_CHOICE", "a number from 0 to 1", `the density of ${name}`, density);
+    return Math.round(elements * density);
+  }
+}
+
+/** Path of the layer that a weight belongs to. */
+export function layerName(parameter: string): string {
+  return parameter.endsWith(".weight") ? parameter.slice(0, -".weight".length) : parameter;
+}
