@@ -17,6 +17,16 @@ export {
   TensorDataLoader,
 } from "./data/tensor-loader";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
+export { type FinetuneResult, finetune } from "./finetune/finetune";
+export type { BatchGradient, LossAndGradient } from "./finetune/loss-function";
+export {
+  type FinetuneOptions,
+  OPTIMIZERS,
+  SCHEDULES,
+  TRAINING_LOSSES,
+  type TrainingOptions,
+} from "./finetune/options";
+export type { EpochRecord, TrainingProgress } from "./finetune/training-run";
 export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./mode/history";
 export {
   type ExportOptions,

@@ -74,6 +74,12 @@ export const BENCHMARKS = [
     what: "the searchers at equal numbers of measurements",
   },
   {
+    name: "finetune",
+    minutes: 5,
+    page: "results.md",
+    what: "accuracy after a search at 50 % and two epochs of training",
+  },
+  {
     name: "milp",
     file: "integer_program",
     minutes: 3,

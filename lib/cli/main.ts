@@ -8,6 +8,7 @@ import { packageRoot } from "../native/paths";
 import { addBuildCommand } from "./build";
 import { addDoctorCommand } from "./doctor";
 import { addExportCommand } from "./export";
+import { addFinetuneCommand } from "./finetune";
 import { addHistoryCommand } from "./history";
 import { reportFailure } from "./output";
 import { addProfileCommand } from "./profile";
@@ -27,6 +28,7 @@ const program = new Command("torchsearch")
   .exitOverride();
 addSearchCommands(program);
 addExportCommand(program);
+addFinetuneCommand(program);
 addReportCommand(program);
 addProfileCommand(program);
 addPrunableCommand(program);

@@ -14,6 +14,13 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** A number given as an option; its range is left to whoever takes it. */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw badOption(`"${text}" is no number.`);
+  return value;
+}
+
 /** A whole number of at least 1 given as an option. */
 export function positiveNumber(text: string): number {
   const value = wholeNumber(text);

@@ -27,6 +27,8 @@ const PHASES: Readonly<Record<string, string>> = {
   sensitivity: "sensitivity",
   search: "candidates",
   solve: "integer program",
+  train: "training",
+  recalibrate: "averaging statistics",
 };
 
 /** Batches within a step, and what takes no time. */

@@ -16,6 +16,7 @@
 #include "binding/search_space.h"
 #include "binding/sparse_space.h"
 #include "binding/tensor.h"
+#include "binding/trainer.h"
 #include "binding/translate.h"
 
 namespace torchsearch::binding {
@@ -64,6 +65,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   DatasetWrap::define(env, exports);
   ScoreWrap::define(env, exports);
   ImportanceWrap::define(env, exports);
+  TrainerWrap::define(env, exports);
   defineEvaluate(env, exports);
   defineProfile(env, exports);
   defineQuantization(env, exports);

@@ -40,6 +40,7 @@ struct EnvData {
   Napi::FunctionReference searchSpace;
   Napi::FunctionReference quantizationSpace;
   Napi::FunctionReference sparseSpace;
+  Napi::FunctionReference trainer;
 
   // One per class that wraps a Forwardable: the wrapped object, or null when the value is of another class.
   using ForwardableOf = std::shared_ptr<Forwardable> (*)(const Napi::Object& value);

@@ -63,6 +63,14 @@ std::shared_ptr<const Dataset::Content> Dataset::content() const {
 }
 
 std::vector<at::Tensor> Dataset::batch(int64_t index) const {
+  return batch(index, content()->order);
+}
+
+at::Tensor Dataset::randomOrder(uint64_t seed) const {
+  return permutation(content()->tensors[0].size(0), seed);
+}
+
+std::vector<at::Tensor> Dataset::batch(int64_t index, const at::Tensor& order) const {
   const auto content = this->content();
   const int64_t start = index * batchSize_;
   const int64_t size = std::min(batchSize_, samples_ - start);
@@ -71,8 +79,8 @@ std::vector<at::Tensor> Dataset::batch(int64_t index) const {
   std::vector<at::Tensor> out;
   out.reserve(content->tensors.size());
   for (const at::Tensor& tensor : content->tensors) {
-    if (content->order.defined()) {
-      out.push_back(tensor.index_select(0, content->order.narrow(0, start, size).to(tensor.device())));
+    if (order.defined()) {
+      out.push_back(tensor.index_select(0, order.narrow(0, start, size).to(tensor.device())));
     } else {
       out.push_back(tensor.narrow(0, start, size));
     }

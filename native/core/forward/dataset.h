@@ -29,6 +29,10 @@ class Dataset {
   int64_t width() const { return width_; }  // tensors in a batch
 
   std::vector<at::Tensor> batch(int64_t index) const;
+  // The same, with the samples in another order than the data set's own: indices of all samples.
+  std::vector<at::Tensor> batch(int64_t index, const at::Tensor& order) const;
+  // A random order of all samples, the same for a seed on every machine.
+  at::Tensor randomOrder(uint64_t seed) const;
 
   void close();  // later batches throw ERR_CLOSED
   bool closed() const;

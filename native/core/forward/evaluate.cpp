@@ -18,10 +18,14 @@ void checkIndex(int64_t index, const Dataset& dataset, const char* what) {
 
 }  // namespace
 
+void requireBatchIndices(const Dataset& dataset, const std::vector<int64_t>& inputs, int64_t target) {
+  for (const int64_t index : inputs) checkIndex(index, dataset, "input");
+  if (target != -1) checkIndex(target, dataset, "target");
+}
+
 LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, const BatchFn& step,
                         const CancelToken& cancel, const ProgressFn& progress) {
-  for (const int64_t index : options.inputs) checkIndex(index, dataset, "input");
-  if (options.target != -1) checkIndex(options.target, dataset, "target");
+  requireBatchIndices(dataset, options.inputs, options.target);
   const int64_t batches =
       options.maxBatches < 0 ? dataset.batches() : std::min(options.maxBatches, dataset.batches());
   if (batches == 0)

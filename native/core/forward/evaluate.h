@@ -27,6 +27,9 @@ struct LoopResult {
   double seconds = 0;  // wall time of the loop
 };
 
+// ERR_DATASET where a batch has no such tensors; `target` may be -1.
+void requireBatchIndices(const Dataset& dataset, const std::vector<int64_t>& inputs, int64_t target);
+
 // What is done with a batch; the target is undefined where LoopOptions::target is -1.
 using BatchFn = std::function<void(const Inputs& inputs, const at::Tensor& target)>;
 

@@ -1,0 +1,296 @@
+/** The options of training: their defaults and checks. */
+import { TorchSearchError } from "../errors";
+import type { NativeTrainOptions } from "../native/addon";
+import { type ConfigRule, orNull, rules } from "../searcher/config";
+import type { CollectFunction, ProgressListener, ScoreFunction, SearchModel } from "../searcher/types";
+import { expected, isRecord } from "../util/check";
+import { suggestion } from "../util/nearest";
+import type { BatchGradient } from "./loss-function";
+
+/** How weights are changed. */
+export const OPTIMIZERS = ["adamw", "sgd"] as const;
+/** How the learning rate runs. */
+export const SCHEDULES = ["cosine", "constant"] as const;
+/** What is minimized. */
+export const TRAINING_LOSSES = ["crossEntropy", "mse"] as const;
+
+/** How long, how fast and from what data training goes; shared by `finetune()` and `trainSupernet()`. */
+export interface TrainingOptions {
+  /** Passes over the data; default 1. */
+  epochs?: number | null;
+  /** Steps, one a batch, instead of `epochs`. */
+  steps?: number | null;
+  /**
+   * `adamw` (the default; Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019) or `sgd`, with
+   * momentum.
+   */
+  optimizer?: (typeof OPTIMIZERS)[number];
+  /** The largest learning rate; default 1e-3 for `adamw`, 1e-2 for `sgd`. */
+  learningRate?: number | null;
+  /** Default 0.01 for `adamw`, 1e-4 for `sgd`. */
+  weightDecay?: number | null;
+  /** Whether weight decay takes biases and the scales and shifts of norms too; default false. */
+  decayBiasesAndNorms?: boolean;
+  /** `sgd`: default 0.9. */
+  momentum?: number;
+  /** `sgd`: Nesterov's momentum; default false. */
+  nesterov?: boolean;
+  /** `adamw`: decay of the averages of gradients and of their squares; default `[0.9, 0.999]`. */
+  betas?: readonly [number, number];
+  /** `adamw`: default 1e-8. */
+  epsilon?: number;
+  /** `cosine` (the default): falls along half a cosine after the warm-up (Loshchilov and Hutter, ICLR 2017). Or `constant`. */
+  schedule?: (typeof SCHEDULES)[number];
+  /** Steps over which the learning rate rises in a straight line; default 0. */
+  warmupSteps?: number;
+  /** What the cosine ends at, as a share of `learningRate`; default 0. */
+  finalShare?: number;
+  /** Largest Euclidean norm of all gradients together; null (the default) for no limit. */
+  clipNorm?: number | null;
+  /**
+   * `crossEntropy` (the default; logits `[N, C]` or `[N, C, …]`, targets whole numbers `[N]` or `[N, …]`, -100 left out)
+   * or `mse` (targets of the outputs' shape); the mean over a batch.
+   */
+  loss?: (typeof TRAINING_LOSSES)[number];
+  /** `crossEntropy`: the share of each label that is spread over all classes (Szegedy et al., CVPR 2016); default 0. */
+  labelSmoothing?: number;
+  /** Picks the model's inputs out of a batch; null (the default) takes the batch's first element. */
+  collectFunc?: CollectFunction | null;
+  /** Picks the target tensor out of a batch; null (the default) takes the batch's second element. */
+  targetFunc?: CollectFunction | null;
+  /** Which parameters are trained, by name; null (the default) for those that require gradients, or all where none does. */
+  trainable?: ((name: string) => boolean) | null;
+  /**
+   * Whether a `TensorDataLoader`'s samples are put in another random order each epoch; default true. Other loaders give
+   * their batches as they like, but the same in every pass when training is to be resumed.
+   */
+  shuffle?: boolean;
+  /** Seed of the samples' order and of dropout and other random operators: a whole number of at least 0; default 0. */
+  seed?: number;
+  /** Rates the model before the first and after every epoch, the higher the better; the best weights are kept. */
+  scoreFunc?: ScoreFunction | null;
+  /** File that training saves its state to and resumes from; null (the default) for none. */
+  checkpoint?: string | null;
+  /** Seconds after which the state is saved amid an epoch; default 60. It's always saved after an epoch and an abort. */
+  checkpointSeconds?: number;
+  /** Stops training with `ERR_ABORTED`, within one batch. */
+  signal?: AbortSignal | null;
+  /** Receives progress events. */
+  onProgress?: ProgressListener | null;
+}
+
+/** The options of `finetune()`. */
+export interface FinetuneOptions extends TrainingOptions {
+  /** A loss written in JavaScript, with its gradient; replaces `loss`. It is called once a batch. */
+  lossFunc?: BatchGradient | null;
+  /** The model to learn from, usually the full one (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015). */
+  teacher?: SearchModel | null;
+  /** The share of the teacher in the loss, 0 to 1; default 0.5. With 1, no targets are needed. */
+  alpha?: number | null;
+  /** `crossEntropy`: what both models' logits are divided by for the teacher's part; default 4. */
+  temperature?: number | null;
+  /** Whether batch norms get the plain average of the batches' statistics in the end; default false. */
+  recalibrate?: boolean;
+}
+
+/** Options with every default filled in. */
+export type CompleteOptions<Options> = { [Key in keyof Options]-?: Exclude<Options[Key], undefined> };
+
+const TRAINING_DEFAULTS: CompleteOptions<TrainingOptions> = {
+  epochs: null,
+  steps: null,
+  optimizer: "adamw",
+  learningRate: null,
+  weightDecay: null,
+  decayBiasesAndNorms: false,
+  momentum: 0.9,
+  nesterov: false,
+  betas: [0.9, 0.999],
+  epsilon: 1e-8,
+  schedule: "cosine",
+  warmupSteps: 0,
+  finalShare: 0,
+  clipNorm: null,
+  loss: "crossEntropy",
+  labelSmoothing: 0,
+  collectFunc: null,
+  targetFunc: null,
+  trainable: null,
+  shuffle: true,
+  seed: 0,
+  scoreFunc: null,
+  checkpoint: null,
+  checkpointSeconds: 60,
+  signal: null,
+  onProgress: null,
+};
+
+const FINETUNE_DEFAULTS: CompleteOptions<FinetuneOptions> = {
+  ...TRAINING_DEFAULTS,
+  lossFunc: null,
+  teacher: null,
+  alpha: null,
+  temperature: null,
+  recalibrate: false,
+};
+
+const whole: ConfigRule = {
+  expected: "a whole number of at least 0",
+  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+};
+const atLeastZero: ConfigRule = {
+  expected: "a number of at least 0",
+  accepts: (value) => Number.isFinite(value) && (value as number) >= 0,
+};
+const belowOne: ConfigRule = {
+  expected: "a number from 0 to below 1",
+  accepts: (value) => typeof value === "number" && value >= 0 && value < 1,
+};
+
+function oneOf(names: readonly string[]): ConfigRule {
+  return {
+    expected: `one of ${names.join(", ")}`,
+    accepts: (value) => (names as readonly unknown[]).includes(value),
+  };
+}
+
+const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
+  epochs: orNull(rules.positiveInteger),
+  steps: orNull(rules.positiveInteger),
+  optimizer: oneOf(OPTIMIZERS),
+  learningRate: orNull(rules.positive),
+  weightDecay: orNull(atLeastZero),
+  decayBiasesAndNorms: rules.boolean,
+  momentum: belowOne,
+  nesterov: rules.boolean,
+  betas: {
+    expected: "two numbers from 0 to below 1",
+    accepts: (value) => Array.isArray(value) && value.length === 2 && value.every(belowOne.accepts),
+  },
+  epsilon: rules.positive,
+  schedule: oneOf(SCHEDULES),
+  warmupSteps: whole,
+  finalShare: rules.share,
+  clipNorm: orNull(rules.positive),
+  loss: oneOf(TRAINING_LOSSES),
+  labelSmoothing: belowOne,
+  collectFunc: orNull(rules.func),
+  targetFunc: orNull(rules.func),
+  trainable: orNull(rules.func),
+  shuffle: rules.boolean,
+  seed: whole,
+  scoreFunc: orNull(rules.func),
+  checkpoint: orNull(rules.path),
+  checkpointSeconds: atLeastZero,
+  signal: orNull(rules.signal),
+  onProgress: orNull(rules.func),
+};
+
+const FINETUNE_RULES: Record<keyof FinetuneOptions, ConfigRule> = {
+  ...TRAINING_RULES,
+  lossFunc: orNull(rules.func),
+  teacher: {
+    expected: "a Module or null",
+    accepts: (value) => value === null || (typeof value === "object" && "native" in (value as object)),
+  },
+  alpha: orNull(rules.share),
+  temperature: orNull(rules.positive),
+  recalibrate: rules.boolean,
+};
+
+/**
+ * Completes and checks options. @throws `ERR_UNKNOWN_CONFIG_KEY` naming the nearest one, `ERR_CONFIG_VALUE`
+ */
+export function readOptions<Options extends TrainingOptions>(
+  given: Options | null | undefined,
+  defaults: CompleteOptions<Options>,
+  checks: Record<keyof Options, ConfigRule>,
+): CompleteOptions<Options> {
+  if (given !== null && given !== undefined && !isRecord(given)) {
+    throw expected("ERR_CONFIG_VALUE", "an object or nothing", "options", given);
+  }
+  const complete: Record<string, unknown> = { ...defaults };
+  for (const [key, value] of Object.entries(given ?? {})) {
+    const rule = (checks as Record<string, ConfigRule>)[key];
+    if (rule === undefined) {
+      throw new TorchSearchError(
+        "ERR_UNKNOWN_CONFIG_KEY",
+        `unknown option "${key}": ${suggestion(key, Object.keys(defaults))}`,
+      );
+    }
+    if (value === undefined) continue;
+    if (!rule.accepts(value)) throw expected("ERR_CONFIG_VALUE", rule.expected, key, value);
+    complete[key] = value;
+  }
+  const options = complete as unknown as CompleteOptions<Options> & CompleteOptions<TrainingOptions>;
+  if (options.epochs !== null && options.steps !== null) {
+    throw conflict("expected only one of epochs and steps but received both; drop one");
+  }
+  if (options.nesterov && options.optimizer !== "sgd")
+    throw conflict('nesterov belongs to optimizer "sgd"; drop it, or choose that optimizer');
+  if (options.nesterov && options.momentum === 0)
+    throw conflict("nesterov needs a momentum above 0; give one, or drop nesterov");
+  if (options.labelSmoothing > 0 && options.loss !== "crossEntropy")
+    throw conflict('labelSmoothing belongs to loss "crossEntropy"; drop it');
+  return options;
+}
+
+/** @throws `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE` */
+export function readFinetuneOptions(
+  given: FinetuneOptions | null | undefined,
+): CompleteOptions<FinetuneOptions> {
+  const options = readOptions(given, FINETUNE_DEFAULTS, FINETUNE_RULES);
+  if (options.teacher === null && (options.alpha !== null || options.temperature !== null)) {
+    throw conflict("alpha and temperature belong to a teacher; give one, or drop them");
+  }
+  if (options.lossFunc !== null && options.labelSmoothing > 0)
+    throw conflict("lossFunc replaces the built-in loss; drop labelSmoothing");
+  return options;
+}
+
+/** The share of the teacher in the loss. */
+export function alphaOf({ teacher, alpha }: CompleteOptions<FinetuneOptions>): number {
+  return teacher === null ? 0 : (alpha ?? 0.5);
+}
+
+/** What both trainers hand to the native side. `totalSteps` is null where a schedule doesn't need to know it. */
+export function nativeOptions(
+  options: CompleteOptions<TrainingOptions>,
+  totalSteps: number | null,
+  parameters: readonly string[],
+): NativeTrainOptions {
+  const adamw = options.optimizer === "adamw";
+  const names = options.trainable === null ? undefined : parameters.filter(options.trainable);
+  if (names !== undefined && names.length === 0) {
+    throw new TorchSearchError(
+      "ERR_NO_PARAMETERS",
+      `trainable chose none of the ${parameters.length} parameters, such as ${parameters[0] ?? "none"}; choose at least one.`,
+    );
+  }
+  return {
+    optimizer: options.optimizer,
+    learningRate: options.learningRate ?? (adamw ? 1e-3 : 1e-2),
+    weightDecay: options.weightDecay ?? (adamw ? 0.01 : 1e-4),
+    decayVectors: options.decayBiasesAndNorms,
+    momentum: options.momentum,
+    nesterov: options.nesterov,
+    beta1: options.betas[0],
+    beta2: options.betas[1],
+    epsilon: options.epsilon,
+    schedule: options.schedule,
+    warmupSteps: options.warmupSteps,
+    finalShare: options.finalShare,
+    totalSteps: totalSteps ?? undefined,
+    clipNorm: options.clipNorm ?? 0,
+    loss: options.loss,
+    labelSmoothing: options.labelSmoothing,
+    seed: options.seed,
+    ...(names !== undefined && { trainable: names }),
+  };
+}
+
+export { TRAINING_DEFAULTS, TRAINING_RULES };
+
+function conflict(message: string): TorchSearchError {
+  return new TorchSearchError("ERR_CONFIG_VALUE", message);
+}

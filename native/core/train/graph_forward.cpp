@@ -1,0 +1,90 @@
+#include "core/train/graph_forward.h"
+
+#include <utility>
+
+#include "core/failure.h"
+#include "core/forward/arguments.h"
+#include "core/graph/recorder.h"
+
+namespace torchsearch {
+
+using torch::jit::Node;
+
+namespace {
+
+const c10::Symbol& batchNorm() {
+  static const c10::Symbol symbol = c10::Symbol::fromQualString("aten::batch_norm");
+  return symbol;
+}
+
+bool isDropout(const Node* node) {
+  static const std::vector<c10::Symbol> symbols = [] {
+    std::vector<c10::Symbol> found;
+    for (const char* name : {"aten::dropout", "aten::dropout_", "aten::feature_dropout",
+                             "aten::feature_dropout_", "aten::alpha_dropout", "aten::alpha_dropout_",
+                             "aten::feature_alpha_dropout", "aten::feature_alpha_dropout_"}) {
+      found.push_back(c10::Symbol::fromQualString(name));
+    }
+    return found;
+  }();
+  return std::find(symbols.begin(), symbols.end(), node->kind()) != symbols.end();
+}
+
+void setArgument(const Node* node, const char* name, std::vector<c10::IValue>& arguments,
+                 const c10::IValue& value) {
+  arguments[*node->schema().argumentIndexWithName(name)] = value;
+}
+
+}  // namespace
+
+GraphForward::GraphForward(const std::shared_ptr<Module>& module) : module_(module) {
+  module->schema();  // ERR_NO_FORWARD
+  graph_ = InlinedGraph::copyOf(module->jit(), InlinedGraph::FusedAttention::kAvoid);
+  for (const Node* node : graph_->nodes()) {
+    if (node->kind() == torch::jit::prim::GetAttr && node->s(torch::jit::attr::name) == "training")
+      asksForMode_ = true;
+    if (node->kind() == batchNorm()) hasBatchNorm_ = true;
+  }
+  interpreter_ =
+      std::make_unique<Interpreter>(*graph_, InterpreterOptions{false, this}, nullptr, CancelToken());
+}
+
+torch::jit::Operation* GraphForward::beforeOperator(Node* node, torch::jit::Operation&,
+                                                    std::vector<c10::IValue>& arguments) {
+  const bool everywhere = mode_ == Mode::kTrain && !asksForMode_;
+  if (!everywhere && mode_ != Mode::kRecalibrate) return nullptr;
+  if (node->kind() == batchNorm()) {
+    setArgument(node, "training", arguments, true);
+    // Momentum 1 / n gives the plain average over the batches seen.
+    if (mode_ == Mode::kRecalibrate)
+      setArgument(node, "momentum", arguments, 1.0 / static_cast<double>(batch_ + 1));
+  } else if (everywhere && isDropout(node)) {
+    setArgument(node, "train", arguments, true);
+  }
+  return nullptr;
+}
+
+c10::IValue GraphForward::run(const Inputs& inputs, Mode mode, int64_t batch) {
+  mode_ = mode;
+  batch_ = batch;
+  const c10::Device device = module_->device();
+  auto arguments = arrangeInputs(*graph_, inputs);
+  for (size_t i = 1; i < arguments.size(); ++i) arguments[i] = onDevice(arguments[i], device);
+  return withFailureCode("ERR_FORWARD", [&] { return interpreter_->run(std::move(arguments)); });
+}
+
+ModeGuard::ModeGuard(Module& module, bool training)
+    : module_(module), before_(module.training()), changed_(before_ != training) {
+  if (changed_) module_.train(training);
+}
+
+ModeGuard::~ModeGuard() {
+  if (!changed_) return;
+  try {
+    module_.train(before_);
+  } catch (const std::exception&) {
+    // The module was closed meanwhile.
+  }
+}
+
+}  // namespace torchsearch

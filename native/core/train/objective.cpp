@@ -1,0 +1,67 @@
+#include "core/train/objective.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "core/error.h"
+#include "core/forward/score_input.h"
+
+namespace torchsearch {
+
+namespace {
+
+at::Tensor atLeastFloat(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kDouble ? tensor : tensor.to(at::kFloat);
+}
+
+}  // namespace
+
+Objective::Objective(ObjectiveSettings settings)
+    : settings_(std::move(settings)), classes_(settings_.loss == "crossEntropy") {
+  if (!classes_ && settings_.loss != "mse") {
+    throw Error("ERR_CONFIG_VALUE",
+                "The loss must be \"crossEntropy\" or \"mse\", not \"" + settings_.loss + "\".");
+  }
+}
+
+at::Tensor Objective::hard(const at::Tensor& output, const at::Tensor& target) const {
+  if (classes_) {
+    requireClasses(output, target);
+    requireClassRange(output, target);
+    return at::cross_entropy_loss(atLeastFloat(output), target.to(output.device(), at::kLong), {},
+                                  at::Reduction::Mean, kIgnoredClass, settings_.labelSmoothing);
+  }
+  requireSameShape(output, target);
+  const at::Tensor exact = atLeastFloat(output);
+  return at::mse_loss(exact, target.to(exact.device(), exact.scalar_type()));
+}
+
+at::Tensor Objective::soft(const at::Tensor& output, const at::Tensor& teacher) const {
+  if (output.sizes() != teacher.sizes() || (classes_ && output.dim() < 2)) {
+    misfit(
+        "Distillation needs a teacher whose output has the model's shape, and that is [N, C] or [N, C, ...] "
+        "where the loss is a cross-entropy; the model gave " +
+        shapeOf(output) + ", the teacher " + shapeOf(teacher) + ".");
+  }
+  const at::Tensor exact = atLeastFloat(output);
+  const at::Tensor reference = teacher.detach().to(exact.device(), exact.scalar_type());
+  if (!classes_) return at::mse_loss(exact, reference);
+  const double temperature = settings_.temperature;
+  const at::Tensor sum =
+      at::kl_div(at::log_softmax(exact / temperature, 1), at::log_softmax(reference / temperature, 1),
+                 at::Reduction::Sum, /*log_target=*/true);
+  const double positions = static_cast<double>(exact.numel()) / static_cast<double>(exact.size(1));
+  return sum * (temperature * temperature / positions);
+}
+
+at::Tensor Objective::of(const c10::IValue& output, const at::Tensor& target,
+                         const c10::IValue& teacher) const {
+  const at::Tensor values = scoredTensor(output, "model");
+  if (!needsTeacher()) return hard(values, target);
+  const at::Tensor distance = soft(values, scoredTensor(teacher, "teacher"));
+  if (!needsTarget()) return distance;
+  return hard(values, target) * (1 - settings_.alpha) + distance * settings_.alpha;
+}
+
+}  // namespace torchsearch

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+
+#include <string>
+
+namespace torchsearch {
+
+struct ObjectiveSettings {
+  std::string loss = "crossEntropy";  // or "mse"
+  double labelSmoothing = 0;          // crossEntropy: Szegedy et al., CVPR 2016
+  // The share of the teacher's answers in the loss; 0 without a teacher.
+  double alpha = 0;
+  double temperature = 1;
+};
+
+// What training minimizes, over one batch: (1 - alpha) * loss(output, target) + alpha * distillation(output,
+// teacher). For "crossEntropy" the distillation is T^2 KL(softmax(teacher / T) || softmax(output / T)), the
+// mean over the samples (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015); for "mse", the
+// mean squared difference from the teacher's output.
+class Objective {
+ public:
+  // ERR_CONFIG_VALUE
+  explicit Objective(ObjectiveSettings settings);
+
+  bool needsTarget() const { return settings_.alpha < 1; }
+  bool needsTeacher() const { return settings_.alpha > 0; }
+  double alpha() const { return settings_.alpha; }
+
+  // A scalar in at least float32. Outputs are whatever the models returned; their tensors are found as scores
+  // find them. ERR_SCORE_INPUT where shapes or dtypes do not fit.
+  at::Tensor of(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) const;
+
+  // The two parts alone.
+  at::Tensor hard(const at::Tensor& output, const at::Tensor& target) const;
+  at::Tensor soft(const at::Tensor& output, const at::Tensor& teacher) const;
+
+ private:
+  ObjectiveSettings settings_;
+  bool classes_ = true;
+};
+
+}  // namespace torchsearch

@@ -1,0 +1,97 @@
+/** `torchsearch finetune` as a user runs it. Needs dist/. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+import { Module } from "../../lib";
+import { fixture, interrupted, torchsearch } from "./command";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-finetune-cli-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const model = fixture("finetune/small.pt");
+const data = ["--data", fixture("finetune/data.npz"), "--target-array", "labels", "--batch-size", "8"];
+
+it("trains with a teacher, scores, saves, and prints one JSON document", { timeout: 60_000 }, async () => {
+  const { status, stdout, stderr } = await torchsearch(
+    folder,
+    "finetune",
+    model,
+    ...data,
+    ...["--eval-data", fixture("finetune/data.npz"), "--eval-target-array", "labels"],
+    ...[
+      "--teacher",
+      fixture("finetune/teacher.pt"),
+      "--alpha",
+      "0.2",
+      "--epochs",
+      "4",
+      "--lr",
+      "0.01",
+      "--json",
+    ],
+  );
+  expect(stderr).toContain("48 samples in 6 batches");
+  expect(status).toBe(0);
+  const outcome = JSON.parse(stdout);
+  expect(outcome).toMatchObject({ steps: 24, score: { title: "accuracy" } });
+  expect(outcome.epochs.map(({ steps }: { steps: number }) => steps)).toEqual([6, 12, 18, 24]);
+  expect(outcome.epochs[3].loss).toBeLessThan(outcome.epochs[0].loss);
+  expect(outcome.score.after).toBeGreaterThan(outcome.score.before);
+  const [before, after] = [
+    await Module.load(model),
+    await Module.load(path.join(folder, "small.finetuned.pt")),
+  ];
+  expect(await after.fingerprint()).not.toBe(await before.fingerprint());
+  before.close();
+  after.close();
+});
+
+it(
+  "is stopped by Ctrl-C, and the command that it prints goes on to the same end",
+  { timeout: 120_000 },
+  async () => {
+    const long = ["finetune", model, ...data, "--epochs", "40", "--lr", "0.001"];
+    const whole = await torchsearch(folder, ...long, "--output", "whole.pt");
+    expect(whole.status).toBe(0);
+    expect(whole.stdout).toContain("whole.pt");
+    const args = [...long, "--output", "stopped.pt"];
+    const file = path.join(folder, "stopped.finetune.safetensors");
+    const stopped = await interrupted(folder, args, () => existsSync(file));
+    expect(stopped.status).toBe(130);
+    expect(stopped.stderr).toContain("--resume");
+    expect(existsSync(path.join(folder, "stopped.pt"))).toBe(false);
+    expect((await torchsearch(folder, ...args, "--resume")).status).toBe(0);
+    const prints = ["whole.pt", "stopped.pt"].map(async (name) => {
+      const module = await Module.load(path.join(folder, name));
+      const print = await module.fingerprint();
+      module.close();
+      return print;
+    });
+    const [straight, resumed] = await Promise.all(prints);
+    expect(resumed).toBe(straight);
+  },
+);
+
+it("says what is wrong with its options", async () => {
+  expect((await torchsearch(folder, "finetune", model)).status).toBe(2);
+  const wrong = await torchsearch(folder, "finetune", model, ...data, "--lr", "fast");
+  expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining("no number") });
+  const missing = await torchsearch(folder, "finetune", model, ...data, "--resume", "--output", "none.pt");
+  expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining("does not exist") });
+  const targets = await torchsearch(
+    folder,
+    "finetune",
+    model,
+    "--data",
+    fixture("digits.npz"),
+    "--steps",
+    "1",
+  );
+  expect(targets.status).not.toBe(0);
+  expect(readFileSync(fixture("finetune/small.pt")).length).toBeGreaterThan(0);
+});
