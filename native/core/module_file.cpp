@@ -151,6 +151,11 @@ ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
 void writeModuleFile(const torch::jit::Module& module, const ExtraFiles& extraFiles,
                      const std::string& path) {
   AtomicFile file(path);
+  // LibTorch marks in the file what it finds referenced elsewhere, too: a module that was evaluated, whose
+  // prepared run holds its weights, would get other bytes than an equal one. So everything is referenced once
+  // more.
+  std::vector<c10::IValue> references;
+  for (const c10::IValue& attribute : module.attributes()) references.push_back(attribute);
   // LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a
   // destructor. So a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
   std::exception_ptr failed;

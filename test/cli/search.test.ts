@@ -209,11 +209,7 @@ describe("torchsearch export", () => {
     );
     expect(again.stdout).toContain("again.pt");
     expect(again.status).toBe(0);
-    // The order of a module's attributes may differ between the two files; what they hold may not.
-    using first = await Module.load(found.output);
-    using second = await Module.load(path.join(folder, "again.pt"));
-    expect(await second.fingerprint()).toBe(await first.fingerprint());
-    expect(second.history).toEqual(first.history);
+    expect(readFileSync(path.join(folder, "again.pt")).equals(readFileSync(found.output))).toBe(true);
 
     const narrowed = found.hyperparameters[0] as { name: string };
     writeFileSync(path.join(folder, "widths.json"), JSON.stringify({ [narrowed.name]: 16 }));
