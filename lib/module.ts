@@ -4,7 +4,7 @@ import { TorchSearchError } from "./errors";
 import { type ModeRecord, readHistory } from "./mode/history";
 import { addon, type NativeModule, type NativeNamedTensor } from "./native/addon";
 import { callNative } from "./native/call";
-import { fromNative, toNative } from "./native/values";
+import { forwardNative } from "./native/forward";
 import { Tensor } from "./tensor";
 import { isRecord } from "./util/check";
 
@@ -99,18 +99,12 @@ export class Module {
   }
 
   /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
-  async forwardWith(
+  forwardWith(
     args: readonly Input[],
     kwargs: Readonly<Record<string, Input>> = {},
     options: CallOptions = {},
   ): Promise<Output> {
-    const nativeArgs = toNative(args) as unknown[];
-    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
-    const output = await callNative(
-      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
-      options.signal,
-    );
-    return fromNative(output) as Output;
+    return forwardNative(this.native, args, kwargs, options);
   }
 
   /** The signature of `forward`, such as `forward(x: Tensor, scale: float = 1.) -> Tensor`. */

@@ -13,6 +13,7 @@ import type { ScoreFunction } from "../searcher/types";
 import type { Tensor } from "../tensor";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
+import { addDataFiles } from "./data-files";
 import { addImageOptions, type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
 import { type OpenData, openData } from "./open-data";
@@ -235,18 +236,8 @@ export function addFinetuneCommand(program: Command): void {
   const command = program
     .command("finetune")
     .description("train a model, such as the subnet of a search, and save it")
-    .argument("<model>", "a TorchScript file (torch.jit.save)")
-    .requiredOption(
-      "--data <file...>",
-      "a .npz or .safetensors file, .npy files (inputs, targets; or name=file), or a folder of images",
-      collected,
-    )
-    .option(
-      "--input-array <name...>",
-      "the arrays that the model gets (default: by name, such as images or x)",
-      collected,
-    )
-    .option("--target-array <name>", "the array of the targets (default: by name, such as labels or y)")
+    .argument("<model>", "a TorchScript file (torch.jit.save)");
+  addDataFiles(command, { required: true })
     .option(
       "--eval-data <file...>",
       "score the model on these data, as --data, before and after each epoch, and keep the best weights",

@@ -8,6 +8,7 @@ import { readCheckpoint } from "../searcher/checkpoint";
 import type { Constraints } from "../searcher/types";
 import { IMPORTANCES } from "../space/importance";
 import { commandLine } from "./command-line";
+import { addDataFiles } from "./data-files";
 import { addImageOptions, type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
 import { assignment, collected, constraint, positiveNumber, share, wholeNumber } from "./options";
@@ -155,18 +156,7 @@ const { batchSize, seed, channelDivisor, importance, mode, searcher, topK } = RE
 
 /** Options that say which data, shared with `export`. */
 export function addDataOptions(command: Command): Command {
-  command
-    .option(
-      "--data <file...>",
-      "a .npz or .safetensors file, .npy files (inputs, targets; or name=file), or a folder of images",
-      collected,
-    )
-    .option(
-      "--input-array <name...>",
-      "the arrays that the model gets (default: by name, such as images or x)",
-      collected,
-    )
-    .option("--target-array <name>", "the array of the targets (default: by name, such as labels or y)")
+  addDataFiles(command)
     .option("--batch-size <count>", `samples in a batch (default: ${batchSize})`, positiveNumber)
     .option("--no-shuffle", "take the samples in the files' order")
     .option("--seed <number>", `of the samples' order and of the search (default: ${seed})`, wholeNumber)

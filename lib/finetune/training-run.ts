@@ -16,10 +16,10 @@ import {
   splitInputs,
   walkBatches,
 } from "../searcher/data-source";
-import { wrapFailure } from "../searcher/failures";
+import { scoreOf, wrapFailure } from "../searcher/failures";
 import { Tensor } from "../tensor";
 import { abortError, isAbort, throwIfAborted } from "../util/abort";
-import { describe, expected } from "../util/check";
+import { expected } from "../util/check";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "./checkpoint";
 import { type BatchGradient, requireGradient } from "./loss-function";
 import type { CompleteOptions, TrainingOptions } from "./options";
@@ -369,20 +369,7 @@ export class TrainingRun {
   async #score(): Promise<number | null> {
     const { scoreFunc, signal, onProgress } = this.#options;
     if (scoreFunc === null) return null;
-    let score: unknown;
-    try {
-      score = await scoreFunc(this.#parts.module, { signal, onProgress, silent: true });
-    } catch (error) {
-      throw wrapFailure(error, signal, "ERR_SCORE_FAILED", "scoreFunc");
-    }
-    throwIfAborted(signal);
-    if (typeof score !== "number" || !Number.isFinite(score)) {
-      throw new TorchSearchError(
-        "ERR_SCORE_NAN",
-        `expected a finite number from scoreFunc but received ${describe(score)}`,
-      );
-    }
-    return score;
+    return scoreOf(() => scoreFunc(this.#parts.module, { signal, onProgress, silent: true }), signal);
   }
 
   #tell(): void {

@@ -3,13 +3,14 @@ import { createHash } from "node:crypto";
 import { TorchSearchError } from "../errors";
 import { recordExport } from "../mode/history";
 import type { ExportOptions, ModeSpace } from "../mode/registry";
-import { type CallOptions, type Input, Module, type Output } from "../module";
+import { type CallOptions, Module } from "../module";
 import type { NativeLayerFormat, NativeQuantizationSpace, NativeQuantLayer } from "../native/addon";
 import { callNative } from "../native/call";
-import { fromNative, toNative } from "../native/values";
+import { toNative } from "../native/values";
 import { type DataSource, firstElement, isDataSource, splitInputs } from "../searcher/data-source";
 import { forEachBatch } from "../searcher/forward-loop";
 import type { CollectFunction, RunContext } from "../searcher/types";
+import { EvaluationSpace } from "../space/evaluation-space";
 import { throwIfAborted } from "../util/abort";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
@@ -70,9 +71,7 @@ export interface QuantizationOrigin {
  *
  * Formats that round activations need {@link calibrate} before they can run.
  */
-export class QuantizationSpace implements ModeSpace {
-  /** @internal The native handle. */
-  readonly native: NativeQuantizationSpace;
+export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> implements ModeSpace {
   readonly mode: string;
   /** What a format can be chosen for, in the order of execution. */
   readonly hyperparameters: readonly QuantizationChoice[];
@@ -87,7 +86,7 @@ export class QuantizationSpace implements ModeSpace {
   readonly #index: ReadonlyMap<string, number>;
 
   private constructor(native: NativeQuantizationSpace, origin: QuantizationOrigin) {
-    this.native = native;
+    super(native);
     this.mode = origin.mode;
     this.formats = origin.formats.map(({ name }) => name);
     const layers = native.layers();
@@ -134,50 +133,8 @@ export class QuantizationSpace implements ModeSpace {
     return new QuantizationSpace(native, origin);
   }
 
-  /**
-   * Runs the model in the formats selected. Arguments as in `Module.forward`.
-   *
-   * @throws `ERR_NOT_CALIBRATED`, `ERR_INPUT`, `ERR_FORWARD`, `ERR_CLOSED`
-   */
-  forward(...inputs: unknown[]): Promise<Output> {
-    const last = inputs.at(-1);
-    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
-  }
-
-  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
-  async forwardWith(
-    args: readonly unknown[],
-    kwargs: Readonly<Record<string, unknown>> = {},
-    options: CallOptions = {},
-  ): Promise<Output> {
-    const nativeArgs = toNative(args as readonly Input[]) as unknown[];
-    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
-    const output = await callNative(
-      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
-      options.signal,
-    );
-    return fromNative(output) as Output;
-  }
-
-  /** Always false: a space is for evaluation. */
-  get training(): boolean {
-    return false;
-  }
-
-  /** @throws `ERR_NO_TRAINING` for anything but `false`: {@link export} a module and train that one */
-  train(on = true): this {
-    if (on) {
-      throw new TorchSearchError(
-        "ERR_NO_TRAINING",
-        "A quantization space has no training mode; export() a module, whose gradients pass the rounding, and train that.",
-      );
-    }
-    return this;
-  }
-
-  /** Does nothing, since a space is always in evaluation mode. */
-  eval(): this {
-    return this;
+  protected override get noTraining(): string {
+    return "A quantization space has no training mode; export() a module, whose gradients pass the rounding, and train that.";
   }
 
   /** Hexadecimal SHA-256 of the module's graph and weights, the mode, the formats and the groups. */
@@ -338,24 +295,6 @@ export class QuantizationSpace implements ModeSpace {
       options.search,
     );
     return module.training ? module.eval() : module;
-  }
-
-  /** Where the weights are. */
-  get device(): string {
-    return this.native.device;
-  }
-
-  get closed(): boolean {
-    return this.native.closed;
-  }
-
-  /** Lets go of the module, which stays open. A space is closed with its module, too. */
-  close(): void {
-    this.native.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   #place(format: string): number {

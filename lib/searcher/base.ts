@@ -11,7 +11,7 @@ import {
   sanitizeConfig,
 } from "./config";
 import { type Bounds, parseConstraints } from "./constraints";
-import { wrapFailure } from "./failures";
+import { scoreOf, wrapFailure } from "./failures";
 import { enforceFinalMembers } from "./final-members";
 import { runForwardLoop } from "./forward-loop";
 import { exclusively, isModel, restoring } from "./model-guard";
@@ -262,20 +262,7 @@ export abstract class BaseSearcher<
       throw new TorchSearchError("ERR_NO_SCORE", "This search needs a score; set scoreFunc in its config.");
     }
     throwIfAborted(signal);
-    let score: unknown;
-    try {
-      score = await scoreFunc(this.model, this.#context(silent));
-    } catch (error) {
-      throw wrapFailure(error, signal, "ERR_SCORE_FAILED", "scoreFunc");
-    }
-    throwIfAborted(signal);
-    if (typeof score !== "number" || !Number.isFinite(score)) {
-      throw new TorchSearchError(
-        "ERR_SCORE_NAN",
-        `expected a finite number from scoreFunc but received ${describe(score)}`,
-      );
-    }
-    return score;
+    return scoreOf(() => scoreFunc(this.model, this.#context(silent)), signal);
   }
 
   /**

@@ -13,12 +13,14 @@
  * | `state` | JSON: the state, spelled as `state-values.ts` says; tensors and typed arrays are the file's tensors |
  * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, tensors in order of name |
  */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
-import { decodeSafetensors, encodeSafetensors, type RawTensor } from "../data/safetensors";
 import { TorchSearchError } from "../errors";
-import { requireWritable, writeFileAtomic } from "../util/atomic-file";
+import { requireWritable } from "../util/atomic-file";
+import {
+  type CheckpointFormat,
+  readCheckpointFile,
+  unwritable,
+  writeCheckpointFile,
+} from "../util/checkpoint-file";
 import type { RandomState } from "../util/random";
 import { decodeState, encodeState } from "./state-values";
 import type { SearchStateDict } from "./types";
@@ -26,8 +28,11 @@ import type { SearchStateDict } from "./types";
 /** Version of the format that this library writes. */
 export const CHECKPOINT_VERSION = 1;
 
-const FORMAT = "torchsearch-checkpoint";
-const LIBRARY_VERSION = (require("../../package.json") as { version: string }).version;
+const FORMAT: CheckpointFormat = {
+  name: "torchsearch-checkpoint",
+  version: CHECKPOINT_VERSION,
+  what: "a checkpoint",
+};
 
 /** What a checkpoint holds. */
 export interface Checkpoint {
@@ -51,23 +56,16 @@ export interface Checkpoint {
  */
 export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Promise<void> {
   const { json, tensors } = encodeState(checkpoint.state);
-  const state = JSON.stringify(json);
-  const chunks = encodeSafetensors(tensors, {
-    format: FORMAT,
-    format_version: String(CHECKPOINT_VERSION),
-    library_version: LIBRARY_VERSION,
-    searcher: checkpoint.searcher,
-    fingerprint: checkpoint.fingerprint,
-    random: JSON.stringify(checkpoint.random),
-    settings: JSON.stringify(checkpoint.settings),
-    state,
-    digest: digest(state, tensors),
+  await writeCheckpointFile(file, FORMAT, {
+    metadata: {
+      searcher: checkpoint.searcher,
+      fingerprint: checkpoint.fingerprint,
+      random: JSON.stringify(checkpoint.random),
+      settings: JSON.stringify(checkpoint.settings),
+    },
+    state: JSON.stringify(json),
+    tensors,
   });
-  try {
-    await writeFileAtomic(file, chunks);
-  } catch (error) {
-    throw unwritable(file, error);
-  }
 }
 
 /**
@@ -90,48 +88,15 @@ export async function requireWritableCheckpoint(file: string): Promise<void> {
  * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged or no
  *   checkpoint, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
  */
-export async function readCheckpoint(file: string): Promise<Checkpoint | null> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new TorchSearchError(
-      "ERR_CHECKPOINT_READ",
-      `Checkpoint ${file} can't be read: ${messageOf(error)}.`,
-      { cause: error },
-    );
-  }
-  try {
-    const { metadata, tensors } = decodeSafetensors(bytes);
-    if (metadata.format !== FORMAT) throw new Error("it is a safetensors file, but not a checkpoint");
-    const version = Number(metadata.format_version);
-    if (!Number.isInteger(version) || version < 1) throw new Error("it has no format version");
-    if (version > CHECKPOINT_VERSION) {
-      throw new TorchSearchError(
-        "ERR_CHECKPOINT_VERSION",
-        `Checkpoint ${file} has format version ${version}, written by torchsearch ${metadata.library_version ?? "?"}; ` +
-          `this one (${LIBRARY_VERSION}) reads up to ${CHECKPOINT_VERSION}. Update torchsearch, or start a new checkpoint.`,
-      );
-    }
-    const state = metadata.state ?? "";
-    if (metadata.digest !== digest(state, tensors)) throw new Error("its contents don't match its digest");
-    return {
-      state: decodeState({ json: JSON.parse(state), tensors }),
-      fingerprint: metadata.fingerprint ?? "",
-      random: JSON.parse(metadata.random ?? "") as RandomState,
-      searcher: metadata.searcher ?? "",
-      settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
-      libraryVersion: metadata.library_version,
-    };
-  } catch (error) {
-    if (error instanceof TorchSearchError && error.code === "ERR_CHECKPOINT_VERSION") throw error;
-    throw new TorchSearchError(
-      "ERR_CHECKPOINT_CORRUPT",
-      `Checkpoint ${file} can't be used: ${messageOf(error)} Delete it or name another file to start anew.`,
-      { cause: error },
-    );
-  }
+export function readCheckpoint(file: string): Promise<Checkpoint | null> {
+  return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
+    state: decodeState({ json: JSON.parse(state), tensors: new Map(tensors) }),
+    fingerprint: metadata.fingerprint ?? "",
+    random: JSON.parse(metadata.random ?? "") as RandomState,
+    searcher: metadata.searcher ?? "",
+    settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
+    libraryVersion: metadata.library_version,
+  }));
 }
 
 /**
@@ -167,24 +132,6 @@ export function requireFitting(
         `${short(fingerprint)}). Search that model, or name another checkpoint file.`,
     );
   }
-}
-
-function digest(state: string, tensors: ReadonlyMap<string, RawTensor>): string {
-  const hash = createHash("sha256").update(state);
-  for (const name of [...tensors.keys()].sort()) hash.update((tensors.get(name) as RawTensor).bytes);
-  return hash.digest("hex");
-}
-
-function unwritable(file: string, error: unknown): TorchSearchError {
-  return new TorchSearchError(
-    "ERR_CHECKPOINT_WRITE",
-    `Checkpoint ${path.resolve(file)} can't be written: ${messageOf(error)}. Name a file in a folder that can be written.`,
-    { cause: error },
-  );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function short(fingerprint: string): string {

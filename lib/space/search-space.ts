@@ -4,10 +4,9 @@ import { types } from "node:util";
 import { TorchSearchError } from "../errors";
 import { recordExport } from "../mode/history";
 import type { ExportOptions } from "../mode/registry";
-import { type CallOptions, type Input, Module, type Output } from "../module";
+import { type CallOptions, Module } from "../module";
 import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
-import { fromNative, toNative } from "../native/values";
 import { LatencyTable } from "../profile/latency-table";
 import { type DataSource, isDataSource } from "../searcher/data-source";
 import { runForwardLoop } from "../searcher/forward-loop";
@@ -16,6 +15,7 @@ import { throwIfAborted } from "../util/abort";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
+import { EvaluationSpace } from "./evaluation-space";
 import {
   type LatencyError,
   type LatencyErrorOptions,
@@ -119,9 +119,7 @@ export interface SpaceOrigin {
  *
  * A search space is for evaluation: it has no training mode. Train the module that {@link SearchSpace.export} gives.
  */
-export class SearchSpace implements SearchModel {
-  /** @internal The native handle. */
-  readonly native: NativeSearchSpace;
+export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements SearchModel {
   /** The mode it was converted by, such as `fastnas`. */
   readonly mode: string;
   /** What can be chosen: widths, then blocks, each in the order of the model's execution. */
@@ -138,7 +136,7 @@ export class SearchSpace implements SearchModel {
   readonly #widths: Int32Array;
 
   private constructor(native: NativeSearchSpace, origin: SpaceOrigin) {
-    this.native = native;
+    super(native);
     this.mode = origin.mode;
     this.#fingerprint = fingerprintOf(origin);
     this.unprunable = native.unprunable();
@@ -166,51 +164,8 @@ export class SearchSpace implements SearchModel {
     return new SearchSpace(native, origin);
   }
 
-  /**
-   * Runs the selected subnet. Arguments follow `torch.onnx.export`'s `args`: a plain record in last place holds
-   * keyword arguments; to pass a record as the last positional argument, append an empty one.
-   *
-   * @throws `ERR_INPUT`, `ERR_FORWARD`, `ERR_CLOSED`, `ERR_OUT_OF_MEMORY`
-   */
-  forward(...inputs: unknown[]): Promise<Output> {
-    const last = inputs[inputs.length - 1];
-    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
-  }
-
-  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
-  async forwardWith(
-    args: readonly unknown[],
-    kwargs: Readonly<Record<string, unknown>> = {},
-    options: CallOptions = {},
-  ): Promise<Output> {
-    const nativeArgs = toNative(args as readonly Input[]) as unknown[];
-    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
-    const output = await callNative(
-      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
-      options.signal,
-    );
-    return fromNative(output) as Output;
-  }
-
-  /** Always false: a search space is for evaluation. */
-  get training(): boolean {
-    return false;
-  }
-
-  /** @throws `ERR_NO_TRAINING` for anything but `false`: export a subnet and train that one */
-  train(on = true): this {
-    if (on) {
-      throw new TorchSearchError(
-        "ERR_NO_TRAINING",
-        "A search space has no training mode; export() a subnet and train that, or train the module before convert().",
-      );
-    }
-    return this;
-  }
-
-  /** Does nothing, since a search space is always in evaluation mode. */
-  eval(): this {
-    return this;
+  protected override get noTraining(): string {
+    return "A search space has no training mode; export() a subnet and train that, or train the module before convert().";
   }
 
   /**
@@ -425,24 +380,6 @@ export class SearchSpace implements SearchModel {
     const subnet = Module.wrap(await callNative((call) => this.native.exportSubnet(call), options.signal));
     recordExport(subnet, this, result, options.search);
     return subnet.training ? subnet.eval() : subnet;
-  }
-
-  /** Where the weights are. */
-  get device(): string {
-    return this.native.device;
-  }
-
-  get closed(): boolean {
-    return this.native.closed;
-  }
-
-  /** Lets go of the module, which stays open. A space is closed with its module, too. */
-  close(): void {
-    this.native.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   #toConfig(widths: readonly number[]): SubnetConfig {

@@ -3,13 +3,13 @@ import { createHash } from "node:crypto";
 import { TorchSearchError } from "../errors";
 import { recordExport } from "../mode/history";
 import type { ExportOptions, ModeSpace } from "../mode/registry";
-import { type CallOptions, type Input, Module, type Output } from "../module";
+import { type CallOptions, Module } from "../module";
 import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from "../native/addon";
 import { callNative } from "../native/call";
-import { fromNative, toNative } from "../native/values";
+import { EvaluationSpace } from "../space/evaluation-space";
 import { Tensor } from "../tensor";
 import { throwIfAborted } from "../util/abort";
-import { expected, isRecord } from "../util/check";
+import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { parsePattern, type SparsityPattern } from "./pattern";
 
@@ -85,9 +85,7 @@ export interface SparseOrigin {
  * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with. Made by
  * `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself is left alone.
  */
-export class SparseSpace implements ModeSpace {
-  /** @internal */
-  readonly native: NativeSparseSpace;
+export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements ModeSpace {
   readonly mode: string;
   /** Which weights of a layer may stay; null for any. */
   readonly pattern: SparsityPattern;
@@ -103,7 +101,7 @@ export class SparseSpace implements ModeSpace {
   readonly #kept: number[];
 
   private constructor(native: NativeSparseSpace, origin: SparseOrigin) {
-    this.native = native;
+    super(native);
     this.#origin = origin;
     this.mode = origin.mode;
     this.pattern = parsePattern(origin.pattern);
@@ -132,46 +130,8 @@ export class SparseSpace implements ModeSpace {
     return new SparseSpace(native, origin);
   }
 
-  /** Runs the model as sparse as it is now. Arguments as in `Module.forward`. */
-  forward(...inputs: unknown[]): Promise<Output> {
-    const last = inputs.at(-1);
-    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
-  }
-
-  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
-  async forwardWith(
-    args: readonly unknown[],
-    kwargs: Readonly<Record<string, unknown>> = {},
-    options: CallOptions = {},
-  ): Promise<Output> {
-    const nativeArgs = toNative(args as readonly Input[]) as unknown[];
-    const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
-    const output = await callNative(
-      (call) => this.native.forward(nativeArgs, nativeKwargs, call),
-      options.signal,
-    );
-    return fromNative(output) as Output;
-  }
-
-  /** Always false: a space is for evaluation. */
-  get training(): boolean {
-    return false;
-  }
-
-  /** @throws `ERR_NO_TRAINING` for anything but `false`: {@link export} a module and train that one */
-  train(on = true): this {
-    if (on) {
-      throw new TorchSearchError(
-        "ERR_NO_TRAINING",
-        "A sparse space has no training mode; export() a module, whose masks keep the zeros, and train that.",
-      );
-    }
-    return this;
-  }
-
-  /** Does nothing, since a space is always in evaluation mode. */
-  eval(): this {
-    return this;
+  protected override get noTraining(): string {
+    return "A sparse space has no training mode; export() a module, whose masks keep the zeros, and train that.";
   }
 
   /** Hexadecimal SHA-256 of the module's graph and weights, the mode, the pattern and the layers. */
@@ -372,24 +332,6 @@ export class SparseSpace implements ModeSpace {
     const { active } = this;
     recordExport(module, this, { config: active, costs: this.costs(active), masks }, search ?? null);
     return module;
-  }
-
-  /** Where the weights are. */
-  get device(): string {
-    return this.native.device;
-  }
-
-  get closed(): boolean {
-    return this.native.closed;
-  }
-
-  /** Frees the copy. */
-  close(): void {
-    this.native.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   #nativeAt(name: string): number {

@@ -2,7 +2,8 @@ import os from "node:os";
 
 import { addon } from "../native/addon";
 
-const LIBRARY_VERSION = (require("../../package.json") as { version: string }).version;
+/** The version of this library. */
+export const LIBRARY_VERSION = (require("../../package.json") as { version: string }).version;
 
 /** What a result was made with, so that it can be made again. */
 export interface RunVersions {

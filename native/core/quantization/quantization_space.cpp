@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/evaluation_mode.h"
 #include "core/failure.h"
 #include "core/forward/arguments.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
+#include "core/mode_guard.h"
 #include "core/quantization/quantized_export.h"
 #include "core/space/subnet_export.h"
 
@@ -29,7 +29,7 @@ std::shared_ptr<QuantizationSpace> QuantizationSpace::convert(const std::shared_
                                                               const QuantizationOptions& options,
                                                               const CancelToken& cancel) {
   const auto lock = module->lock();
-  const EvaluationMode evaluation(*module);
+  const ModeGuard evaluation(*module, /*training=*/false);
   std::shared_ptr<QuantizationSpace> space(new QuantizationSpace());
   space->module_ = module;
   space->graph_ = InlinedGraph::copyOf(module->jit(), InlinedGraph::FusedAttention::kAvoid);
@@ -92,7 +92,7 @@ QuantizationSpace::ShapeProgram& QuantizationSpace::programFor(const Inputs& inp
   const std::string key = shapeKey(*graph_, inputs);
   const auto found = programs_.find(key);
   if (found != programs_.end()) return *found->second;
-  const EvaluationMode evaluation(*module_);
+  const ModeGuard evaluation(*module_, /*training=*/false);
   const auto recording = record(graph_, inputs, {}, cancel);
   auto hooked = std::make_shared<const Program>(withHooks(*recording.program, layers(), hook_));
   return *programs_.emplace(key, std::make_shared<ShapeProgram>(std::move(hooked))).first->second;
@@ -217,7 +217,7 @@ void QuantizationSpace::verify(Module& exported) {
   }
   const GeneratorGuard generator;
   const ModuleState state(exported.jit());
-  const EvaluationMode evaluation(exported);
+  const ModeGuard evaluation(exported, /*training=*/false);
   collectTensors(exported.forward(copied(dummyInput_), CancelToken()), actual);
   bool equal = expected.size() == actual.size();
   for (size_t i = 0; equal && i < expected.size(); ++i) equal = agrees(actual[i], expected[i]);

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/evaluation_mode.h"
 #include "core/failure.h"
 #include "core/forward/arguments.h"
 #include "core/forward/prepared_program.h"
@@ -17,6 +16,7 @@
 #include "core/graph/operator_kind.h"
 #include "core/graph/recorder.h"
 #include "core/graph/size_arguments.h"
+#include "core/mode_guard.h"
 #include "core/space/channel_order.h"
 #include "core/space/search_space_program.h"
 #include "core/space/subnet_export.h"
@@ -59,7 +59,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
     if (progress) progress({done, 2, message});
   };
   const auto lock = module->lock();
-  const EvaluationMode evaluation(*module);
+  const ModeGuard evaluation(*module, /*training=*/false);
   std::shared_ptr<SearchSpace> space(new SearchSpace());
   space->module_ = module;
   const torch::jit::Module jit = module->jit();
@@ -432,7 +432,7 @@ SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const C
   const std::string key = shapeKey(*graph_, inputs);
   const auto found = programs_.find(key);
   if (found != programs_.end()) return *found->second;
-  const EvaluationMode evaluation(*module_);
+  const ModeGuard evaluation(*module_, /*training=*/false);
   RecordOptions options;
   options.splitBySizes = true;
   const auto recording = record(graph_, inputs, options, cancel);
@@ -520,7 +520,7 @@ void SearchSpace::verify(Module& subnet) {
   }
   const GeneratorGuard generator;
   const ModuleState state(subnet.jit());
-  const EvaluationMode evaluation(subnet);
+  const ModeGuard evaluation(subnet, /*training=*/false);
   {
     // Optimizing a graph for its only run takes far longer than the run, and grows faster than the graph.
     const torch::jit::GraphOptimizerEnabledGuard plain(false);

@@ -73,18 +73,4 @@ c10::IValue GraphForward::run(const Inputs& inputs, Mode mode, int64_t batch) {
   return withFailureCode("ERR_FORWARD", [&] { return interpreter_->run(std::move(arguments)); });
 }
 
-ModeGuard::ModeGuard(Module& module, bool training)
-    : module_(module), before_(module.training()), changed_(before_ != training) {
-  if (changed_) module_.train(training);
-}
-
-ModeGuard::~ModeGuard() {
-  if (!changed_) return;
-  try {
-    module_.train(before_);
-  } catch (const std::exception&) {
-    // The module was closed meanwhile.
-  }
-}
-
 }  // namespace torchsearch

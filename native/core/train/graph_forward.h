@@ -50,18 +50,4 @@ class GraphForward : private InterpreterGuide {
   int64_t batch_ = 0;
 };
 
-// Puts a module in a mode, and back when it goes. The caller holds the module's lock.
-class ModeGuard {
- public:
-  ModeGuard(Module& module, bool training);
-  ~ModeGuard();
-  ModeGuard(const ModeGuard&) = delete;
-  ModeGuard& operator=(const ModeGuard&) = delete;
-
- private:
-  Module& module_;
-  bool before_;
-  bool changed_;
-};
-
 }  // namespace torchsearch

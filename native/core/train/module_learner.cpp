@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/failure.h"
 #include "core/forward/score_input.h"
+#include "core/mode_guard.h"
 
 namespace torchsearch {
 

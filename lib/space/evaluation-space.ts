@@ -1,0 +1,81 @@
+/** What spaces have in common: they run, are never trained, and are closed. */
+import { TorchSearchError } from "../errors";
+import type { CallOptions, Output } from "../module";
+import type { NativeForwardable } from "../native/addon";
+import { forwardNative } from "../native/forward";
+import { isRecord } from "../util/check";
+
+/** The native handle of a space. */
+export interface NativeEvaluationSpace extends NativeForwardable {
+  readonly device: string;
+  readonly closed: boolean;
+  close(): void;
+}
+
+/** A model of which something can be chosen. It is for evaluation: train the module that its `export` gives. */
+export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
+  /** @internal The native handle. */
+  readonly native: Native;
+
+  protected constructor(native: Native) {
+    this.native = native;
+  }
+
+  /** Says that there is no training mode, and what to do instead. */
+  protected abstract get noTraining(): string;
+
+  /**
+   * Runs the model as it is chosen now. Arguments follow `torch.onnx.export`'s `args`: a plain record in last place
+   * holds keyword arguments; to pass a record as the last positional argument, append an empty one.
+   *
+   * @throws `ERR_INPUT`, `ERR_FORWARD`, `ERR_CLOSED`, `ERR_OUT_OF_MEMORY`; `ERR_NOT_CALIBRATED` where a format needs
+   *   calibration
+   */
+  forward(...inputs: unknown[]): Promise<Output> {
+    const last = inputs.at(-1);
+    return isRecord(last) ? this.forwardWith(inputs.slice(0, -1), last) : this.forwardWith(inputs);
+  }
+
+  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
+  forwardWith(
+    args: readonly unknown[],
+    kwargs: Readonly<Record<string, unknown>> = {},
+    options: CallOptions = {},
+  ): Promise<Output> {
+    return forwardNative(this.native, args, kwargs, options);
+  }
+
+  /** Always false: a space is for evaluation. */
+  get training(): boolean {
+    return false;
+  }
+
+  /** @throws `ERR_NO_TRAINING` for anything but `false`: export a module and train that one */
+  train(on = true): this {
+    if (on) throw new TorchSearchError("ERR_NO_TRAINING", this.noTraining);
+    return this;
+  }
+
+  /** Does nothing, since a space is always in evaluation mode. */
+  eval(): this {
+    return this;
+  }
+
+  /** Where the weights are. */
+  get device(): string {
+    return this.native.device;
+  }
+
+  get closed(): boolean {
+    return this.native.closed;
+  }
+
+  /** Lets go of the module, or frees the copy of it; the module that was converted stays open. */
+  close(): void {
+    this.native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
