@@ -524,6 +524,21 @@ export interface NativeTrainer {
   close(): void;
 }
 
+/** A decoded image, and what to make of it. Lengths are in pixels. */
+export interface NativeResize {
+  width: number;
+  height: number;
+  /** 1 (grey) or 3 */
+  channels: number;
+  /** Of the resized image, of which a square is cut out. */
+  columns: number;
+  rows: number;
+  left: number;
+  top: number;
+  side: number;
+  filter: "bilinear" | "bicubic";
+}
+
 export interface NativeAddon {
   init(classes: { TorchSearchError: typeof TorchSearchError }): void;
   versions(): { torch: string; napi: number; cuda: boolean };
@@ -577,6 +592,13 @@ export interface NativeAddon {
       call: NativeCall,
     ): Promise<NativeSparseSpace>;
   };
+  /** Resizes as Pillow does, on libuv's threads: `[height, width, channels]` in, `[side, side, 3]` out. */
+  resizeAndCrop(pixels: Uint8Array, sizes: NativeResize): Promise<Uint8Array>;
+  /**
+   * A batch of images `[side, side, 3]`, `[N, 3, side, side]` float32, made on libuv's threads.
+   * @param table what each level of each colour becomes, 3 x 256
+   */
+  normalizeImages(images: Uint8Array[], side: number, table: Float32Array): Promise<NativeTensor>;
   Dataset: {
     new (tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;
     fromTensors(tensors: NativeTensor[], options: NativeDatasetOptions): NativeDataset;

@@ -7,6 +7,7 @@
 #include "binding/dataset.h"
 #include "binding/env_data.h"
 #include "binding/evaluate.h"
+#include "binding/image.h"
 #include "binding/importance.h"
 #include "binding/job.h"
 #include "binding/module.h"
@@ -67,6 +68,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   ImportanceWrap::define(env, exports);
   TrainerWrap::define(env, exports);
   defineEvaluate(env, exports);
+  defineImage(env, exports);
   defineProfile(env, exports);
   defineQuantization(env, exports);
   return exports;

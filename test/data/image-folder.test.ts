@@ -11,6 +11,7 @@ import {
   Tensor,
   TensorDataLoader,
 } from "../../lib";
+import { ImagePreprocessor } from "../../lib/data/image-preprocess";
 import { decodeNpz } from "../../lib/data/npz";
 
 const ROOT = path.resolve(__dirname, "../fixtures/images");
@@ -56,7 +57,7 @@ describe("ImageFolderLoader", () => {
   });
 
   it.each(Object.keys(expected.presets))(
-    "preprocesses within 8 of 255 levels (enlarged: 24), half a level on average (enlarged: five): %s",
+    "preprocesses as torchvision does, to the last bit: %s",
     async (name) => {
       const preset = expected.presets[name] as (typeof expected.presets)[string];
       const arrays = await decodeNpz(readFileSync(path.join(ROOT, "expected.npz")), "expected.npz", [name]);
@@ -67,14 +68,12 @@ describe("ImageFolderLoader", () => {
       expect(labels).toEqual(expected.labels);
       expect([images.length, 3, preset.crop, preset.crop]).toEqual(shape);
       const plane = preset.crop ** 2;
-      const [most, mean] = name === "enlarged" ? [24, 5] : [8.01, 0.5];
       for (const [i, image] of images.entries()) {
         const levels = image.map((value, at) => {
           const std = STD[Math.floor(at / plane)] as number;
           return Math.abs(value - (reference[i * image.length + at] as number)) * std * 255;
         });
-        expect(Math.max(...levels), loader.files[i]).toBeLessThan(most);
-        expect(levels.reduce((a, b) => a + b) / levels.length, loader.files[i]).toBeLessThan(mean);
+        expect(Math.max(...levels), loader.files[i]).toBe(0);
       }
     },
   );
@@ -131,7 +130,7 @@ describe("ImageFolderLoader", () => {
     expect(loader.samples).toBe(2);
   });
 
-  it("is scored as the same images in memory are, and keeps the event loop turning", async () => {
+  it("is scored as the same images in memory are", async () => {
     const model = await Module.load(path.resolve(__dirname, "../fixtures/hard/simple_cnn.scripted.pt"));
     const options = { resize: 8, crop: 8, batchSize: 3 };
     using loader = await ImageFolderLoader.open(CLASSES, options);
@@ -143,20 +142,28 @@ describe("ImageFolderLoader", () => {
       ],
       { batchSize: 3 },
     );
-    let longest = 0;
-    let last = performance.now();
-    const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-    }, 1);
-    using large = await ImageFolderLoader.open(CLASSES, { resize: 512, crop: 480 });
-    closeBatch(await large.batch(0));
-    clearInterval(timer);
-    // 10 ms is the aim; machines that test are loaded.
-    expect(longest).toBeLessThan(60);
     expect(await crossEntropy(loader)(model)).toBeCloseTo(await crossEntropy(memory)(model), 6);
     memory.close();
     model.close();
+  });
+
+  it("prepares batches beside the event loop", async () => {
+    const preprocessor = new ImagePreprocessor();
+    const images = Array.from({ length: 64 }, (_, at) => new Uint8Array(3 * 224 ** 2).fill(at));
+    // What a timer would measure here, the load of the machine would decide. Turns are not a matter of time: work on
+    // this thread lets none through, and work on libuv's threads needs one to hand over its result.
+    let settled = false;
+    let turns = 0;
+    const batch = preprocessor.normalize(images).finally(() => {
+      settled = true;
+    });
+    for (; !settled; turns++) await new Promise(setImmediate);
+    expect(turns).toBeGreaterThan(1);
+    const tensor = await batch;
+    const data = tensor.data();
+    expect(tensor.shape).toEqual([64, 3, 224, 224]);
+    for (const at of [0, 17, 63]) expect(data[at * 3 * 224 ** 2]).toBeCloseTo((at / 255 - 0.485) / 0.229, 5);
+    tensor.close();
   });
 
   it("refuses what would be another data set than it seems", async () => {
