@@ -51,7 +51,7 @@ export interface NativeNamedTensor {
 
 /** What can be called on a batch: a module, or the active subnet of a search space. */
 export interface NativeForwardable {
-  forward(args: unknown[], kwargs: Record<string, unknown>, call: NativeCall): Promise<unknown>;
+  forward(args: unknown[], kwargs: Record<string, unknown> | null, call?: NativeCall): Promise<unknown>;
 }
 
 export interface NativeModule extends NativeForwardable {

@@ -1,6 +1,8 @@
 import type { CallOptions, Output } from "../module";
+import { isRecord } from "../util/check";
 import type { NativeForwardable } from "./addon";
 import { callNative } from "./call";
+import { whenLoaded } from "./load";
 import { fromNative, toNative } from "./values";
 
 /** Runs a native model on positional and keyword arguments. */
@@ -11,8 +13,17 @@ export async function forwardNative(
   { signal }: CallOptions,
 ): Promise<Output> {
   const nativeArgs = toNative(args) as unknown[];
-  const nativeKwargs = toNative(kwargs) as Record<string, unknown>;
-  return fromNative(
-    await callNative((call) => native.forward(nativeArgs, nativeKwargs, call), signal),
-  ) as Output;
+  const nativeKwargs = isEmpty(kwargs) ? null : (toNative(kwargs) as Record<string, unknown>);
+  // A small model takes less time than what can be left out here.
+  const plain = !signal && whenLoaded() === undefined;
+  const output = plain
+    ? await native.forward(nativeArgs, nativeKwargs)
+    : await callNative((call) => native.forward(nativeArgs, nativeKwargs, call), signal);
+  return fromNative(output) as Output;
+}
+
+function isEmpty(kwargs: unknown): boolean {
+  if (!isRecord(kwargs)) return false; // which the native side refuses
+  for (const key in kwargs) if (Object.hasOwn(kwargs, key)) return false;
+  return true;
 }

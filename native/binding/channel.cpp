@@ -22,11 +22,19 @@ std::shared_ptr<Channel> Channel::open(Napi::Env env) {
 }
 
 bool Channel::post(Task&& task) {
-  const std::lock_guard guard(mutex_);
+  {
+    const std::lock_guard guard(mutex_);
+    if (closed_) return false;
+    tasks_.push_back(std::move(task));
+    if (scheduled_) return true;
+    scheduled_ = true;
+  }
+  // Not under the mutex, which the woken thread takes at once.
+  const std::lock_guard calling(calling_);
   if (closed_) return false;
-  tasks_.push_back(std::move(task));
-  if (!scheduled_) {
-    scheduled_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
+  if (napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) != napi_ok) {
+    const std::lock_guard guard(mutex_);
+    scheduled_ = false;
   }
   return true;
 }
@@ -53,6 +61,7 @@ void Channel::drain(Napi::Env env) {
 }
 
 void Channel::close() {
+  const std::lock_guard calling(calling_);
   std::vector<Task> dropped;
   const std::lock_guard guard(mutex_);
   closed_ = true;

@@ -32,10 +32,11 @@ class Channel {
 
   napi_threadsafe_function function_ = nullptr;
   int holders_ = 0;
+  std::mutex calling_;  // held while function_ is called, which ends with the environment; before mutex_
   std::mutex mutex_;
   std::vector<Task> tasks_;
   bool scheduled_ = false;
-  bool closed_ = false;
+  bool closed_ = false;  // written under both
 };
 
 }  // namespace torchsearch::binding

@@ -11,6 +11,12 @@
 #include "binding/unwrap.h"
 
 namespace torchsearch::binding {
+namespace {
+
+// Waking JavaScript costs more than a small batch, and nobody watches more closely than this.
+constexpr auto kBetweenReports = std::chrono::milliseconds(4);
+
+}  // namespace
 
 CallOptions CallOptions::read(const Napi::Value& value) {
   CallOptions options;
@@ -56,9 +62,13 @@ void Job::compute() noexcept {
 void Job::report(const Progress& progress) {
   {
     const std::lock_guard guard(progressMutex_);
-    const bool waiting = progress_.has_value();
     progress_ = progress;
-    if (waiting) return;
+    if (delivering_) return;
+    // What comes sooner goes with the next one, or with the result.
+    const auto now = std::chrono::steady_clock::now();
+    if (now - reported_ < kBetweenReports) return;
+    reported_ = now;
+    delivering_ = true;
   }
   channel_->post([job = shared_from_this()](Napi::Env env) { job->deliver(env); });
 }
@@ -68,6 +78,7 @@ void Job::deliver(Napi::Env env) {
   {
     const std::lock_guard guard(progressMutex_);
     progress.swap(progress_);
+    delivering_ = false;
   }
   if (!progress || thrown_) return;
   try {
@@ -84,6 +95,7 @@ void Job::deliver(Napi::Env env) {
 
 void Job::settle(Napi::Env env) {
   channel_->release(env);
+  deliver(env);
   try {
     if (thrown_) throw *thrown_;
     if (!failure_ && !finish_)
@@ -115,10 +127,14 @@ ComputeThread::~ComputeThread() {
 }
 
 void ComputeThread::submit(std::shared_ptr<Job> job) {
-  const std::lock_guard guard(mutex_);
-  queue_.push_back(std::move(job));
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-  wake_.notify_one();
+  bool wake = false;
+  {
+    const std::lock_guard guard(mutex_);
+    queue_.push_back(std::move(job));
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    wake = sleeping_;
+  }
+  if (wake) wake_.notify_one();
 }
 
 void ComputeThread::dropCancelled() {
@@ -155,7 +171,11 @@ int ComputeThread::threads() {
 void ComputeThread::run() {
   std::unique_lock guard(mutex_);
   for (;;) {
+    // No spinning before it sleeps: where the cores are busy, it holds up the JavaScript thread, which would
+    // have the next job (measured: 45 instead of 20 microseconds a call).
+    sleeping_ = true;
     wake_.wait(guard, [&] { return stop_ || !queue_.empty(); });
+    sleeping_ = false;
     if (stop_) return;
     std::shared_ptr<Job> job = std::move(queue_.front());
     queue_.pop_front();

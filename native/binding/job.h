@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -65,7 +66,9 @@ class Job : public std::enable_shared_from_this<Job> {
   Finish finish_;
   std::optional<Failure> failure_;
   std::mutex progressMutex_;
-  std::optional<Progress> progress_;  // the latest one not yet delivered
+  std::optional<Progress> progress_;                // the latest one not yet delivered
+  bool delivering_ = false;                         // it is on its way
+  std::chrono::steady_clock::time_point reported_;  // when one last was sent
 };
 
 // The process's one compute thread. LibTorch's own threads parallelize inside a job; a single caller keeps
@@ -92,6 +95,7 @@ class ComputeThread {
   std::condition_variable wake_;
   std::condition_variable idle_;
   std::deque<std::shared_ptr<Job>> queue_;
+  bool sleeping_ = false;  // the thread waits for wake_
   const Channel* runningFor_ = nullptr;
   CancelToken runningCancel_;
   int threads_ = 0;  // 0: LibTorch's default

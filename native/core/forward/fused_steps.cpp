@@ -17,6 +17,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/forward/winograd.h"
+
 namespace torchsearch {
 namespace {
 
@@ -236,6 +238,31 @@ class PackedConvolution final : public ChainStep {
   PackedActivation packed_;
 };
 
+class WinogradConvolution final : public ChainStep {
+ public:
+  WinogradConvolution(const FusedChain& chain, at::Tensor weight, at::Tensor bias, int64_t groups,
+                      std::optional<Layout> layout)
+      : ChainStep(chain, std::move(weight), std::move(bias), groups, layout) {
+    arguments_.padding = chain.padding.front();
+    if (activation_.kind == Kind::kRelu) arguments_.low = 0;
+    if (activation_.kind == Kind::kClamp) {
+      arguments_.low = static_cast<float>(activation_.low);
+      arguments_.high = static_cast<float>(activation_.high);
+    }
+    applied_ = activation_.kind == Kind::kRelu || activation_.kind == Kind::kClamp;
+  }
+
+ private:
+  at::Tensor compute(const at::Tensor& input, const at::Tensor& other) const override {
+    at::Tensor result = winogradConvolution(input, weight_, *bias_, other, arguments_);
+    if (!applied_) apply(activation_, result);
+    return result;
+  }
+
+  WinogradArguments arguments_;
+  bool applied_ = false;
+};
+
 class PackedLinear final : public ChainStep {
  public:
   PackedLinear(const FusedChain& chain, at::Tensor weight, at::Tensor bias, int64_t groups,
@@ -282,6 +309,7 @@ std::unique_ptr<PreparedStep> makeStep(const FusedChain& chain, StepKernel kerne
   const auto make = [&]<class Step>() -> std::unique_ptr<PreparedStep> {
     return std::make_unique<Step>(chain, std::move(weight), std::move(bias), groups, layout);
   };
+  if (kernel == StepKernel::kWinograd) return make.template operator()<WinogradConvolution>();
   if (chain.kind == FusedChain::Kind::kConvolution) {
     return packed ? make.template operator()<PackedConvolution>()
                   : make.template operator()<PlainConvolution>();

@@ -11,8 +11,9 @@ namespace torchsearch {
 
 // How a chain computes its product.
 enum class StepKernel : uint8_t {
-  kPlain,   // LibTorch's own operator, on folded weights
-  kPacked,  // oneDNN's, on weights reordered beforehand, with what follows in the same pass
+  kPlain,     // LibTorch's own operator, on folded weights
+  kPacked,    // oneDNN's, on weights reordered beforehand, with what follows in the same pass
+  kWinograd,  // ours, on weights transformed beforehand (see winograd.h), likewise
 };
 
 // oneDNN's fused operators, where this LibTorch has them and they are not switched off.

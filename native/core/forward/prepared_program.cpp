@@ -1,7 +1,7 @@
 #include "core/forward/prepared_program.h"
 
 #include <ATen/ops/rsqrt.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +10,7 @@
 
 #include "core/forward/executor.h"
 #include "core/forward/fused_steps.h"
+#include "core/forward/winograd.h"
 
 namespace torchsearch {
 namespace {
@@ -26,12 +27,24 @@ struct ChainSize {
 // them for a single small image.
 constexpr int64_t kSmallProduct = 1'500'000;  // multiply-adds
 
-StepKernel kernelFor(const FusedChain& chain, const at::Tensor& weight, const ChainSize& size,
-                     int64_t groups) {
+bool isPlain3x3(const FusedChain& chain, const at::Tensor& weight, int64_t groups) {
+  const std::vector<int64_t> ones = {1, 1};
+  return chain.kind == FusedChain::Kind::kConvolution && groups == 1 && weight.size(2) == 3 &&
+         weight.size(3) == 3 && chain.stride == ones && chain.dilation == ones &&
+         chain.padding[0] == chain.padding[1] && chain.padding[0] <= 1;
+}
+
+// `product` are the sizes of the chain's product, for any number of channels.
+StepKernel kernelFor(const FusedChain& chain, const at::Tensor& weight, const ChainSize& size, int64_t groups,
+                     const std::vector<int64_t>& product) {
   if (weight.device() != c10::kCPU || weight.scalar_type() != at::kFloat || !hasPackedKernels()) {
     return StepKernel::kPlain;
   }
   if (chain.kind == FusedChain::Kind::kConvolution && groups > 1) return StepKernel::kPacked;
+  if (hasWinograd() && isPlain3x3(chain, weight, groups) &&
+      winogradPays(product[0], weight.size(1), weight.size(0), product[2], product[3])) {
+    return StepKernel::kWinograd;
+  }
   return size.macs() < kSmallProduct ? StepKernel::kPlain : StepKernel::kPacked;
 }
 
@@ -141,11 +154,12 @@ std::unique_ptr<PreparedStep> ProgramPreparer::prepareChain(const FusedChain& ch
     for (size_t d = 0; d + 1 < product.size(); ++d) size.rows *= product[d];
   }
   if (size.macs() == 0) return nullptr;
-  const StepKernel kernel = kernelFor(chain, weight, size, groups);
+  const StepKernel kernel = kernelFor(chain, weight, size, groups, product);
   WeightSources made({weight, bias, value(chain.norm.weight), value(chain.norm.bias), value(chain.norm.mean),
                       value(chain.norm.variance)});
   const std::string key = std::to_string(chain.anchor) + (chain.normalized ? "n" : "") +
-                          (kernel == StepKernel::kPacked ? "p" + std::to_string(size.rows) : "");
+                          (kernel == StepKernel::kPacked ? "p" + std::to_string(size.rows) : "") +
+                          (kernel == StepKernel::kWinograd ? "w" : "");
   const WeightCache::Weights* weights = cache_->find(key, made);
   if (weights == nullptr) {
     WeightCache::Weights own = folded(chain, weight, bias, bindings);
@@ -159,6 +173,10 @@ std::unique_ptr<PreparedStep> ProgramPreparer::prepareChain(const FusedChain& ch
                        ? packConvolution(chain, own.weight, groups,
                                          {input[0], weight.size(1) * groups, input[2], input[3]})
                        : packLinear(own.weight, size.rows);
+    }
+    if (kernel == StepKernel::kWinograd) {
+      if (!own.bias.defined()) own.bias = at::zeros({own.weight.size(0)}, own.weight.options());
+      own.weight = packWinograd(own.weight);
     }
     if (own.bias.defined()) own.bias = own.bias.contiguous();
     weights = &cache_->add(key, made, std::move(own));

@@ -63,7 +63,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   std::shared_ptr<SearchSpace> space(new SearchSpace());
   space->module_ = module;
   const torch::jit::Module jit = module->jit();
-  space->weights_ = std::make_shared<WeightCache>(std::max(kSmallestCache, 3 * module->bytes()));
+  space->weights_ = std::make_shared<WeightCache>(std::max(kSmallestCache, 5 * module->bytes()));
   space->graph_ = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kAvoid);
   space->dummyInput_ = onDevice(dummyInput, module->device());
   report(0, "record");
