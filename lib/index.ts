@@ -87,6 +87,7 @@ export {
 export {
   type ReportCosts,
   type ReportData,
+  type ReportDensity,
   type ReportFormats,
   type ReportMeasurement,
   type ReportOperator,

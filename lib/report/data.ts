@@ -60,6 +60,19 @@ export interface ReportFormats {
   selected: string | null;
 }
 
+/** What of a layer's weights stays, of a search for sparse weights. */
+export interface ReportDensity {
+  name: string;
+  /** Such as `linear`. */
+  kind: string;
+  /** Weights of the layer. */
+  elements: number;
+  /** The share that stays; null where the layer's turn has not come yet. */
+  density: number | null;
+  /** Which share of the layer's outputs, in squares, the weights that went are missed for; null where not measured. */
+  error: number | null;
+}
+
 /** Cost of one operator, before and after. */
 export interface ReportOperator {
   /** Path of the parameter or submodule, as in a profile. */
@@ -82,11 +95,14 @@ export interface ReportData {
   /** What the score is, such as `-cross-entropy`; the higher, the better. */
   scoreTitle: string;
   full: { score: number | null; accuracy: number | null; costs: ReportCosts };
-  /** The best subnet that meets the constraints; null when there is none yet. */
-  best: { score: number; accuracy: number | null; costs: ReportCosts } | null;
+  /** The best subnet that meets the constraints; null when there is none yet. Its score is null where none was asked for. */
+  best: { score: number | null; accuracy: number | null; costs: ReportCosts } | null;
   /** Upper bounds, in each metric's unit. */
   bounds: ReportCosts;
+  /** Those with a score; candidates that were given up early have none. */
   measurements: ReportMeasurement[];
+  /** Candidates that were given up before their score was known. */
+  stopped: number;
   /** Ratings on samples that the search did not see; null where none were held out. */
   heldOut: {
     samples: number;
@@ -98,6 +114,10 @@ export interface ReportData {
   operators: ReportOperator[];
   /** Of quantization; else empty. */
   formats: ReportFormats[];
+  /** Of sparse weights; else empty. */
+  densities: ReportDensity[];
+  /** Which weights may stay: `2:4`, or `unstructured`; null where weights are not made sparse. */
+  pattern: string | null;
   /** Empty for searchers that measure none. */
   sensitivity: ReportSensitivity[];
   /** Of integer programming; else null. */
@@ -117,6 +137,10 @@ export interface ReportData {
 }
 
 interface RecordedSpace {
+  /** Of sparse weights. */
+  pattern?: string;
+  layers?: { name: string; kind: string; elements: number }[];
+  fullCosts?: ReportCosts;
   /** Of quantization. */
   groups?: { name: string; layers: string[]; bits: Record<string, number> }[];
   device?: string;
@@ -139,7 +163,8 @@ export async function readReportData(stateFile: string): Promise<ReportData> {
 /** As {@link readReportData}, of a checkpoint that was read. @param source its file, for the record */
 export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData {
   const { state, settings } = checkpoint;
-  const fullCosts = state.fullCosts as ReportCosts | null | undefined;
+  const space = record(settings.space) as RecordedSpace;
+  const fullCosts = (state.fullCosts ?? space.fullCosts) as ReportCosts | null | undefined;
   if (!isRecord(fullCosts)) {
     throw new TorchSearchError(
       "ERR_REPORT_STATE",
@@ -147,11 +172,11 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     );
   }
   const bounds = (state.bounds ?? {}) as ReportCosts;
-  const best = state.best as ScoredSubnet | null;
+  const best = state.best as (Omit<ScoredSubnet, "score"> & { score: number | null }) | null;
   const notes = record(settings.annotations);
   const before = record(notes.before);
   const after = record(notes.after);
-  const space = record(settings.space) as RecordedSpace;
+  const measured = measurementsOf(state, record(settings.narrowings), bounds);
   const request = record(notes.request);
   const versions = {
     torchsearch: checkpoint.libraryVersion,
@@ -162,7 +187,11 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     model: typeof request.model === "string" ? path.basename(request.model) : "a model",
     source: path.basename(source),
     searcher: checkpoint.searcher,
-    scoreTitle: (text(record(notes.score).title) ?? "score").replace(/^-/, "−"),
+    // Quantization takes the sum of its harms for a score, when nothing else was asked for.
+    scoreTitle: (text(record(notes.score).title) ?? (space.groups === undefined ? "score" : "-harm")).replace(
+      /^-/,
+      "−",
+    ),
     full: {
       score: number(before.score) ?? number(state.fullScore),
       accuracy: number(before.accuracy),
@@ -171,13 +200,16 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     best:
       best === null
         ? null
-        : { score: best.score, accuracy: number(after.accuracy), costs: { ...best.costs } },
+        : { score: number(best.score), accuracy: number(after.accuracy), costs: { ...best.costs } },
     bounds: { ...bounds },
-    measurements: measurementsOf(state, record(settings.narrowings), bounds),
+    measurements: measured.filter(({ score }) => number(score) !== null),
+    stopped: measured.filter(({ score }) => number(score) === null).length,
     heldOut: isRecord(notes.heldOut) ? (notes.heldOut as unknown as ReportData["heldOut"]) : null,
     operators: operatorsOf(record(notes.operators)),
     widths: widthsOf(space, best?.config ?? null, state),
     formats: formatsOf(space, state),
+    densities: densitiesOf(space, state),
+    pattern: text(space.pattern),
     sensitivity: Object.entries(sensitivityOf(state)).map(([name, curve]) => ({ name, ...curve })),
     milp: isRecord(state.milp) ? (state.milp as unknown as MilpReport) : null,
     inputs: Array.isArray(notes.inputs) ? (notes.inputs as number[][]) : null,
@@ -277,6 +309,15 @@ function formatsOf({ groups = [] }: RecordedSpace, state: Checkpoint["state"]): 
     })),
     selected: text(chosen[name]),
   }));
+}
+
+function densitiesOf({ layers, pattern }: RecordedSpace, state: Checkpoint["state"]): ReportDensity[] {
+  if (layers === undefined || pattern === undefined) return [];
+  const done = record(state.layers);
+  return layers.map(({ name, kind, elements }) => {
+    const { density, error } = record(done[name]);
+    return { name, kind, elements, density: number(density), error: number(error) };
+  });
 }
 
 type OperatorRow = { name: string; op: string; flops: number; params: number };

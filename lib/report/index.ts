@@ -13,6 +13,7 @@ import { page } from "./page";
 export {
   type ReportCosts,
   type ReportData,
+  type ReportDensity,
   type ReportFormats,
   type ReportMeasurement,
   type ReportOperator,

@@ -1,5 +1,6 @@
 /** The report's page, put together of its sections. */
 import { formatPercent, formatShape } from "../profile/units";
+import { drawDensities } from "./charts/densities";
 import type { Pen } from "./charts/draw";
 import { bitsOf, drawFormats } from "./charts/formats";
 import { drawHistory } from "./charts/history";
@@ -13,7 +14,7 @@ import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
 import { formatCost, formatScore, formatSeconds, titleOf } from "./units";
 
-const METRIC_ORDER = ["flops", "macs", "params", "size", "effectiveBits", "latency"];
+const METRIC_ORDER = ["density", "flops", "macs", "params", "size", "effectiveBits", "latency"];
 /** Rows that a table of candidates shows at most. */
 const MOST_ROWS = 200;
 const NOUNS: Readonly<Record<string, string>> = { flops: "FLOPs", effectiveBits: "bits" };
@@ -40,6 +41,7 @@ ${costs(data)}
 ${planes.map((metric) => plane(data, pen, metric))}
 ${widths(data, pen)}
 ${formats(data, pen)}
+${densities(data, pen)}
 ${operators(data, pen)}
 ${sensitivity(data, pen)}
 ${history(data, pen)}
@@ -56,8 +58,13 @@ ${reproduce(data, printedCommand)}
 function header(data: ReportData): Html {
   const { best, full, bounds } = data;
   if (best === null) {
+    const done = data.densities.filter(({ density }) => density !== null).length;
+    const progress =
+      data.densities.length > 0
+        ? `${done} of ${data.densities.length} layers are sparse so far`
+        : `${data.measurements.length} measurements so far, and no subnet that meets the constraints yet`;
     return html`<h1>Search report: ${data.model}</h1>
-<p class="lead">The search is under way: ${data.measurements.length} measurements so far, and no subnet that meets the constraints yet.</p>`;
+<p class="lead">The search is under way: ${progress}.</p>`;
   }
   const tile = (name: string, value: string, from: string | null): Html =>
     html`<li><span class="name">${name}</span><span class="value">${value}</span>${from === null ? null : html`<span class="from">from ${from}</span>`}</li>`;
@@ -80,15 +87,36 @@ function header(data: ReportData): Html {
             ? formatScore(heldOut.score.before)
             : formatPercent(heldOut.accuracy.before),
         );
+  const { score } = best;
+  const from = full.score === null ? null : formatScore(full.score);
+  const to = score === null ? null : formatScore(score);
+  const outcome =
+    to === null
+      ? ""
+      : from === null
+        ? `, and its score is ${to}`
+        : `, and its score goes from ${from} to ${to}`;
+  const keeps =
+    data.densities.length > 0
+      ? `The sparse model keeps ${formatPercent(best.costs.density as number)} of the weights of ${data.densities.length} layers (pattern ${data.pattern})`
+      : `The best subnet keeps ${shares.length > 0 ? shares.join(" and ") : "everything"}`;
+  const rated =
+    to === null
+      ? null
+      : heldOut === null
+        ? data.densities.length > 0
+          ? null
+          : html`<p class="muted">Scores are on the samples that the search optimized them on.</p>`
+        : html`<p class="muted">Held out: ${heldOut.samples} samples that the search did not see. Other scores are on the samples that it optimized them on.</p>`;
   return html`<h1>Search report: ${data.model}</h1>
-<p class="lead">The best subnet keeps ${shares.length > 0 ? shares.join(" and ") : "everything"}${full.score === null ? null : html`, and its score goes from ${formatScore(full.score)} to ${formatScore(best.score)}`}.</p>
+<p class="lead">${keeps}${outcome}.</p>
 <ul class="tiles">
-${tile(data.scoreTitle, formatScore(best.score), full.score === null ? null : formatScore(full.score))}
+${to === null ? null : tile(data.scoreTitle, to, from)}
 ${accuracy}
 ${held}
 ${metrics.map((metric) => tile(titleOf(metric), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
 </ul>
-${heldOut === null ? html`<p class="muted">Scores are on the samples that the search optimized them on.</p>` : html`<p class="muted">Held out: ${heldOut.samples} samples that the search did not see. Other scores are on the samples that it optimized them on.</p>`}`;
+${rated}`;
 }
 
 function share({ best, full }: ReportData, metric: string): string {
@@ -202,6 +230,28 @@ ${solved(milp)}
 </section>`;
 }
 
+function densities(data: ReportData, pen: Pen): Html | null {
+  const done = data.densities.filter(({ density }) => density !== null);
+  if (done.length === 0) return null;
+  const rows = data.densities.map(({ name, kind, elements, density, error }) => [
+    name,
+    kind,
+    elements,
+    density === null ? "–" : formatPercent(density),
+    error === null ? "–" : formatPercent(error),
+  ]);
+  const off = done.some(({ error }) => error !== null)
+    ? ", and by how much that puts its outputs off, as a share of their squares, on the data that the search saw"
+    : "";
+  return html`<section>
+<h2>Sparsity</h2>
+<p>Which share of its weights each layer keeps${off}. In the order of the model's execution:</p>
+<figure class="chart">${drawDensities(pen, data)}</figure>
+<details><summary>As a table</summary>
+<div class="scroll">${table("Weights of layers", ["Layer", "Kind", "Weights", "Stay", "Outputs off by"], rows, new Set([2, 3, 4]))}</div></details>
+</section>`;
+}
+
 function solved(milp: ReportData["milp"]): Html | null {
   return milp === null
     ? null
@@ -266,6 +316,7 @@ function history(data: ReportData, pen: Pen): Html | null {
 <li><i style="background:var(--quiet)"></i>exceeds a constraint</li>
 ${below(data, data.measurements)}
 </ul>
+${data.stopped === 0 ? null : html`<p class="muted">${data.stopped} candidates more were given up early, before their score was known.</p>`}
 <figure class="chart" data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>
 </section>`;
 }

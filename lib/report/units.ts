@@ -1,5 +1,5 @@
 /** Metrics and numbers as people read them in a report. */
-import { formatBytes, formatCount, formatMilliseconds } from "../profile/units";
+import { formatBytes, formatCount, formatMilliseconds, formatPercent } from "../profile/units";
 
 interface MetricText {
   title: string;
@@ -29,6 +29,7 @@ const METRICS: Readonly<Record<string, MetricText>> = {
       ["B", 1],
     ],
   },
+  density: { title: "Weights that stay", format: formatPercent, units: [["", 1]] },
   effectiveBits: { title: "Bits of a weight", format: (value) => value.toFixed(2), units: [["", 1]] },
   latency: { title: "Latency", format: formatMilliseconds, units: [["ms", 1]] },
 };

@@ -67,6 +67,15 @@ export abstract class SparseSearcher<
     };
   }
 
+  protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
+    const space = this.model;
+    const { mode, pattern, device } = space;
+    const layers = space.layers.map(({ name, kind, elements }) => ({ name, kind, elements }));
+    const dense = Object.fromEntries(layers.map(({ name }) => [name, 1]));
+    const text = pattern === null ? "unstructured" : `${pattern.n}:${pattern.m}`;
+    return { space: { mode, device, pattern: text, layers, fullCosts: space.costs(dense) } };
+  }
+
   protected get emptyState(): SparseSearchState {
     return { plan: null, settings: null, layers: {}, best: null };
   }

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { readCheckpoint, readReportData, renderReport, writeReport } from "../../lib";
 import { frontOf } from "../../lib/report/charts/plane";
+import { reportDataOf } from "../../lib/report/data";
 import { searched } from "./searches";
 
 let folder: string;
@@ -127,6 +128,31 @@ describe("a report", () => {
     expect(page).toContain("The search is under way");
     expect(page).not.toContain('svg class="widths');
   });
+
+  it.each(["BinarySearcher", "EvolveSearcher"] as const)(
+    "of a %s leaves out candidates without a score, and says how many",
+    async (name) => {
+      const file = await searched(folder, name, 6);
+      const checkpoint = await readCheckpoint(file);
+      if (checkpoint === null) throw new Error(file);
+      const whole = reportDataOf(checkpoint, file);
+      expect(whole.stopped).toBe(0);
+      // As a search has them that gives candidates up early.
+      const { candidates, history } = checkpoint.state as {
+        candidates?: { scores: Float64Array };
+        history?: { score: number | null }[];
+      };
+      if (candidates !== undefined) candidates.scores.fill(Number.NaN, 2, 5);
+      else for (const [at, each] of (history ?? []).entries()) each.score = at % 2 === 0 ? Number.NaN : null;
+      const stopped = candidates === undefined ? (history as unknown[]).length : 3;
+      const data = reportDataOf(checkpoint, file);
+      expect(data.stopped).toBe(stopped);
+      expect(data.measurements.length).toBe(whole.measurements.length - stopped);
+      const page = await renderReport(data);
+      expect(page).toContain(`${stopped} candidates more were given up early`);
+      expect(page).not.toContain("NaN");
+    },
+  );
 
   it("fails with a code, and leaves an earlier file as it was", async () => {
     const output = path.join(folder, "kept.html");

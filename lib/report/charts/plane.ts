@@ -37,7 +37,9 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
     `${name}\n${titleOf(metric)}: ${formatCost(metric, cost)}\n${data.scoreTitle}: ${formatScore(score)}`;
   const whole = full.score === null ? [] : [{ label: "full model", cost: fullCost, score: full.score }];
   const chosen =
-    best === null ? [] : [{ label: "best subnet", cost: best.costs[metric] as number, score: best.score }];
+    best === null || best.score === null
+      ? []
+      : [{ label: "best subnet", cost: best.costs[metric] as number, score: best.score }];
   const low = lowestShown(data);
   const y = ({ score }: { score: number }): number => Math.max(score, low);
   const symbol = ({ score }: { score: number }): string => (score < low ? "triangle2" : "circle");

@@ -9,7 +9,7 @@ const GENEROSITY = 4;
  */
 export function lowestShown({ measurements, full, best }: ReportData): number {
   const scores = measurements.map(({ score }) => score).sort((a, b) => a - b);
-  if (best === null || scores.length < 8) return Number.NEGATIVE_INFINITY;
+  if (best === null || best.score === null || scores.length < 8) return Number.NEGATIVE_INFINITY;
   const top = Math.max(best.score, full.score ?? best.score, scores.at(-1) as number);
   const quartile = scores[Math.floor(scores.length / 4)] as number;
   const low = top - GENEROSITY * Math.max(top - best.score, (top - quartile) / 2);

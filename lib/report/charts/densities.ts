@@ -1,0 +1,72 @@
+import { formatPercent } from "../../profile/units";
+import type { ReportData, ReportDensity } from "../data";
+import type { Html } from "../html";
+import { formatCost } from "../units";
+import type { Pen } from "./draw";
+import { shortened } from "./widths";
+
+const ROW = 22;
+const MARGIN = 46;
+
+type Done = ReportDensity & { density: number };
+
+/** One bar a layer: which share of its weights stays, and what that costs its outputs. */
+export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): Html {
+  const layers = densities.filter((layer): layer is Done => layer.density !== null);
+  const short = new Map(layers.map(({ name }) => [name, shortened(name)]));
+  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const errors = layers.some(({ error }) => error !== null);
+  const tip = ({ name, kind, elements, density, error }: Done): string =>
+    [
+      `${name} (${kind})`,
+      `${formatPercent(density)} of ${formatCost("params", elements)} weights stay`,
+      ...(error === null ? [] : [`outputs are off by ${formatPercent(error)} in squares`]),
+    ].join("\n");
+  const bar = { y: "name", insetTop: 4, insetBottom: 4, title: tip };
+  return draw(
+    {
+      className: "densities",
+      width: 880,
+      height: layers.length * ROW + 2 * MARGIN,
+      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginRight: errors ? 190 : 80,
+      marginTop: MARGIN,
+      marginBottom: MARGIN,
+      x: { domain: [0, 100] },
+      y: {
+        domain: layers.map(({ name }) => name),
+        label: null,
+        tickFormat: (name: string) => short.get(name) ?? name,
+        tickSize: 0,
+      },
+      marks: [
+        Plot.axisX({
+          anchor: "bottom",
+          label: "Weights that stay (%)",
+          labelAnchor: "center",
+          labelArrow: "none",
+        }),
+        Plot.axisX({ anchor: "top", label: null }),
+        Plot.gridX(),
+        Plot.barX(layers, { ...bar, x1: 0, x2: 100, fill: "var(--bar)" }),
+        Plot.barX(layers, {
+          ...bar,
+          x1: 0,
+          x2: ({ density }: Done) => 100 * density,
+          fill: "var(--candidate)",
+          className: "kept",
+        }),
+        Plot.text(layers, {
+          x: 100,
+          y: "name",
+          dx: 10,
+          text: ({ density, error }: Done) =>
+            `${formatPercent(density)}${error === null ? "" : `, off by ${formatPercent(error)}`}`,
+          textAnchor: "start",
+          fontVariant: "tabular-nums",
+        }),
+      ],
+    },
+    `Bar chart of the share of its weights that each of ${layers.length} layers keeps.`,
+  );
+}
