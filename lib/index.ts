@@ -110,7 +110,12 @@ export {
 } from "./search/binary";
 export { type CandidateColumns, Candidates, subnetsOf } from "./search/candidates";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "./search/evolve";
-export { FORMAT_SENSITIVITIES, type FormatLoss, type FormatSensitivity } from "./search/format-sensitivity";
+export {
+  FORMAT_LOSSES,
+  FORMAT_SENSITIVITIES,
+  type FormatLoss,
+  type FormatSensitivity,
+} from "./search/format-sensitivity";
 export { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./search/iterative";
 export {
   type MilpReport,
@@ -247,5 +252,6 @@ export {
   type TypedArray,
 } from "./tensor";
 export { getThreads, setThreads } from "./threads";
+export type { PlainValue } from "./util/plain";
 export { Random, type RandomState } from "./util/random";
 export type { RunVersions } from "./util/versions";

@@ -3,6 +3,7 @@ import { Format, SingleBar } from "cli-progress";
 
 import { formatView, ProgressTracker, type ProgressView } from "../search/progress";
 import type { ProgressEvent } from "../searcher/types";
+import { canDrawLive } from "../util/terminal";
 
 export { formatDuration } from "../search/progress";
 
@@ -13,10 +14,10 @@ export interface LiveLine {
   stop(): void;
 }
 
-/** Starts the line on standard error; where that is no terminal, or a dumb one, nothing is ever drawn. */
+/** Starts the line on standard error; where that is no terminal to draw on, nothing is ever drawn. */
 export function startLiveLine(): LiveLine {
   const stream = process.stderr;
-  if (!stream.isTTY || process.env.TERM === "dumb") return { onProgress: () => {}, stop: () => {} };
+  if (!canDrawLive(stream)) return { onProgress: () => {}, stop: () => {} };
   const tracker = new ProgressTracker();
   let bar: SingleBar | null = null;
   let phase = "";

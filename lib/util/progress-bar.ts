@@ -1,6 +1,8 @@
 /** The progress bar on standard error. */
 import { Presets, SingleBar } from "cli-progress";
 
+import { canDrawLive } from "./terminal";
+
 /** A bar in progress. */
 export interface ProgressBar {
   /** @param done steps done so far */
@@ -10,9 +12,9 @@ export interface ProgressBar {
 
 const NONE: ProgressBar = { update: () => {}, stop: () => {} };
 
-/** Starts a bar, unless standard error is not a terminal; then nothing is drawn. `total` is null when unknown. */
+/** Starts a bar, unless standard error is no terminal to draw on; then nothing is drawn. `total` is null when unknown. */
 export function startProgressBar(message: string, total: number | null): ProgressBar {
-  if (!process.stderr.isTTY) return NONE;
+  if (!canDrawLive()) return NONE;
   const format =
     total === null
       ? "{message} {value} batches, {duration_formatted}"

@@ -1,0 +1,76 @@
+/** Every example of examples/ runs, and prints what it promises. Those of examples/searchers have a test of their own. Needs dist/. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+
+import { root } from "../support/zoo";
+
+const folder = path.join(root, "examples");
+
+/** Examples that other tests run. */
+const ELSEWHERE = ["modes.mjs", "quantization.mjs"];
+
+async function run(file: string, ...args: string[]): Promise<(pattern: RegExp) => number> {
+  const cwd = mkdtempSync(path.join(os.tmpdir(), "torchsearch-example-"));
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [path.join(folder, file), ...args], {
+      cwd,
+      env: { ...process.env, OMP_NUM_THREADS: "1" },
+    });
+    return (pattern) => {
+      const found = pattern.exec(stdout)?.[1];
+      if (found === undefined) throw new Error(`${pattern} is not in\n${stdout}`);
+      return Number(found);
+    };
+  } finally {
+    rmSync(cwd, { recursive: true });
+  }
+}
+
+const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
+  "digits.mjs": async () => {
+    const number = await run("digits.mjs");
+    // The fourth number of a row is what is left.
+    const left = (what: string) => number(new RegExp(`^${what}.* ([\\d.]+) %$`, "m"));
+    expect(left("FLOPs")).toBeLessThanOrEqual(60);
+    expect(left("FLOPs")).toBeGreaterThan(50);
+    expect(left("parameters")).toBeLessThan(100);
+    expect(left("file size")).toBeLessThan(100);
+    expect(left("accuracy")).toBeGreaterThan(97);
+  },
+  "latency.mjs": async () => {
+    const number = await run("latency.mjs");
+    const full = number(/^full model: ([\d.]+) ms by the table/m);
+    expect(number(/^subnet: +([\d.]+) ms by the table/m)).toBeLessThanOrEqual(0.6 * full * 1.001);
+  },
+  "finetune.mjs": async () => {
+    const number = await run("finetune.mjs");
+    expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(50);
+    const pruned = number(/held-out images, subnet: ([\d.]+) %/);
+    expect(number(/after two epochs: ([\d.]+) %/)).toBeGreaterThanOrEqual(pruned);
+    expect(number(/after two epochs: ([\d.]+) %/)).toBeGreaterThan(95);
+  },
+  "sparsity.mjs": async () => {
+    const number = await run("sparsity.mjs");
+    const dense = number(/^Dense: ([\d.]+) %/m);
+    for (const mode of ["sparse_magnitude", "sparsegpt"]) {
+      const line = (rest: string) => number(new RegExp(`^${mode}: ${rest}`, "m"));
+      expect(line("[\\d.]+ %, ([\\d.]+) % of the layers' weights stay")).toBe(50);
+      expect(line("([\\d.]+) %")).toBeGreaterThan(dense - 10);
+      expect(number(new RegExp(`^${mode}: [^]*?saved and loaded: (\\d+) masks`, "m"))).toBeGreaterThan(10);
+    }
+    const off = (mode: string) => number(new RegExp(`^${mode}: .*off by ([\\d.]+) %`, "m"));
+    // What SparseGPT is for.
+    expect(off("sparsegpt")).toBeLessThan(off("sparse_magnitude"));
+  },
+};
+
+it("there is a test for each", () => {
+  const files = readdirSync(folder).filter((file) => file.endsWith(".mjs"));
+  expect(files.sort()).toEqual([...Object.keys(CHECKS), ...ELSEWHERE].sort());
+});
+
+it.each(Object.keys(CHECKS))("%s", { timeout: 300_000 }, (file) => (CHECKS[file] as () => Promise<void>)());
