@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
-import type { ImagePreprocessing } from "../data/image-preprocess";
+import { type ImagePreprocessing, INTERPOLATIONS } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
 import type { Constraints } from "../searcher/types";
 import { IMPORTANCES } from "../space/importance";
@@ -135,6 +135,20 @@ const optional = (rule: Rule): Rule => ({
   accepts: (value) => value === null || rule.accepts(value),
 });
 
+const threeNumbers: Rule = {
+  expected: "three numbers",
+  accepts: (value) => Array.isArray(value) && value.length === 3 && value.every(Number.isFinite),
+};
+
+const IMAGE_RULES: Readonly<Record<keyof ImageRequest, Rule>> = {
+  resize: positive,
+  crop: positive,
+  interpolation: oneOf(INTERPOLATIONS),
+  mean: threeNumbers,
+  std: threeNumbers,
+  classes: texts,
+};
+
 const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
   data: texts,
   inputArrays: optional(texts),
@@ -169,14 +183,27 @@ const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
   checkpoint: text,
 };
 
+function checkKeys(
+  settings: Record<string, unknown>,
+  rules: Readonly<Record<string, Rule>>,
+  where: string,
+  prefix: string,
+): void {
+  for (const [key, value] of Object.entries(settings)) {
+    const rule = rules[key];
+    if (rule === undefined)
+      throw badOption(`${where}: unknown key "${prefix}${key}": ${suggestion(key, Object.keys(rules))}`);
+    if (!rule.accepts(value))
+      throw badOption(
+        `${where}: expected ${rule.expected} for ${prefix}${key} but received ${JSON.stringify(value)}.`,
+      );
+  }
+}
+
 /** Checks settings. @throws `ERR_CLI_OPTION` naming the nearest known key, or what was expected */
 function checked(settings: Record<string, unknown>, where: string): RequestSettings {
-  for (const [key, value] of Object.entries(settings)) {
-    const rule = (RULES as Record<string, Rule>)[key];
-    if (rule === undefined)
-      throw badOption(`${where}: unknown key "${key}": ${suggestion(key, Object.keys(RULES))}`);
-    if (!rule.accepts(value)) throw badOption(`${where}: expected ${rule.expected} for ${key}.`);
-  }
+  checkKeys(settings, RULES, where, "");
+  if (isRecord(settings.images)) checkKeys(settings.images, IMAGE_RULES, where, "images.");
   return settings as RequestSettings;
 }
 
