@@ -116,9 +116,10 @@ export {
   type FormatLoss,
   type FormatSensitivity,
 } from "./search/format-sensitivity";
+export { type GradientSearchConfig, GradientSearcher, type GradientSearchState } from "./search/gradient";
 export { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./search/iterative";
+export type { MilpReport } from "./search/knapsack";
 export {
-  type MilpReport,
   type MilpSearchConfig,
   MilpSearcher,
   type MilpSearchState,
@@ -201,6 +202,7 @@ export type {
 } from "./searcher/types";
 export { convert, type Mode, type ModeMap } from "./space/convert";
 export {
+  type ChannelScoreConfig,
   IMPORTANCE_LOSSES,
   IMPORTANCES,
   type Importance,
@@ -222,6 +224,7 @@ export {
 } from "./space/prunability";
 export {
   type ActivationReuse,
+  type CostFunction,
   type Hyperparameter,
   type HyperparameterKind,
   type RecalibrateOptions,

@@ -115,7 +115,7 @@ describe("scores against PyTorch", { timeout: 240_000 }, () => {
             const run = { inputs: [0], target: measure.needsTarget ? 1 : -1, maxBatches: oracle.batches };
             await callNative((call) => native.measureAll(measure, data.native, run, call));
           }
-          const all = await callNative((call) => native.scores(measure, call));
+          const all = await callNative((call) => native.scores(measure, false, call));
           const scores = all[names.indexOf(hyperparameter)] as number[];
           const largest = Math.max(...wanted);
           // The weights' own sums are exact to the oracle's digits; what was computed in float32 is not.
@@ -197,9 +197,9 @@ describe("orders", { timeout: 240_000 }, () => {
     const module = await load("digits_resnet");
     const space = await convert(module, "fastnas", dummyInput(), dataOf("taylor"));
     const measure = new (addon().Importance)("l1");
-    const before = await callNative((call) => space.native.scores(measure, call));
+    const before = await callNative((call) => space.native.scores(measure, false, call));
     await callNative((call) => space.native.reorder(measure, call));
-    const after = await callNative((call) => space.native.scores(measure, call));
+    const after = await callNative((call) => space.native.scores(measure, false, call));
     for (const [i, scores] of after.entries()) {
       const sorted = [...(before[i] as number[])].sort((a, b) => b - a);
       expect(farthest(scores, sorted)).toBeLessThan(1e-9);

@@ -13,7 +13,7 @@ import { badOption } from "./options";
 /** Modes whose spaces are made of widths, which is what the command searches. */
 export const MODES = ["fastnas", "autonas"] as const;
 
-export const SEARCHERS = ["binary", "milp", "evolve", "random", "pareto"] as const;
+export const SEARCHERS = ["binary", "milp", "gradient", "evolve", "random", "pareto"] as const;
 export type SearcherName = (typeof SEARCHERS)[number];
 
 export const SCORES = ["auto", "accuracy", "cross_entropy", "mse", "kl"] as const;

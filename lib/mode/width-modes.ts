@@ -5,6 +5,7 @@ import { callNative } from "../native/call";
 import { toNative } from "../native/values";
 import { BinarySearcher } from "../search/binary";
 import { EvolveSearcher } from "../search/evolve";
+import { GradientSearcher } from "../search/gradient";
 import { MilpSearcher } from "../search/milp";
 import { ParetoSearcher } from "../search/pareto";
 import { RandomSearcher } from "../search/random";
@@ -20,6 +21,7 @@ import {
 } from "../space/importance";
 import { SearchSpace } from "../space/search-space";
 import { type ModeDescriptor, registerMode } from "./registry";
+import { oneOf } from "./rules";
 
 /** The config of the modes `fastnas` and `autonas`. */
 export interface ConvertConfig extends ImportanceConfig {
@@ -64,17 +66,11 @@ const configRules: Record<keyof ConvertConfig, ConfigRule> = {
   onProgress: orNull(rules.func),
 };
 
-function oneOf(names: readonly string[]): ConfigRule {
-  return {
-    expected: `one of ${names.join(", ")}`,
-    accepts: (value) => (names as readonly unknown[]).includes(value),
-  };
-}
-
 /** The searchers of a space of widths, by the names that `search` and the command know. */
 export const WIDTH_SEARCHERS = {
   binary: BinarySearcher,
   milp: MilpSearcher,
+  gradient: GradientSearcher,
   evolve: EvolveSearcher,
   random: RandomSearcher,
   pareto: ParetoSearcher,

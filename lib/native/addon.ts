@@ -203,8 +203,11 @@ export interface NativeSearchSpace extends NativeForwardable {
     options: NativeLoopOptions & { target: number },
     call: NativeCall,
   ): Promise<NativeLoopResult>;
-  /** Scores by hyperparameter, in the order that the channels have now. */
-  scores(importance: NativeImportance, call: NativeCall): Promise<number[][]>;
+  /**
+   * Scores by hyperparameter, in the order that the channels have now; `absolute` ones compare over hyperparameters
+   * (`taylor` only).
+   */
+  scores(importance: NativeImportance, absolute: boolean, call: NativeCall): Promise<number[][]>;
   /** Puts the channels in descending order of their scores, in place; a digest of the order. */
   reorder(importance: NativeImportance, call: NativeCall): Promise<string>;
   /** The active subnet as a module of its own, with copied, smaller weights. */

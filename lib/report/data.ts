@@ -3,7 +3,7 @@ import path from "node:path";
 
 import { TorchSearchError } from "../errors";
 import { type CandidateColumns, subnetsOf } from "../search/candidates";
-import type { MilpReport } from "../search/milp";
+import type { MilpReport } from "../search/knapsack";
 import type { Sensitivity } from "../search/sensitivity";
 import type { ScoredSubnet } from "../search/space-searcher";
 import { type Checkpoint, readCheckpoint } from "../searcher/checkpoint";

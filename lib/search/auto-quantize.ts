@@ -21,7 +21,7 @@ import {
   type SensitivityData,
 } from "./format-sensitivity";
 import { type MilpSolution, solveMilp } from "./highs";
-import type { MilpReport } from "./milp";
+import type { MilpReport } from "./knapsack";
 import { sameNumbers } from "./space-searcher";
 
 /** The config of {@link AutoQuantizeSearcher}. `dataLoader` calibrates and measures; it must be given. */

@@ -1,8 +1,6 @@
 import { type ConfigRule, orNull, rules } from "../searcher/config";
-import type { SpaceMetric, SubnetConfig } from "../space/search-space";
-import { type MilpSolution, solveMilp } from "./highs";
-import { SearchProgram } from "./milp-program";
-import { costOf, type PairwiseCosts, pairwiseCosts } from "./pairwise-costs";
+import type { SubnetConfig } from "../space/search-space";
+import { type MilpReport, solveKnapsack } from "./knapsack";
 import type { Sensitivity } from "./sensitivity";
 import {
   type SensitivitySearchConfig,
@@ -19,20 +17,6 @@ export interface MilpSearchConfig extends SensitivitySearchConfig {
   timeLimit: number | null;
 }
 
-/** What the solver said. */
-export interface MilpReport {
-  /** `optimal` within the gap; `limit` when the time ran out. */
-  status: "optimal" | "limit";
-  /** Sum of the degradations of the subnet found. */
-  objective: number;
-  /** No subnet within the constraints has a smaller sum: the dual bound. */
-  bound: number;
-  /** The dual gap, as a share of the objective: 0 when it is proven to be the smallest. */
-  gap: number;
-  /** Largest error of the costs in the program, on random subnets, as a share of the full model's: 0 when exact. */
-  costError: number;
-}
-
 /** Where a scored subnet comes from: the solver or the binary search, as found or grown. */
 export type MilpStep = "milp" | "milp-grown" | "threshold" | "threshold-grown";
 
@@ -41,12 +25,6 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
   /** The solution's certificate; null until there is one. */
   milp: MilpReport | null;
 }
-
-/** A gap below this is rounding. */
-const ROUNDING = 1e-9;
-
-/** Solutions that break a constraint after all, by rounding or by inexact costs, before the search gives up on better. */
-const ROUNDS = 30;
 
 /**
  * Finds the subnet with the smallest sum of sensitivities within the constraints, exactly, by integer programming.
@@ -118,93 +96,21 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
     );
   }
 
-  /** The sum of the degradations that a subnet's choices have alone. */
-  #harmOf(config: Readonly<SubnetConfig>): number {
-    return this.model.hyperparameters.reduce((sum, { name, choices }) => {
-      const { degradation } = this.state.sensitivity[name] as Sensitivity;
-      return sum + (degradation[choices.indexOf(config[name] as number)] as number);
-    }, 0);
-  }
-
   /** The solution, or `start`, a subnet that fits, where nothing better is found. */
   async #solve(start: SubnetConfig): Promise<SubnetConfig> {
     const { state, model, limits } = this;
-    const { signal } = this.config;
-    if (this.#harmOf(start) === 0) {
-      // Nothing is better than no degradation.
-      state.milp = this.#certificate(start, true, 0, 0);
-      return start;
-    }
-    const costs = await pairwiseCosts(model, Object.keys(limits) as SpaceMetric[], signal);
-    if (costs.error > 0) this.log(`Costs of the program are off by up to ${costs.error.toPrecision(2)}.`);
-    // Degradations may be tiny; the solver's tolerances are not.
-    const largest = Math.max(...Object.values(state.sensitivity).flatMap(({ degradation }) => degradation));
-    const unit = largest > 0 ? largest : 1;
-    const harms = model.hyperparameters.map(({ name }) =>
-      (state.sensitivity[name] as Sensitivity).degradation.map((harm) => harm / unit),
+    const { gap, timeLimit, signal } = this.config;
+    const harms = model.hyperparameters.map(
+      ({ name }) => (state.sensitivity[name] as Sensitivity).degradation,
     );
-    const program = new SearchProgram(costs, harms, limits);
-    const deadline = this.config.timeLimit === null ? null : performance.now() + 1000 * this.config.timeLimit;
-    let bound = Number.NEGATIVE_INFINITY;
-    for (let round = 0; round < ROUNDS; round++) {
-      const solution = await this.#run(program, start, unit, deadline);
-      if (solution.x === null) break;
-      bound = Math.max(bound, solution.bound * unit);
-      const config = program.read(solution.x);
-      if (this.fits(config)) {
-        // With inexact costs, or out of time, the solver may miss what the binary search found.
-        const better = this.#harmOf(config) <= this.#harmOf(start) ? config : start;
-        state.milp = this.#certificate(better, solution.status === "optimal", bound, costs.error);
-        return better;
-      }
-      program.exclude(config);
-      if (costs.error > 0) this.#tighten(program, costs, config);
-    }
-    state.milp = this.#certificate(start, false, bound, costs.error);
-    return start;
-  }
-
-  #run(
-    program: SearchProgram,
-    start: SubnetConfig,
-    unit: number,
-    deadline: number | null,
-  ): Promise<MilpSolution> {
-    return solveMilp(program.program(), {
-      gap: this.config.gap,
-      timeLimit: deadline === null ? null : Math.max(0.1, (deadline - performance.now()) / 1000),
-      start: program.write(start),
-      signal: this.config.signal,
-      onProgress: (objective, bound) =>
-        this.report({
-          phase: "solve",
-          done: 0,
-          total: null,
-          message: "solving the integer program",
-          details: { objective: objective * unit, bound: bound * unit },
-        }),
+    const { config, report } = await solveKnapsack(model, harms, limits, start, {
+      gap,
+      timeLimit,
+      signal,
+      onProgress: (event) => this.report(event),
+      log: (line) => this.log(line),
     });
-  }
-
-  /** Takes off each budget by how much the program was mistaken about a solution. */
-  #tighten(program: SearchProgram, costs: PairwiseCosts, config: SubnetConfig): void {
-    for (const [metric, limit] of Object.entries(this.limits)) {
-      const actual = this.model.cost(config, metric as SpaceMetric);
-      if (actual > limit)
-        program.tighten(metric, Math.max(0, actual - costOf(costs, config, metric)) / limit);
-    }
-  }
-
-  #certificate(config: SubnetConfig, optimal: boolean, bound: number, costError: number): MilpReport {
-    const objective = this.#harmOf(config);
-    const proven = Math.min(objective, Math.max(0, bound));
-    const gap = objective === 0 ? 0 : (objective - proven) / objective;
-    return {
-      status: optimal ? "optimal" : "limit",
-      objective,
-      bound: proven,
-      gap: gap < ROUNDING ? 0 : gap,
-      costError,
-    };
+    state.milp = report;
+    return config;
   }
 }

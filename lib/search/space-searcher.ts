@@ -3,7 +3,7 @@ import { type SearchRecord, searchRecordOf } from "../mode/history";
 import type { Module } from "../module";
 import { BaseSearcher } from "../searcher/base";
 import type { SearchConfig } from "../searcher/config";
-import { requireReachable, resolveBounds } from "../searcher/constraints";
+import { type Costs, requireReachable, resolveBounds } from "../searcher/constraints";
 import type { ForwardLoop, ProgressEvent } from "../searcher/types";
 import { SearchSpace, type SpaceCosts, type SpaceMetric, type SubnetConfig } from "../space/search-space";
 import { throwIfAborted } from "../util/abort";
@@ -75,6 +75,11 @@ export abstract class SpaceSearcher<
     };
   }
 
+  /** Constraints may name what the user added to the space. */
+  protected override get knownConstraints(): readonly string[] {
+    return this.model instanceof SearchSpace ? this.model.metrics : [];
+  }
+
   /** Sends a progress event with what every searcher of a space can tell; see {@link SpaceProgress}. */
   protected reportSpace(event: Omit<ProgressEvent, "details">, details: Record<string, unknown> = {}): void {
     const { best } = this.state;
@@ -117,8 +122,9 @@ export abstract class SpaceSearcher<
     if (!this.hasScore) {
       throw new TorchSearchError("ERR_NO_SCORE", `${name} needs a score; set scoreFunc in its config.`);
     }
-    // With another latency table, a subnet that met a bound of so many milliseconds may not meet it now.
-    const repriced = Object.hasOwn(limits, "latency") && this.state.fullCosts?.latency !== fullCosts.latency;
+    // With another latency table, or another cost of the user's own, a subnet that met a bound of so many milliseconds may not meet it now.
+    const before: Costs = this.state.fullCosts ?? {};
+    const repriced = Object.keys(limits).some((metric) => before[metric] !== fullCosts[metric]);
     if (repriced || !sameNumbers(this.state.bounds, limits)) this.forgetBounds();
     this.state.fullCosts = fullCosts;
     this.state.bounds = limits;

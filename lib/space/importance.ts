@@ -5,7 +5,7 @@ import { TorchSearchError } from "../errors";
 import { addon, type NativeImportance, type NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { toNative } from "../native/values";
-import { type DataSource, elementAt, firstElement, splitInputs } from "../searcher/data-source";
+import { type DataSource, elementAt, firstElement, isDataSource, splitInputs } from "../searcher/data-source";
 import { forEachBatch, withProgress } from "../searcher/forward-loop";
 import type { CollectFunction, ProgressListener, RunContext } from "../searcher/types";
 import { expected } from "../util/check";
@@ -98,18 +98,19 @@ export async function orderChannels(
 ): Promise<Record<string, string | number>> {
   const { importance, seed, data, lossFunc } = config;
   const measure = new (addon().Importance)(importance, { seed, loss: lossFunc ?? undefined });
-  if (data !== null) await learn(space, measure, data, config, run);
+  if (data !== null) await learnImportance(space, measure, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);
   if (importance === "random") return { importance, seed };
   // Whatever the data was: a width stands for the same channels where the orders are the same.
   return measure.needsData ? { importance, order } : { importance };
 }
 
-async function learn(
+/** Feeds batches to a measure. */
+export async function learnImportance(
   space: NativeSearchSpace,
   measure: NativeImportance,
   data: DataSource,
-  config: Required<ImportanceConfig>,
+  config: Pick<Required<ImportanceConfig>, "collectFunc" | "targetFunc" | "maxBatches">,
   run: RunContext,
 ): Promise<void> {
   const { collectFunc, targetFunc, maxBatches } = config;
@@ -158,4 +159,27 @@ function positionOfTarget(loader: TensorDataLoader): number {
     );
   }
   return position;
+}
+
+/** What `SearchSpace.channelScores` learns from; keys as in {@link ImportanceConfig}. */
+export interface ChannelScoreConfig
+  extends Pick<ImportanceConfig, "collectFunc" | "targetFunc" | "lossFunc" | "maxBatches"> {
+  /** Batches with targets. */
+  data: DataSource;
+  signal?: AbortSignal | null;
+  onProgress?: ProgressListener | null;
+}
+
+/** Takes gradients over the data; scores by hyperparameter. */
+export async function measureChannels(
+  space: NativeSearchSpace,
+  config: ChannelScoreConfig,
+): Promise<number[][]> {
+  const { data, collectFunc = null, targetFunc = null, lossFunc = null, maxBatches = null } = config;
+  const { signal = null, onProgress = null } = config;
+  if (!isDataSource(data)) throw expected("ERR_CONFIG_VALUE", "batches", "data", data);
+  const measure = new (addon().Importance)("taylor", { loss: lossFunc ?? undefined });
+  const run = { signal, onProgress };
+  await learnImportance(space, measure, data, { collectFunc, targetFunc, maxBatches }, run);
+  return callNative((call) => space.scores(measure, true, call), signal);
 }

@@ -8,14 +8,17 @@ import { type CallOptions, Module } from "../module";
 import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { LatencyTable } from "../profile/latency-table";
+import { KNOWN_METRICS } from "../searcher/constraints";
 import { type DataSource, isDataSource } from "../searcher/data-source";
+import { wrapFailure } from "../searcher/failures";
 import { runForwardLoop } from "../searcher/forward-loop";
 import type { ForwardLoop, RunContext, SearchModel } from "../searcher/types";
 import { throwIfAborted } from "../util/abort";
-import { expected, isRecord } from "../util/check";
+import { expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
 import { EvaluationSpace } from "./evaluation-space";
+import { type ChannelScoreConfig, measureChannels } from "./importance";
 import {
   type LatencyError,
   type LatencyErrorOptions,
@@ -34,10 +37,21 @@ export type SubnetConfig = Record<string, number>;
 
 /** What {@link SearchSpace.cost} always knows: elements, multiply-adds, 2 x multiply-adds, bytes. */
 export const SPACE_METRICS = ["params", "macs", "flops", "size"] as const;
-/** What {@link SearchSpace.cost} can be asked for; `latency` (milliseconds) once the space has a latency table. */
-export type SpaceMetric = (typeof SPACE_METRICS)[number] | "latency";
+/**
+ * What {@link SearchSpace.cost} can be asked for; `latency` (milliseconds) once the space has a latency table, and the names
+ * that {@link SearchSpace.addMetric} was given.
+ */
+export type SpaceMetric = (typeof SPACE_METRICS)[number] | "latency" | (string & {});
+
+/**
+ * A cost of the user's own, of a complete config, without running anything; the lower, the better. Any unit will do.
+ * Searchers assume that it never rises where a width shrinks.
+ */
+export type CostFunction = (config: Readonly<SubnetConfig>, space: SearchSpace) => number;
 /** All costs of a subnet. */
-export type SpaceCosts = Record<(typeof SPACE_METRICS)[number], number> & { latency?: number };
+export type SpaceCosts = Record<(typeof SPACE_METRICS)[number], number> & {
+  latency?: number;
+} & { [metric: string]: number };
 
 const ALL_METRICS: readonly SpaceMetric[] = [...SPACE_METRICS, "latency"];
 
@@ -130,6 +144,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   readonly #fingerprint: string;
   readonly #index: ReadonlyMap<string, number>;
   #latencyTable: LatencyTable | null = null;
+  readonly #custom = new Map<string, CostFunction>();
   /** 1 at each width that is a choice, by hyperparameter. */
   readonly #allowed: readonly Uint8Array[];
   /** Widths on their way to the native side, which reads them before it returns: a query makes no garbage. */
@@ -256,22 +271,64 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_NO_LATENCY_TABLE`, `ERR_CLOSED`
    */
   cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {
-    requireMetric(metric);
+    const custom = this.#custom.get(metric);
+    if (custom !== undefined) return this.#customCost(metric, custom, config);
+    if (!ALL_METRICS.includes(metric)) throw unknownMetric(metric, [...ALL_METRICS, ...this.#custom.keys()]);
     if (metric === "latency" && this.#latencyTable === null && !this.closed) throw noLatencyTable();
     return this.native.cost(this.#toWidths(config), metric);
   }
 
   /** All {@link metrics} of a subnet; see {@link cost}. */
   costs(config: Readonly<SubnetConfig>): SpaceCosts {
-    const widths = this.#toWidths(config);
+    const complete = this.#custom.size === 0 ? config : this.#toConfig([...this.#toWidths(config)]);
     return Object.fromEntries(
-      this.metrics.map((metric) => [metric, this.native.cost(widths, metric)]),
+      this.metrics.map((metric) => [metric, this.cost(complete, metric)]),
     ) as SpaceCosts;
   }
 
-  /** What {@link cost} knows now: {@link SPACE_METRICS}, and `latency` when there is a latency table. */
+  /**
+   * What {@link cost} knows now: {@link SPACE_METRICS}, `latency` when there is a latency table, and what {@link addMetric}
+   * added.
+   */
   get metrics(): readonly SpaceMetric[] {
-    return this.#latencyTable === null ? SPACE_METRICS : ALL_METRICS;
+    const own = this.#latencyTable === null ? SPACE_METRICS : ALL_METRICS;
+    return this.#custom.size === 0 ? own : [...own, ...this.#custom.keys()];
+  }
+
+  /**
+   * Adds a cost of your own, which constraints may name beside the built-in ones: `{ flops: "60%", energy: "70%" }`. It stays for
+   * the life of the space.
+   *
+   * @param name letters, digits and underscores; none of the metrics that there are
+   * @param cost called synchronously, for every candidate: keep it quick
+   * @throws `ERR_ARGUMENT`; from what asks for the cost: `ERR_COST_FAILED` with a cause when it throws, `ERR_COST_NAN` when it
+   *   gives anything but a finite number of at least 0
+   */
+  addMetric(name: string, cost: CostFunction): this {
+    if (typeof name !== "string" || !/^[A-Za-z]\w*$/.test(name))
+      throw expected("ERR_ARGUMENT", "letters, digits and underscores", "the metric's name", name);
+    if (!isFunction(cost)) throw expected("ERR_ARGUMENT", "a function of a config", "cost", cost);
+    if ((KNOWN_METRICS as readonly string[]).includes(name) || this.#custom.has(name)) {
+      throw new TorchSearchError(
+        "ERR_ARGUMENT",
+        `There is a metric "${name}" already; add yours by another name.`,
+      );
+    }
+    this.#custom.set(name, cost);
+    return this;
+  }
+
+  #customCost(name: string, cost: CostFunction, config: Readonly<SubnetConfig>): number {
+    const complete = this.#toConfig([...this.#toWidths(config)]);
+    let value: unknown;
+    try {
+      value = cost(complete, this);
+    } catch (error) {
+      throw wrapFailure(error, null, "ERR_COST_FAILED", `the cost "${name}"`);
+    }
+    if (typeof value !== "number" || !Number.isFinite(value) || value < 0)
+      throw expected("ERR_COST_NAN", "a finite number of at least 0", `the cost "${name}"`, value);
+    return value;
   }
 
   /**
@@ -382,6 +439,19 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
     return subnet.training ? subnet.eval() : subnet;
   }
 
+  /**
+   * What each channel matters, in units of the loss, so that layers compare: the first-order change of a batch's loss without
+   * it (Molchanov et al., CVPR 2019), by gradients of the full model over batches, averaged over them.
+   *
+   * @returns a list by hyperparameter, in the order in which channels are kept; empty for one that is no width
+   * @throws `ERR_CONFIG_VALUE`, `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`, `ERR_GRADIENT`, `ERR_IMPORTANCE_NAN`,
+   *   `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async channelScores(config: ChannelScoreConfig): Promise<Record<string, number[]>> {
+    const scores = await measureChannels(this.native, config);
+    return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, scores[at] as number[]]));
+  }
+
   #toConfig(widths: readonly number[]): SubnetConfig {
     return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, widths[at] as number]));
   }
@@ -426,11 +496,10 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   }
 }
 
-function requireMetric(metric: string): void {
-  if ((ALL_METRICS as readonly string[]).includes(metric)) return;
-  throw new TorchSearchError(
+function unknownMetric(metric: string, known: readonly string[]): TorchSearchError {
+  return new TorchSearchError(
     "ERR_UNKNOWN_METRIC",
-    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), ALL_METRICS)}`,
+    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), known)}`,
   );
 }
 

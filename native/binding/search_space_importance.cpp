@@ -45,13 +45,15 @@ Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
   });
 }
 
-// (importance, call): number[][], by hyperparameter; none for one that counts no channels
+// (importance, absolute: boolean, call): number[][], by hyperparameter; none for one that counts no channels
 Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    return runJob(env, CallOptions::read(info[1]),
-                  [space = open(env), importance = ImportanceWrap::of(info[0])](const JobContext&) -> Finish {
-                    return [space, scores = space->scores(*importance)](Napi::Env env) {
+    return runJob(env, CallOptions::read(info[2]),
+                  [space = open(env), importance = ImportanceWrap::of(info[0]),
+                   absolute = info[1].ToBoolean().Value()](const JobContext&) -> Finish {
+                    return [space, scores = absolute ? space->absoluteScores(*importance)
+                                                     : space->scores(*importance)](Napi::Env env) {
                       Napi::Array out = Napi::Array::New(env);
                       for (const auto& hyperparameter : space->hyperparameters()) {
                         const auto values = hyperparameter.group == kNoGroup

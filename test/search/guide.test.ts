@@ -26,7 +26,7 @@ function write(name: string, code: string): string {
 }
 
 it("has a searcher of at most 40 lines, and compiles under strict settings", () => {
-  expect(blocks.length).toBe(2);
+  expect(blocks.length).toBe(3);
   const lines = blocks[0]!.trim().split("\n");
   expect(lines.length).toBeLessThanOrEqual(40);
   const file = write("typed.ts", blocks.join("\n"));
@@ -50,12 +50,18 @@ it("has a searcher of at most 40 lines, and compiles under strict settings", () 
 
 it("runs on the digits ResNet", async () => {
   process.env.CHECKPOINT = path.join(folder, "annealing.safetensors");
-  const { stateDict } = (await import(write("whole.ts", blocks.join("\n")))) as {
+  const { stateDict, bounded } = (await import(write("whole.ts", blocks.join("\n")))) as {
+    bounded: { stateDict: { best: ScoredSubnet; fullCosts: Record<string, number> } };
     stateDict: { best: ScoredSubnet; fullCosts: Record<string, number>; iteration: number };
   };
   delete process.env.CHECKPOINT;
   expect(stateDict.iteration).toBe(20);
   expect(stateDict.best.costs.flops).toBeLessThanOrEqual(0.6 * stateDict.fullCosts.flops!);
+  const { best, fullCosts } = bounded.stateDict;
+  const channels = Object.values(best.config).reduce((sum, width) => sum + width, 0);
+  expect(best.costs.channels).toBe(channels);
+  expect(channels).toBeLessThanOrEqual(0.7 * fullCosts.channels!);
+  expect(best.costs.flops).toBeLessThanOrEqual(0.8 * fullCosts.flops!);
 }, 120_000);
 
 it("finds the optimum of a small space, and resumes as if never interrupted", async () => {

@@ -17,7 +17,10 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-kill-"));
   script = path.join(folder, "search.cjs");
   const source = `
+    import { BinarySearcher } from "./lib/search/binary";
     import { EvolveSearcher } from "./lib/search/evolve";
+    import { GradientSearcher } from "./lib/search/gradient";
+    import { MilpSearcher } from "./lib/search/milp";
     import { ParetoSearcher } from "./lib/search/pareto";
     import { RandomSearcher } from "./lib/search/random";
     import { chainSpace } from "./test/support/chain-space";
@@ -28,9 +31,23 @@ beforeAll(async () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
       return Object.values(model.active).reduce((sum, width, i) => sum + ((i * 7) % 5 + 1) * Math.log(width), 0);
     };
-    const sizes = name === "RandomSearcher" ? {} : { populationSize: 12 };
-    const config = { verbose: false, scoreFunc, checkpoint, numIters: 120, seed: 4, ...sizes };
-    new { EvolveSearcher, ParetoSearcher, RandomSearcher }[name]().search(space, { macs: "50%" }, null, config)
+    // Stand for the native parts.
+    space.channelScores = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const scores = space.hyperparameters.map(({ name, full }, i) => [name, Array.from({ length: full }, () => (i * 7) % 5 + 1)]);
+      return Object.fromEntries(scores);
+    };
+    space.recalibrate = async () => {};
+    const searchers = {
+      BinarySearcher: [BinarySearcher, {}],
+      MilpSearcher: [MilpSearcher, {}],
+      GradientSearcher: [GradientSearcher, { dataLoader: [1] }],
+      RandomSearcher: [RandomSearcher, { numIters: 60 }],
+      EvolveSearcher: [EvolveSearcher, { numIters: 60, populationSize: 12 }],
+      ParetoSearcher: [ParetoSearcher, { numIters: 60, populationSize: 12 }],
+    };
+    const [Searcher, more] = searchers[name];
+    new Searcher().search(space, { macs: "50%" }, null, { verbose: false, scoreFunc, checkpoint, seed: 4, ...more })
       .then(() => process.stdout.write("done"));
   `;
   await bundle(source, {
@@ -49,7 +66,21 @@ async function run(name: string, checkpoint: string, killAfter: number | null): 
   return output === null;
 }
 
-it.each(["RandomSearcher", "EvolveSearcher", "ParetoSearcher"])("%s", { timeout: 240_000 }, async (name) => {
+/** How often each is killed: 20 times in all. */
+const KILLS = {
+  BinarySearcher: 4,
+  MilpSearcher: 4,
+  GradientSearcher: 2,
+  RandomSearcher: 3,
+  EvolveSearcher: 4,
+  ParetoSearcher: 3,
+};
+
+it("there are 20 moments", () => {
+  expect(Object.values(KILLS).reduce((sum, count) => sum + count, 0)).toBe(20);
+});
+
+it.each(Object.entries(KILLS))("%s, killed %i times", { timeout: 240_000 }, async (name, kills) => {
   const whole = path.join(folder, `${name}-whole.safetensors`);
   const start = performance.now();
   await run(name, whole, null);
@@ -57,17 +88,19 @@ it.each(["RandomSearcher", "EvolveSearcher", "ParetoSearcher"])("%s", { timeout:
   const straight = await readCheckpoint(whole);
   const random = new Random(name.length);
   let killed = 0;
-  for (let round = 0; round < 7; round++) {
-    const checkpoint = path.join(folder, `${name}-${round}.safetensors`);
-    // From before it has begun to just before its end.
-    while (await run(name, checkpoint, took * (0.2 + 0.7 * random.float()))) {
+  let late = 0;
+  while (killed < kills) {
+    const checkpoint = path.join(folder, `${name}-${killed}-${late}.safetensors`);
+    // From before it has begun to just before its end; once more or twice on the same checkpoint.
+    const sooner = 0.9 ** late;
+    while (killed < kills && (await run(name, checkpoint, sooner * took * (0.2 + 0.7 * random.float())))) {
       killed += 1;
-      if (random.chance(0.6)) break; // resume; else kill it once more
+      if (random.chance(0.6)) break;
     }
     await run(name, checkpoint, null);
     const resumed = await readCheckpoint(checkpoint);
     expect(resumed?.state).toEqual(straight?.state);
     expect(resumed?.random).toEqual(straight?.random);
+    late += 1;
   }
-  expect(killed).toBeGreaterThanOrEqual(7);
 });

@@ -133,6 +133,11 @@ class SearchSpace : public Forwardable {
   // By group, in the order that the channels have now. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER
   ChannelScores scores(const Importance& importance) const;
 
+  // As `scores`, comparable over groups. ERR_CONFIG_VALUE, ERR_EMPTY_LOADER, ERR_IMPORTANCE_NAN
+  ChannelScores absoluteScores(const Importance& importance) const {
+    return importance.absoluteScores(*dependencies_);
+  }
+
   // Reorders the module's channels in place, the most important of each group first, which changes no output
   // of the whole model beyond rounding. Drops recalibrated batch-norm statistics. Gives a digest of the order
   // (SHA-256, hexadecimal), relative to the one before. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER

@@ -24,6 +24,11 @@ void Importance::add(const MeasuredBatch&, const CancelToken&) {
       "\"activation\".");
 }
 
+ChannelScores Importance::absoluteScores(const Dependencies&) const {
+  throw Error("ERR_CONFIG_VALUE",
+              "This importance has no scores that compare over layers; choose \"taylor\".");
+}
+
 void fillByMagnitude(const Dependencies& dependencies, const std::vector<at::Tensor>& values,
                      const std::vector<bool>& voted, ChannelScores& scores) {
   ChannelScores magnitudes;

@@ -51,6 +51,11 @@ class Importance {
   // ERR_IMPORTANCE_NAN; ERR_EMPTY_LOADER before the first batch of a measure that needs data.
   virtual ChannelScores scores(const Dependencies& dependencies,
                                const std::vector<at::Tensor>& values) const = 0;
+
+  // As `scores`, but in a unit of the measure's own, so that channels of different layers compare: of
+  // "taylor", the first-order change of a batch's loss without the channel, on average over batches.
+  // ERR_CONFIG_VALUE for a measure without such a unit.
+  virtual ChannelScores absoluteScores(const Dependencies& dependencies) const;
 };
 
 // One function for each measure, in a file of its own.

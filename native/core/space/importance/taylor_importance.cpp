@@ -57,6 +57,29 @@ class TaylorImportance : public Importance {
     return scores;
   }
 
+  // A channel is gone when all that reads it multiplies it by 0: the change of the loss to first order is
+  // |sum of w * dL/dw| over the weights that read it, along their second dimension. Where nothing with
+  // weights reads a group, those that make it tell.
+  ChannelScores absoluteScores(const Dependencies& dependencies) const override {
+    if (batches_ == 0) {
+      throw Error("ERR_EMPTY_LOADER", "The loader gave no batch to take gradients on; give it at least one.");
+    }
+    ChannelScores scores = zeroScores(dependencies);
+    for (const ChannelVote* votes : {&made_, &read_}) {
+      for (const auto& [group, values] : votes->values()) {
+        for (size_t i = 0; i < values.size(); ++i) {
+          if (!std::isfinite(values[i])) {
+            throw Error(
+                "ERR_IMPORTANCE_NAN",
+                "A gradient is not a finite number. Check the weights and the data for NaN and infinity.");
+          }
+          scores[group][i] = values[i] / static_cast<double>(batches_);
+        }
+      }
+    }
+    return scores;
+  }
+
  private:
   // Where a vote comes from: a module and 0, or a parameter and a later dimension of it.
   using Voter = std::pair<std::string, int64_t>;
@@ -133,6 +156,8 @@ class TaylorImportance : public Importance {
   void vote(const Dependencies& dependencies, const std::vector<Leaf>& leaves, const Gradients& gradients) {
     const at::NoGradGuard noGrad;
     std::map<Voter, ChannelVote> batchVotes;
+    ChannelVote made;
+    ChannelVote read;
     for (size_t i = 0; i < leaves.size(); ++i) {
       const at::Tensor& gradient = gradients.values[i];
       if (!gradient.defined()) continue;
@@ -150,13 +175,18 @@ class TaylorImportance : public Importance {
         const int64_t d = dimensions[k];
         batchVotes[d == 0 ? Voter(moduleOf(name), 0) : Voter(name, d)].add(
             dependencies, dependencies.labels(slot, d), sums[k]);
+        if (d <= 1) (d == 0 ? made : read).add(dependencies, dependencies.labels(slot, d), sums[k]);
       }
     }
     for (const auto& [voter, vote] : batchVotes) votes_[voter].addMagnitudes(vote);
+    made_.addMagnitudes(made);
+    read_.addMagnitudes(read);
   }
 
   std::shared_ptr<const Loss> loss_;
   std::map<Voter, ChannelVote> votes_;
+  ChannelVote made_;  // by what a channel comes from
+  ChannelVote read_;  // by what reads it
   int64_t batches_ = 0;
 };
 
