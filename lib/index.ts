@@ -26,6 +26,8 @@ export {
   TRAINING_LOSSES,
   type TrainingOptions,
 } from "./finetune/options";
+export { type SupernetResult, trainSupernet } from "./finetune/supernet";
+export type { SupernetOptions } from "./finetune/supernet-options";
 export type { EpochRecord, TrainingProgress } from "./finetune/training-run";
 export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./mode/history";
 export {

@@ -67,7 +67,7 @@ export async function finetuneWith(
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
   if (!isDataSource(loader)) throw expected("ERR_ARGUMENT", "batches", "loader", loader);
   const options = readFinetuneOptions(given);
-  const { teacher, temperature, lossFunc, recalibrate, signal } = options;
+  const { teacher, temperature, lossFunc, recalibrate, scoreFunc, signal, onProgress } = options;
   if (teacher === (module as unknown)) {
     throw new TorchSearchError(
       "ERR_CONFIG_VALUE",
@@ -97,6 +97,7 @@ export async function finetuneWith(
       const run = new TrainingRun(
         {
           module,
+          rate: scoreFunc && (async () => scoreFunc(module, { signal, onProgress, silent: true })),
           trainer,
           source: loader,
           length,

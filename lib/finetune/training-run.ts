@@ -91,7 +91,10 @@ export function lengthOf(source: DataSource, options: CompleteOptions<TrainingOp
 
 /** What a run needs beside the options. */
 export interface TrainingParts {
-  module: Module;
+  /** Whose weights are trained. */
+  module: Pick<Module, "closed" | "fingerprint">;
+  /** Its score now; null for none. */
+  rate: (() => Promise<number>) | null;
   trainer: NativeTrainer;
   source: DataSource;
   length: TrainingLength;
@@ -367,9 +370,8 @@ export class TrainingRun {
   }
 
   async #score(): Promise<number | null> {
-    const { scoreFunc, signal, onProgress } = this.#options;
-    if (scoreFunc === null) return null;
-    return scoreOf(() => scoreFunc(this.#parts.module, { signal, onProgress, silent: true }), signal);
+    const { rate } = this.#parts;
+    return rate === null ? null : scoreOf(rate, this.#options.signal);
   }
 
   #tell(): void {

@@ -51,7 +51,7 @@ const defaults: Required<ConvertConfig> = {
 
 const configRules: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
-  importance: oneOf(IMPORTANCES),
+  importance: oneOf([...IMPORTANCES, "none"]),
   depth: rules.boolean,
   seed: {
     expected: "a whole number of at least 0",

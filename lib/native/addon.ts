@@ -212,6 +212,8 @@ export interface NativeSearchSpace extends NativeForwardable {
   reorder(importance: NativeImportance, call: NativeCall): Promise<string>;
   /** The active subnet as a module of its own, with copied, smaller weights. */
   exportSubnet(call: NativeCall): Promise<NativeModule>;
+  /** A handle of the module whose weights it shares, of its own; don't close it, which would close the module. */
+  module(): NativeModule;
   /** Lets go of the module, and leaves it open. */
   close(): void;
 }
@@ -614,6 +616,12 @@ export interface NativeAddon {
   Trainer: {
     new (...args: never): NativeTrainer;
     create(module: NativeModule, options: NativeTrainOptions, call: NativeCall): Promise<NativeTrainer>;
+    /** Trains the shared weights of a space by the sandwich rule. ERR_CHOICE */
+    createSupernet(
+      space: NativeSearchSpace,
+      options: NativeTrainOptions & { random: number; smallest: NativeWidths },
+      call: NativeCall,
+    ): Promise<NativeTrainer>;
   };
   Score: new (kind: NativeScoreKind, options?: { k?: number }) => NativeScore;
 

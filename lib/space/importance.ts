@@ -30,7 +30,7 @@ export const IMPORTANCE_LOSSES = ["crossEntropy", "mse"] as const;
 export type ImportanceLoss = (typeof IMPORTANCE_LOSSES)[number];
 
 /** Importances that are learnt from batches. */
-const DATA_IMPORTANCES: readonly Importance[] = ["taylor", "activation"];
+const DATA_IMPORTANCES: readonly string[] = ["taylor", "activation"];
 
 /** Importances that need no data. */
 export const WEIGHT_IMPORTANCES: readonly Importance[] = IMPORTANCES.filter(
@@ -39,8 +39,12 @@ export const WEIGHT_IMPORTANCES: readonly Importance[] = IMPORTANCES.filter(
 
 /** The part of a conversion's config that says how channels are ranked. */
 export interface ImportanceConfig {
-  /** How channels are ranked; the least important ones go first. Default `l1`. */
-  importance?: Importance;
+  /**
+   * How channels are ranked; the least important ones go first. Default `l1`. `none` leaves them in the order that they
+   * have: for a model whose weights `trainSupernet()` has trained, where the leading channels are those that serve all
+   * subnets.
+   */
+  importance?: Importance | "none";
   /** Seed of `random`: a whole number of at least 0; default 0. */
   seed?: number;
   /**
@@ -97,6 +101,7 @@ export async function orderChannels(
   run: { signal: AbortSignal | null; onProgress: ProgressListener | null },
 ): Promise<Record<string, string | number>> {
   const { importance, seed, data, lossFunc } = config;
+  if (importance === "none") return { importance };
   const measure = new (addon().Importance)(importance, { seed, loss: lossFunc ?? undefined });
   if (data !== null) await learnImportance(space, measure, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);

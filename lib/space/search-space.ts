@@ -131,7 +131,8 @@ export interface SpaceOrigin {
  * full model is selected. Selecting copies nothing: a subnet's weights are the leading channels of the full ones,
  * which the conversion put in order of importance.
  *
- * A search space is for evaluation: it has no training mode. Train the module that {@link SearchSpace.export} gives.
+ * A search space is for evaluation: it has no training mode. `trainSupernet()` trains the weights that all subnets share;
+ * `finetune()` trains the module that {@link SearchSpace.export} gives.
  */
 export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements SearchModel {
   /** The mode it was converted by, such as `fastnas`. */
@@ -141,7 +142,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   /** Dimensions that stay whole, with the reason. */
   readonly unprunable: readonly Readonly<Unprunable>[];
 
-  readonly #fingerprint: string;
+  readonly #origin: SpaceOrigin;
+  #fingerprint: string;
   readonly #index: ReadonlyMap<string, number>;
   #latencyTable: LatencyTable | null = null;
   readonly #custom = new Map<string, CostFunction>();
@@ -153,6 +155,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   private constructor(native: NativeSearchSpace, origin: SpaceOrigin) {
     super(native);
     this.mode = origin.mode;
+    this.#origin = origin;
     this.#fingerprint = fingerprintOf(origin);
     this.unprunable = native.unprunable();
     this.hyperparameters = native.hyperparameters().map(({ name, kind, choices, full, begins }, at) => ({
@@ -180,16 +183,23 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   }
 
   protected override get noTraining(): string {
-    return "A search space has no training mode; export() a subnet and train that, or train the module before convert().";
+    return "A search space has no training mode: train the weights that all subnets share with trainSupernet(), or export() a subnet and finetune() that.";
   }
 
   /**
    * Hexadecimal SHA-256 of the module's graph and weights as they were before the conversion, of the mode, and of the
-   * conversion's settings. It doesn't depend on what is selected.
+   * conversion's settings; once `trainSupernet()` has changed the weights, of these too. It doesn't depend on what is
+   * selected.
    */
   async fingerprint(options: CallOptions = {}): Promise<string> {
     throwIfAborted(options.signal);
     return this.#fingerprint;
+  }
+
+  /** @internal The shared weights were trained, to those of this fingerprint. */
+  trainedTo(weights: string): void {
+    const { settings, ...origin } = this.#origin;
+    this.#fingerprint = fingerprintOf({ ...origin, settings: { ...settings, trainedTo: weights } });
   }
 
   /** Remembers the selected subnet; the function it gives selects it again. */

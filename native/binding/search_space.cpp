@@ -68,6 +68,7 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
                    InstanceMethod<&SearchSpaceWrap::measureAll>("measureAll"),
                    InstanceMethod<&SearchSpaceWrap::scores>("scores"),
                    InstanceMethod<&SearchSpaceWrap::reorder>("reorder"),
+                   InstanceMethod<&SearchSpaceWrap::module>("module"),
                    InstanceAccessor<&SearchSpaceWrap::device>("device"),
                    InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
                    InstanceMethod<&SearchSpaceWrap::close>("close")});
@@ -267,6 +268,12 @@ Napi::Value SearchSpaceWrap::exportSubnet(const Napi::CallbackInfo& info) {
       return [subnet](Napi::Env env) { return ModuleWrap::wrap(env, subnet); };
     });
   });
+}
+
+// A handle of its own.
+Napi::Value SearchSpaceWrap::module(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value { return ModuleWrap::wrap(env, open(env)->module()); });
 }
 
 Napi::Value SearchSpaceWrap::device(const Napi::CallbackInfo& info) {

@@ -43,6 +43,7 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   Napi::Value scores(const Napi::CallbackInfo& info);
   Napi::Value reorder(const Napi::CallbackInfo& info);
   Napi::Value exportSubnet(const Napi::CallbackInfo& info);
+  Napi::Value module(const Napi::CallbackInfo& info);
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value closed(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);

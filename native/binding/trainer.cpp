@@ -14,6 +14,7 @@
 #include "binding/translate.h"
 #include "binding/unwrap.h"
 #include "core/train/module_learner.h"
+#include "core/train/supernet_learner.h"
 
 namespace torchsearch::binding {
 
@@ -47,7 +48,8 @@ Napi::Value namedTensors(Napi::Env env, const std::vector<NamedTensor>& tensors)
 void TrainerWrap::define(Napi::Env env, Napi::Object exports) {
   const Napi::Function constructor = DefineClass(
       env, kName,
-      {StaticMethod<&TrainerWrap::create>("create"), InstanceMethod<&TrainerWrap::run>("run"),
+      {StaticMethod<&TrainerWrap::create>("create"),
+       StaticMethod<&TrainerWrap::createSupernet>("createSupernet"), InstanceMethod<&TrainerWrap::run>("run"),
        InstanceMethod<&TrainerWrap::step>("step"), InstanceMethod<&TrainerWrap::begin>("begin"),
        InstanceMethod<&TrainerWrap::finish>("finish"), InstanceMethod<&TrainerWrap::abandon>("abandon"),
        InstanceMethod<&TrainerWrap::status>("status"), InstanceMethod<&TrainerWrap::trained>("trained"),
@@ -91,6 +93,24 @@ Napi::Value TrainerWrap::create(const Napi::CallbackInfo& info) {
             return EnvData::of(env).trainer.New({Napi::External<Seed>::New(env, &seed)});
           };
         });
+  });
+}
+
+// (space: SearchSpace, options: TrainSettings & Objective & { random, smallest: number[] }, call)
+Napi::Value TrainerWrap::createSupernet(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const auto space = std::dynamic_pointer_cast<SearchSpace>(forwardableOf(info[0], "space"));
+    if (space == nullptr) fail(env, "ERR_INPUT", "A supernet is a SearchSpace; make one with convert().");
+    return runJob(env, CallOptions::read(info[2]),
+                  [space, settings = readTrainSettings(info[1]),
+                   sandwich = readSandwich(info[1])](const JobContext&) -> Finish {
+                    auto learner = std::make_shared<SupernetLearner>(space, sandwich);
+                    Seed seed{std::make_shared<Trainer>(std::move(learner), settings), space->schema()};
+                    return [seed](Napi::Env env) mutable {
+                      return EnvData::of(env).trainer.New({Napi::External<Seed>::New(env, &seed)});
+                    };
+                  });
   });
 }
 

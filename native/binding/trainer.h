@@ -25,6 +25,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
 
  private:
   static Napi::Value create(const Napi::CallbackInfo& info);
+  static Napi::Value createSupernet(const Napi::CallbackInfo& info);
 
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);

@@ -2,6 +2,7 @@
 
 #include "binding/evaluate.h"
 #include "binding/translate.h"
+#include "binding/widths.h"
 
 namespace torchsearch::binding {
 
@@ -76,6 +77,15 @@ ObjectiveSettings readObjective(const Napi::Value& value) {
   reader.read("labelSmoothing", settings.labelSmoothing);
   reader.read("alpha", settings.alpha);
   reader.read("temperature", settings.temperature);
+  return settings;
+}
+
+SandwichSettings readSandwich(const Napi::Value& value) {
+  SandwichSettings settings;
+  settings.objective = readObjective(value);
+  Reader(value).read("random", settings.random);
+  if (const Napi::Value smallest = value.As<Napi::Object>().Get("smallest"); !smallest.IsUndefined())
+    settings.smallest = readWidths(smallest);
   return settings;
 }
 

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "core/train/objective.h"
+#include "core/train/supernet_learner.h"
 #include "core/train/trainer.h"
 
 namespace torchsearch::binding {
@@ -13,6 +14,9 @@ TrainSettings readTrainSettings(const Napi::Value& value);
 
 // { loss, labelSmoothing, alpha, temperature }
 ObjectiveSettings readObjective(const Napi::Value& value);
+
+// As the objective, with { random, smallest: widths }
+SandwichSettings readSandwich(const Napi::Value& value);
 
 // { inputs, target, epoch?, first, count, seconds? }
 TrainStretch readStretch(const Napi::Value& value);

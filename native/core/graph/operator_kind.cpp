@@ -16,6 +16,18 @@ bool isMatrixProduct(const std::string& name) {
   return names.count(name) > 0;
 }
 
+bool isDropout(const std::string& name) {
+  static const std::unordered_set<std::string> names = {"aten::dropout",
+                                                        "aten::dropout_",
+                                                        "aten::feature_dropout",
+                                                        "aten::alpha_dropout",
+                                                        "aten::alpha_dropout_",
+                                                        "aten::feature_dropout_",
+                                                        "aten::feature_alpha_dropout",
+                                                        "aten::feature_alpha_dropout_"};
+  return names.count(name) > 0;
+}
+
 bool isAttention(const std::string& name) {
   return name.find("attention") != std::string::npos || name == "aten::_transformer_encoder_layer_fwd";
 }

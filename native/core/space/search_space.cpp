@@ -40,16 +40,6 @@ bool isContiguousRange(const std::vector<int64_t>& indices) {
   return true;
 }
 
-// Overrides of `extra` win; both ascend by instruction, then argument.
-std::vector<ArgumentOverride> mergedOverrides(std::vector<ArgumentOverride> sizes,
-                                              const std::vector<ArgumentOverride>& extra) {
-  sizes.insert(sizes.end(), extra.begin(), extra.end());
-  std::stable_sort(sizes.begin(), sizes.end(), [](const ArgumentOverride& a, const ArgumentOverride& b) {
-    return std::tie(a.instruction, a.argument) < std::tie(b.instruction, b.argument);
-  });
-  return sizes;
-}
-
 }  // namespace
 
 std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>& module,
@@ -302,7 +292,12 @@ double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& 
 
 at::Tensor SearchSpace::narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
                                  const std::vector<int64_t>& widths) const {
-  at::Tensor result = tensor.detach();
+  return narrowView(dependencies, slot, tensor.detach(), widths);
+}
+
+at::Tensor SearchSpace::narrowView(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
+                                   const std::vector<int64_t>& widths) {
+  at::Tensor result = tensor;
   for (int64_t d = 0; d < tensor.dim(); ++d) {
     if (dependencies.labels(slot, d).empty()) continue;
     const auto kept = dependencies.kept(slot, d, widths);

@@ -110,6 +110,13 @@ class SearchSpace : public Forwardable {
   // May be asked at any time.
   ReuseCounters reuse() const;
 
+  // A forward of a subnet to be trained, whatever is selected: as the model is written, and with gradients to
+  // those of the shared weights that require some. Batch norms take the batch's statistics; only where
+  // `leads`, for the full model, do they go into the module's running ones, and does dropout drop. ERR_CHOICE
+  c10::IValue forwardInTraining(const Inputs& inputs, const std::vector<int64_t>& values, bool leads);
+  // The module's weights were changed in place: forgets what was made of them, recalibrated statistics too.
+  void weightsChanged();
+
   // "params", "macs", "flops", "size" (bytes) or "latency" (milliseconds) of a subnet, without running
   // anything. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
   double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
@@ -182,6 +189,9 @@ class SearchSpace : public Forwardable {
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
                       const std::vector<int64_t>& widths) const;
+  // The same, of which gradients reach the tensor.
+  static at::Tensor narrowView(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
+                               const std::vector<int64_t>& widths);
   std::vector<int64_t> smallestWidths() const;
   Bindings separateBindings(const std::vector<int64_t>& widths) const;
 

@@ -4,6 +4,7 @@
 
 #include "core/failure.h"
 #include "core/forward/arguments.h"
+#include "core/graph/operator_kind.h"
 #include "core/graph/recorder.h"
 
 namespace torchsearch {
@@ -15,19 +16,6 @@ namespace {
 const c10::Symbol& batchNorm() {
   static const c10::Symbol symbol = c10::Symbol::fromQualString("aten::batch_norm");
   return symbol;
-}
-
-bool isDropout(const Node* node) {
-  static const std::vector<c10::Symbol> symbols = [] {
-    std::vector<c10::Symbol> found;
-    for (const char* name : {"aten::dropout", "aten::dropout_", "aten::feature_dropout",
-                             "aten::feature_dropout_", "aten::alpha_dropout", "aten::alpha_dropout_",
-                             "aten::feature_alpha_dropout", "aten::feature_alpha_dropout_"}) {
-      found.push_back(c10::Symbol::fromQualString(name));
-    }
-    return found;
-  }();
-  return std::find(symbols.begin(), symbols.end(), node->kind()) != symbols.end();
 }
 
 void setArgument(const Node* node, const char* name, std::vector<c10::IValue>& arguments,
@@ -58,7 +46,7 @@ torch::jit::Operation* GraphForward::beforeOperator(Node* node, torch::jit::Oper
     // Momentum 1 / n gives the plain average over the batches seen.
     if (mode_ == Mode::kRecalibrate)
       setArgument(node, "momentum", arguments, 1.0 / static_cast<double>(batch_ + 1));
-  } else if (everywhere && isDropout(node)) {
+  } else if (everywhere && isDropout(node->kind().toQualString())) {
     setArgument(node, "train", arguments, true);
   }
   return nullptr;

@@ -1,7 +1,5 @@
 #include "core/train/module_learner.h"
 
-#include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
 #include <mutex>
 #include <utility>
@@ -23,16 +21,6 @@ std::shared_ptr<Module> trainable(std::shared_ptr<Module> module) {
         "training mode. Train the module that it was made from, and freeze that afterwards.");
   }
   return module;
-}
-
-void backward(const at::Tensor& loss) {
-  if (!loss.requires_grad()) {
-    throw Error(
-        "ERR_GRADIENT",
-        "The loss has no gradient: the model's output doesn't depend on the weights that are trained "
-        "through operators that can be differentiated. Check `trainable`, and the model for detach().");
-  }
-  withFailureCode("ERR_GRADIENT", [&] { loss.backward(); });
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include "core/train/objective.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <utility>
 
 #include "core/error.h"
+#include "core/failure.h"
 #include "core/forward/score_input.h"
 
 namespace torchsearch {
@@ -62,6 +64,16 @@ at::Tensor Objective::of(const c10::IValue& output, const at::Tensor& target,
   const at::Tensor distance = soft(values, scoredTensor(teacher, "teacher"));
   if (!needsTarget()) return distance;
   return hard(values, target) * (1 - settings_.alpha) + distance * settings_.alpha;
+}
+
+void backward(const at::Tensor& loss) {
+  if (!loss.requires_grad()) {
+    throw Error(
+        "ERR_GRADIENT",
+        "The loss has no gradient: the model's output doesn't depend on the weights that are trained "
+        "through operators that can be differentiated. Check `trainable`, and the model for detach().");
+  }
+  withFailureCode("ERR_GRADIENT", [&] { loss.backward(); });
 }
 
 }  // namespace torchsearch

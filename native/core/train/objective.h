@@ -41,4 +41,7 @@ class Objective {
   bool classes_ = true;
 };
 
+// Adds the gradients of a loss to those of the weights. ERR_GRADIENT where it has none.
+void backward(const at::Tensor& loss);
+
 }  // namespace torchsearch

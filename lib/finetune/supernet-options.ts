@@ -1,0 +1,70 @@
+/** The options of supernet training: their defaults and checks. */
+import { type ConfigRule, orNull, rules } from "../searcher/config";
+import type { SubnetConfig } from "../space/search-space";
+import { isRecord } from "../util/check";
+import {
+  type CompleteOptions,
+  readOptions,
+  TRAINING_DEFAULTS,
+  TRAINING_RULES,
+  type TrainingOptions,
+} from "./options";
+
+/** The options of `trainSupernet()`. `clipNorm` takes the norm of all the subnets' gradients together. */
+export interface SupernetOptions extends TrainingOptions {
+  /** Subnets drawn in each step, beside the largest and the smallest one; default 2. */
+  random?: number;
+  /**
+   * What the smallest subnet is: widths by name (a hyperparameter that it leaves out has its smallest choice), or a share
+   * of the full widths, 0 to 1, for the smallest choices of at least so many channels (blocks may be left out then).
+   * Smaller choices are not trained. Null (the default) for the space's smallest subnet.
+   */
+  smallest?: Readonly<SubnetConfig> | number | null;
+  /** The share of the largest subnet's output in the loss of the others, 0 to 1; default 1: they learn from it alone. */
+  alpha?: number;
+  /** `crossEntropy`: what logits are divided by for that part; default 1. */
+  temperature?: number;
+  /**
+   * Subnets that `scoreFunc` rates, each with batch norm statistics of its own; the score is their mean. Widths that are
+   * left out are full. Null (the default) for the largest and the smallest one.
+   */
+  scored?: readonly Readonly<SubnetConfig>[] | null;
+  /** At most so many batches for the batch norms' statistics of a subnet; null for all; default 16. */
+  recalibrationBatches?: number | null;
+}
+
+const SUPERNET_DEFAULTS: CompleteOptions<SupernetOptions> = {
+  ...TRAINING_DEFAULTS,
+  random: 2,
+  smallest: null,
+  alpha: 1,
+  temperature: 1,
+  scored: null,
+  recalibrationBatches: 16,
+};
+
+const SUPERNET_RULES: Record<keyof SupernetOptions, ConfigRule> = {
+  ...TRAINING_RULES,
+  random: {
+    expected: "a whole number of at least 0",
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  },
+  smallest: {
+    expected: "an object of widths by hyperparameter, a share from 0 to 1, or null",
+    accepts: (value) => value === null || isRecord(value) || rules.share.accepts(value),
+  },
+  alpha: rules.share,
+  temperature: rules.positive,
+  scored: {
+    expected: "an array of at least one object of widths by hyperparameter, or null",
+    accepts: (value) => value === null || (Array.isArray(value) && value.length > 0 && value.every(isRecord)),
+  },
+  recalibrationBatches: orNull(rules.positiveInteger),
+};
+
+/** @throws `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE` */
+export function readSupernetOptions(
+  given: SupernetOptions | null | undefined,
+): CompleteOptions<SupernetOptions> {
+  return readOptions(given, SUPERNET_DEFAULTS, SUPERNET_RULES);
+}

@@ -1,0 +1,210 @@
+import { createHash } from "node:crypto";
+
+import { TorchSearchError } from "../errors";
+import { Module } from "../module";
+import { addon } from "../native/addon";
+import { callNative } from "../native/call";
+import { type DataSource, isDataSource } from "../searcher/data-source";
+import { runForwardLoop } from "../searcher/forward-loop";
+import { exclusively } from "../searcher/model-guard";
+import type { ScoreFunction } from "../searcher/types";
+import { SearchSpace, type SubnetConfig } from "../space/search-space";
+import { expected } from "../util/check";
+import { suggestion } from "../util/nearest";
+import { type CompleteOptions, nativeOptions } from "./options";
+import { readSupernetOptions, type SupernetOptions } from "./supernet-options";
+import { type EpochRecord, lengthOf, TrainingRun } from "./training-run";
+
+/** What came of training a supernet. */
+export interface SupernetResult {
+  /** Steps done, those of earlier runs that a checkpoint continued among them. */
+  steps: number;
+  /** A loss is the sum over the subnets of a step. */
+  epochs: EpochRecord[];
+  /** Score before training; null without a `scoreFunc`. */
+  before: number | null;
+  /** Score of the weights that the space has now; null without a `scoreFunc`. */
+  score: number | null;
+  /** The epoch after which those weights were there, 0 for before training; null without a `scoreFunc`. */
+  bestEpoch: number | null;
+  /** Names of the parameters that were trained. */
+  trained: string[];
+  /** The smallest subnet that was trained. */
+  smallest: SubnetConfig;
+}
+
+/**
+ * Trains the weights that all subnets of a space share, natively and in place, so that subnets are good without training
+ * of their own. Each step takes one batch through the largest subnet, which learns from the targets, the smallest one and
+ * `random` drawn ones, which learn from the largest one's output (the sandwich rule with in-place distillation: Yu and
+ * Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019; dropout in the largest subnet only:
+ * Yu et al., "BigNAS", ECCV 2020), and changes the weights by the sum of their gradients.
+ *
+ * Batch norms take the batch's statistics; the running ones in the module are those of the largest subnet. A subnet needs
+ * its own: what is scored here gets them from `recalibrationBatches`, as does, in the end, what is selected; searchers do
+ * the same for each candidate.
+ *
+ * Everything random (the samples' order, the subnets, dropout) follows from `seed` and the number of the step, so
+ * training that is resumed from its `checkpoint` ends, on a CPU with as many threads, with the same bits as if it had
+ * never been interrupted. What is selected stays selected. What an error leaves is the same as of `finetune()`.
+ *
+ * @param space made by `convert()` in the mode `autonas` or `fastnas`; the module that it was made of has the trained
+ *   weights too, and saves them. Convert that one later on with `importance: "none"`
+ * @param loader batches, whose first element is the model's input and whose second one is the target
+ * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_ARGUMENT`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`;
+ *   `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`
+ *   for targets that don't fit; `ERR_GRADIENT`, `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`;
+ *   `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
+ */
+export async function trainSupernet(
+  space: SearchSpace,
+  loader: DataSource,
+  options: SupernetOptions | null = null,
+): Promise<SupernetResult> {
+  return trainSupernetWith(space, loader, options, {});
+}
+
+/** As {@link trainSupernet}, with what the caller wants to have in the checkpoint beside it. */
+export async function trainSupernetWith(
+  space: SearchSpace,
+  loader: DataSource,
+  given: SupernetOptions | null,
+  annotations: Record<string, unknown>,
+): Promise<SupernetResult> {
+  if (!(space instanceof SearchSpace)) throw expected("ERR_ARGUMENT", "a SearchSpace", "space", space);
+  if (!isDataSource(loader)) throw expected("ERR_ARGUMENT", "batches", "loader", loader);
+  const options = readSupernetOptions(given);
+  const { alpha, temperature, random, scoreFunc, signal } = options;
+  const smallest = smallestOf(space, options.smallest);
+  const scored = (options.scored ?? [space.fullConfig, smallest]).map((config) =>
+    completed(space, config, space.fullConfig, "scored"),
+  );
+  const length = lengthOf(loader, options);
+  return exclusively(space, async () => {
+    const module = Module.wrap(space.native.module());
+    const names = module.namedParameters().map(({ name }) => name);
+    const native = { ...nativeOptions(options, length.totalSteps, names), alpha, temperature, random };
+    const widths = space.hyperparameters.map(({ name }) => smallest[name] as number);
+    const trainer = await callNative(
+      (call) => addon().Trainer.createSupernet(space.native, { ...native, smallest: widths }, call),
+      signal,
+    );
+    const found = await module.fingerprint({ signal });
+    try {
+      const run = new TrainingRun(
+        {
+          module,
+          rate: scoreFunc && (() => rate(space, scoreFunc, scored, loader, options)),
+          trainer,
+          source: loader,
+          length,
+          settings: {
+            ...native,
+            smallest,
+            choices: digestOfChoices(space),
+            epochs: length.epochs,
+            shuffle: options.shuffle,
+            ...(scoreFunc && { scored, recalibrationBatches: options.recalibrationBatches }),
+          },
+          annotations,
+          needsTarget: true,
+          lossFunc: null,
+          recalibrate: false,
+        },
+        options,
+      );
+      await run.run();
+      await recalibrate(space, loader, options);
+      const { steps, epochs, before, score, best } = run.state;
+      return {
+        steps,
+        epochs,
+        before,
+        score,
+        bestEpoch: best?.epoch ?? null,
+        trained: trainer.trained(),
+        smallest,
+      };
+    } finally {
+      trainer.close();
+      if (!space.closed) {
+        const now = await module.fingerprint();
+        if (now !== found) space.trainedTo(now);
+      }
+    }
+  });
+}
+
+/** Seeds draw the same subnets where this is the same. */
+function digestOfChoices({ hyperparameters }: SearchSpace): string {
+  const choices = hyperparameters.map((each) => [each.name, each.choices]);
+  return createHash("sha256").update(JSON.stringify(choices)).digest("hex");
+}
+
+/** The mean score of some subnets; what is selected stays selected. */
+async function rate(
+  space: SearchSpace,
+  scoreFunc: ScoreFunction,
+  configs: readonly SubnetConfig[],
+  loader: DataSource,
+  options: CompleteOptions<SupernetOptions>,
+): Promise<number> {
+  const { signal, onProgress } = options;
+  const selectAgain = space.captureState();
+  try {
+    let sum = 0;
+    for (const config of configs) {
+      space.select(config);
+      await recalibrate(space, loader, options);
+      sum += (await scoreFunc(space, { signal, onProgress, silent: true })) as number;
+    }
+    return sum / configs.length;
+  } finally {
+    if (!space.closed) selectAgain();
+  }
+}
+
+/** Gives the selected subnet batch norm statistics of its own. */
+async function recalibrate(
+  space: SearchSpace,
+  loader: DataSource,
+  { collectFunc, recalibrationBatches, signal }: CompleteOptions<SupernetOptions>,
+): Promise<void> {
+  const loop = { collectFunc, maxBatches: recalibrationBatches, signal };
+  await space.recalibrate(async (model) => {
+    await runForwardLoop(model, loader, loop);
+  }, loop);
+}
+
+function smallestOf(space: SearchSpace, given: Readonly<SubnetConfig> | number | null): SubnetConfig {
+  if (given === null) return space.smallestConfig;
+  if (typeof given !== "number") return completed(space, given, space.smallestConfig, "smallest");
+  return Object.fromEntries(
+    space.hyperparameters.map(({ name, kind, choices, full }) => {
+      const least = kind === "depth" ? 0 : given * full;
+      return [name, choices.find((choice) => choice >= least) ?? full];
+    }),
+  );
+}
+
+/** A whole subnet. @throws `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE` */
+function completed(
+  space: SearchSpace,
+  config: Readonly<SubnetConfig>,
+  rest: SubnetConfig,
+  option: string,
+): SubnetConfig {
+  const known = new Map(space.hyperparameters.map((each) => [each.name, each.choices]));
+  for (const [name, value] of Object.entries(config)) {
+    const choices = known.get(name);
+    if (choices === undefined) {
+      throw new TorchSearchError(
+        "ERR_UNKNOWN_HYPERPARAMETER",
+        `unknown hyperparameter "${name}" in ${option}: ${suggestion(name, [...known.keys()])}`,
+      );
+    }
+    if (!choices.includes(value))
+      throw expected("ERR_CHOICE", `one of ${choices.join(", ")}`, `${name} in ${option}`, value);
+  }
+  return { ...rest, ...config };
+}
