@@ -80,6 +80,12 @@ export const BENCHMARKS = [
     what: "accuracy after a search at 50 % and two epochs of training",
   },
   {
+    name: "supernet",
+    minutes: 8,
+    page: "results.md",
+    what: "accuracy of subnets at 50 % FLOPs before and after supernet training",
+  },
+  {
     name: "milp",
     file: "integer_program",
     minutes: 3,

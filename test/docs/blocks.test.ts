@@ -69,6 +69,12 @@ const GIVEN: Readonly<Record<string, string>> = {
     copyFileSync("classifier.pt", "model.subnet.pt");
     const train = await TensorDataLoader.fromNpz("train.npz", { keys: ["images", "labels"], batchSize: 32 });
     const validation = await TensorDataLoader.fromNpz("calibration.npz", { keys: ["images", "labels"], batchSize: 128 });`,
+  "docs/supernet.md": `
+    import { convert, EvolveSearcher, Module, Tensor, TensorDataLoader, topKAccuracy, trainSupernet } from "torchsearch";
+    const module = await Module.load("classifier.pt");
+    const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+    const train = await TensorDataLoader.fromNpz("train.npz", { keys: ["images", "labels"], batchSize: 32 });
+    const validation = await TensorDataLoader.fromNpz("calibration.npz", { keys: ["images", "labels"], batchSize: 128 });`,
   "docs/quantization.md": `
     import { convert, Module, search, Tensor, TensorDataLoader } from "torchsearch";
     const module = await Module.load("classifier.pt");
