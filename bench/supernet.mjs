@@ -1,6 +1,6 @@
 // Runs examples/supernet.mjs on the digits ResNet and the digits vision transformer, and writes the table into docs/results.md.
 //
-//   node bench/supernet.mjs [--seeds 3] [--dry]
+//   node bench/supernet.mjs [--seeds 3] [--epochs 10] [--model digits_resnet …] [--dry]
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -9,17 +9,20 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({
-  options: { seeds: { type: "string", default: "3" }, dry: { type: "boolean", default: false } },
+  options: {
+    seeds: { type: "string", default: "3" },
+    epochs: { type: "string", default: "10" },
+    model: { type: "string", multiple: true, default: ["digits_resnet", "digits_vit"] },
+    dry: { type: "boolean", default: false },
+  },
 });
 const seeds = Number(values.seeds);
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
-// The transformer's smallest subnets know little at first, and it learns more slowly.
-const rows = [
-  ["digits_resnet", 10],
-  ["digits_vit", 40],
-].flatMap(([model, epochs]) => {
-  const runs = Array.from({ length: seeds }, (_, seed) => run(model, epochs, seed));
+const epochs = Number(values.epochs);
+
+const rows = values.model.flatMap((model) => {
+  const runs = Array.from({ length: seeds }, (_, seed) => run(model, seed));
   return ["before", "after"].map((when) => {
     const list = (key, digits) => runs.map((each) => each[when][key].toFixed(digits)).join(", ");
     const place = when === "before" ? "before" : `after ${epochs} epochs`;
@@ -35,7 +38,7 @@ const rows = [
   });
 });
 
-function run(model, epochs, seed) {
+function run(model, seed) {
   const args = ["examples/supernet.mjs", "--model", model, "--epochs", epochs, "--seed", seed].map(String);
   const { status, stdout } = spawnSync(process.execPath, args, {
     cwd: root,
@@ -62,7 +65,7 @@ const lines = [
   "| --- | ---: | ---: | ---: | ---: | ---: |",
   ...rows.map((row) => `| ${row.join(" | ")} |`),
   "",
-  `Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by \`node bench/supernet.mjs --seeds ${seeds}\`.`,
+  `Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by \`node bench/supernet.mjs ${process.argv.slice(2).join(" ")}\`.`,
 ];
 console.log(lines.join("\n"));
 if (!values.dry) {
