@@ -82,6 +82,7 @@ export const BENCHMARKS = [
   {
     name: "supernet",
     minutes: 8,
+    page: "results.md",
     what: "accuracy of subnets at 50 % FLOPs before and after supernet training",
   },
   {
