@@ -86,6 +86,12 @@ export const BENCHMARKS = [
     what: "accuracy of subnets at 50 % FLOPs before and after supernet training",
   },
   {
+    name: "sparsity",
+    minutes: 1,
+    page: "results.md",
+    what: "accuracy with half of the weights zero (2:4), by magnitude and by SparseGPT",
+  },
+  {
     name: "milp",
     file: "integer_program",
     minutes: 3,
