@@ -10,8 +10,6 @@ import { median, ratios } from "./lib/stats.mjs";
 import { number, ratio, table } from "./lib/text.mjs";
 
 const options = benchOptions();
-/** ModelOpt offers 20 widths of a layer, multiples of 5 %, rounded to the divisor; so do we. */
-const MAX_CHOICES = 19; // reduced ones
 const digits = { model: "digits_resnet", batch: 64, scoreSamples: 500, calibrationSamples: 320, rounds: 5 };
 const mobile = {
   model: "mobilenet_v2_digits",
@@ -27,6 +25,22 @@ const CASES = [
   { ...mobile, divisor: 32, score: "crossEntropy" },
 ].filter(({ model, divisor, score }) => options.wanted(`${model}:${divisor}:${score}`));
 
+/** Who searches: each in a process of its own. */
+const SIDES = [
+  {
+    key: "modelopt",
+    tool: "ModelOpt",
+    search: (args) => searched(peerPython, ["-W", "ignore", "bench/python/modelopt_fastnas.py", ...args]),
+  },
+  { key: "all", tool: "`BinarySearcher`, all widths", search: ours("--max-choices", "all") },
+  { key: "binary", tool: "`BinarySearcher`", search: ours() },
+  { key: "gradient", tool: "`GradientSearcher`", search: ours("--searcher", "gradient") },
+];
+
+function ours(...more) {
+  return (args) => searched(process.execPath, ["bench/workers/fastnas.mjs", ...args, ...more]);
+}
+
 const before = machine(options);
 ensurePeers();
 const models = [...new Set(CASES.map(({ model }) => model))];
@@ -34,15 +48,11 @@ run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], { remedy:
 
 const results = CASES.map((each) => {
   const rounds = options.quick ? 1 : Number(options.rounds === 9 ? each.rounds : options.rounds);
-  const found = { ...each, ours: [], modelopt: [], fewer: [] };
+  const found = { ...each, ...Object.fromEntries(SIDES.map(({ key }) => [key, []])) };
   for (let round = 0; round < rounds; round++) {
     const args = argumentsOf(each);
-    found.modelopt.push(searched(peerPython, ["-W", "ignore", "bench/python/modelopt_fastnas.py", ...args]));
-    found.ours.push(ours(args, MAX_CHOICES));
-    found.fewer.push(ours(args, 2));
-    const seconds = ["modelopt", "ours", "fewer"].map(
-      (key) => `${key} ${number(found[key].at(-1).seconds)} s`,
-    );
+    for (const { key, search } of SIDES) found[key].push(search(args));
+    const seconds = SIDES.map(({ key }) => `${key} ${number(found[key].at(-1).seconds)} s`);
     console.error(`${each.model}, divisor ${each.divisor}, ${each.score}: ${seconds.join(", ")}`);
   }
   return found;
@@ -60,9 +70,6 @@ function argumentsOf({ model, divisor, score, batch, scoreSamples, calibrationSa
   }).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }
 
-const ours = (args, maxChoices) =>
-  searched(process.execPath, ["bench/workers/fastnas.mjs", ...args, "--max-choices", String(maxChoices)]);
-
 /** What a search in a process of its own tells on its last line. */
 function searched(program, args) {
   const { status, stdout, stderr } = spawnSync(program, args, { cwd: root, encoding: "utf8" });
@@ -73,12 +80,6 @@ function searched(program, args) {
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const title = { accuracy: "accuracy", crossEntropy: "cross-entropy" };
 const named = ({ model, divisor, score }) => `${model}, divisor ${divisor}, ${title[score]}`;
-const sides = [
-  ["modelopt", "ModelOpt"],
-  ["ours", "torchsearch"],
-  ["fewer", "torchsearch, `maxChoices: 2`"],
-];
-
 const outcome = table(
   [
     "search",
@@ -92,7 +93,7 @@ const outcome = table(
     "peak MB",
   ],
   results.flatMap((result) =>
-    sides.map(([key, tool]) => {
+    SIDES.map(({ key, tool }) => {
       const runs = result[key];
       const [first] = runs;
       const digitsOf = (value) => value.toFixed(result.score === "accuracy" ? 3 : 4);
@@ -110,22 +111,14 @@ const outcome = table(
     }),
   ),
 );
+const [modelopt, ...others] = SIDES;
+const seconds = ({ seconds }) => seconds;
 const compared = table(
-  [
-    "search",
-    "ModelOpt : torchsearch",
-    "ModelOpt : torchsearch, `maxChoices: 2`",
-    "a candidate, ModelOpt : torchsearch",
-  ],
+  ["search", ...others.map(({ tool }) => `ModelOpt : ${tool}`), "a candidate, ModelOpt : all widths"],
   results.map((result) => {
-    const times = (key, of = ({ seconds }) => seconds) => result[key].map(of);
+    const against = (key, of) => ratio(ratios(result[modelopt.key].map(of), result[key].map(of)));
     const each = ({ seconds, evaluations }) => seconds / evaluations;
-    return [
-      named(result),
-      ratio(ratios(times("modelopt"), times("ours"))),
-      ratio(ratios(times("modelopt"), times("fewer"))),
-      ratio(ratios(times("modelopt", each), times("ours", each))),
-    ];
+    return [named(result), ...others.map(({ key }) => against(key, seconds)), against("all", each)];
   }),
 );
 const version = results[0].modelopt[0].version;

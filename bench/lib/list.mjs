@@ -74,6 +74,12 @@ export const BENCHMARKS = [
     what: "the searchers at equal numbers of measurements",
   },
   {
+    name: "choices",
+    minutes: 5,
+    page: "results.md",
+    what: "how many widths of a layer a sensitivity search must measure",
+  },
+  {
     name: "finetune",
     minutes: 5,
     page: "results.md",

@@ -1,5 +1,6 @@
 // torchsearch's side of the whole search: as bench/python/modelopt_fastnas.py, with the same options, data and score; one
-// JSON line on standard output. The clock runs over what mtp.prune does: conversion, search and export.
+// JSON line on standard output. The clock runs over what mtp.prune does: conversion, search and export. `--searcher gradient`
+// takes gradients on the calibration data instead of measuring widths.
 import path from "node:path";
 import { parseArgs } from "node:util";
 
@@ -7,6 +8,7 @@ import {
   BinarySearcher,
   convert,
   crossEntropy,
+  GradientSearcher,
   Module,
   profile,
   Tensor,
@@ -27,7 +29,8 @@ const { values } = parseArgs({
     score: { type: "string", default: "accuracy" },
     "score-samples": { type: "string", default: "500" },
     "calibration-samples": { type: "string", default: "320" },
-    "max-choices": { type: "string" },
+    searcher: { type: "string", default: "binary" },
+    "max-choices": { type: "string" }, // of the binary searcher; "all" for all
   },
 });
 const batchSize = Number(values.batch);
@@ -72,7 +75,9 @@ const space = await convert(module, "fastnas", example, {
   depth: false,
 });
 const converted = performance.now();
-const { subnet, stateDict } = await new BinarySearcher().search(
+const Searcher = { binary: BinarySearcher, gradient: GradientSearcher }[values.searcher];
+const limit = values["max-choices"];
+const { subnet, stateDict } = await new Searcher().search(
   space,
   { [metric]: bound.endsWith("%") ? bound : Number(bound) },
   example,
@@ -80,13 +85,12 @@ const { subnet, stateDict } = await new BinarySearcher().search(
     scoreFunc: score,
     dataLoader: calibration,
     verbose: false,
-    maxChoices: values["max-choices"] === undefined ? null : Number(values["max-choices"]),
+    ...(limit === undefined ? {} : { maxChoices: limit === "all" ? null : Number(limit) }),
   },
 );
 const end = performance.now();
 
 const { flops, params } = await profile(subnet, example, { metrics: ["flops"] });
-const cap = Number(values["max-choices"] ?? Number.POSITIVE_INFINITY) + 1;
 console.log(
   JSON.stringify({
     tool: "torchsearch",
@@ -96,7 +100,7 @@ console.log(
     convertSeconds: (converted - start) / 1000,
     evaluations,
     hyperparameters: space.hyperparameters.length,
-    choices: space.hyperparameters.reduce((sum, { choices }) => sum + Math.min(cap, choices.length), 0),
+    choices: space.hyperparameters.reduce((sum, { choices }) => sum + choices.length, 0),
     scoreBefore: before.score,
     scoreAfter: await measure(subnet),
     heldOutBefore: before.heldOut,

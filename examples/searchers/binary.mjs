@@ -4,6 +4,6 @@ import { digitsConfig, digitsSpace, example, tell } from "./digits-space.mjs";
 
 const result = await new BinarySearcher().search(await digitsSpace(), { flops: "60%" }, example, {
   ...(await digitsConfig()),
-  maxChoices: 3, // of each hyperparameter; all of them when left out
+  maxChoices: 3, // of each hyperparameter, the others are interpolated; null for all
 });
 await tell(result);

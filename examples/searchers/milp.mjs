@@ -5,7 +5,7 @@ import { digitsConfig, digitsSpace, example, tell } from "./digits-space.mjs";
 const constraints = { flops: "60%", params: "50%" };
 const result = await new MilpSearcher().search(await digitsSpace(), constraints, example, {
   ...(await digitsConfig()),
-  maxChoices: 3, // of each hyperparameter; all of them when left out
+  maxChoices: 3, // of each hyperparameter, the others are interpolated; null for all
 });
 await tell(result);
 const { objective, bound, gap } = result.stateDict.milp;

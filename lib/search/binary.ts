@@ -19,7 +19,8 @@ export interface BinarySearchState extends SensitivitySearchState<"threshold" | 
  * the score is to each width alone.
  *
  * 1. *Sensitivity.* Each hyperparameter h is narrowed to each choice c, all others full, and the subnet scored. Its
- *    degradation is d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does.
+ *    degradation is d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does. Of
+ *    more than `maxChoices` reduced choices only so many are measured, and d interpolated between them.
  * 2. *Binary search.* For a threshold t, each hyperparameter takes its smallest choice with d(h, c) <= t. The larger t,
  *    the cheaper the subnet; bisection finds the smallest t at which every constraint holds.
  * 3. *Growing.* Since many widths share a threshold, the subnet is often smaller than it must be. As long as

@@ -15,8 +15,9 @@ import { type ScoredSubnet, SpaceSearcher, type SpaceSearchState, sameNumbers } 
 /** The config of searchers that measure sensitivities first. */
 export interface SensitivitySearchConfig extends SearchConfig {
   /**
-   * How many reduced widths to measure of each hyperparameter, evenly spread, the smallest always among them; a width
-   * between two of them counts as harmful as the smaller one. Null (the default) for all.
+   * How many reduced widths to measure of each hyperparameter, evenly spread, the smallest always among them; widths
+   * between two of them are interpolated ({@link Sensitivity.degradation}). Null for all. Default 3: more take
+   * longer and find hardly better subnets (docs/results.md).
    */
   maxChoices: number | null;
   /**
@@ -51,7 +52,8 @@ export interface SensitivitySearchState<Step extends string = string> extends Sp
  *
  * Each hyperparameter h is narrowed to each choice c, all others full, and the subnet scored. Its degradation is
  * d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does; score(full) is that
- * of the recalibrated full model here, since recalibration alone may raise the score. The state is saved after each
+ * of the recalibrated full model here, since recalibration alone may raise the score. Of many choices a few are measured
+ * (`maxChoices`), and d interpolated between them. The state is saved after each
  * hyperparameter and each candidate; a resumed search skips what is measured.
  */
 export abstract class SensitivitySearcher<
@@ -60,7 +62,7 @@ export abstract class SensitivitySearcher<
   Config extends SensitivitySearchConfig = SensitivitySearchConfig,
 > extends SpaceSearcher<State, Config> {
   override get defaultSearchConfig(): Config {
-    return { ...super.defaultSearchConfig, maxChoices: null, activationCache: null };
+    return { ...super.defaultSearchConfig, maxChoices: 3, activationCache: null };
   }
 
   /** What `defaultStateDict` holds in every such searcher; each adds its own. */
@@ -216,7 +218,7 @@ export abstract class SensitivitySearcher<
       this.state.sensitivity[name] = {
         choices: [...choices],
         scores: [...scores],
-        degradation: degradationOf(scores, reference),
+        degradation: degradationOf(scores, reference, choices),
       };
     };
     keep();

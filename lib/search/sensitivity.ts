@@ -7,28 +7,37 @@ export interface Sensitivity {
   choices: number[];
   /** The score with this hyperparameter at the choice and all others full; null where it was not measured. */
   scores: (number | null)[];
-  /** How far the score falls below the full model's: at least 0, and never less at a smaller choice. */
+  /** How far the score falls below the full model's: at least 0, never less at a smaller choice, quadratic between measured ones. */
   degradation: number[];
 }
 
 /**
  * Makes degradations of scores. The score of a smaller width may come out higher by chance; taken as it is, it would
- * let a search believe that more narrowing does less harm. So each choice counts with the worst of all choices from
- * it up, and one that was not measured with the next smaller one that was. The smallest choice must be measured.
+ * let a search believe that more narrowing does less harm. So each choice counts with the worst of all measured choices
+ * from it up. One that was not measured lies between its measured neighbours a < c < b:
+ * d(c) = d(b) + (d(a) - d(b)) ((b - c) / (b - a))^2, since harm grows with the square of a small perturbation (LeCun et
+ * al., Optimal Brain Damage, 1989). The smallest choice must be measured; the largest, the full one, harms nothing.
  */
-export function degradationOf(scores: readonly (number | null)[], fullScore: number): number[] {
-  const worst: (number | null)[] = [];
+export function degradationOf(
+  scores: readonly (number | null)[],
+  fullScore: number,
+  choices: readonly number[],
+): number[] {
+  const harms: number[] = [];
   let running = 0;
+  let above = scores.length - 1; // the last measured choice, from the full one down
   for (let i = scores.length - 1; i >= 0; i--) {
     const score = scores[i] as number | null;
-    if (score !== null) running = Math.max(running, fullScore - score);
-    worst[i] = score === null ? null : running;
+    if (score === null) continue;
+    const before = running;
+    running = Math.max(running, fullScore - score);
+    const [a, b] = [choices[i] as number, choices[above] as number];
+    for (let c = above - 1; c > i; c--)
+      harms[c] = before + (running - before) * ((b - (choices[c] as number)) / (b - a)) ** 2;
+    harms[i] = running;
+    above = i;
   }
-  let below = running;
-  return worst.map((value) => {
-    below = value ?? below;
-    return below;
-  });
+  return harms;
 }
 
 /**

@@ -202,7 +202,7 @@ describe("BinarySearcher", () => {
     expect(stateDict.sensitivity.stem).toEqual({
       choices: [4, 8, 12, 16],
       scores: [88, null, null, 100],
-      degradation: [12, 12, 12, 0],
+      degradation: [12, 12 * (2 / 3) ** 2, 12 * (1 / 3) ** 2, 0],
     });
     await expectCode("ERR_CONFIG_VALUE", () => search({}, () => 1, { maxChoices: 0 }));
   });
