@@ -11,7 +11,7 @@ import { root } from "../support/zoo";
 const folder = path.join(root, "examples");
 
 /** Examples that other tests run. */
-const ELSEWHERE = ["modes.mjs", "quantization.mjs"];
+const ELSEWHERE = ["modes.mjs", "quantization.mjs", "supernet.mjs"];
 
 async function run(file: string, ...args: string[]): Promise<(pattern: RegExp) => number> {
   const cwd = mkdtempSync(path.join(os.tmpdir(), "torchsearch-example-"));

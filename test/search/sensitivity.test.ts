@@ -13,7 +13,7 @@ describe("degradationOf", () => {
     // Harm 0.5 at width 4, 0.25 at 16, 0 at 24: a third and two thirds of the way, and half of it.
     const harm = degradationOf([0.5, null, null, 0.75, null, 1], 1, [4, 8, 12, 16, 20, 24]);
     const expected = [0.5, 0.25 + 0.25 * (4 / 9), 0.25 + 0.25 / 9, 0.25, 0.25 / 4, 0];
-    harm.forEach((value, i) => expect(value).toBeCloseTo(expected[i] as number, 12));
+    for (const [i, value] of harm.entries()) expect(value).toBeCloseTo(expected[i] as number, 12);
   });
 
   it("never falls as the width does, whatever the scores, and where no choice is measured but the smallest", () => {
