@@ -5,7 +5,6 @@
 
 #include "core/error.h"
 #include "core/failure.h"
-#include "core/forward/allocation_pool.h"
 
 namespace torchsearch {
 namespace {
@@ -32,7 +31,6 @@ LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, cons
   if (batches == 0)
     throw Error("ERR_EMPTY_LOADER", "The loader gives no batch; check the data and the batch limit.");
 
-  const AllocationPool pool;
   const auto start = std::chrono::steady_clock::now();
   LoopResult result;
   for (int64_t i = 0; i < batches; ++i) {
