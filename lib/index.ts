@@ -201,6 +201,7 @@ export type {
   SearchModel,
   SearchResult,
   SearchStateDict,
+  StopRule,
 } from "./searcher/types";
 export { convert, type Mode, type ModeMap } from "./space/convert";
 export {

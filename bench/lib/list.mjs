@@ -74,6 +74,13 @@ export const BENCHMARKS = [
     what: "the searchers at equal numbers of measurements",
   },
   {
+    name: "early-stopping",
+    file: "early_stopping",
+    minutes: 4,
+    page: "evaluation.md",
+    what: "what stopping candidates early saves",
+  },
+  {
     name: "choices",
     minutes: 5,
     page: "results.md",

@@ -48,6 +48,8 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
   readonly samples: number;
   /** Batches in a pass. */
   readonly batches: number;
+  /** Whether samples come in a random order. */
+  readonly shuffled: boolean;
   /** @internal The native data set that both native loops and JavaScript take their batches from. */
   readonly native: NativeDataset;
 
@@ -66,6 +68,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     if (!Number.isSafeInteger(seed)) throw expected("ERR_ARGUMENT", "a whole number", "seed", seed);
     requireSameLength(tensors, keys);
     this.keys = keys;
+    this.shuffled = shuffle;
     this.#tensors = tensors;
     this.#owned = owned;
     const natives = tensors.map(({ native }) => native);

@@ -392,6 +392,8 @@ export interface NativeEvaluateOptions extends NativeLoopOptions {
   /** Which tensor of a batch is the target; -1 for none. */
   target: number;
   teacher?: NativeForwardable;
+  /** When the pass may stop: its value can't reach the threshold, in the score's own unit and direction. */
+  stop?: { threshold: number; errorProbability: number };
 }
 
 export interface NativeLoopResult {
@@ -631,7 +633,7 @@ export interface NativeAddon {
     score: NativeScore,
     options: NativeEvaluateOptions,
     call: NativeCall,
-  ): Promise<NativeLoopResult & { value: number }>;
+  ): Promise<NativeLoopResult & { value: number; bound?: number }>;
   forwardAll(
     model: NativeForwardable,
     dataset: NativeDataset,

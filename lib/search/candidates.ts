@@ -8,8 +8,12 @@ export interface CandidateColumns {
   names: string[];
   /** Rows of widths, one after the other: `names.length` of them a row. */
   widths: Int32Array;
-  /** The score of each row. */
+  /** The score of each row; NaN where scoring was stopped early. */
   scores: Float64Array;
+  /** What the score of each row is at most, where scoring was stopped early; else NaN. Left out where none was. */
+  atMost?: Float64Array;
+  /** With it: the error probabilities that rows were stopped by, 0 where `atMost` is certain; else NaN. */
+  errorProbability?: Float64Array;
   /** The costs of each row, by metric. */
   costs: Record<string, Float64Array>;
 }
@@ -24,13 +28,17 @@ export function subnetsOf(columns: CandidateColumns): ScoredSubnet[] {
   return Array.from(columns.scores, (_, row) => subnetAt(columns, row));
 }
 
-function subnetAt({ names, widths, scores, costs }: CandidateColumns, row: number): ScoredSubnet {
+function subnetAt(columns: CandidateColumns, row: number): ScoredSubnet {
+  const { names, widths, scores, atMost, errorProbability, costs } = columns;
+  const bound = atMost?.[row];
   return {
     config: Object.fromEntries(names.map((name, i) => [name, widths[row * names.length + i] as number])),
     score: scores[row] as number,
     costs: Object.fromEntries(
       Object.entries(costs).map(([metric, column]) => [metric, column[row] as number]),
     ) as SpaceCosts,
+    ...(bound !== undefined &&
+      !Number.isNaN(bound) && { atMost: bound, errorProbability: errorProbability?.[row] ?? 0 }),
   };
 }
 
@@ -75,6 +83,11 @@ export class Candidates {
     return row;
   }
 
+  /** Takes what a known subnet was measured to be now. */
+  replace(row: number, subnet: ScoredSubnet): void {
+    this.#subnets[row] = subnet;
+  }
+
   /** All rows, or those asked for, as columns. */
   columns(rows?: readonly number[]): CandidateColumns {
     const subnets = rows?.map((row) => this.at(row)) ?? this.#subnets;
@@ -90,7 +103,12 @@ export class Candidates {
       for (const [metric, value] of Object.entries(subnet.costs))
         (costs[metric] as Float64Array)[row] = value;
     });
-    return { names, widths, scores: Float64Array.from(subnets, ({ score }) => score), costs };
+    const scores = Float64Array.from(subnets, ({ score }) => score);
+    const stopped = subnets.some(({ atMost }) => atMost !== undefined);
+    const column = (key: "atMost" | "errorProbability"): Float64Array =>
+      Float64Array.from(subnets, (subnet) => subnet[key] ?? Number.NaN);
+    const bounds = stopped && { atMost: column("atMost"), errorProbability: column("errorProbability") };
+    return { names, widths, scores, ...bounds, costs };
   }
 
   #key(config: Readonly<SubnetConfig>): string {

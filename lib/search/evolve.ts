@@ -76,13 +76,26 @@ export class EvolveSearcher extends IterativeSearcher<EvolveSearchState, EvolveS
     return fitWithin(model, child, limits, minBudgetUse, random);
   }
 
+  /** What is below the worst parent to be can't become one: of parents and generation, the best are kept. */
+  protected override get uselessBelow(): number | null {
+    const { best, parents, population } = this.state;
+    if (best === null) return null;
+    const scores = [...new Set([...parents, ...population])]
+      .map((row) => this.candidates.at(row).score)
+      .filter((score) => !Number.isNaN(score))
+      .sort((a, b) => b - a);
+    const last = scores[this.config.candidateSize - 1];
+    return last === undefined ? null : Math.min(last, best.score);
+  }
+
   protected accept(row: number): void {
     const { state } = this;
     const { populationSize, candidateSize } = this.config;
     state.population.push(row);
     if (state.population.length < populationSize) return;
     const pool = [...new Set([...state.parents, ...state.population])];
-    const score = (at: number): number => this.candidates.at(at).score;
+    // One that was stopped is below all that are kept, also by the most that its score can be.
+    const score = (at: number): number => this.candidates.at(at).atMost ?? this.candidates.at(at).score;
     state.parents = pool.sort((a, b) => score(b) - score(a) || a - b).slice(0, candidateSize);
     state.population = [];
   }

@@ -2,14 +2,28 @@ import { type ConfigRule, rules, type SearchConfig } from "../searcher/config";
 import type { SubnetConfig } from "../space/search-space";
 import { isAbort, throwIfAborted } from "../util/abort";
 import { Breather } from "../util/breather";
+import { isRecord } from "../util/check";
 import { Random } from "../util/random";
 import { type CandidateColumns, Candidates, noCandidates } from "./candidates";
-import { SpaceSearcher, type SpaceSearchState } from "./space-searcher";
+import {
+  type CandidateStop,
+  type ScoredSubnet,
+  SpaceSearcher,
+  type SpaceSearchState,
+} from "./space-searcher";
 
 /** The config of searchers that propose one candidate after another. */
 export interface IterativeSearchConfig extends SearchConfig {
   /** How many candidates to propose. One that was measured before counts, but is not measured again. Default 5000. */
   numIters: number;
+  /**
+   * Whether a candidate's score is taken to the end when it can't matter any more, because it stays below what the search still
+   * looks at whatever the remaining samples say. `"exact"`: stopped where that is certain, so that the search ends with the same
+   * best subnet and score as without. `{ errorProbability: p }`, racing: also where a candidate that would matter is stopped with
+   * a probability of at most p, over a random order of samples; it needs accuracy, and the batches of a pass share p. Built-in scores over built-in loaders can be stopped; `ParetoSearcher` stops none, since any candidate may be on
+   * its front. Stopped candidates have no score, but an upper bound. Default false: all are scored.
+   */
+  earlyStopping: false | "exact" | { errorProbability: number };
 }
 
 /** What searchers keep that propose one candidate after another. */
@@ -18,6 +32,12 @@ export interface IterativeSearchState extends SpaceSearchState {
   iteration: number;
   /** Every measured subnet once, in order of measurement; `subnetsOf` reads it. */
   candidates: CandidateColumns;
+}
+
+function isRacing(value: unknown): value is { errorProbability: number } {
+  if (!isRecord(value) || Object.keys(value).length !== 1) return false;
+  const p = value.errorProbability;
+  return typeof p === "number" && p > 0 && p < 1;
 }
 
 /** How often a searcher tries to propose a candidate that was not measured yet, before it takes one that was. */
@@ -41,11 +61,17 @@ export abstract class IterativeSearcher<
   #savingTook = 0;
 
   override get defaultSearchConfig(): Config {
-    return { ...super.defaultSearchConfig, numIters: 5000 };
+    return { ...super.defaultSearchConfig, numIters: 5000, earlyStopping: false };
   }
 
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return { numIters: rules.positiveInteger };
+    return {
+      numIters: rules.positiveInteger,
+      earlyStopping: {
+        expected: 'false, "exact", or { errorProbability } between 0 and 1',
+        accepts: (value) => value === false || value === "exact" || isRacing(value),
+      },
+    };
   }
 
   /** The part of the state that is common to all. */
@@ -67,6 +93,14 @@ export abstract class IterativeSearcher<
    * several times before one is taken, so it changes nothing but `random`.
    */
   protected abstract propose(): SubnetConfig;
+
+  /**
+   * The score below which a candidate changes nothing in what the search does or ends with, now and later; null while there is
+   * none, and where every score counts, as by default.
+   */
+  protected get uselessBelow(): number | null {
+    return null;
+  }
 
   /** Learns from a proposed candidate, which is known by its row in {@link candidates}. */
   protected abstract accept(row: number): void;
@@ -113,9 +147,9 @@ export abstract class IterativeSearcher<
           phase: "search",
           done: state.iteration,
           total: numIters,
-          message: `candidate ${state.iteration}: score ${score}`,
+          message: `candidate ${state.iteration}: ${Number.isNaN(score) ? "stopped early" : `score ${score}`}`,
         },
-        { score, measured: this.candidates.length },
+        { score: Number.isNaN(score) ? null : score, measured: this.candidates.length },
       );
       await this.#saveAtTimes();
       await breather.breathe();
@@ -132,7 +166,12 @@ export abstract class IterativeSearcher<
     try {
       throwIfAborted(this.config.signal);
       const config = this.#fresh();
-      return this.candidates.find(config) ?? this.candidates.add(await this.measure(config));
+      const stop = this.#stop;
+      const known = this.candidates.find(config);
+      if (known === undefined) return this.candidates.add(await this.measure(config, stop));
+      if (!this.#holds(this.candidates.at(known), stop))
+        this.candidates.replace(known, await this.measure(config, stop));
+      return known;
     } catch (error) {
       if (isAbort(error)) {
         this.random = Random.fromState(before);
@@ -140,6 +179,19 @@ export abstract class IterativeSearcher<
       }
       throw error;
     }
+  }
+
+  /** Whether what is known of a candidate is enough: what was stopped below one score may matter to a search that began anew. */
+  #holds({ atMost, errorProbability = 0 }: ScoredSubnet, stop: CandidateStop | null): boolean {
+    if (atMost === undefined) return true;
+    return stop !== null && atMost < stop.below && errorProbability <= stop.errorProbability;
+  }
+
+  get #stop(): CandidateStop | null {
+    const { earlyStopping } = this.config;
+    const below = earlyStopping === false ? null : this.uselessBelow;
+    if (below === null) return null;
+    return { below, errorProbability: isRacing(earlyStopping) ? earlyStopping.errorProbability : 0 };
   }
 
   /** A candidate that was not measured yet, if one is found soon. */
@@ -153,6 +205,7 @@ export abstract class IterativeSearcher<
   protected rank(row: number): void {
     const { state } = this;
     const candidate = this.candidates.at(row);
+    if (candidate.atMost !== undefined) return;
     if (state.best !== null && candidate.score <= state.best.score) return;
     if (!this.fits(candidate.config)) return;
     state.best = candidate;

@@ -46,5 +46,9 @@ export class RandomSearcher extends IterativeSearcher<RandomSearchState, RandomS
     return sampleWithin(this.model, this.limits, this.config.minBudgetUse, this.random);
   }
 
+  protected override get uselessBelow(): number | null {
+    return this.state.best?.score ?? null;
+  }
+
   protected accept(): void {}
 }

@@ -13,8 +13,19 @@ import { prepareLatency } from "./latency-constraint";
 /** A subnet that was scored. */
 export interface ScoredSubnet {
   config: SubnetConfig;
+  /** NaN where scoring was stopped early. */
   score: number;
   costs: SpaceCosts;
+  /** Where scoring was stopped early: what the score is at most. */
+  atMost?: number;
+  /** With it: the error probability that it was stopped by; 0 where `atMost` is certain. */
+  errorProbability?: number;
+}
+
+/** When the score of a candidate is of no more use; see `StopRule`. */
+export interface CandidateStop {
+  below: number;
+  errorProbability: number;
 }
 
 /** What every searcher of a `SearchSpace` keeps. */
@@ -167,10 +178,19 @@ export abstract class SpaceSearcher<
     return this.evalScore();
   }
 
-  /** As {@link score}, with the candidate's costs. */
-  protected async measure(config: SubnetConfig): Promise<ScoredSubnet> {
-    const score = await this.score(config);
-    return { config, score, costs: this.model.costs(config) };
+  /** As {@link score}, with the candidate's costs; may stop early where a rule is given. */
+  protected async measure(config: SubnetConfig, stop: CandidateStop | null = null): Promise<ScoredSubnet> {
+    if (stop === null) {
+      const score = await this.score(config);
+      return { config, score, costs: this.model.costs(config) };
+    }
+    await this.select(config);
+    const found = await this.evalScoreUnless(stop.below, stop.errorProbability);
+    const scored =
+      "score" in found
+        ? found
+        : { score: Number.NaN, atMost: found.atMost, errorProbability: stop.errorProbability };
+    return { config, ...scored, costs: this.model.costs(config) };
   }
 
   /** Whether a subnet meets all constraints, without running it. */

@@ -257,12 +257,45 @@ export abstract class BaseSearcher<
    *   `ERR_SCORE_FAILED` with a cause when it throws (a `TorchSearchError` comes through as it is)
    */
   async evalScore(silent = true): Promise<number> {
+    return this.#evalScore(this.#context(silent));
+  }
+
+  /**
+   * As {@link evalScore}, but the score function may stop as soon as the score can't reach `below` any more, certainly or
+   * except with a probability of `errorProbability` (see `StopRule`). Built-in scores over built-in loaders do so.
+   *
+   * @returns the score; or, where it was stopped, an upper bound of it and how many samples had been seen
+   * @throws as {@link evalScore}; `ERR_EARLY_STOPPING` where an error probability can't be kept
+   */
+  async evalScoreUnless(
+    below: number,
+    errorProbability = 0,
+  ): Promise<{ score: number } | { atMost: number; samples: number }> {
+    let stoppedAt: number | null = null;
+    const onStop = (samples: number): void => {
+      stoppedAt = samples;
+    };
+    const value = await this.#evalScore({
+      ...this.#context(true),
+      stop: { below, errorProbability, onStop },
+    });
+    if (stoppedAt === null) return { score: value };
+    if (value >= below) {
+      throw new TorchSearchError(
+        "ERR_EARLY_STOPPING",
+        `scoreFunc stopped early, but gave ${value}, which is not below ${below}: give an upper bound that is, or the score.`,
+      );
+    }
+    return { atMost: value, samples: stoppedAt };
+  }
+
+  async #evalScore(context: RunContext): Promise<number> {
     const { scoreFunc, signal } = this.config;
     if (scoreFunc === null) {
       throw new TorchSearchError("ERR_NO_SCORE", "This search needs a score; set scoreFunc in its config.");
     }
     throwIfAborted(signal);
-    return scoreOf(() => scoreFunc(this.model, this.#context(silent)), signal);
+    return scoreOf(() => scoreFunc(this.model, context), signal);
   }
 
   /**
@@ -386,7 +419,7 @@ export abstract class BaseSearcher<
     if (this.config.verbose) process.stderr.write(`${message}\n`);
   }
 
-  #context(silent: boolean): Required<RunContext> {
+  #context(silent: boolean): RunContext & { signal: AbortSignal | null } {
     return { signal: this.config.signal, onProgress: this.config.onProgress, silent };
   }
 

@@ -58,31 +58,42 @@ export interface NativeEvaluateOptions extends NativeRunOptions {
   target: number;
   /** The model to compare with, for scores that do. */
   teacher?: SearchModel | null;
+  /** In the score's own unit and direction. */
+  stop?: { threshold: number; errorProbability: number };
 }
 
-/** Runs the model over a whole data set natively and scores every batch; the number of batches. */
+/** How far a pass went. */
+export interface NativeEvaluation {
+  batches: number;
+  samples: number;
+  /** The best that the whole pass could have given, where it was stopped; else undefined. */
+  bound?: number;
+}
+
+/** Runs the model over a whole data set natively and scores every batch, unless its options stop it. */
 export async function nativeEvaluate(
   model: SearchModel,
   loader: TensorDataLoader,
   score: BatchScore,
   options: NativeEvaluateOptions,
   tick: Tick,
-): Promise<number> {
+): Promise<NativeEvaluation> {
   const handle = requireNativeHandle(model, "This score");
   const teacher = options.teacher ? requireNativeHandle(options.teacher, "A teacher") : undefined;
-  const { batches } = await callNative(
+  const { target, stop } = options;
+  const { batches, samples, bound } = await callNative(
     (call) =>
       addon().evaluate(
         handle,
         loader.native,
         score.native,
-        { ...loopOptions(options), target: options.target, teacher },
+        { ...loopOptions(options), target, teacher, ...(stop && { stop }) },
         call,
       ),
     options.signal,
     ({ done }) => tick(done),
   );
-  return batches;
+  return { batches, samples, bound };
 }
 
 /** A native score that takes batches from JavaScript. */

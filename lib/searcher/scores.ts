@@ -125,15 +125,21 @@ function nativeScore(
         const inputs = [positionOf(loader, options.input ?? 0)];
         const target = needsTarget ? positionOf(loader, options.target ?? 1) : -1;
         const run = loopOptions(options, context);
-        await withProgress("score", loader, run, (tick) =>
-          nativeEvaluate(
+        const stop = nativeStop(context, loader, sign);
+        let bound: number | undefined;
+        await withProgress("score", loader, run, async (tick) => {
+          const done = await nativeEvaluate(
             model,
             loader,
             score,
-            { inputs, target, teacher, maxBatches: run.maxBatches, signal: run.signal },
+            { inputs, target, teacher, maxBatches: run.maxBatches, signal: run.signal, stop },
             tick,
-          ),
-        );
+          );
+          bound = done.bound;
+          if (bound !== undefined) context.stop?.onStop(done.samples);
+          return done.batches;
+        });
+        if (bound !== undefined) return bound;
       } else {
         await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
           const target = needsTarget ? targetOf(batch) : null;
@@ -146,6 +152,23 @@ function nativeScore(
     });
     return sign * value;
   };
+}
+
+/** The rule in the native score's unit; @throws `ERR_EARLY_STOPPING` for racing over samples that are not shuffled */
+function nativeStop(
+  { stop }: RunContext,
+  loader: TensorDataLoader,
+  sign: 1 | -1,
+): { threshold: number; errorProbability: number } | undefined {
+  if (!stop) return undefined;
+  const { below, errorProbability } = stop;
+  if (errorProbability > 0 && !loader.shuffled) {
+    throw new TorchSearchError(
+      "ERR_EARLY_STOPPING",
+      "Racing draws conclusions from samples in a random order: give the score's loader shuffle: true, or stop early by exact bounds.",
+    );
+  }
+  return { threshold: sign * below, errorProbability };
 }
 
 function pickers(options: ScoreOptions): {

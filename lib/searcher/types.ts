@@ -55,6 +55,24 @@ export interface RunContext {
   onProgress?: ProgressListener | null;
   /** True when nothing may be drawn on the terminal. Events are sent all the same. */
   silent?: boolean;
+  /** For score functions: when the score is of no more use; null or left out for never. They may ignore it. */
+  stop?: StopRule | null;
+}
+
+/**
+ * When a pass over data may stop before its end, because the score can't matter any more. A score function that makes use of
+ * it calls `onStop` and gives an upper bound, below `below`, on what the whole pass would have given.
+ */
+export interface StopRule {
+  /** Scores below this are of no use. */
+  below: number;
+  /**
+   * 0: stop only when it is certain. Otherwise a probability, at most, with which a pass over randomly ordered samples that
+   * would have reached `below` is stopped.
+   */
+  errorProbability: number;
+  /** @param samples how many the score had seen */
+  onStop(samples: number): void;
 }
 
 /** Runs the model over data for its side effects, such as batch-norm recalibration or recording activations. */

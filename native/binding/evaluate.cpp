@@ -7,6 +7,7 @@
 #include "binding/tensor.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
+#include "core/forward/early_stopping.h"
 #include "core/forward/evaluate.h"
 
 namespace torchsearch::binding {
@@ -30,6 +31,7 @@ LoopOptions readLoopOptions(const Napi::Value& value) {
   if (const Napi::Value most = object.Get("maxBatches"); most.IsNumber()) {
     options.maxBatches = most.As<Napi::Number>().Int64Value();
   }
+  if (const Napi::Value stop = object.Get("stop"); stop.IsObject()) options.stop = readStopRule(stop);
   return options;
 }
 
@@ -37,6 +39,7 @@ Finish loopResult(const LoopResult& result, bool scored) {
   return [result, scored](Napi::Env env) -> Napi::Value {
     Napi::Object out = Napi::Object::New(env);
     if (scored) out.Set("value", result.value);
+    if (result.bound) out.Set("bound", *result.bound);
     out.Set("samples", static_cast<double>(result.samples));
     out.Set("batches", static_cast<double>(result.batches));
     out.Set("seconds", result.seconds);

@@ -15,10 +15,10 @@ namespace torchsearch::binding {
 // otherwise.
 std::shared_ptr<Forwardable> forwardableOf(const Napi::Value& value, const std::string& what);
 
-// { inputs: number[], target?: number, teacher?, maxBatches?: number }
+// { inputs: number[], target?: number, teacher?, maxBatches?: number, stop? }
 LoopOptions readLoopOptions(const Napi::Value& value);
 
-// { value?, samples, batches, seconds }
+// { value?, bound?, samples, batches, seconds }
 Finish loopResult(const LoopResult& result, bool scored);
 
 // evaluate, forwardAll and scoreBatch.

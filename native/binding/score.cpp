@@ -39,4 +39,14 @@ Napi::Value ScoreWrap::count(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(score_->count()));
 }
 
+StopRule readStopRule(const Napi::Value& value) {
+  const Napi::Object object = value.ToObject();
+  StopRule rule{.threshold = object.Get("threshold").ToNumber().DoubleValue()};
+  if (const Napi::Value p = object.Get("errorProbability"); p.IsNumber())
+    rule.errorProbability = p.As<Napi::Number>().DoubleValue();
+  if (const Napi::Value worst = object.Get("worst"); worst.IsNumber())
+    rule.worst = worst.As<Napi::Number>().DoubleValue();
+  return rule;
+}
+
 }  // namespace torchsearch::binding

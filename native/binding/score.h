@@ -4,9 +4,13 @@
 
 #include <memory>
 
+#include "core/forward/early_stopping.h"
 #include "core/forward/score.h"
 
 namespace torchsearch::binding {
+
+// { threshold: number, errorProbability?: number, worst?: number }
+StopRule readStopRule(const Napi::Value& value);
 
 class ScoreWrap : public Napi::ObjectWrap<ScoreWrap> {
  public:

@@ -62,6 +62,10 @@ std::shared_ptr<const Dataset::Content> Dataset::content() const {
   return content_;
 }
 
+int64_t Dataset::samplesIn(int64_t batches) const {
+  return std::min(samples_, batches * batchSize_);
+}
+
 std::vector<at::Tensor> Dataset::batch(int64_t index) const {
   return batch(index, content()->order);
 }

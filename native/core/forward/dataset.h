@@ -26,7 +26,8 @@ class Dataset {
 
   int64_t samples() const { return samples_; }  // in all batches of a pass
   int64_t batches() const { return batches_; }
-  int64_t width() const { return width_; }  // tensors in a batch
+  int64_t samplesIn(int64_t batches) const;  // in the first so many batches
+  int64_t width() const { return width_; }   // tensors in a batch
 
   std::vector<at::Tensor> batch(int64_t index) const;
   // The same, with the samples in another order than the data set's own: indices of all samples.

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/forward/early_stopping.h"
 
 namespace torchsearch {
 namespace {
@@ -24,13 +25,14 @@ void requireBatchIndices(const Dataset& dataset, const std::vector<int64_t>& inp
 }
 
 LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, const BatchFn& step,
-                        const CancelToken& cancel, const ProgressFn& progress) {
+                        const CancelToken& cancel, const ProgressFn& progress, const EnoughFn& enough) {
   requireBatchIndices(dataset, options.inputs, options.target);
   const int64_t batches =
       options.maxBatches < 0 ? dataset.batches() : std::min(options.maxBatches, dataset.batches());
   if (batches == 0)
     throw Error("ERR_EMPTY_LOADER", "The loader gives no batch; check the data and the batch limit.");
 
+  const PassSize pass{.samples = dataset.samplesIn(batches), .batches = batches};
   const auto start = std::chrono::steady_clock::now();
   LoopResult result;
   for (int64_t i = 0; i < batches; ++i) {
@@ -42,6 +44,7 @@ LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, cons
     result.samples += batch.front().size(0);
     result.batches = i + 1;
     if (progress) progress({result.batches, batches, ""});
+    if (enough && result.batches < batches && enough(result.samples, pass)) break;
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
@@ -50,14 +53,23 @@ LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, cons
 LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
                     const CancelToken& cancel, const ProgressFn& progress) {
   score.reset();
-  const Pass pass(model);
+  const Pass modelPass(model);
+  std::optional<double> bound;
+  EnoughFn enough;
+  if (options.stop) {
+    enough = [&](int64_t samples, const PassSize& pass) {
+      bound = stopsAt(score, *options.stop, samples, pass);
+      return bound.has_value();
+    };
+  }
   LoopResult result = forEachBatch(
       dataset, options,
       [&](const Inputs& inputs, const at::Tensor& target) {
         scoreBatch(model, inputs, target, score, options.teacher.get(), cancel);
       },
-      cancel, progress);
-  result.value = score.value();
+      cancel, progress, enough);
+  if (!bound) result.value = score.value();
+  result.bound = bound;
   return result;
 }
 

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/forward/dataset.h"
+#include "core/forward/early_stopping.h"
 #include "core/forward/forwardable.h"
 #include "core/forward/score.h"
 #include "core/progress.h"
@@ -18,10 +20,13 @@ struct LoopOptions {
   int64_t target = -1;                             // index, or -1 for none
   std::shared_ptr<Forwardable> teacher = nullptr;  // called on the same inputs
   int64_t maxBatches = -1;                         // -1: all
+  std::optional<StopRule> stop = std::nullopt;     // of `evaluate`: when its score is no longer of use
 };
 
 struct LoopResult {
-  double value = 0;  // the score; 0 without one
+  double value = 0;  // the score; 0 without one; of the batches that ran
+  // The best that the score of all batches could be, where the loop stopped before them.
+  std::optional<double> bound = std::nullopt;
   int64_t samples = 0;
   int64_t batches = 0;
   double seconds = 0;  // wall time of the loop
@@ -33,13 +38,17 @@ void requireBatchIndices(const Dataset& dataset, const std::vector<int64_t>& inp
 // What is done with a batch; the target is undefined where LoopOptions::target is -1.
 using BatchFn = std::function<void(const Inputs& inputs, const at::Tensor& target)>;
 
-// Calls `step` with every batch. Stops between batches once `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET,
-// and what `step` throws.
+// Asked between batches whether those that ran are enough, with their samples and the size of a whole pass.
+using EnoughFn = std::function<bool(int64_t samples, const PassSize& pass)>;
+
+// Calls `step` with every batch. Stops between batches once `cancel` is set, or when `enough`.
+// ERR_EMPTY_LOADER, ERR_DATASET, and what `step` throws.
 LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, const BatchFn& step,
-                        const CancelToken& cancel, const ProgressFn& progress);
+                        const CancelToken& cancel, const ProgressFn& progress, const EnoughFn& enough = {});
 
 // Runs the model over the data set and scores every batch; the score is reset first. Stops between batches
-// once `cancel` is set. ERR_EMPTY_LOADER, ERR_DATASET, ERR_SCORE_*, and what the model throws.
+// once `cancel` is set, or by the options' rule. ERR_EMPTY_LOADER, ERR_DATASET, ERR_SCORE_*,
+// ERR_EARLY_STOPPING, and what the model throws.
 LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, const LoopOptions& options,
                     const CancelToken& cancel, const ProgressFn& progress);
 

@@ -16,6 +16,10 @@ class TopK : public Score {
     if (k_ < 1) misfit("Top-k accuracy needs k of at least 1.");
   }
 
+  double best() const override { return 1; }
+  std::optional<double> worst() const override { return 0; }
+  bool isLoss() const override { return false; }
+
  protected:
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
     requireClasses(output, target);
@@ -38,6 +42,9 @@ class TopK : public Score {
 // Mean over targets of -log softmax(logits)[target]; targets of -100 are ignored, as in
 // torch.nn.functional.cross_entropy.
 class CrossEntropy : public Score {
+ public:
+  double best() const override { return -1e-12; }
+
  protected:
   Part measure(const at::Tensor& output, const at::Tensor& target, const at::Tensor&) const override {
     requireClasses(output, target);
@@ -47,7 +54,8 @@ class CrossEntropy : public Score {
     const at::Tensor index = classes.clamp_min(0).unsqueeze(1);
     const at::Tensor losses = output.to(at::kDouble).log_softmax(1).gather(1, index).squeeze(1).neg();
     const double sum = losses.masked_select(counted).sum().item<double>();
-    return {sum, counted.sum().item<int64_t>()};
+    const int64_t count = counted.sum().item<int64_t>();
+    return {sum, count, classes.numel() - count};
   }
 };
 
@@ -68,6 +76,8 @@ class KlDivergence : public Score {
  public:
   bool needsTarget() const override { return false; }
   bool needsTeacher() const override { return true; }
+  // Sums of terms of both signs: as far below 0 as logits up to a million round.
+  double best() const override { return -1e-8; }
 
  protected:
   Part measure(const at::Tensor& output, const at::Tensor&, const at::Tensor& teacher) const override {
@@ -96,8 +106,7 @@ std::shared_ptr<Score> Score::make(const std::string& kind, const ScoreOptions& 
 
 void Score::reset() {
   const std::lock_guard guard(mutex_);
-  sum_ = 0;
-  count_ = 0;
+  tally_ = {};
 }
 
 void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) {
@@ -112,20 +121,26 @@ void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::
                                      "); check the model's output, its input and the target.");
   }
   const std::lock_guard guard(mutex_);
-  sum_ += part.sum;
-  count_ += part.count;
+  tally_.sum += part.sum;
+  tally_.count += part.count;
+  tally_.targets += part.count + part.ignored;
 }
 
 double Score::value() const {
   const std::lock_guard guard(mutex_);
-  if (count_ == 0)
+  if (tally_.count == 0)
     throw Error("ERR_EMPTY_LOADER", "Nothing was scored: the loader gave no batch; check the data.");
-  return sum_ / static_cast<double>(count_);
+  return tally_.sum / static_cast<double>(tally_.count);
 }
 
 int64_t Score::count() const {
   const std::lock_guard guard(mutex_);
-  return count_;
+  return tally_.count;
+}
+
+Score::Tally Score::tally() const {
+  const std::lock_guard guard(mutex_);
+  return tally_;
 }
 
 }  // namespace torchsearch

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace torchsearch {
@@ -34,18 +35,33 @@ class Score {
   virtual bool needsTarget() const { return true; }
   virtual bool needsTeacher() const { return false; }
 
+  // What the batches so far came to.
+  struct Tally {
+    double sum = 0;
+    int64_t count = 0;    // what the mean is taken over
+    int64_t targets = 0;  // the same and those that the mean leaves out
+  };
+  Tally tally() const;
+
+  // A target's value at best, or a shade better where rounding may be: nothing beats it. Losses are better
+  // the lower they are.
+  virtual double best() const { return 0; }
+  // And at worst, where it has an end.
+  virtual std::optional<double> worst() const { return std::nullopt; }
+  virtual bool isLoss() const { return true; }
+
  protected:
   struct Part {
     double sum;
     int64_t count;
+    int64_t ignored = 0;  // targets that `count` leaves out
   };
   virtual Part measure(const at::Tensor& output, const at::Tensor& target,
                        const at::Tensor& teacher) const = 0;
 
  private:
   mutable std::mutex mutex_;
-  double sum_ = 0;
-  int64_t count_ = 0;
+  Tally tally_;
 };
 
 }  // namespace torchsearch
