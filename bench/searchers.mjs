@@ -11,7 +11,14 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { BinarySearcher, EvolveSearcher, MilpSearcher, ParetoSearcher, RandomSearcher } from "torchsearch";
+import {
+  BinarySearcher,
+  EvolveSearcher,
+  GradientSearcher,
+  MilpSearcher,
+  ParetoSearcher,
+  RandomSearcher,
+} from "torchsearch";
 
 import { digitsConfig, digitsSpace, example, heldOutAccuracy } from "../examples/searchers/digits-space.mjs";
 
@@ -117,7 +124,14 @@ const full = await measureFull();
 const binary = await rowsOf(BinarySearcher, {});
 const budget = Math.max(...binary.map(({ evaluations }) => evaluations));
 const milp = await rowsOf(MilpSearcher, {});
-const lines = [line("`BinarySearcher`", binary), line("`MilpSearcher`", milp)];
+const all = { maxChoices: null };
+const lines = [
+  line("`BinarySearcher`", binary),
+  line("`BinarySearcher`, all widths", await rowsOf(BinarySearcher, all)),
+  line("`MilpSearcher`", milp),
+  line("`MilpSearcher`, all widths", await rowsOf(MilpSearcher, all)),
+  line("`GradientSearcher`", await rowsOf(GradientSearcher, {})),
+];
 /** Generations small enough that there are about eight of them. */
 const generations = (numIters) => {
   const populationSize = Math.min(100, Math.max(8, Math.round(numIters / 8)));

@@ -81,6 +81,12 @@ export const BENCHMARKS = [
     what: "what stopping candidates early saves",
   },
   {
+    name: "budgets",
+    minutes: 4,
+    page: "results.md",
+    what: "accuracy within 60 % of the FLOPs, and 70 % of the latency at once",
+  },
+  {
     name: "choices",
     minutes: 5,
     page: "results.md",
