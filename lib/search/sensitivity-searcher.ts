@@ -17,7 +17,7 @@ export interface SensitivitySearchConfig extends SearchConfig {
   /**
    * How many reduced widths to measure of each hyperparameter, evenly spread, the smallest always among them; widths
    * between two of them are interpolated ({@link Sensitivity.degradation}). Null for all. Default 3: more take
-   * longer and find hardly better subnets (docs/results.md).
+   * longer, and on some models find better subnets (docs/results.md).
    */
   maxChoices: number | null;
   /**
