@@ -1,16 +1,12 @@
 import { type ConfigRule, rules, type SearchConfig } from "../searcher/config";
+import type { StopRule } from "../searcher/types";
 import type { SubnetConfig } from "../space/search-space";
 import { isAbort, throwIfAborted } from "../util/abort";
 import { Breather } from "../util/breather";
 import { isRecord } from "../util/check";
 import { Random } from "../util/random";
 import { type CandidateColumns, Candidates, noCandidates } from "./candidates";
-import {
-  type CandidateStop,
-  type ScoredSubnet,
-  SpaceSearcher,
-  type SpaceSearchState,
-} from "./space-searcher";
+import { type ScoredSubnet, SpaceSearcher, type SpaceSearchState } from "./space-searcher";
 
 /** The config of searchers that propose one candidate after another. */
 export interface IterativeSearchConfig extends SearchConfig {
@@ -182,12 +178,12 @@ export abstract class IterativeSearcher<
   }
 
   /** Whether what is known of a candidate is enough: what was stopped below one score may matter to a search that began anew. */
-  #holds({ atMost, errorProbability = 0 }: ScoredSubnet, stop: CandidateStop | null): boolean {
+  #holds({ atMost, errorProbability = 0 }: ScoredSubnet, stop: Omit<StopRule, "onStop"> | null): boolean {
     if (atMost === undefined) return true;
     return stop !== null && atMost < stop.below && errorProbability <= stop.errorProbability;
   }
 
-  get #stop(): CandidateStop | null {
+  get #stop(): Omit<StopRule, "onStop"> | null {
     const { earlyStopping } = this.config;
     const below = earlyStopping === false ? null : this.uselessBelow;
     if (below === null) return null;

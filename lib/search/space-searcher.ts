@@ -4,7 +4,7 @@ import type { Module } from "../module";
 import { BaseSearcher } from "../searcher/base";
 import type { SearchConfig } from "../searcher/config";
 import { type Costs, requireReachable, resolveBounds } from "../searcher/constraints";
-import type { ForwardLoop, ProgressEvent } from "../searcher/types";
+import type { ForwardLoop, ProgressEvent, StopRule } from "../searcher/types";
 import { SearchSpace, type SpaceCosts, type SpaceMetric, type SubnetConfig } from "../space/search-space";
 import { throwIfAborted } from "../util/abort";
 import { describe } from "../util/check";
@@ -20,12 +20,6 @@ export interface ScoredSubnet {
   atMost?: number;
   /** With it: the error probability that it was stopped by; 0 where `atMost` is certain. */
   errorProbability?: number;
-}
-
-/** When the score of a candidate is of no more use; see `StopRule`. */
-export interface CandidateStop {
-  below: number;
-  errorProbability: number;
 }
 
 /** What every searcher of a `SearchSpace` keeps. */
@@ -179,7 +173,10 @@ export abstract class SpaceSearcher<
   }
 
   /** As {@link score}, with the candidate's costs; may stop early where a rule is given. */
-  protected async measure(config: SubnetConfig, stop: CandidateStop | null = null): Promise<ScoredSubnet> {
+  protected async measure(
+    config: SubnetConfig,
+    stop: Omit<StopRule, "onStop"> | null = null,
+  ): Promise<ScoredSubnet> {
     if (stop === null) {
       const score = await this.score(config);
       return { config, score, costs: this.model.costs(config) };
