@@ -4,20 +4,9 @@
 //   npm run bench -- budgets [--quick] [--dry]
 import path from "node:path";
 
-import {
-  BinarySearcher,
-  convert,
-  crossEntropy,
-  GradientSearcher,
-  MilpSearcher,
-  Module,
-  profile,
-  Tensor,
-  TensorDataLoader,
-  topKAccuracy,
-} from "torchsearch";
+import { BinarySearcher, convert, crossEntropy, GradientSearcher, MilpSearcher, profile } from "torchsearch";
 
-import { root } from "../scripts/lib/run.mjs";
+import { example, heldOutAccuracy, loadModel, trainLoader, WIDTH_MODELS } from "./lib/digits.mjs";
 import { benchOptions } from "./lib/options.mjs";
 import { scratch } from "./lib/page.mjs";
 import { finish, machine } from "./lib/report.mjs";
@@ -26,20 +15,12 @@ import { table } from "./lib/text.mjs";
 
 const options = benchOptions();
 const before = machine(options);
-const fixtures = path.join(root, "test", "fixtures");
-const data = path.join(fixtures, "digits.npz");
-const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 const seeds = options.quick ? [0] : [0, 1, 2];
-const models = [
-  { model: "digits_resnet", channelDivisor: 8 },
-  { model: "digits_vit", channelDivisor: 4 },
-].filter(({ model }) => options.wanted(model));
+const models = WIDTH_MODELS.filter(({ model }) => options.wanted(model));
 const budgets = [{ flops: "60%" }, { flops: "60%", latency: "70%" }];
 const searchers = [BinarySearcher, MilpSearcher, GradientSearcher];
 
-const heldOut = topKAccuracy(
-  await TensorDataLoader.fromNpz(data, { keys: ["test_images", "test_labels"], batchSize: 250 }),
-);
+const heldOut = await heldOutAccuracy();
 
 /** Milliseconds of a forward of the module over those of the full model: the median ratio of pairs measured in turns. */
 async function measuredLatency(module, full) {
@@ -53,18 +34,14 @@ async function measuredLatency(module, full) {
 }
 
 async function searched({ model, channelDivisor }, Searcher, constraints, seed) {
-  const keys = ["train_images", "train_labels"];
-  const loader = (batchSize) => TensorDataLoader.fromNpz(data, { keys, batchSize, shuffle: true, seed });
-  const train = await loader(128);
-  const full = await Module.load(path.join(fixtures, `${model}.pt`));
-  const space = await convert(await Module.load(path.join(fixtures, `${model}.pt`)), "fastnas", example, {
-    channelDivisor,
-  });
+  const train = await trainLoader(128, seed);
+  const full = await loadModel(model);
+  const space = await convert(await loadModel(model), "fastnas", example, { channelDivisor });
   // Gradients want small batches; the images are as many.
   const small = Searcher === GradientSearcher;
   const { subnet, stateDict } = await new Searcher().search(space, constraints, example, {
     scoreFunc: crossEntropy(train, { maxBatches: 4 }),
-    dataLoader: small ? await loader(32) : train,
+    dataLoader: small ? await trainLoader(32, seed) : train,
     maxIterDataLoader: small ? 16 : 4,
     seed,
     verbose: false,

@@ -5,17 +5,9 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
 
-import {
-  BinarySearcher,
-  convert,
-  crossEntropy,
-  Module,
-  Tensor,
-  TensorDataLoader,
-  topKAccuracy,
-} from "torchsearch";
+import { BinarySearcher, convert, crossEntropy } from "torchsearch";
 
-import { root } from "../scripts/lib/run.mjs";
+import { example, heldOutAccuracy, loadModel, trainLoader, WIDTH_MODELS } from "./lib/digits.mjs";
 import { benchOptions } from "./lib/options.mjs";
 import { scratch } from "./lib/page.mjs";
 import { finish, machine } from "./lib/report.mjs";
@@ -23,25 +15,16 @@ import { number, table } from "./lib/text.mjs";
 
 const options = benchOptions();
 const before = machine(options);
-const fixtures = path.join(root, "test", "fixtures");
-const data = path.join(fixtures, "digits.npz");
-const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 const seeds = options.quick ? [0] : [0, 1, 2];
 const bounds = options.quick ? ["60%"] : ["70%", "60%", "50%", "40%"];
 const limits = options.quick ? [1, 3] : [1, 2, 3, 4, null];
-const models = [
-  { model: "digits_resnet", channelDivisor: 8 },
-  { model: "digits_vit", channelDivisor: 4 },
-].filter(({ model }) => options.wanted(model));
+const models = WIDTH_MODELS.filter(({ model }) => options.wanted(model));
 
-const heldOut = topKAccuracy(
-  await TensorDataLoader.fromNpz(data, { keys: ["test_images", "test_labels"], batchSize: 250 }),
-);
+const heldOut = await heldOutAccuracy();
 
 /** Searches within each bound from the same sensitivities, which the first one measures. */
 async function searches({ model, channelDivisor }, maxChoices, seed) {
-  const keys = ["train_images", "train_labels"];
-  const train = await TensorDataLoader.fromNpz(data, { keys, batchSize: 128, shuffle: true, seed });
+  const train = await trainLoader(128, seed);
   const measure = crossEntropy(train, { maxBatches: 4 });
   let scored = 0;
   const scoreFunc = (...args) => {
@@ -52,7 +35,7 @@ async function searches({ model, channelDivisor }, maxChoices, seed) {
   await rm(checkpoint, { force: true });
   const found = [];
   for (const flops of bounds) {
-    const module = await Module.load(path.join(fixtures, `${model}.pt`));
+    const module = await loadModel(model);
     const space = await convert(module, "fastnas", example, { channelDivisor, depth: false });
     const start = process.cpuUsage();
     const { subnet, stateDict } = await new BinarySearcher().search(space, { flops }, example, {

@@ -2,20 +2,9 @@
 // outcomes compared. Writes the table into docs/evaluation.md.
 //
 //   npm run bench -- early-stopping [--quick] [--dry]
-import path from "node:path";
+import { convert, crossEntropy, EvolveSearcher, RandomSearcher, topKAccuracy } from "torchsearch";
 
-import {
-  convert,
-  crossEntropy,
-  EvolveSearcher,
-  Module,
-  RandomSearcher,
-  Tensor,
-  TensorDataLoader,
-  topKAccuracy,
-} from "torchsearch";
-
-import { root } from "../scripts/lib/run.mjs";
+import { example, loadModel, trainLoader } from "./lib/digits.mjs";
 import { benchOptions } from "./lib/options.mjs";
 import { finish, machine } from "./lib/report.mjs";
 import { median, ratios } from "./lib/stats.mjs";
@@ -23,26 +12,20 @@ import { number, ratio, table } from "./lib/text.mjs";
 
 const options = benchOptions();
 const before = machine(options);
-const fixtures = path.join(root, "test", "fixtures");
-const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 const rounds = options.quick ? 1 : 3;
 const numIters = options.quick ? 20 : 100;
 const searchers = [
   ["RandomSearcher", RandomSearcher, { numIters }],
   ["EvolveSearcher", EvolveSearcher, { numIters, populationSize: 20, candidateSize: 5 }],
 ];
-const loader = await TensorDataLoader.fromNpz(path.join(fixtures, "digits.npz"), {
-  keys: ["train_images", "train_labels"],
-  batchSize: 32,
-  shuffle: true,
-});
+const loader = await trainLoader(32);
 const scores = [
   ["accuracy", topKAccuracy, ["exact", { errorProbability: 0.05 }]],
   ["cross-entropy", crossEntropy, ["exact"]],
 ];
 
 async function search(Searcher, config, measure, earlyStopping) {
-  const space = await convert(await Module.load(path.join(fixtures, "digits_resnet.pt")), "fastnas", example);
+  const space = await convert(await loadModel("digits_resnet"), "fastnas", example);
   let samples = 0;
   const scoreFunc = async (model, context) => {
     let seen = loader.samples;

@@ -2,18 +2,16 @@
 // writes the table into docs/results.md.
 //
 //   node bench/finetune.mjs [--seeds 3] [--dry]
-import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+
+import { runExample } from "./lib/example.mjs";
+import { writeSection } from "./lib/page.mjs";
 
 const { values } = parseArgs({
   options: { seeds: { type: "string", default: "3" }, dry: { type: "boolean", default: false } },
 });
 const seeds = Number(values.seeds);
-const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
 const rows = ["digits_resnet", "digits_vit"].flatMap((model) =>
   ["flops", "params"].map((metric) => {
@@ -30,15 +28,8 @@ const rows = ["digits_resnet", "digits_vit"].flatMap((model) =>
 );
 
 function run(model, metric, seed) {
-  const args = ["examples/finetune.mjs", "--model", model, "--seed", String(seed)];
-  if (metric === "params") args.push("--params");
-  const { status, stdout } = spawnSync(process.execPath, args, {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, OMP_NUM_THREADS: "1" },
-  });
-  if (status !== 0) throw new Error(`${args.join(" ")} failed`);
+  const budget = metric === "params" ? ["--params"] : [];
+  const stdout = runExample("finetune.mjs", "--model", model, "--seed", seed, ...budget);
   const percent = (label) => Number(new RegExp(`^${label}: ([\\d.]+) %`, "m").exec(stdout)[1]);
   const accuracy = (what) => percent(`Accuracy on held-out images, ${what}`);
   return {
@@ -57,12 +48,4 @@ const lines = [
   `Accuracy in percent. Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by \`node bench/finetune.mjs --seeds ${seeds}\`.`,
 ];
 console.log(lines.join("\n"));
-if (!values.dry) {
-  const file = path.join(root, "docs", "results.md");
-  const text = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- finetune: begin -->", "<!-- finetune: end -->"];
-  const at = text.indexOf(begin);
-  if (at < 0) throw new Error(`docs/results.md has no ${begin}`);
-  const rest = text.slice(text.indexOf(end));
-  writeFileSync(file, `${text.slice(0, at)}${begin}\n${lines.join("\n")}\n${rest}`);
-}
+if (!values.dry) writeSection("results.md", "finetune", lines.join("\n"));

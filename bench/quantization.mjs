@@ -8,7 +8,7 @@
 // `--peer` is the Python of the environment that bench/python/setup_peers.py makes; without it, the peer is left out. `--rows` keeps
 // what was measured in a file, so that an interrupted run goes on.
 import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,6 +23,8 @@ import {
   topKAccuracy,
 } from "torchsearch";
 
+import { writeSection } from "./lib/page.mjs";
+
 const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
@@ -35,7 +37,6 @@ const { values: options } = parseArgs({
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const fixtures = path.join(root, "test", "fixtures");
 const data = path.join(fixtures, "digits.npz");
-const page = path.join(root, "docs", "results.md");
 const seeds = Array.from({ length: Number(options.seeds) }, (_, seed) => seed);
 const BATCHES = 4;
 const BATCH = 128;
@@ -176,12 +177,4 @@ const text = [
   `Measured on ${cpu}, one thread, Node ${process.versions.node}, by \`OMP_NUM_THREADS=1 node bench/quantization.mjs --seeds ${seeds.length}${options.peer ? " --peer .peers/bin/python" : ""}\`. Seconds are CPU seconds of a search; ModelOpt's, wall seconds.`,
 ].join("\n\n");
 console.log(text);
-if (!options.dry) {
-  const before = readFileSync(page, "utf8");
-  const after = before.replace(
-    /(<!-- quantization: begin -->\n)[\s\S]*?(\n<!-- quantization: end -->)/,
-    (_, begin, end) => begin + text + end,
-  );
-  if (after === before) throw new Error("docs/results.md has no place for the table, or it is unchanged");
-  writeFileSync(page, after);
-}
+if (!options.dry) writeSection("results.md", "quantization", text);

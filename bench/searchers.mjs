@@ -6,10 +6,8 @@
 // which ones. Each gets as many measurements as the binary search takes; with `--more 5`, say, those that can use more get
 // a second row with 5 times as many. `--rows` keeps what was measured in a file, so that an interrupted run goes on; `--dry`
 // prints the table only.
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import {
   BinarySearcher,
@@ -21,6 +19,7 @@ import {
 } from "torchsearch";
 
 import { digitsConfig, digitsSpace, example, heldOutAccuracy } from "../examples/searchers/digits-space.mjs";
+import { writeSection } from "./lib/page.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -32,7 +31,6 @@ const { values: options } = parseArgs({
 });
 const seeds = Array.from({ length: Number(options.seeds) }, (_, seed) => seed);
 const BOUND = "60%";
-const page = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "docs", "results.md");
 
 const known = new Map(
   options.rows && existsSync(options.rows)
@@ -174,12 +172,7 @@ Full model: accuracy ${percent(full)}. Measured on ${os.cpus()[0].model.trim()},
 Sum of the sensitivities, which both minimize, of \`MilpSearcher\` against \`BinarySearcher\`, by seed: ${harms.join("; ")}. The largest
 dual gap was ${Math.max(...milp.map(({ gap }) => gap))}.`;
 console.log(text);
-if (!options.dry) {
-  const marks = ["<!-- searchers: begin -->", "<!-- searchers: end -->"];
-  const [before, rest] = readFileSync(page, "utf8").split(marks[0]);
-  const after = rest.split(marks[1])[1];
-  writeFileSync(page, `${before}${marks[0]}\n${text}\n${marks[1]}${after}`);
-}
+if (!options.dry) writeSection("results.md", "searchers", text);
 
 async function measureFull() {
   const space = await digitsSpace();

@@ -5,32 +5,20 @@
  *
  *     node bench/sparsity.mjs [--batches 8] [--dry]
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import {
-  convert,
-  crossEntropy,
-  Module,
-  search,
-  setThreads,
-  Tensor,
-  TensorDataLoader,
-  topKAccuracy,
-} from "../dist/index.mjs";
+import { convert, crossEntropy, search, setThreads, topKAccuracy } from "torchsearch";
+
+import { example, heldOutLoader, loadModel, trainLoader } from "./lib/digits.mjs";
+import { writeSection } from "./lib/page.mjs";
 
 const { values } = parseArgs({
   options: { batches: { type: "string", default: "8" }, dry: { type: "boolean", default: false } },
 });
-const fixtures = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "test", "fixtures");
-const digits = path.join(fixtures, "digits.npz");
-const test = await TensorDataLoader.fromNpz(digits, { keys: ["test_images", "test_labels"], batchSize: 250 });
+const test = await heldOutLoader();
 const accuracy = topKAccuracy(test);
 const entropy = crossEntropy(test);
-const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 const methods = {
   magnitude: { searcher: "magnitude" },
   SparseGPT: { searcher: "sparsegpt" },
@@ -41,7 +29,7 @@ setThreads(1);
 const spread = (list, digitsAfter) => list.map((value) => value.toFixed(digitsAfter)).join(" / ");
 
 for (const name of ["digits_resnet", "digits_vit"]) {
-  const module = await Module.load(path.join(fixtures, `${name}.pt`));
+  const module = await loadModel(name);
   lines.push(
     `| \`${name}\` | accuracy, % | cross entropy | layers' output error, % |`,
     "| --- | ---: | ---: | ---: |",
@@ -52,14 +40,9 @@ for (const name of ["digits_resnet", "digits_vit"]) {
   for (const [label, config] of Object.entries(methods)) {
     const rows = [[], [], []];
     for (const seed of [0, 1, 2]) {
-      const space = await convert(module, "sparsegpt", dummyInput, { pattern: "2:4" });
-      const dataLoader = await TensorDataLoader.fromNpz(digits, {
-        keys: ["train_images"],
-        batchSize: 64,
-        shuffle: true,
-        seed,
-      });
-      const { subnet, stateDict } = await search(space, {}, dummyInput, {
+      const space = await convert(module, "sparsegpt", example, { pattern: "2:4" });
+      const dataLoader = await trainLoader(64, seed);
+      const { subnet, stateDict } = await search(space, {}, example, {
         ...config,
         dataLoader,
         maxIterDataLoader: Number(values.batches),
@@ -81,11 +64,4 @@ lines.push(
   `Values by seed. Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by \`node bench/sparsity.mjs\`.`,
 );
 console.log(lines.join("\n"));
-if (!values.dry) {
-  const file = path.join(fixtures, "..", "..", "docs", "results.md");
-  const text = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- sparsity: begin -->", "<!-- sparsity: end -->"];
-  const at = text.indexOf(begin);
-  if (at < 0) throw new Error(`docs/results.md has no ${begin}`);
-  writeFileSync(file, `${text.slice(0, at)}${begin}\n${lines.join("\n")}\n${text.slice(text.indexOf(end))}`);
-}
+if (!values.dry) writeSection("results.md", "sparsity", lines.join("\n"));

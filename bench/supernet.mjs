@@ -1,12 +1,11 @@
 // Runs examples/supernet.mjs on the digits ResNet and the digits vision transformer, and writes the table into docs/results.md.
 //
 //   node bench/supernet.mjs [--seeds 3] [--epochs 10] [--model digits_resnet …] [--dry]
-import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+
+import { runExample } from "./lib/example.mjs";
+import { writeSection } from "./lib/page.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -17,8 +16,6 @@ const { values } = parseArgs({
   },
 });
 const seeds = Number(values.seeds);
-const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
-
 const epochs = Number(values.epochs);
 
 const rows = values.model.flatMap((model) => {
@@ -39,14 +36,7 @@ const rows = values.model.flatMap((model) => {
 });
 
 function run(model, seed) {
-  const args = ["examples/supernet.mjs", "--model", model, "--epochs", epochs, "--seed", seed].map(String);
-  const { status, stdout } = spawnSync(process.execPath, args, {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, OMP_NUM_THREADS: "1" },
-  });
-  if (status !== 0) throw new Error(`${args.join(" ")} failed`);
+  const stdout = runExample("supernet.mjs", "--model", model, "--epochs", epochs, "--seed", seed);
   process.stderr.write(stdout);
   const line = (when) => {
     const pattern = `^${when}: mean ([\\d.]+) %, worst ([\\d.]+) %, cross-entropy ([\\d.]+), full model ([\\d.]+) %`;
@@ -68,12 +58,4 @@ const lines = [
   `Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by \`node bench/supernet.mjs ${process.argv.slice(2).join(" ")}\`.`,
 ];
 console.log(lines.join("\n"));
-if (!values.dry) {
-  const file = path.join(root, "docs", "results.md");
-  const text = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- supernet: begin -->", "<!-- supernet: end -->"];
-  const at = text.indexOf(begin);
-  if (at < 0) throw new Error(`docs/results.md has no ${begin}`);
-  const rest = text.slice(text.indexOf(end));
-  writeFileSync(file, `${text.slice(0, at)}${begin}\n${lines.join("\n")}\n${rest}`);
-}
+if (!values.dry) writeSection("results.md", "supernet", lines.join("\n"));
