@@ -28,6 +28,7 @@ export {
 } from "./finetune/options";
 export { type SupernetResult, trainSupernet } from "./finetune/supernet";
 export type { SupernetOptions } from "./finetune/supernet-options";
+export type { TrainingResult } from "./finetune/training-result";
 export type { EpochRecord, TrainingProgress } from "./finetune/training-run";
 export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./mode/history";
 export {

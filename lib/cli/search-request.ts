@@ -4,6 +4,7 @@ import path from "node:path";
 
 import { type ImagePreprocessing, INTERPOLATIONS } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
+import { type ConfigRule, oneOf, orNull } from "../searcher/config";
 import type { Constraints } from "../searcher/types";
 import { IMPORTANCES } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
@@ -108,39 +109,26 @@ export const REQUEST_DEFAULTS = {
   threads: null,
 } satisfies RequestSettings;
 
-interface Rule {
-  expected: string;
-  accepts(value: unknown): boolean;
-}
-
 const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
-const texts: Rule = {
+const texts: ConfigRule = {
   expected: "a list of names",
   accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isText),
 };
-const text: Rule = { expected: "a text", accepts: isText };
-const positive: Rule = { expected: "a whole number of at least 1", accepts: isPositiveInteger };
-const yesOrNo: Rule = { expected: "true or false", accepts: (value) => typeof value === "boolean" };
-const record: Rule = { expected: "an object", accepts: isRecord };
-const oneOf = (names: readonly string[]): Rule => ({
-  expected: `one of ${names.join(", ")}`,
-  accepts: (value) => names.includes(value as string),
-});
-const share: Rule = {
+const text: ConfigRule = { expected: "a text", accepts: isText };
+const positive: ConfigRule = { expected: "a whole number of at least 1", accepts: isPositiveInteger };
+const yesOrNo: ConfigRule = { expected: "true or false", accepts: (value) => typeof value === "boolean" };
+const record: ConfigRule = { expected: "an object", accepts: isRecord };
+const share: ConfigRule = {
   expected: "a share between 0 and 1",
   accepts: (value) => typeof value === "number" && value > 0 && value < 1,
 };
-const optional = (rule: Rule): Rule => ({
-  expected: `${rule.expected} or null`,
-  accepts: (value) => value === null || rule.accepts(value),
-});
 
-const threeNumbers: Rule = {
+const threeNumbers: ConfigRule = {
   expected: "three numbers",
   accepts: (value) => Array.isArray(value) && value.length === 3 && value.every(Number.isFinite),
 };
 
-const IMAGE_RULES: Readonly<Record<keyof ImageRequest, Rule>> = {
+const IMAGE_RULES: Readonly<Record<keyof ImageRequest, ConfigRule>> = {
   resize: positive,
   crop: positive,
   interpolation: oneOf(INTERPOLATIONS),
@@ -149,19 +137,19 @@ const IMAGE_RULES: Readonly<Record<keyof ImageRequest, Rule>> = {
   classes: texts,
 };
 
-const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
+const RULES: Readonly<Record<keyof RequestSettings, ConfigRule>> = {
   data: texts,
-  inputArrays: optional(texts),
-  targetArray: optional(text),
+  inputArrays: orNull(texts),
+  targetArray: orNull(text),
   batchSize: positive,
   shuffle: yesOrNo,
   seed: {
     expected: "a whole number of at least 0",
     accepts: (value) => value === 0 || isPositiveInteger(value),
   },
-  images: optional(record),
-  device: optional(text),
-  input: optional(texts),
+  images: orNull(record),
+  device: orNull(text),
+  input: orNull(texts),
   mode: oneOf(MODES),
   channelDivisor: positive,
   importance: oneOf(IMPORTANCES),
@@ -170,22 +158,22 @@ const RULES: Readonly<Record<keyof RequestSettings, Rule>> = {
   searcherOptions: record,
   score: oneOf(SCORES),
   topK: positive,
-  maxBatches: optional(positive),
-  holdout: optional(share),
-  evalData: optional(texts),
-  evalInputArrays: optional(texts),
-  evalTargetArray: optional(text),
+  maxBatches: orNull(positive),
+  holdout: orNull(share),
+  evalData: orNull(texts),
+  evalInputArrays: orNull(texts),
+  evalTargetArray: orNull(text),
   recalibrate: yesOrNo,
-  calibrationBatches: optional(positive),
-  latencyTable: optional(text),
-  threads: optional(positive),
+  calibrationBatches: orNull(positive),
+  latencyTable: orNull(text),
+  threads: orNull(positive),
   output: text,
   checkpoint: text,
 };
 
 function checkKeys(
   settings: Record<string, unknown>,
-  rules: Readonly<Record<string, Rule>>,
+  rules: Readonly<Record<string, ConfigRule>>,
   where: string,
   prefix: string,
 ): void {

@@ -7,21 +7,11 @@ import { exclusively } from "../searcher/model-guard";
 import { requireNativeHandle } from "../searcher/native-engine";
 import { expected } from "../util/check";
 import { alphaOf, type FinetuneOptions, nativeOptions, readFinetuneOptions } from "./options";
-import { type EpochRecord, lengthOf, TrainingRun } from "./training-run";
+import { resultOf, type TrainingResult } from "./training-result";
+import { lengthOf, TrainingRun } from "./training-run";
 
-/** What came of training. */
-export interface FinetuneResult {
-  /** Steps done, those of earlier runs that a checkpoint continued among them. */
-  steps: number;
-  epochs: EpochRecord[];
-  /** Score before training; null without a `scoreFunc`. */
-  before: number | null;
-  /** Score of the weights that the module has now; null without a `scoreFunc`. */
-  score: number | null;
-  /** The epoch after which those weights were there, 0 for before training; null without a `scoreFunc`. */
-  bestEpoch: number | null;
-  /** Names of the parameters that were trained. */
-  trained: string[];
+/** What came of training a module. */
+export interface FinetuneResult extends TrainingResult {
   /** Batches that the batch norms' statistics were averaged over in the end; 0 for none. */
   recalibratedBatches: number;
 }
@@ -118,16 +108,8 @@ export async function finetuneWith(
         options,
       );
       await run.run();
-      const { steps, epochs, before, score, best, recalibratedBatches } = run.state;
-      return {
-        steps,
-        epochs,
-        before,
-        score,
-        bestEpoch: best?.epoch ?? null,
-        trained: trainer.trained(),
-        recalibratedBatches,
-      };
+      const { recalibratedBatches } = run.state;
+      return { ...resultOf(run.state, trainer), recalibratedBatches };
     } finally {
       trainer.close();
     }

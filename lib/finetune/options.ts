@@ -1,7 +1,7 @@
 /** The options of training: their defaults and checks. */
 import { TorchSearchError } from "../errors";
 import type { NativeTrainOptions } from "../native/addon";
-import { type ConfigRule, orNull, rules } from "../searcher/config";
+import { type ConfigRule, oneOf, orNull, rules } from "../searcher/config";
 import type { CollectFunction, ProgressListener, ScoreFunction, SearchModel } from "../searcher/types";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
@@ -146,13 +146,6 @@ const belowOne: ConfigRule = {
   expected: "a number from 0 to below 1",
   accepts: (value) => typeof value === "number" && value >= 0 && value < 1,
 };
-
-function oneOf(names: readonly string[]): ConfigRule {
-  return {
-    expected: `one of ${names.join(", ")}`,
-    accepts: (value) => (names as readonly unknown[]).includes(value),
-  };
-}
 
 const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   epochs: orNull(rules.positiveInteger),

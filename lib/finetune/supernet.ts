@@ -13,22 +13,13 @@ import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { type CompleteOptions, nativeOptions } from "./options";
 import { readSupernetOptions, type SupernetOptions } from "./supernet-options";
+import { resultOf, type TrainingResult } from "./training-result";
 import { type EpochRecord, lengthOf, TrainingRun } from "./training-run";
 
 /** What came of training a supernet. */
-export interface SupernetResult {
-  /** Steps done, those of earlier runs that a checkpoint continued among them. */
-  steps: number;
+export interface SupernetResult extends TrainingResult {
   /** A loss is the sum over the subnets of a step. */
   epochs: EpochRecord[];
-  /** Score before training; null without a `scoreFunc`. */
-  before: number | null;
-  /** Score of the weights that the space has now; null without a `scoreFunc`. */
-  score: number | null;
-  /** The epoch after which those weights were there, 0 for before training; null without a `scoreFunc`. */
-  bestEpoch: number | null;
-  /** Names of the parameters that were trained. */
-  trained: string[];
   /** The smallest subnet that was trained. */
   smallest: SubnetConfig;
 }
@@ -59,17 +50,7 @@ export interface SupernetResult {
 export async function trainSupernet(
   space: SearchSpace,
   loader: DataSource,
-  options: SupernetOptions | null = null,
-): Promise<SupernetResult> {
-  return trainSupernetWith(space, loader, options, {});
-}
-
-/** As {@link trainSupernet}, with what the caller wants to have in the checkpoint beside it. */
-export async function trainSupernetWith(
-  space: SearchSpace,
-  loader: DataSource,
-  given: SupernetOptions | null,
-  annotations: Record<string, unknown>,
+  given: SupernetOptions | null = null,
 ): Promise<SupernetResult> {
   if (!(space instanceof SearchSpace)) throw expected("ERR_ARGUMENT", "a SearchSpace", "space", space);
   if (!isDataSource(loader)) throw expected("ERR_ARGUMENT", "batches", "loader", loader);
@@ -106,7 +87,7 @@ export async function trainSupernetWith(
             shuffle: options.shuffle,
             ...(scoreFunc && { scored, recalibrationBatches: options.recalibrationBatches }),
           },
-          annotations,
+          annotations: {},
           needsTarget: true,
           lossFunc: null,
           recalibrate: false,
@@ -115,16 +96,7 @@ export async function trainSupernetWith(
       );
       await run.run();
       await recalibrate(space, loader, options);
-      const { steps, epochs, before, score, best } = run.state;
-      return {
-        steps,
-        epochs,
-        before,
-        score,
-        bestEpoch: best?.epoch ?? null,
-        trained: trainer.trained(),
-        smallest,
-      };
+      return { ...resultOf(run.state, trainer), smallest };
     } finally {
       trainer.close();
       if (!space.closed) {

@@ -9,7 +9,7 @@ import { GradientSearcher } from "../search/gradient";
 import { MilpSearcher } from "../search/milp";
 import { ParetoSearcher } from "../search/pareto";
 import { RandomSearcher } from "../search/random";
-import { type ConfigRule, orNull, rules } from "../searcher/config";
+import { type ConfigRule, oneOf, orNull, rules } from "../searcher/config";
 import { splitInputs } from "../searcher/data-source";
 import type { ProgressListener } from "../searcher/types";
 import {
@@ -21,7 +21,6 @@ import {
 } from "../space/importance";
 import { SearchSpace } from "../space/search-space";
 import { type ModeDescriptor, registerMode } from "./registry";
-import { oneOf } from "./rules";
 
 /** The config of the modes `fastnas` and `autonas`. */
 export interface ConvertConfig extends ImportanceConfig {

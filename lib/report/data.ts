@@ -176,7 +176,8 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
   const notes = record(settings.annotations);
   const before = record(notes.before);
   const after = record(notes.after);
-  const measured = measurementsOf(state, record(settings.narrowings), bounds);
+  const candidates = measurementsOf(state, record(settings.narrowings), bounds);
+  const measurements = candidates.filter(({ score }) => number(score) !== null);
   const request = record(notes.request);
   const versions = {
     torchsearch: checkpoint.libraryVersion,
@@ -202,8 +203,8 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
         ? null
         : { score: number(best.score), accuracy: number(after.accuracy), costs: { ...best.costs } },
     bounds: { ...bounds },
-    measurements: measured.filter(({ score }) => number(score) !== null),
-    stopped: measured.filter(({ score }) => number(score) === null).length,
+    measurements,
+    stopped: candidates.length - measurements.length,
     heldOut: isRecord(notes.heldOut) ? (notes.heldOut as unknown as ReportData["heldOut"]) : null,
     operators: operatorsOf(record(notes.operators)),
     widths: widthsOf(space, best?.config ?? null, state),

@@ -5,7 +5,7 @@ import type { QuantizationMetric } from "../quantization/costs";
 import { UNQUANTIZED } from "../quantization/formats";
 import { type FormatConfig, QuantizationSpace } from "../quantization/space";
 import { BaseSearcher } from "../searcher/base";
-import { type ConfigRule, orNull, rules, type SearchConfig } from "../searcher/config";
+import { type ConfigRule, oneOf, orNull, rules, type SearchConfig } from "../searcher/config";
 import { requireReachable, resolveBounds, satisfies } from "../searcher/constraints";
 import type { DataSource } from "../searcher/data-source";
 import type { CollectFunction } from "../searcher/types";
@@ -352,11 +352,4 @@ export class AutoQuantizeSearcher extends BaseSearcher<
         }),
     });
   }
-}
-
-function oneOf(names: readonly string[]): ConfigRule {
-  return {
-    expected: `one of ${names.join(", ")}`,
-    accepts: (value) => (names as readonly unknown[]).includes(value),
-  };
 }

@@ -95,7 +95,10 @@ export class EvolveSearcher extends IterativeSearcher<EvolveSearchState, EvolveS
     if (state.population.length < populationSize) return;
     const pool = [...new Set([...state.parents, ...state.population])];
     // One that was stopped is below all that are kept, also by the most that its score can be.
-    const score = (at: number): number => this.candidates.at(at).atMost ?? this.candidates.at(at).score;
+    const score = (at: number): number => {
+      const { atMost, score } = this.candidates.at(at);
+      return atMost ?? score;
+    };
     state.parents = pool.sort((a, b) => score(b) - score(a) || a - b).slice(0, candidateSize);
     state.population = [];
   }

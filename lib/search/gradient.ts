@@ -1,6 +1,5 @@
 import { TorchSearchError } from "../errors";
-import { oneOf } from "../mode/rules";
-import { type ConfigRule, orNull, rules, type SearchConfig } from "../searcher/config";
+import { type ConfigRule, oneOf, orNull, rules, type SearchConfig } from "../searcher/config";
 import type { CollectFunction } from "../searcher/types";
 import { IMPORTANCE_LOSSES, type ImportanceLoss } from "../space/importance";
 import type { SubnetConfig } from "../space/search-space";

@@ -53,6 +53,14 @@ export function orNull(rule: ConfigRule): ConfigRule {
   return { expected: `${rule.expected} or null`, accepts: (value) => value === null || rule.accepts(value) };
 }
 
+/** A rule that lets some names pass. */
+export function oneOf(names: readonly string[]): ConfigRule {
+  return {
+    expected: `one of ${names.join(", ")}`,
+    accepts: (value) => (names as readonly unknown[]).includes(value),
+  };
+}
+
 /** Rules to build a searcher's own from. */
 export const rules = {
   boolean: { expected: "true or false", accepts: (value) => typeof value === "boolean" },

@@ -282,7 +282,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    */
   cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {
     const custom = this.#custom.get(metric);
-    if (custom !== undefined) return this.#customCost(metric, custom, config);
+    if (custom !== undefined)
+      return this.#customCost(metric, custom, this.#toConfig([...this.#toWidths(config)]));
     if (!ALL_METRICS.includes(metric)) throw unknownMetric(metric, [...ALL_METRICS, ...this.#custom.keys()]);
     if (metric === "latency" && this.#latencyTable === null && !this.closed) throw noLatencyTable();
     return this.native.cost(this.#toWidths(config), metric);
@@ -290,9 +291,19 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
 
   /** All {@link metrics} of a subnet; see {@link cost}. */
   costs(config: Readonly<SubnetConfig>): SpaceCosts {
-    const complete = this.#custom.size === 0 ? config : this.#toConfig([...this.#toWidths(config)]);
+    const widths = this.#toWidths(config);
+    const complete = this.#custom.size === 0 ? config : this.#toConfig([...widths]);
+    // Those of the user's own come last, and may ask for costs that overwrite the widths.
     return Object.fromEntries(
-      this.metrics.map((metric) => [metric, this.cost(complete, metric)]),
+      this.metrics.map((metric) => {
+        const custom = this.#custom.get(metric);
+        return [
+          metric,
+          custom === undefined
+            ? this.native.cost(widths, metric)
+            : this.#customCost(metric, custom, { ...complete }),
+        ];
+      }),
     ) as SpaceCosts;
   }
 
@@ -328,8 +339,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
     return this;
   }
 
-  #customCost(name: string, cost: CostFunction, config: Readonly<SubnetConfig>): number {
-    const complete = this.#toConfig([...this.#toWidths(config)]);
+  #customCost(name: string, cost: CostFunction, complete: Readonly<SubnetConfig>): number {
     let value: unknown;
     try {
       value = cost(complete, this);

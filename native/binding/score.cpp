@@ -44,8 +44,6 @@ StopRule readStopRule(const Napi::Value& value) {
   StopRule rule{.threshold = object.Get("threshold").ToNumber().DoubleValue()};
   if (const Napi::Value p = object.Get("errorProbability"); p.IsNumber())
     rule.errorProbability = p.As<Napi::Number>().DoubleValue();
-  if (const Napi::Value worst = object.Get("worst"); worst.IsNumber())
-    rule.worst = worst.As<Napi::Number>().DoubleValue();
   return rule;
 }
 

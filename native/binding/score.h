@@ -9,7 +9,7 @@
 
 namespace torchsearch::binding {
 
-// { threshold: number, errorProbability?: number, worst?: number }
+// { threshold: number, errorProbability?: number }
 StopRule readStopRule(const Napi::Value& value);
 
 class ScoreWrap : public Napi::ObjectWrap<ScoreWrap> {

@@ -3,7 +3,7 @@ import type { ReportData, ReportDensity } from "../data";
 import type { Html } from "../html";
 import { formatCost } from "../units";
 import type { Pen } from "./draw";
-import { shortened } from "./widths";
+import { nameAxis } from "./name-axis";
 
 const ROW = 22;
 const MARGIN = 46;
@@ -13,8 +13,7 @@ type Done = ReportDensity & { density: number };
 /** One bar a layer: which share of its weights stays, and what that costs its outputs. */
 export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): Html {
   const layers = densities.filter((layer): layer is Done => layer.density !== null);
-  const short = new Map(layers.map(({ name }) => [name, shortened(name)]));
-  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const names = nameAxis(layers);
   const errors = layers.some(({ error }) => error !== null);
   const tip = ({ name, kind, elements, density, error }: Done): string =>
     [
@@ -28,17 +27,12 @@ export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): H
       className: "densities",
       width: 880,
       height: layers.length * ROW + 2 * MARGIN,
-      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginLeft: names.marginLeft,
       marginRight: errors ? 190 : 80,
       marginTop: MARGIN,
       marginBottom: MARGIN,
       x: { domain: [0, 100] },
-      y: {
-        domain: layers.map(({ name }) => name),
-        label: null,
-        tickFormat: (name: string) => short.get(name) ?? name,
-        tickSize: 0,
-      },
+      y: names.y,
       marks: [
         Plot.axisX({
           anchor: "bottom",

@@ -2,7 +2,7 @@ import type { ReportData, ReportFormats } from "../data";
 import type { Html } from "../html";
 import { formatScore } from "../units";
 import type { Pen } from "./draw";
-import { shortened } from "./widths";
+import { nameAxis } from "./name-axis";
 
 const ROW = 22;
 const MARGIN = 46;
@@ -28,8 +28,7 @@ export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html 
     harm === null || harm <= 0 || harms.length === 0
       ? 0.06
       : 0.12 + (0.78 * Math.log(harm / low)) / Math.max(Math.log(high / low), 1e-9);
-  const short = new Map(formats.map(({ name }) => [name, shortened(name)]));
-  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const rows = nameAxis(formats);
   const tip = ({ layer, format, harm, chosen }: Cell): string => {
     const bits = layer.choices.find((choice) => choice.format === format)?.bits ?? null;
     return [
@@ -45,19 +44,12 @@ export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html 
       className: "formats",
       width: 880,
       height: formats.length * ROW + 2 * MARGIN,
-      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginLeft: rows.marginLeft,
       marginRight: 130,
       marginTop: MARGIN,
       marginBottom: 12,
       x: { type: "band", domain: names, label: null, axis: "top", tickSize: 0, padding: 0.06 },
-      y: {
-        type: "band",
-        domain: formats.map(({ name }) => name),
-        label: null,
-        tickFormat: (name: string) => short.get(name) ?? name,
-        tickSize: 0,
-        padding: 0.14,
-      },
+      y: { ...rows.y, type: "band", padding: 0.14 },
       opacity: { type: "identity" },
       marks: [
         Plot.cell(cells, {

@@ -3,7 +3,7 @@ import type { ReportOperator } from "../data";
 import type { Html } from "../html";
 import { axisOf, formatCost } from "../units";
 import type { Pen } from "./draw";
-import { shortened } from "./widths";
+import { nameAxis } from "./name-axis";
 
 const ROW = 24;
 const MARGIN = 46;
@@ -42,8 +42,7 @@ export function grouped(
 export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGroup[], what: string): Html {
   const most = Math.max(...groups.map(({ before }) => before.flops), 1);
   const { label, factor } = axisOf("flops", most);
-  const short = new Map(groups.map(({ name }) => [name, shortened(name)]));
-  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const names = nameAxis(groups);
   const flops = (value: number): string => formatCost("flops", value);
   const kept = ({ before, after }: OperatorGroup): string =>
     after === null || before.flops === 0
@@ -60,7 +59,7 @@ export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGrou
       className: "operators",
       width: 880,
       height: groups.length * ROW + 2 * MARGIN,
-      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginLeft: names.marginLeft,
       marginRight: 150,
       marginTop: 12,
       marginBottom: MARGIN,
@@ -71,12 +70,7 @@ export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGrou
         labelArrow: "none",
         grid: true,
       },
-      y: {
-        domain: groups.map(({ name }) => name),
-        label: null,
-        tickFormat: (name: string) => short.get(name) ?? name,
-        tickSize: 0,
-      },
+      y: names.y,
       marks: [
         Plot.barX(groups, {
           ...bar,

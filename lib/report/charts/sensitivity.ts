@@ -2,7 +2,7 @@ import type { ReportData, ReportSensitivity } from "../data";
 import { type Html, html } from "../html";
 import { formatScore } from "../units";
 import type { Pen } from "./draw";
-import { shortened } from "./widths";
+import { shortened } from "./name-axis";
 
 /** One small chart a hyperparameter, all on the same scale: how far the score falls as it alone is narrowed. */
 export function drawSensitivities(pen: Pen, data: ReportData): Html[] {

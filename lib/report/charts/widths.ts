@@ -2,19 +2,17 @@ import { formatPercent } from "../../profile/units";
 import type { ReportData, ReportWidth } from "../data";
 import type { Html } from "../html";
 import type { Pen } from "./draw";
+import { nameAxis } from "./name-axis";
 
 const ROW = 22;
 const MARGIN = 46;
-/** Longer names are cut in the middle; the tooltip has them whole. */
-const LONGEST = 44;
 
 /** One bar a hyperparameter: what of its full width the best subnet keeps. */
 export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
   const widths = data.widths.filter(
     (width): width is ReportWidth & { selected: number } => width.selected !== null,
   );
-  const short = new Map(widths.map(({ name }) => [name, shortened(name)]));
-  const longest = Math.max(...[...short.values()].map(({ length }) => length));
+  const names = nameAxis(widths);
   const tip = ({ name, kind, full, selected }: ReportWidth & { selected: number }): string =>
     `${name}${kind === "" ? "" : ` (${kind})`}\n${selected} of ${full}: ${formatPercent(selected / full)} kept`;
   const kept = ({ kind, full, selected }: { kind: string; full: number; selected: number }): string =>
@@ -25,17 +23,12 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
       className: "widths",
       width: 880,
       height: widths.length * ROW + 2 * MARGIN,
-      marginLeft: Math.min(340, 24 + 7 * longest),
+      marginLeft: names.marginLeft,
       marginRight: 100,
       marginTop: MARGIN,
       marginBottom: MARGIN,
       x: { domain: [0, 100] },
-      y: {
-        domain: widths.map(({ name }) => name),
-        label: null,
-        tickFormat: (name: string) => short.get(name) ?? name,
-        tickSize: 0,
-      },
+      y: names.y,
       marks: [
         Plot.axisX({
           anchor: "bottom",
@@ -82,11 +75,4 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
     },
     `Bar chart of the widths that the best subnet keeps: ${narrowed} of ${widths.length} hyperparameters are narrowed.`,
   );
-}
-
-/** A name that fits beside a bar. */
-export function shortened(name: string, longest = LONGEST): string {
-  if (name.length <= longest) return name;
-  const head = Math.floor((longest - 1) / 3);
-  return `${name.slice(0, head)}…${name.slice(name.length - (longest - 1 - head))}`;
 }

@@ -56,8 +56,7 @@ double likelyBest(const Score& score, const StopRule& rule, const Score::Tally& 
   if (!worst) {
     cantRace(
         "Racing needs to know what no sample is worse than, and this score has no such end: rate by "
-        "accuracy, "
-        "or stop early by exact bounds.");
+        "accuracy, or stop early by exact bounds.");
   }
   if (tally.count != tally.targets) {
     cantRace(

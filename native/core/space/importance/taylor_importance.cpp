@@ -47,9 +47,7 @@ class TaylorImportance : public Importance {
   }
 
   ChannelScores scores(const Dependencies& dependencies, const std::vector<at::Tensor>&) const override {
-    if (batches_ == 0) {
-      throw Error("ERR_EMPTY_LOADER", "The loader gave no batch to take gradients on; give it at least one.");
-    }
+    requireBatches();
     ChannelScores scores = zeroScores(dependencies);
     for (const auto& [voter, vote] : votes_) {
       vote.count("the gradients of " + (voter.first.empty() ? "the model" : "'" + voter.first + "'"), scores);
@@ -61,9 +59,7 @@ class TaylorImportance : public Importance {
   // |sum of w * dL/dw| over the weights that read it, along their second dimension. Where nothing with
   // weights reads a group, those that make it tell.
   ChannelScores absoluteScores(const Dependencies& dependencies) const override {
-    if (batches_ == 0) {
-      throw Error("ERR_EMPTY_LOADER", "The loader gave no batch to take gradients on; give it at least one.");
-    }
+    requireBatches();
     ChannelScores scores = zeroScores(dependencies);
     for (const ChannelVote* votes : {&made_, &read_}) {
       for (const auto& [group, values] : votes->values()) {
@@ -83,6 +79,12 @@ class TaylorImportance : public Importance {
  private:
   // Where a vote comes from: a module and 0, or a parameter and a later dimension of it.
   using Voter = std::pair<std::string, int64_t>;
+
+  void requireBatches() const {
+    if (batches_ == 0) {
+      throw Error("ERR_EMPTY_LOADER", "The loader gave no batch to take gradients on; give it at least one.");
+    }
+  }
 
   static std::vector<Leaf> bindLeaves(const MeasuredBatch& batch, Bindings& bindings) {
     const Program& program = batch.dependencies.program();
