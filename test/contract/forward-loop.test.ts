@@ -182,11 +182,15 @@ describe("constructForwardLoop", () => {
       const chunks: string[] = [];
       const { isTTY } = process.stderr;
       process.stderr.isTTY = true;
+      // A build server's own environment would keep bars away.
+      vi.stubEnv("CI", undefined);
+      vi.stubEnv("TERM", "xterm");
       vi.spyOn(process.stderr, "write").mockImplementation((chunk) => chunks.push(String(chunk)) > 0);
       try {
         await calls({ dataLoader: [[1], [2]] }, options);
       } finally {
         process.stderr.isTTY = isTTY;
+        vi.unstubAllEnvs();
         vi.restoreAllMocks();
       }
       return chunks.join("");
