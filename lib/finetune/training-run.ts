@@ -136,8 +136,9 @@ export class TrainingRun {
     if (state.finished) return;
     try {
       if (state.steps === 0 && state.losses.length === 0) await this.#begin();
-      while (!this.#isDone()) {
-        await this.#trainEpoch();
+      // A checkpoint after the very last step has an epoch that is yet to be ended.
+      while (!this.#isDone() || state.losses.length > 0) {
+        if (!this.#isDone()) await this.#trainEpoch();
         await this.#endEpoch();
       }
       await this.#end();

@@ -29,8 +29,9 @@ export interface SparseGptState extends SparseSearchState {
  * for them, by the inverse Hessian of the squared error of the outputs. ModelOpt's mode `sparsegpt`.
  *
  * The Hessians come from the dense model in one pass over the data, or in as few as `memoryBudget` allows; with `sequential`,
- * from the model as sparse as it is by then. The state, with the new weights, is saved after each layer; a
- * resumed search goes on at the next one and ends with the same weights. Nothing is random but the order of the data.
+ * from the model as sparse as it is by then. The state, with the new weights, is saved after a layer, of large models after
+ * several, so that saving takes at most a twentieth of the time, and when the search is aborted; a resumed search goes on at
+ * the next layer and ends with the same weights. Nothing is random but the order of the data.
  *
  * @throws from `search`: `ERR_NO_CALIBRATION_DATA` without data; `ERR_ACTIVATION_NAN`; `ERR_HESSIAN`; `ERR_ARGUMENT`,
  *   `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`; what `BaseSearcher.search` throws

@@ -7,6 +7,7 @@ import type { DensityConfig, LayerSparsity, SparseMetric } from "../sparsity/spa
 import { SparseSpace } from "../sparsity/space";
 import { throwIfAborted } from "../util/abort";
 import { describe, isRecord } from "../util/check";
+import { SavePace } from "../util/save-pace";
 import { sameNumbers } from "./space-searcher";
 
 /** The config of searchers of a {@link SparseSpace}. */
@@ -47,6 +48,9 @@ export abstract class SparseSearcher<
   State extends SparseSearchState,
   Config extends SparseSearchConfig,
 > extends BaseSearcher<State, Config, SparseSpace, Module> {
+  /** The state may hold the weights of all layers that are done. */
+  #pace = new SavePace();
+
   override get defaultSearchConfig(): Config {
     return {
       ...super.defaultSearchConfig,
@@ -110,6 +114,7 @@ export abstract class SparseSearcher<
         `${this.constructor.name} takes no constraints, but received one on ${bound}: the pattern and density, set in the config, decide the cost; pass {}.`,
       );
     }
+    this.#pace = new SavePace();
     await space.reset({ signal: this.config.signal });
     const plan = await this.#plan(space);
     for (const [name, density] of Object.entries(plan)) space.cost({ [name]: density }, "density"); // checks it
@@ -129,6 +134,17 @@ export abstract class SparseSearcher<
   }
 
   async runSearch(): Promise<void> {
+    try {
+      await this.#makeSparse();
+    } catch (error) {
+      // What an abort or a failure leaves; it is the error that tells what happened.
+      await this.#pace.flush(() => this.saveSearchCheckpoint()).catch(() => {});
+      throw error;
+    }
+    await this.#pace.flush(() => this.saveSearchCheckpoint());
+  }
+
+  async #makeSparse(): Promise<void> {
     const { model: space, state } = this;
     const plan = state.plan as DensityConfig;
     const names = space.layers.map(({ name }) => name);
@@ -141,7 +157,6 @@ export abstract class SparseSearcher<
       for (const name of group) await this.#take(name, names.length);
     }
     for (const name of left.filter((name) => plan[name] === 1)) await this.#take(name, names.length);
-    await this.saveSearchCheckpoint();
   }
 
   async #take(name: string, total: number): Promise<void> {
@@ -149,7 +164,7 @@ export abstract class SparseSearcher<
     throwIfAborted(this.config.signal);
     const done = await this.sparsify(name, state.plan?.[name] as number);
     state.layers[name] = done;
-    await this.saveSearchCheckpoint();
+    await this.#pace.offer(() => this.saveSearchCheckpoint());
     const count = Object.keys(state.layers).length;
     this.report({
       phase: "sparsify",

@@ -252,7 +252,7 @@ void Trainer::load(const std::vector<NamedTensor>& state, int64_t steps) {
     put(kept_, given, "kept/");
   }
   const std::lock_guard guard(statusMutex_);
-  status_.steps = steps;
+  status_ = {steps, 0, steps > 0 ? settings_.schedule.at(steps - 1) : 0};
 }
 
 int64_t Trainer::recalibrate(const Dataset& dataset, const std::vector<int64_t>& inputs, int64_t maxBatches,
