@@ -16,6 +16,7 @@ export {
   type TensorBatch,
   TensorDataLoader,
 } from "./data/tensor-loader";
+export { type DeviceMemory, deviceMemory, resetDeviceMemoryPeak } from "./device-memory";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
 export { type FinetuneResult, finetune } from "./finetune/finetune";
 export type { BatchGradient, LossAndGradient } from "./finetune/loss-function";

@@ -552,6 +552,11 @@ export interface NativeAddon {
   /** Threads LibTorch uses inside one operator, from the next job on. */
   setThreads(count: number): void;
   getThreads(): number;
+  /** Bytes of a device's memory that LibTorch's allocator holds; null for the CPU. ERR_DEVICE. */
+  deviceMemory(
+    device: string,
+  ): { allocated: number; peakAllocated: number; reserved: number; peakReserved: number } | null;
+  resetDeviceMemoryPeak(device: string): void;
 
   CancelToken: new () => NativeCancelToken;
   Tensor: {

@@ -35,7 +35,8 @@ Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
     return runJob(env, CallOptions::read(info[3]),
                   [space = open(env), importance = ImportanceWrap::of(info[0]),
                    dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
-                   options = readLoopOptions(info[2])](const JobContext& context) -> Finish {
+                   options = readLoopOptions(info[2])](const JobContext& context) mutable -> Finish {
+                    options.device = space->device();
                     const auto step = [&](const Inputs& inputs, const at::Tensor& target) {
                       space->measure(*importance, inputs, target, context.cancel);
                     };

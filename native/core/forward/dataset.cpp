@@ -1,6 +1,7 @@
 #include "core/forward/dataset.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 
 #include <algorithm>
 #include <numeric>
@@ -27,6 +28,16 @@ at::Tensor permutation(int64_t size, uint64_t seed) {
     std::swap(values[i], values[draw % range]);
   }
   return order;
+}
+
+bool canBePinned(const at::Tensor& tensor) {
+  return tensor.is_cpu() && tensor.layout() == at::kStrided && !tensor.is_quantized();
+}
+
+at::Tensor pinnedLike(const at::Tensor& tensor, int64_t samples) {
+  std::vector<int64_t> sizes = tensor.sizes().vec();
+  sizes[0] = samples;
+  return at::empty(sizes, tensor.options().pinned_memory(true));
 }
 
 }  // namespace
@@ -67,7 +78,7 @@ int64_t Dataset::samplesIn(int64_t batches) const {
 }
 
 std::vector<at::Tensor> Dataset::batch(int64_t index) const {
-  return batch(index, content()->order);
+  return batch(index, {});
 }
 
 at::Tensor Dataset::randomOrder(uint64_t seed) const {
@@ -75,21 +86,39 @@ at::Tensor Dataset::randomOrder(uint64_t seed) const {
 }
 
 std::vector<at::Tensor> Dataset::batch(int64_t index, const at::Tensor& order) const {
-  const auto content = this->content();
-  const int64_t start = index * batchSize_;
-  const int64_t size = std::min(batchSize_, samples_ - start);
-  if (index < 0 || size <= 0)
-    throw Error("ERR_DATASET", "The dataset has no batch " + std::to_string(index) + ".");
   std::vector<at::Tensor> out;
-  out.reserve(content->tensors.size());
-  for (const at::Tensor& tensor : content->tensors) {
-    if (order.defined()) {
-      out.push_back(tensor.index_select(0, order.narrow(0, start, size).to(tensor.device())));
-    } else {
-      out.push_back(tensor.narrow(0, start, size));
-    }
+  out.reserve(static_cast<size_t>(width_));
+  for (int64_t position = 0; position < width_; ++position) {
+    out.push_back(part(index, position, order, /*pinned=*/false));
   }
   return out;
+}
+
+int64_t Dataset::batchSamples(int64_t index) const {
+  const int64_t size = index < 0 ? 0 : std::min(batchSize_, samples_ - index * batchSize_);
+  if (size <= 0) throw Error("ERR_DATASET", "The dataset has no batch " + std::to_string(index) + ".");
+  return size;
+}
+
+at::Tensor Dataset::tensor(int64_t position) const {
+  return content()->tensors[static_cast<size_t>(position)];
+}
+
+at::Tensor Dataset::part(int64_t index, int64_t position, const at::Tensor& order, bool pinned) const {
+  const auto content = this->content();
+  const int64_t size = batchSamples(index);
+  const int64_t start = index * batchSize_;
+  const at::Tensor& whole = content->tensors[static_cast<size_t>(position)];
+  const at::Tensor& samples = order.defined() ? order : content->order;
+  const bool pins = pinned && canBePinned(whole);
+  if (!samples.defined()) {
+    const at::Tensor view = whole.narrow(0, start, size);
+    return pins && !view.is_pinned() ? pinnedLike(whole, size).copy_(view) : view;
+  }
+  const at::Tensor rows = samples.narrow(0, start, size).to(whole.device());
+  if (!pins) return whole.index_select(0, rows);
+  at::Tensor out = pinnedLike(whole, size);
+  return at::index_select_out(out, whole, 0, rows);
 }
 
 void Dataset::close() {

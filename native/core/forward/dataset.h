@@ -32,6 +32,12 @@ class Dataset {
   std::vector<at::Tensor> batch(int64_t index) const;
   // The same, with the samples in another order than the data set's own: indices of all samples.
   std::vector<at::Tensor> batch(int64_t index, const at::Tensor& order) const;
+  // One tensor of such a batch; an undefined order is the data set's own. With `pinned`, what lies in the
+  // CPU's memory is copied into page-locked memory, from which an accelerator fetches it by itself.
+  at::Tensor part(int64_t index, int64_t position, const at::Tensor& order, bool pinned) const;
+  int64_t batchSamples(int64_t index) const;  // samples in that batch
+  // The whole tensor at that position of a batch.
+  at::Tensor tensor(int64_t position) const;
   // A random order of all samples, the same for a seed on every machine.
   at::Tensor randomOrder(uint64_t seed) const;
 

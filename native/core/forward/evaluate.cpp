@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/forward/batch_stream.h"
 #include "core/forward/early_stopping.h"
 
 namespace torchsearch {
@@ -15,6 +16,11 @@ void checkIndex(int64_t index, const Dataset& dataset, const char* what) {
     throw Error("ERR_DATASET", std::string("The ") + what + " is tensor " + std::to_string(index) +
                                    " of a batch, but a batch has " + std::to_string(dataset.width()) + ".");
   }
+}
+
+LoopOptions onDeviceOf(const Forwardable& model, LoopOptions options) {
+  options.device = model.device();
+  return options;
 }
 
 }  // namespace
@@ -35,13 +41,14 @@ LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, cons
   const PassSize pass{.samples = dataset.samplesIn(batches), .batches = batches};
   const auto start = std::chrono::steady_clock::now();
   LoopResult result;
+  BatchStream stream(dataset, {options.inputs, options.target, options.device, {}, 0, batches});
   for (int64_t i = 0; i < batches; ++i) {
     cancel.throwIfCancelled();
-    const std::vector<at::Tensor> batch = dataset.batch(i);
+    const std::vector<at::Tensor> batch = stream.next();
     Inputs inputs;
     for (const int64_t index : options.inputs) inputs.args.emplace_back(batch[static_cast<size_t>(index)]);
     step(inputs, options.target < 0 ? at::Tensor() : batch[static_cast<size_t>(options.target)]);
-    result.samples += batch.front().size(0);
+    result.samples += dataset.batchSamples(i);
     result.batches = i + 1;
     if (progress) progress({result.batches, batches, ""});
     if (enough && result.batches < batches && enough(result.samples, pass)) break;
@@ -63,7 +70,7 @@ LoopResult evaluate(Forwardable& model, const Dataset& dataset, Score& score, co
     };
   }
   LoopResult result = forEachBatch(
-      dataset, options,
+      dataset, onDeviceOf(model, options),
       [&](const Inputs& inputs, const at::Tensor& target) {
         scoreBatch(model, inputs, target, score, options.teacher.get(), cancel);
       },
@@ -77,8 +84,8 @@ LoopResult forwardAll(Forwardable& model, const Dataset& dataset, const LoopOpti
                       const CancelToken& cancel, const ProgressFn& progress) {
   const Pass pass(model);
   return forEachBatch(
-      dataset, options, [&](const Inputs& inputs, const at::Tensor&) { model.run(inputs, cancel); }, cancel,
-      progress);
+      dataset, onDeviceOf(model, options),
+      [&](const Inputs& inputs, const at::Tensor&) { model.run(inputs, cancel); }, cancel, progress);
 }
 
 void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& target, Score& score,

@@ -20,6 +20,7 @@ struct LoopOptions {
   int64_t target = -1;                             // index, or -1 for none
   std::shared_ptr<Forwardable> teacher = nullptr;  // called on the same inputs
   int64_t maxBatches = -1;                         // -1: all
+  c10::Device device = c10::kCPU;                  // where batches are wanted; evaluate() asks the model
   std::optional<StopRule> stop = std::nullopt;     // of `evaluate`: when its score is no longer of use
 };
 
@@ -41,8 +42,8 @@ using BatchFn = std::function<void(const Inputs& inputs, const at::Tensor& targe
 // Asked between batches whether those that ran are enough, with their samples and the size of a whole pass.
 using EnoughFn = std::function<bool(int64_t samples, const PassSize& pass)>;
 
-// Calls `step` with every batch. Stops between batches once `cancel` is set, or when `enough`.
-// ERR_EMPTY_LOADER, ERR_DATASET, and what `step` throws.
+// Calls `step` with every batch, on the options' device (BatchStream). Stops between batches once `cancel` is
+// set, or when `enough`. ERR_EMPTY_LOADER, ERR_DATASET, and what `step` throws.
 LoopResult forEachBatch(const Dataset& dataset, const LoopOptions& options, const BatchFn& step,
                         const CancelToken& cancel, const ProgressFn& progress, const EnoughFn& enough = {});
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/failure.h"
 #include "core/forward/fused_steps.h"
 #include "core/forward/prepared_program.h"
 #include "core/graph/recorder.h"
@@ -104,15 +105,14 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
   } catch (const Error&) {
     values_.clear();
     throw;
-  } catch (const c10::Error& error) {
+  } catch (const std::exception&) {
     values_.clear();
-    throw Error("ERR_FORWARD", "The model's forward failed at " +
-                                   describe(plan_->program().instructions[current_]) + ": " +
-                                   error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    values_.clear();
-    throw Error("ERR_FORWARD", "The model's forward failed at " +
-                                   describe(plan_->program().instructions[current_]) + ": " + error.what());
+    Failure failure = describeFailure(std::current_exception(), "ERR_FORWARD");
+    if (failure.code == "ERR_FORWARD") {
+      failure.message = "The model's forward failed at " + describe(plan_->program().instructions[current_]) +
+                        ": " + failure.message;
+    }
+    throw Error(failure.code, failure.message);
   }
   const bool whole = current_ >= plan_->instructionCount();
   IValue output = whole ? materialize(plan_->program().output, values_) : IValue();

@@ -7,7 +7,10 @@
 #include <chrono>
 #include <ctime>
 #include <numeric>
+#include <optional>
 #include <utility>
+
+#include "core/profile/event_timer.h"
 
 namespace torchsearch {
 
@@ -30,22 +33,37 @@ struct Workload {
   }
 };
 
-// Keeps the start of each instruction and collects its duration.
+// Keeps the start of each instruction and collects its duration: on the CPU by the clock, on other devices by
+// events on the stream, between which the device is not waited for.
 class InstructionTimer : public ExecutionObserver {
  public:
   InstructionTimer(size_t instructions, c10::Device device, bool cpuTime)
-      : device_(device), cpuTime_(cpuTime), durations_(instructions) {}
+      : cpuTime_(cpuTime), durations_(instructions) {
+    if (!device.is_cpu()) events_.emplace(device);
+  }
 
   void beforeInstruction(int32_t instruction, const std::vector<at::Tensor>&) override {
+    if (events_) {
+      events_->mark();
+      order_.push_back(instruction);
+      return;
+    }
     const double now = clockMs(cpuTime_);
     close(now);
     running_ = instruction;
     start_ = now;
   }
-  void afterInstruction(int32_t, const std::vector<at::Tensor>&) override { synchronize(device_); }
+  void afterInstruction(int32_t, const std::vector<at::Tensor>&) override {}
   void endOfRun() {
-    close(clockMs(cpuTime_));
-    running_ = -1;
+    if (!events_) {
+      close(clockMs(cpuTime_));
+      running_ = -1;
+      return;
+    }
+    events_->mark();
+    const std::vector<double> times = events_->take();
+    for (size_t i = 0; i < order_.size(); ++i) durations_[order_[i]].push_back(times[i]);
+    order_.clear();
   }
 
   std::vector<std::vector<double>> take() { return std::move(durations_); }
@@ -56,8 +74,9 @@ class InstructionTimer : public ExecutionObserver {
     if (running_ >= 0) durations_[running_].push_back(now - start_);
   }
 
-  c10::Device device_;
   bool cpuTime_;
+  std::optional<EventTimer> events_;
+  std::vector<int32_t> order_;  // of the instructions that events were marked for
   int32_t running_ = -1;
   double start_ = 0;
   std::vector<std::vector<double>> durations_;
@@ -114,12 +133,22 @@ std::vector<double> timeForwards(Executor& executor, const Bindings& bindings,
   const int32_t total = options.warmup + options.repeats;
   std::vector<double> times;
   times.reserve(options.repeats);
+  std::optional<EventTimer> events;
+  if (!device.is_cpu()) events.emplace(device);
   synchronize(device);  // with what the caller left under way
   for (int32_t run = 0; run < total; ++run) {
-    const double start = clockMs(options.cpuTime);
-    executor.run(workload.bindings, workload.inputs, cancel);
-    synchronize(device);
-    if (run >= options.warmup) times.push_back(clockMs(options.cpuTime) - start);
+    double time = 0;
+    if (events) {
+      events->mark();
+      executor.run(workload.bindings, workload.inputs, cancel);
+      events->mark();
+      time = events->take().front();
+    } else {
+      const double start = clockMs(options.cpuTime);
+      executor.run(workload.bindings, workload.inputs, cancel);
+      time = clockMs(options.cpuTime) - start;
+    }
+    if (run >= options.warmup) times.push_back(time);
     if (progress) progress({run + 1, total, "latency"});
   }
   return times;

@@ -49,8 +49,9 @@ class ThreadScope {
 // Waits until the device has finished what was given to it.
 void synchronize(c10::Device device);
 
-// Times whole forwards, without timers inside. Progress counts forwards. Inputs and bindings that the program
-// writes are copied first.
+// Times whole forwards, without timers inside: by the clock on the CPU, by events on the device's stream
+// elsewhere, from an idle device to the end of its work. Progress counts forwards. Inputs and bindings that
+// the program writes are copied first.
 LatencySummary measureLatency(Executor& executor, const Bindings& bindings,
                               const std::vector<at::Tensor>& inputs, c10::Device device,
                               const LatencyOptions& options, const CancelToken& cancel,
@@ -62,8 +63,9 @@ std::vector<double> timeForwards(Executor& executor, const Bindings& bindings,
                                  const LatencyOptions& options, const CancelToken& cancel,
                                  const ProgressFn& progress = {});
 
-// Milliseconds of each instruction in each timed forward (none for speculative ones), with the device waited
-// for after each instruction.
+// Milliseconds of each instruction in each timed forward (none for speculative ones). On a device they are
+// the times between events before each instruction: while the device is behind, those of the kernels, else
+// those of launching them; they add up to the forward's.
 std::vector<std::vector<double>> timeInstructions(Executor& executor, const Bindings& bindings,
                                                   const std::vector<at::Tensor>& inputs, c10::Device device,
                                                   const LatencyOptions& options, const CancelToken& cancel,

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/forward/batch_stream.h"
 #include "core/forward/evaluate.h"
 #include "core/train/step_random.h"
 
@@ -176,13 +177,15 @@ StretchResult Trainer::run(const Dataset& dataset, const TrainStretch& stretch, 
   const auto start = std::chrono::steady_clock::now();
   StretchResult result;
   const int64_t end = std::min(stretch.first + stretch.count, dataset.batches());
+  BatchStream stream(dataset,
+                     {stretch.inputs, stretch.target, learner_->device(), order, stretch.first, end});
   for (int64_t i = stretch.first; i < end && !cancel.cancelled(); ++i) {
-    const auto tensors = order.defined() ? dataset.batch(i, order) : dataset.batch(i);
+    const auto tensors = stream.next();
     TrainBatch batch;
     for (const int64_t index : stretch.inputs) batch.inputs.args.emplace_back(tensors[index]);
     if (stretch.target >= 0) batch.target = tensors[stretch.target];
     result.losses.push_back(stepHeld(batch));
-    result.samples += tensors.front().size(0);
+    result.samples += dataset.batchSamples(i);
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (progress) progress({i + 1, dataset.batches(), ""});
     if (stretch.seconds >= 0 && result.seconds >= stretch.seconds) break;
@@ -260,6 +263,7 @@ int64_t Trainer::recalibrate(const Dataset& dataset, const std::vector<int64_t>&
   LoopOptions options;
   options.inputs = inputs;
   options.maxBatches = maxBatches;
+  options.device = learner_->device();
   int64_t batches = 0;
   forEachBatch(
       dataset, options,
