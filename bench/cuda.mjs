@@ -1,8 +1,8 @@
-// Images a second on a CUDA device, ours against PyTorch's, from images in the CPU's memory, in turns; elsewhere one line that says
-// that it was skipped. See docs/cuda.md.
+// Images a second and the peak of device memory on a CUDA device, ours against PyTorch's, from images in the CPU's memory, in turns,
+// with graphs of kernels and without; elsewhere one line that says that it was skipped. See docs/cuda.md.
 import { createRequire } from "node:module";
 
-import { initialize } from "torchsearch";
+import { graphCapture, initialize } from "torchsearch";
 
 import { run } from "../scripts/lib/run.mjs";
 import { benchOptions } from "./lib/options.mjs";
@@ -37,8 +37,10 @@ async function measureAll() {
   });
 
   const workers = { ours: Worker.ours("workers/torchsearch.mjs"), pytorch: Worker.python("worker.py") };
+  const graphs = graphCapture("cuda:0").offered;
   const sides = [
     ["ours", "module"],
+    ...(graphs ? [["ours", "graphs"]] : []),
     ["ours", "space"],
     ["pytorch", "eager"],
     ["pytorch", "script"],
@@ -46,36 +48,44 @@ async function measureAll() {
   const results = [];
   for (const { model, batch, images } of cases) {
     const load = { op: "load", model, batch, images, device: "cuda:0" };
-    await workers.ours.ask(load);
+    await workers.ours.ask({ ...load, graphs });
     await workers.pytorch.ask({ ...load, variants: ["eager", "script"] });
     const rates = Object.fromEntries(sides.map(([, variant]) => [variant, []]));
+    const peaks = {}; // megabytes
     for (let round = 0; round < options.rounds; round++) {
       for (const [worker, variant] of sides) {
         const seconds = options.quick ? 0.05 : 0.5;
-        rates[variant].push((await workers[worker].ask({ op: "run", variant, seconds })).imagesPerSecond);
+        const { imagesPerSecond, peakBytes } = await workers[worker].ask({ op: "run", variant, seconds });
+        rates[variant].push(imagesPerSecond);
+        peaks[variant] = Math.max(peaks[variant] ?? 0, peakBytes / 1e6);
       }
     }
-    results.push({ model, batch, rates });
+    results.push({ model, batch, rates, peaks });
   }
   for (const worker of Object.values(workers)) await worker.close();
-  const rows = results.map(({ model, batch, rates }) => [
+  const rows = results.map(({ model, batch, rates, peaks }) => [
     `${model}, ${batch}`,
     ...sides.map(([, variant]) => number(median(rates[variant]))),
     ratio(ratios(rates.module, rates.eager)),
     ratio(ratios(rates.module, rates.script)),
+    number(peaks.module),
+    number(peaks.eager),
   ]);
   const header = [
     "model, batch",
     "ours",
+    ...(graphs ? ["with graphs"] : []),
     "search space",
     "eager",
     "TorchScript",
     "ours : eager",
     "ours : TorchScript",
+    "peak, ours",
+    "peak, eager",
   ];
   finish("cuda", options, {
     page: "cuda.md",
-    text: `Images a second, median of ${options.rounds} rounds:\n\n${table(header, rows)}`,
+    text: `Images a second, median of ${options.rounds} rounds, and the allocator's peak in MB:\n\n${table(header, rows)}`,
     raw: results,
     before,
   });

@@ -16,7 +16,14 @@ export {
   type TensorBatch,
   TensorDataLoader,
 } from "./data/tensor-loader";
-export { type DeviceMemory, deviceMemory, resetDeviceMemoryPeak } from "./device-memory";
+export {
+  type DeviceMemory,
+  deviceMemory,
+  type GraphCapture,
+  graphCapture,
+  resetDeviceMemoryPeak,
+  setGraphCapture,
+} from "./device";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
 export { type FinetuneResult, finetune } from "./finetune/finetune";
 export type { BatchGradient, LossAndGradient } from "./finetune/loss-function";

@@ -48,12 +48,16 @@ class Loop:
         return correct / self.images
 
     def run(self, variant: str, seconds: float, least: int = 1) -> dict:
+        on_device = str(self.device) != "cpu"
+        if on_device:
+            torch.cuda.reset_peak_memory_stats()
         passes, start = 0, time.perf_counter()
         while passes < least or time.perf_counter() - start < seconds:
             score = self.one_pass(variant)
             passes += 1
         elapsed = time.perf_counter() - start
-        return {"imagesPerSecond": passes * self.images / elapsed, "score": score}
+        peak = torch.cuda.max_memory_allocated() if on_device else None
+        return {"imagesPerSecond": passes * self.images / elapsed, "score": score, "peakBytes": peak}
 
     def outputs(self, variant: str) -> dict:
         with torch.inference_mode():

@@ -1,7 +1,17 @@
 // Our side of the benchmarks; the same requests as bench/python/worker.py.
 import path from "node:path";
 
-import { convert, Module, meanSquaredError, Tensor, TensorDataLoader, topKAccuracy } from "torchsearch";
+import {
+  convert,
+  deviceMemory,
+  Module,
+  meanSquaredError,
+  resetDeviceMemoryPeak,
+  setGraphCapture,
+  Tensor,
+  TensorDataLoader,
+  topKAccuracy,
+} from "torchsearch";
 
 import { scratch } from "../lib/page.mjs";
 import { repeated } from "../lib/repeated.mjs";
@@ -9,8 +19,11 @@ import { serve } from "../lib/serve.mjs";
 
 let loop = null;
 
-/** `module` is a loaded file, `space` the full subnet of a search space made of it. */
-async function load({ model, batch, images, device }) {
+/**
+ * `module` is a loaded file, `space` the full subnet of a search space made of it; `graphs` is the file with its kernels captured
+ * as a graph, where that is asked for.
+ */
+async function load({ model, batch, images, device, graphs }) {
   loop?.close();
   const { loader, example } = await repeated(path.join(scratch, `${model}.npz`), images, batch);
   const module = await Module.load(path.join(scratch, `${model}.pt`), { device });
@@ -21,12 +34,16 @@ async function load({ model, batch, images, device }) {
     space.close();
     for (const each of [source, module]) each.close();
   };
-  loop = { loader, example, images, score: topKAccuracy(loader), models: { module, space }, close };
+  const models = { module, space, ...(graphs ? { graphs: module } : {}) };
+  loop = { loader, example, images, device: device ?? "cpu", score: topKAccuracy(loader), models, close };
   for (const variant of Object.keys(loop.models)) await run({ variant, seconds: 0, least: 3 });
 }
 
 async function run({ variant, seconds, least = 1 }) {
-  const { models, score, images } = loop;
+  const { models, score, images, device } = loop;
+  setGraphCapture(variant === "graphs");
+  if (variant === "graphs") await score(models[variant]); // captures
+  resetDeviceMemoryPeak(device);
   let passes = 0;
   let value;
   const start = performance.now();
@@ -36,7 +53,8 @@ async function run({ variant, seconds, least = 1 }) {
     passes += 1;
     now = performance.now();
   }
-  return { imagesPerSecond: (1000 * passes * images) / (now - start), score: value };
+  const peakBytes = deviceMemory(device)?.peakAllocated;
+  return { imagesPerSecond: (1000 * passes * images) / (now - start), score: value, peakBytes };
 }
 
 async function outputs({ variant }) {

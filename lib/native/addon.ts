@@ -557,6 +557,10 @@ export interface NativeAddon {
     device: string,
   ): { allocated: number; peakAllocated: number; reserved: number; peakReserved: number } | null;
   resetDeviceMemoryPeak(device: string): void;
+  /** Whether evaluated models may be captured as graphs of kernels. */
+  setGraphCapture(on: boolean): void;
+  /** Whether they may, and whether LibTorch can capture on that device. ERR_DEVICE. */
+  graphCapture(device: string): { on: boolean; offered: boolean };
 
   CancelToken: new () => NativeCancelToken;
   Tensor: {

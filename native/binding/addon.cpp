@@ -5,7 +5,7 @@
 
 #include "binding/cancel_token.h"
 #include "binding/dataset.h"
-#include "binding/device_memory.h"
+#include "binding/device.h"
 #include "binding/env_data.h"
 #include "binding/evaluate.h"
 #include "binding/image.h"
@@ -68,7 +68,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   ScoreWrap::define(env, exports);
   ImportanceWrap::define(env, exports);
   TrainerWrap::define(env, exports);
-  defineDeviceMemory(env, exports);
+  defineDevice(env, exports);
   defineEvaluate(env, exports);
   defineImage(env, exports);
   defineProfile(env, exports);

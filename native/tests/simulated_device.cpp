@@ -19,6 +19,9 @@
 #include <set>
 #include <thread>
 #include <unordered_map>
+#include <utility>
+
+#include "tests/simulated_operators.h"
 
 namespace torchsearch::testing {
 
@@ -275,9 +278,22 @@ at::Tensor emptyStrided(at::IntArrayRef sizes, at::IntArrayRef strides, std::opt
                                            dtype.value_or(at::kFloat));
 }
 
-// From the CPU to the device, contiguous.
+at::Tensor empty(at::IntArrayRef sizes, std::optional<at::ScalarType> dtype, std::optional<at::Layout> layout,
+                 std::optional<at::Device> device, std::optional<bool> pinned,
+                 std::optional<at::MemoryFormat> format) {
+  const auto wanted = format.value_or(at::MemoryFormat::Contiguous);
+  const auto strides =
+      at::empty(sizes, at::TensorOptions().device(at::kMeta).memory_format(wanted)).strides().vec();
+  return emptyStrided(sizes, strides, dtype, layout, device, pinned);
+}
+
 at::Tensor copyFrom(const at::Tensor& source, const at::Tensor& target, bool nonBlocking) {
-  TORCH_CHECK(source.is_cpu() && source.is_contiguous() && target.is_contiguous());
+  const bool plain = source.scalar_type() == target.scalar_type() && source.is_contiguous() &&
+                     target.is_contiguous() && source.numel() == target.numel();
+  if (!plain || !source.is_cpu() || captures()) {
+    copyOnHost(source, target);
+    return target;
+  }
   const bool pinned = source.is_pinned();
   void* from = source.data_ptr();
   if (pinned) {
@@ -296,6 +312,7 @@ void recordStream(at::Tensor& tensor, c10::Stream stream) {
 }
 
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
+  library.impl("empty.memory_format", empty);
   library.impl("empty_strided", emptyStrided);
   library.impl("_copy_from", copyFrom);
   library.impl("record_stream", recordStream);
@@ -310,10 +327,19 @@ c10::Device simulatedDevice() {
     c10::register_privateuse1_backend("simulated");
     static Hooks hooks;
     at::RegisterPrivateUse1HooksInterface(&hooks);
+    registerGraphs();
     return true;
   }();
   (void)registered;
   return {kType, 0};
+}
+
+c10::StreamId currentStreamId() {
+  return currentStream;
+}
+
+void finishCurrentStream() {
+  worker(currentStream).synchronize();
 }
 
 void launch(std::function<void()> work) {

@@ -21,6 +21,9 @@ void launch(std::function<void()> work);
 int pinnedAllocations();
 int streamsRecorded();
 
+c10::StreamId currentStreamId();
+void finishCurrentStream();
+
 // Lets the next pinned allocations fail.
 void refusePinning(bool refuse);
 

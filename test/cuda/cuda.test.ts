@@ -14,6 +14,7 @@ import {
   profile,
   resetDeviceMemoryPeak,
   type SearchSpace,
+  setGraphCapture,
   Tensor,
   TensorDataLoader,
   topKAccuracy,
@@ -102,6 +103,28 @@ describe.skipIf(!cuda)("on a CUDA device", () => {
       here.close();
     }
     identity.close();
+  });
+
+  it("scores the same with graphs as without, also after it has moved", async () => {
+    const loader = await TensorDataLoader.fromNpz(digits, {
+      keys: ["train_images", "train_labels"],
+      batchSize: 100,
+    });
+    const score = crossEntropy(loader, { maxBatches: 12 });
+    const module = await Module.load(file, { device: "cuda:0" });
+    module.eval();
+    try {
+      const launched = await score(module);
+      setGraphCapture(true);
+      // Where graphs are not offered, turning them on changes nothing.
+      for (let pass = 0; pass < 3; pass++) expect(await score(module)).toBeCloseTo(launched, 5);
+      await module.to("cpu");
+      await module.to("cuda:0");
+      expect(await score(module)).toBeCloseTo(launched, 5);
+    } finally {
+      setGraphCapture(false);
+      module.close();
+    }
   });
 
   it("stops between batches, and goes on afterwards", async () => {

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/forward/arguments.h"
 #include "core/forward/executor.h"
+#include "core/forward/forward_graph.h"
 #include "core/forward/prepared_program.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
@@ -20,6 +21,9 @@ namespace {
 
 // Shapes that are kept; a loader gives one or two.
 constexpr size_t kMostShapes = 8;
+
+// Calls with one shape in a row before it is captured.
+constexpr int32_t kCaptureAt = 3;
 
 // Whether forward assigns attributes, which a recorded program does not.
 bool assignsAttributes(const InlinedGraph& graph) {
@@ -34,8 +38,11 @@ struct Evaluator::Entry {
   std::unique_ptr<Executor> executor;
   std::unique_ptr<ProgramPreparer> preparer;
   Bindings bindings;
+  std::unique_ptr<ForwardGraph> graph;  // of these bindings; null while none is captured
+  bool canCapture = true;
 
   void refuse() {
+    graph.reset();
     plan.reset();
     executor.reset();
     preparer.reset();
@@ -68,11 +75,56 @@ c10::IValue Evaluator::run(const Inputs& inputs, const CancelToken& cancel) {
   auto& bindings = entry->bindings;
   if (bindings.prepared == nullptr || !bindings.prepared->isCurrent()) {
     weights_->clear();
+    entry->graph.reset();
     bindings = bindModule(entry->plan->program(), module_);
     entry->preparer->prepare(bindings);
     if (bindings.prepared == nullptr) return plain(inputs);
   }
-  return entry->executor->run(bindings, inputTensors(*graph_, inputs), cancel);
+  return launch(entry, inputTensors(*graph_, inputs), cancel);
+}
+
+c10::IValue Evaluator::launch(const std::shared_ptr<Entry>& entry, const std::vector<at::Tensor>& inputs,
+                              const CancelToken& cancel) {
+  inARow_ = entry == last_ ? inARow_ + 1 : 1;
+  last_ = entry;
+  if (!forwardGraphs()) entry->graph.reset();
+  if (entry->graph != nullptr) {
+    cancel.throwIfCancelled();
+    return entry->graph->replay(inputs);
+  }
+  const auto forward = [&](const std::vector<at::Tensor>& given) {
+    return entry->executor->run(entry->bindings, given, cancel);
+  };
+  c10::IValue output = forward(inputs);
+  const bool captures = inARow_ >= kCaptureAt && entry->canCapture && forwardGraphs() && !inputs.empty() &&
+                        ForwardGraph::offered(inputs.front().device());
+  if (!captures) return output;
+  entry->canCapture = false;
+  if (!ForwardGraph::canHold(entry->plan->program())) return output;
+  try {
+    auto graph = std::make_unique<ForwardGraph>(inputs.front().device(), inputs, forward);
+    std::vector<at::Tensor> wanted;
+    std::vector<at::Tensor> given;
+    collectTensors(output, wanted);
+    collectTensors(graph->replay(inputs), given);
+    if (std::equal(given.begin(), given.end(), wanted.begin(), wanted.end(), agrees)) {
+      entry->graph = std::move(graph);
+      entry->canCapture = true;  // again, when the weights change
+    }
+  } catch (const Error& error) {
+    if (error.code() != "ERR_ABORTED") return output;
+    entry->canCapture = true;
+    throw;
+  } catch (const std::exception&) {
+    // It is launched kernel by kernel, as before.
+  }
+  return output;
+}
+
+bool Evaluator::isCaptured(const Inputs& inputs) const {
+  if (graph_ == nullptr) return false;
+  const auto found = entries_.find(shapeKey(*graph_, inputs));
+  return found != entries_.end() && found->second->graph != nullptr;
 }
 
 bool Evaluator::isPrepared(const Inputs& inputs) const {

@@ -29,17 +29,25 @@ class Evaluator {
 
   // Whether inputs of this shape run prepared. False for a shape that was not met yet.
   bool isPrepared(const Inputs& inputs) const;
+  // Whether inputs of this shape run as a captured graph (ForwardGraph): on an accelerator where graphs are
+  // offered and on, from the third call in a row with such inputs, so that the odd last batch of a pass is
+  // launched as usual. A shape that can't be captured is not tried again.
+  bool isCaptured(const Inputs& inputs) const;
 
  private:
   struct Entry;
   std::shared_ptr<Entry> entryFor(const Inputs& inputs, const CancelToken& cancel);
   void trial(Entry& entry, const Inputs& inputs, const c10::IValue& expected, const CancelToken& cancel);
   c10::IValue plain(const Inputs& inputs);
+  c10::IValue launch(const std::shared_ptr<Entry>& entry, const std::vector<at::Tensor>& inputs,
+                     const CancelToken& cancel);
 
   torch::jit::Module module_;
   std::shared_ptr<InlinedGraph> graph_;  // null when the module can't be recorded at all
   std::shared_ptr<WeightCache> weights_;
   std::map<std::string, std::shared_ptr<Entry>> entries_;  // by the shape of inputs
+  std::shared_ptr<Entry> last_;                            // that ran prepared
+  int32_t inARow_ = 0;                                     // its calls without another's in between
 };
 
 }  // namespace torchsearch

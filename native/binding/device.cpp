@@ -1,8 +1,9 @@
-#include "binding/device_memory.h"
+#include "binding/device.h"
 
 #include "binding/translate.h"
 #include "core/device.h"
 #include "core/device_memory.h"
+#include "core/forward/forward_graph.h"
 
 namespace torchsearch::binding {
 
@@ -34,10 +35,28 @@ Napi::Value resetDeviceMemoryPeakCall(const Napi::CallbackInfo& info) {
   });
 }
 
+// (on: boolean)
+Napi::Value setGraphCaptureCall(const Napi::CallbackInfo& info) {
+  setForwardGraphs(info[0].ToBoolean());
+  return info.Env().Undefined();
+}
+
+// (device: string): { on, offered }
+Napi::Value graphCaptureCall(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("on", forwardGraphs());
+    out.Set("offered", ForwardGraph::offered(deviceOf(info[0])));
+    return out;
+  });
+}
+
 }  // namespace
 
-void defineDeviceMemory(Napi::Env env, Napi::Object exports) {
+void defineDevice(Napi::Env env, Napi::Object exports) {
   exports.Set("deviceMemory", Napi::Function::New<deviceMemoryCall>(env, "deviceMemory"));
+  exports.Set("setGraphCapture", Napi::Function::New<setGraphCaptureCall>(env, "setGraphCapture"));
+  exports.Set("graphCapture", Napi::Function::New<graphCaptureCall>(env, "graphCapture"));
   exports.Set("resetDeviceMemoryPeak",
               Napi::Function::New<resetDeviceMemoryPeakCall>(env, "resetDeviceMemoryPeak"));
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { deviceMemory, resetDeviceMemoryPeak } from "../lib";
+import { deviceMemory, graphCapture, resetDeviceMemoryPeak, setGraphCapture } from "../lib";
 import { addon } from "../lib/native/addon";
 
 describe("the memory of a device", () => {
@@ -14,5 +14,17 @@ describe("the memory of a device", () => {
       expect(() => deviceMemory(name)).toThrow(expect.objectContaining({ code: "ERR_DEVICE" }));
       expect(() => resetDeviceMemoryPeak(name)).toThrow(expect.objectContaining({ code: "ERR_DEVICE" }));
     }
+  });
+});
+
+describe("graphs of kernels", () => {
+  it("are off, can be turned on, and are not offered on the CPU", () => {
+    expect(graphCapture("cpu")).toEqual({ on: false, offered: false });
+    setGraphCapture(true);
+    expect(graphCapture("cpu")).toEqual({ on: true, offered: false });
+    setGraphCapture(false);
+    expect(() => setGraphCapture("yes" as unknown as boolean)).toThrow(
+      expect.objectContaining({ code: "ERR_ARGUMENT" }),
+    );
   });
 });
