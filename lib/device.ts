@@ -38,7 +38,7 @@ export interface GraphCapture {
 
 /**
  * Lets scores and forward loops of a `Module` on an accelerator capture one forward of each shape of inputs as a graph
- * of its kernels (on CUDA: a CUDA graph) and launch it as a whole for further batches: for models whose kernels are so
+ * of its kernels (a CUDA graph, where the addon was built with CUDA's headers) and launch it as a whole for further batches: for models whose kernels are so
  * short that launching them takes the time. Off by default. A shape is captured at its third batch in a row, and never
  * where the model draws random numbers or changes its state or its inputs. Where the device offers no graphs
  * ({@link graphCapture}) or capturing fails, models run as without. Scores differ by no more than rounding.

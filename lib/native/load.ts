@@ -153,10 +153,23 @@ function openLibTorch(libTorch: LibTorch, loader: Loader): string | undefined {
   }
 }
 
+/** Opening it registers CUDA graphs, where this build has them. Without it models run as they do otherwise. */
+function openCudaGraphs(file: AddonFile, loader: Loader): void {
+  const library = path.join(path.dirname(file.file), "torchsearch_cuda.so");
+  if (!existsSync(library)) return;
+  try {
+    loader.openLibrary(library);
+  } catch {
+    // `graphCapture().offered` tells.
+  }
+}
+
 function load(): Loaded<AddonCore> {
   const libTorch = locateLibTorch();
   const file = chooseAddon(libTorch, listAddonFiles());
-  const cudaProblem = openLibTorch(libTorch, requireLoader(file));
+  const loader = requireLoader(file);
+  const cudaProblem = openLibTorch(libTorch, loader);
+  if (libTorch.cuda && cudaProblem === undefined) openCudaGraphs(file, loader);
   let addon: AddonCore;
   try {
     addon = require(file.file) as AddonCore;

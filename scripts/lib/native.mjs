@@ -1,7 +1,7 @@
 // The native build: cmake-js configures and builds CMakeLists.txt in .build/torch<minor>, one folder for each LibTorch
 // version, so that going from one to another and back compiles nothing twice. The addons are copied to build/Release,
 // where the `bindings` package looks.
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -88,6 +88,9 @@ function ensureBuildTools() {
   };
 }
 
+/** What links to LibTorch's CUDA library (native/cuda). */
+const CUDA_LIBRARY = "torchsearch_cuda.so";
+
 /** Where a LibTorch version is built. */
 export const buildFolder = (minor) => path.join(root, ".build", `torch${minor}`);
 
@@ -99,7 +102,11 @@ export const buildFolder = (minor) => path.join(root, ".build", `torch${minor}`)
 function install(addons) {
   const release = path.join(root, "build", "Release");
   mkdirSync(release, { recursive: true });
-  for (const name of ["torchsearch_loader.node", "torchsearch.node", "torchsearch.json"]) {
+  const files = ["torchsearch_loader.node", "torchsearch.node", "torchsearch.json"];
+  // CUDA graphs are built with some LibTorchs only.
+  if (existsSync(path.join(addons, CUDA_LIBRARY))) files.push(CUDA_LIBRARY);
+  else rmSync(path.join(release, CUDA_LIBRARY), { force: true });
+  for (const name of files) {
     const target = path.join(release, name);
     const content = readFileSync(path.join(addons, name));
     if (existsSync(target) && readFileSync(target).equals(content)) continue;

@@ -24,6 +24,8 @@ const GROUPS = {
   // What trains the committed fixtures.
   fixtures: [["scikit-learn==1.9.1"]],
   lint: [["clang-format==20.1.8"]],
+  // CUDA's headers, 3 MB: enough to compile what there is for CUDA alone, not to run it.
+  cuda: [["--no-deps", "nvidia-cuda-runtime==13.5.37", "nvidia-cuda-crt==13.5.37"]],
 };
 
 const venv = path.join(root, ".torch");

@@ -1,11 +1,12 @@
 // The test suites. Each runs a test program, shows its output, and gives { passed, failed, skipped }. A program that ends
 // without telling its counts has failed.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
 import { packageSuite } from "./package-suite.mjs";
+import { ensurePython, torchRoot } from "./python.mjs";
 import { root } from "./run.mjs";
 
 function runTests(command, args, env) {
@@ -74,4 +75,26 @@ function exports({ env }) {
   return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
 }
 
-export const SUITES = { cpp, exports, package: packageSuite, unit };
+/**
+ * The one source that needs CUDA's headers (native/cuda) goes through the compiler: one test. The rest of the CUDA path is
+ * written without them, and is part of the ordinary build.
+ */
+function cuda({ env }) {
+  const include = path.join(env.TORCHSEARCH_LIBTORCH, "include");
+  if (!existsSync(path.join(include, "ATen", "core", "GraphImplInterface.h")))
+    return { passed: 0, failed: 0, skipped: 1 };
+  ensurePython(["cuda"]);
+  // Only CUDA builds of PyTorch have this header; all it would say is how PyTorch was built.
+  const stub = path.join(root, ".build", "cuda-headers");
+  const macros = path.join(stub, "c10", "cuda", "impl");
+  mkdirSync(macros, { recursive: true });
+  writeFileSync(path.join(macros, "cuda_cmake_macros.h"), "");
+  const headers = path.join(path.dirname(torchRoot()), "nvidia", "cu13", "include");
+  const flags = ["-std=c++20", "-fPIC", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"];
+  const includes = [include, headers, stub].flatMap((folder) => ["-isystem", folder]);
+  const source = path.join(root, "native", "cuda", "cuda_graph.cpp");
+  const { status } = runTests(process.env.CXX ?? "c++", [...flags, ...includes, source]);
+  return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
+}
+
+export const SUITES = { cpp, cuda, exports, package: packageSuite, unit };
