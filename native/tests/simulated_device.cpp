@@ -217,7 +217,9 @@ struct Guard final : public c10::impl::DeviceGuardImplInterface {
   void uncheckedSetDevice(c10::Device) const noexcept override {}
   c10::Stream getStream(c10::Device) const override { return streamOf(currentStream); }
   c10::Stream getDefaultStream(c10::Device) const override { return streamOf(0); }
-  c10::Stream getStreamFromGlobalPool(c10::Device, bool) const override { return streamOf(1); }
+  c10::Stream getStreamFromGlobalPool(c10::Device, bool isHighPriority) const override {
+    return streamOf(isHighPriority ? 2 : 1);
+  }
   c10::Stream exchangeStream(c10::Stream stream) const override {
     return streamOf(std::exchange(currentStream, stream.id()));
   }

@@ -41,6 +41,12 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
     expect(left("file size")).toBeLessThan(100);
     expect(left("accuracy")).toBeGreaterThan(97);
   },
+  "device.mjs": async () => {
+    const number = await run("device.mjs", "cpu");
+    expect(number(/^launched on cpu: accuracy ([\d.]+) %/m)).toBeGreaterThan(97);
+    expect(number(/, (\d+) images a second$/m)).toBeGreaterThan(0);
+    await run("device.mjs"); // cuda:0, or the CPU in its place
+  },
   "latency.mjs": async () => {
     const number = await run("latency.mjs");
     const full = number(/^full model: ([\d.]+) ms by the table/m);

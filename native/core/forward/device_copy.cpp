@@ -25,7 +25,8 @@ c10::Stream copyStream(c10::Device device) {
   const auto found = streams.find(key);
   if (found != streams.end()) return found->second;
   const c10::impl::VirtualGuardImpl implementation(device.type());
-  return streams.emplace(key, implementation.getStreamFromGlobalPool(device)).first->second;
+  return streams.emplace(key, implementation.getStreamFromGlobalPool(device, /*isHighPriority=*/true))
+      .first->second;
 }
 
 DeviceCopy::DeviceCopy(c10::Device device) : device_(device), stream_(copyStream(device)) {}

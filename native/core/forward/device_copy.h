@@ -48,7 +48,8 @@ class DeviceCopy {
 };
 
 // The stream on which copies to this device go: one for each device, since the caching allocator keeps the
-// memory of each stream apart.
+// memory of each stream apart. It is of high priority, whose streams come from a pool of their own: what is
+// put on a stream of the other pool while that is captured (ForwardGraph) would become part of the graph.
 c10::Stream copyStream(c10::Device device);
 
 }  // namespace torchsearch
