@@ -4,6 +4,7 @@
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/library.h>
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -131,6 +133,8 @@ struct Memory {
   std::mutex mutex;
   std::unordered_map<void*, Block> device;
   std::unordered_map<void*, Block> pinned;
+  c10::CachingAllocator::Stat allocated;  // of the device
+  std::atomic<size_t> capacity = SIZE_MAX;
   std::atomic<int> pinnedAllocations = 0;
   std::atomic<int> recorded = 0;
   std::atomic<bool> refusePinning = false;
@@ -148,6 +152,7 @@ void release(std::unordered_map<void*, Block>& blocks, void* data, bool onDevice
     const auto found = blocks.find(data);
     block = found->second;
     blocks.erase(found);
+    if (onDevice) memory().allocated.decrease(block.bytes);
   }
   std::vector<MomentPtr> after;
   for (const c10::StreamId user : block.users) after.push_back(recordOn(user));
@@ -169,24 +174,47 @@ void release(std::unordered_map<void*, Block>& blocks, void* data, bool onDevice
   }
 }
 
-class DeviceAllocator final : public c10::Allocator {
+class DeviceAllocator final : public c10::DeviceAllocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
+    TORCH_CHECK_WITH(OutOfMemoryError, memory().allocated.current + bytes <= memory().capacity,
+                     "the simulated device is out of memory");
     void* data = bytes == 0 ? nullptr : std::malloc(bytes);
     if (data != nullptr) {
       const std::lock_guard guard(memory().mutex);
       memory().device[data] = {bytes, currentStream, {}};
+      memory().allocated.increase(bytes);
     }
     return {data, data, &free, simulatedDevice()};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &free; }
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
 
+  bool initialized() override { return true; }
+  void emptyCache(c10::MempoolId_t) override {}
+  void recordStream(const c10::DataPtr&, c10::Stream) override {}
+  c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override {
+    c10::CachingDeviceAllocator::DeviceStats stats;
+    const std::lock_guard guard(memory().mutex);
+    stats.allocated_bytes[0] = stats.reserved_bytes[0] = memory().allocated;
+    return stats;
+  }
+  void resetAccumulatedStats(c10::DeviceIndex) override {}
+  void resetPeakStats(c10::DeviceIndex) override {
+    const std::lock_guard guard(memory().mutex);
+    memory().allocated.reset_peak();
+  }
+
  private:
   static void free(void* data) {
     if (data != nullptr) release(memory().device, data, true);
   }
 };
+
+DeviceAllocator& deviceAllocator() {
+  static DeviceAllocator allocator;
+  return allocator;
+}
 
 class PinnedAllocator final : public c10::Allocator {
  public:
@@ -274,8 +302,7 @@ struct Hooks final : public at::PrivateUse1HooksInterface {
 
 at::Tensor emptyStrided(at::IntArrayRef sizes, at::IntArrayRef strides, std::optional<at::ScalarType> dtype,
                         std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-  static DeviceAllocator allocator;
-  return at::detail::empty_strided_generic(sizes, strides, &allocator,
+  return at::detail::empty_strided_generic(sizes, strides, &deviceAllocator(),
                                            c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                            dtype.value_or(at::kFloat));
 }
@@ -329,6 +356,7 @@ c10::Device simulatedDevice() {
     c10::register_privateuse1_backend("simulated");
     static Hooks hooks;
     at::RegisterPrivateUse1HooksInterface(&hooks);
+    c10::SetAllocator(kType, &deviceAllocator());
     registerGraphs();
     return true;
   }();
@@ -354,6 +382,10 @@ int pinnedAllocations() {
 
 int streamsRecorded() {
   return memory().recorded;
+}
+
+void setCapacity(size_t bytes) {
+  memory().capacity = bytes;
 }
 
 void refusePinning(bool refuse) {

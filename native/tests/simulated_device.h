@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Stream.h>
 
+#include <cstddef>
 #include <functional>
 
 namespace torchsearch::testing {
@@ -23,6 +24,9 @@ int streamsRecorded();
 
 c10::StreamId currentStreamId();
 void finishCurrentStream();
+
+// How much the device holds; SIZE_MAX, the default, is no limit.
+void setCapacity(size_t bytes);
 
 // Lets the next pinned allocations fail.
 void refusePinning(bool refuse);

@@ -103,10 +103,10 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
       loop(bindings, cancel, options);
     }
   } catch (const Error&) {
-    values_.clear();
+    drop();
     throw;
   } catch (const std::exception&) {
-    values_.clear();
+    drop();
     Failure failure = describeFailure(std::current_exception(), "ERR_FORWARD");
     if (failure.code == "ERR_FORWARD") {
       failure.message = "The model's forward failed at " + describe(plan_->program().instructions[current_]) +
@@ -116,8 +116,14 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
   }
   const bool whole = current_ >= plan_->instructionCount();
   IValue output = whole ? materialize(plan_->program().output, values_) : IValue();
-  values_.clear();
+  drop();
   return output;
+}
+
+// Keeps no tensor alive from one run to the next: one that failed may have left the arguments of its operator.
+void Executor::drop() {
+  values_.clear();
+  stack_.clear();
 }
 
 void Executor::load(const Bindings& bindings, const std::vector<at::Tensor>& inputs,

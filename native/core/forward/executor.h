@@ -71,6 +71,7 @@ class Executor {
                   const RunOptions& options = {});
 
  private:
+  void drop();
   void load(const Bindings& bindings, const std::vector<at::Tensor>& inputs, const RunOptions& options);
   void loop(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options);
   void loopPrepared(const Bindings& bindings, const CancelToken& cancel, const RunOptions& options);
