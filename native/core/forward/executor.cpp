@@ -120,7 +120,8 @@ IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& in
   return output;
 }
 
-// Keeps no tensor alive from one run to the next: one that failed may have left the arguments of its operator.
+// Keeps no tensor alive from one run to the next: one that failed may have left the arguments of its
+// operator.
 void Executor::drop() {
   values_.clear();
   stack_.clear();
