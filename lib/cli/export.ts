@@ -7,7 +7,7 @@ import { TorchSearchError } from "../errors";
 import type { SearchRecord } from "../mode/history";
 import type { SpaceSearchState } from "../search/space-searcher";
 import { readCheckpoint } from "../searcher/checkpoint";
-import type { SubnetConfig } from "../space/search-space";
+import type { SearchSpace, SubnetConfig } from "../space/search-space";
 import { isRecord } from "../util/check";
 import { commandLine } from "./command-line";
 import { type ImageOptions, imageRequest } from "./image-options";
@@ -16,8 +16,9 @@ import { openData } from "./open-data";
 import { badOption } from "./options";
 import { printJson } from "./output";
 import { addDataOptions, addSpaceOptions } from "./search";
+import { modeOf, WIDTH_MODES } from "./search-modes";
 import { REQUEST_DEFAULTS, readJson, recordedRequest, type SearchRequest } from "./search-request";
-import { convertModel, exampleInput, loadModel } from "./search-run";
+import { exampleInput, loadModel } from "./search-run";
 
 interface ExportCommandOptions extends ImageOptions {
   config?: string;
@@ -123,9 +124,16 @@ async function widthsOf({ config, checkpoint: file }: ExportCommandOptions): Pro
       `${file} has no best subnet yet: go on with the search (torchsearch resume) until it has one.`,
     );
   }
+  const recorded = recordedRequest(checkpoint.settings.annotations, file as string);
+  if (!(WIDTH_MODES as readonly string[]).includes(recorded.mode)) {
+    throw badOption(
+      `${file} holds a search of mode ${recorded.mode}, which made its result itself: ` +
+        `torchsearch resume ${file} --output FILE saves it again.`,
+    );
+  }
   return {
     widths: best.config,
-    recorded: recordedRequest(checkpoint.settings.annotations, file as string),
+    recorded,
     fingerprint: checkpoint.fingerprint,
     search: isRecord(checkpoint.settings.search)
       ? (checkpoint.settings.search as unknown as SearchRecord)
@@ -146,7 +154,9 @@ async function exportSubnet(
     if (data !== null) closing.push(data.loader);
     const dummyInput = exampleInput(request, data);
     closing.push({ close: () => closeTensors(dummyInput) });
-    const space = await convertModel(module, dummyInput, request, data, { signal, onProgress: () => {} });
+    const { convert } = modeOf(request);
+    const context = { signal, onProgress: () => {} };
+    const space = (await convert(module, dummyInput, request, data, context)) as SearchSpace;
     closing.push(space);
     if (fingerprint !== null && fingerprint !== (await space.fingerprint())) {
       throw new TorchSearchError(
@@ -187,5 +197,7 @@ export function addExportCommand(program: Command): void {
     .option("--checkpoint <file>", "take the best subnet of this search, with its data and settings")
     .requiredOption("--output <file>", "where the subnet goes");
   addDataOptions(command);
-  addSpaceOptions(command).option("--json", "print one JSON document on standard output").action(run);
+  addSpaceOptions(command, WIDTH_MODES)
+    .option("--json", "print one JSON document on standard output")
+    .action(run);
 }

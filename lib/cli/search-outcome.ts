@@ -13,11 +13,13 @@ const COSTS: readonly [metric: string, title: string, format: (value: number) =>
   ["flops", "FLOPs", formatCount],
   ["size", "size", formatBytes],
   ["latency", "latency", formatMilliseconds],
+  ["density", "weights that stay", formatPercent],
+  ["effectiveBits", "effective bits", formatBits],
 ];
 
 /** The table before and after, the constraints, the widths that changed, and where everything is. */
 export function formatOutcome(outcome: SearchOutcome): string {
-  const { score, accuracy, heldOut, costs, bounds, hyperparameters } = outcome;
+  const { score, accuracy, heldOut, costs, bounds } = outcome;
   const rows = [
     ...ratingRows(score.title, score, accuracy),
     ...(heldOut === null
@@ -42,10 +44,52 @@ export function formatOutcome(outcome: SearchOutcome): string {
     const full = costs.before[metric] as number;
     const after = costs.after[metric] as number;
     const verdict = after <= bound ? "met" : "NOT met";
+    if (metric === "effectiveBits") return `${metric} <= ${bound}: ${formatBits(after)}, ${verdict}\n`;
     return `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`;
   });
+  const inputs = outcome.inputs.map(formatShape).join(", ");
+  return [
+    table,
+    `Costs are those of one input of ${inputs}.${heldOut === null ? "" : ` ${heldOut.samples} samples were held out: the search did not see them.`}\n`,
+    ...constraints,
+    "\n",
+    chosen(outcome),
+    "\n",
+    `Took ${formatDuration(outcome.seconds)}. Subnet: ${outcome.output}\n`,
+    `Checkpoint: ${outcome.checkpoint}\n`,
+    `For a report: ${commandLine(["report", path.relative(process.cwd(), outcome.checkpoint)])}\n`,
+  ].join("");
+}
+
+/** What was chosen: a table, or that nothing had to be. */
+function chosen({ hyperparameters = [], densities, formats }: SearchOutcome): string {
+  if (densities !== undefined) {
+    return formatTable(
+      [
+        { title: "layer" },
+        { title: "kind" },
+        { title: "weights", align: "right" },
+        { title: "stay", align: "right" },
+        { title: "output error", align: "right" },
+      ],
+      densities.map(({ name, kind, elements, density, error }) => [
+        name,
+        kind,
+        formatCount(elements),
+        formatPercent(density),
+        error === null ? "" : formatPercent(error),
+      ]),
+    );
+  }
+  if (formats !== undefined) {
+    return formatTable(
+      [{ title: "layers" }, { title: "weights", align: "right" }, { title: "format" }],
+      formats.map(({ layers, weights, format }) => [layers.join(", "), formatCount(weights), format]),
+    );
+  }
   const narrowed = hyperparameters.filter(({ full, selected }) => selected < full);
-  const widths = formatTable(
+  if (narrowed.length === 0) return "Nothing was narrowed: the full model meets the constraints.\n";
+  return formatTable(
     [
       { title: "narrowed" },
       { title: "kind" },
@@ -54,18 +98,10 @@ export function formatOutcome(outcome: SearchOutcome): string {
     ],
     narrowed.map(({ name, kind, full, selected }) => [name, kind, String(full), String(selected)]),
   );
-  const inputs = outcome.inputs.map(formatShape).join(", ");
-  return [
-    table,
-    `Costs are those of one input of ${inputs}.${heldOut === null ? "" : ` ${heldOut.samples} samples were held out: the search did not see them.`}\n`,
-    ...constraints,
-    "\n",
-    narrowed.length > 0 ? widths : "Nothing was narrowed: the full model meets the constraints.\n",
-    "\n",
-    `Took ${formatDuration(outcome.seconds)}. Subnet: ${outcome.output}\n`,
-    `Checkpoint: ${outcome.checkpoint}\n`,
-    `For a report: ${commandLine(["report", path.relative(process.cwd(), outcome.checkpoint)])}\n`,
-  ].join("");
+}
+
+function formatBits(bits: number): string {
+  return bits.toFixed(2);
 }
 
 type Change = { before: number; after: number };

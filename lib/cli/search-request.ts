@@ -10,12 +10,7 @@ import { IMPORTANCES } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { badOption } from "./options";
-
-/** Modes whose spaces are made of widths, which is what the command searches. */
-export const MODES = ["fastnas", "autonas"] as const;
-
-export const SEARCHERS = ["binary", "milp", "gradient", "evolve", "random", "pareto"] as const;
-export type SearcherName = (typeof SEARCHERS)[number];
+import { MODES, type ModeName, modeOf, requireFitting, SEARCHERS, WIDTH_MODES } from "./search-modes";
 
 export const SCORES = ["auto", "accuracy", "cross_entropy", "mse", "kl"] as const;
 export type ScoreName = (typeof SCORES)[number];
@@ -50,12 +45,15 @@ export interface SpaceRequest {
   mode: string;
   channelDivisor: number;
   importance: string;
+  /** Further keys of the mode's config for `convert`, such as `pattern` or `formats`. */
+  modeOptions: Record<string, unknown>;
 }
 
 /** All of it. */
 export interface SearchRequest extends DataRequest, SpaceRequest {
   constraints: Constraints;
-  searcher: SearcherName;
+  /** A short name, of one of the mode's searchers. */
+  searcher: string;
   /** Config keys that belong to the searcher alone, such as `numIters`. */
   searcherOptions: Record<string, unknown>;
   score: ScoreName;
@@ -93,8 +91,8 @@ export const REQUEST_DEFAULTS = {
   mode: "fastnas",
   channelDivisor: 8,
   importance: "l1",
+  modeOptions: {} as Record<string, unknown>,
   constraints: {} as Constraints,
-  searcher: "binary",
   searcherOptions: {} as Record<string, unknown>,
   score: "auto",
   topK: 1,
@@ -153,6 +151,7 @@ const RULES: Readonly<Record<keyof RequestSettings, ConfigRule>> = {
   mode: oneOf(MODES),
   channelDivisor: positive,
   importance: oneOf(IMPORTANCES),
+  modeOptions: record,
   constraints: record,
   searcher: oneOf(SEARCHERS),
   searcherOptions: record,
@@ -251,13 +250,17 @@ export function completeRequest(
     ...file,
     ...flags,
     searcherOptions: { ...file.searcherOptions, ...flags.searcherOptions },
+    modeOptions: { ...file.modeOptions, ...flags.modeOptions },
     ...((file.images || flags.images) && { images: { ...file.images, ...flags.images } }),
   };
   const absolute = (name: string): string => path.resolve(name);
-  const output = absolute(settings.output ?? `${stem(model)}.subnet.pt`);
+  const { mode } = settings as SearchRequest;
+  const kind = WIDTH_MODES.includes(mode as ModeName) ? "subnet" : mode;
+  const output = absolute(settings.output ?? `${stem(model)}.${kind}.pt`);
   const beside = (suffix: string): string => path.join(path.dirname(output), `${stem(output)}.${suffix}`);
   const request: SearchRequest = {
     ...(settings as SearchRequest),
+    searcher: settings.searcher ?? modeOf(settings as SearchRequest).mode.defaultSearcher,
     model: absolute(model),
     data: (settings.data ?? []).map((entry) => resolveEntry(entry, absolute)),
     evalData: settings.evalData?.map((entry) => resolveEntry(entry, absolute)) ?? null,
@@ -266,9 +269,7 @@ export function completeRequest(
     latencyTable: absolute(settings.latencyTable ?? beside("latency.json")),
   };
   if (request.data.length === 0) throw badOption("A search needs data: give --data.");
-  if (Object.keys(request.constraints).length === 0 && request.searcher !== "pareto") {
-    throw badOption("A search needs at least one --constraint, such as flops=60%; only pareto does without.");
-  }
+  requireFitting(request, { ...file, ...flags });
   if (request.holdout !== null && request.evalData !== null)
     throw badOption(
       "Score the outcome on a part of the data (--holdout) or on other data (--eval-data), not on both.",

@@ -3,24 +3,20 @@ import { isDeepStrictEqual } from "node:util";
 
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
-import { WIDTH_SEARCHERS } from "../mode/width-modes";
 import { Module } from "../module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
-import type { ScoredSubnet, SpaceSearcher, SpaceSearchState } from "../search/space-searcher";
+import type { BaseSearcher } from "../searcher/base";
 import { readCheckpoint } from "../searcher/checkpoint";
 import type { SearchConfig } from "../searcher/config";
 import { satisfies } from "../searcher/constraints";
-import type { ProgressListener } from "../searcher/types";
-import { convert } from "../space/convert";
-import type { Importance } from "../space/importance";
-import type { SearchSpace } from "../space/search-space";
-import type { Tensor } from "../tensor";
+import type { ProgressListener, SearchModel, SearchStateDict } from "../searcher/types";
 import { isRecord } from "../util/check";
 import { type RunVersions, runVersions } from "../util/versions";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { type OpenData, openData } from "./open-data";
-import type { DataRequest, MODES, SearcherName, SearchRequest, SpaceRequest } from "./search-request";
+import { type Found, modeOf } from "./search-modes";
+import type { DataRequest, SearchRequest, SpaceRequest } from "./search-request";
 import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
 
 /** What the work needs besides the request. */
@@ -35,12 +31,12 @@ export interface SearchContext {
 }
 
 /** What `torchsearch search --json` prints. */
-export interface SearchOutcome {
+export interface SearchOutcome extends Found {
   model: string;
   output: string;
   checkpoint: string;
   mode: string;
-  searcher: SearcherName;
+  searcher: string;
   score: { name: string; title: string; before: number; after: number };
   /** Where the score is another one and the targets are labels. */
   accuracy: { before: number; after: number } | null;
@@ -52,23 +48,24 @@ export interface SearchOutcome {
   } | null;
   /** The example input's shapes, which costs refer to. */
   inputs: number[][];
-  costs: { before: Record<string, number>; after: Record<string, number> };
   /** Upper bounds, in each metric's unit. */
   bounds: Record<string, number>;
   /** Whether all bounds hold. */
   met: boolean;
-  hyperparameters: { name: string; kind: string; full: number; selected: number }[];
+  /** Of all runs that the search took. */
   seconds: number;
   versions: RunVersions;
 }
 
-type AnySearcher = SpaceSearcher<SpaceSearchState, SearchConfig>;
+type AnySearcher = BaseSearcher<SearchStateDict, SearchConfig, SearchModel, Module>;
 
 /** Searches, saves the subnet and the checkpoint, and tells what came out. @throws what searching throws */
 export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
   const { signal, onProgress, say } = context;
   const start = performance.now();
-  await requireSameWork(asked);
+  const earlier = await earlierSeconds(asked);
+  const secondsSoFar = (): number => earlier + (performance.now() - start) / 1000;
+  const mode = modeOf(asked);
   const module = await loadModel(asked, signal);
   const closing: { close(): void }[] = [module];
   try {
@@ -90,11 +87,12 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
     const before = await rate(score, module, { signal });
     const heldOutBefore = heldOut === null ? null : await rate(heldOut.score, module, { signal });
-    const space = await convertModel(module, dummyInput, request, data, context);
+    const space = await mode.convert(module, dummyInput, request, data, context);
     closing.push(space);
-    say(`${space.hyperparameters.length} hyperparameters; searching (${request.searcher}).`);
+    say(`${mode.size(space)}; searching (${request.searcher}).`);
 
-    const searcher = new WIDTH_SEARCHERS[request.searcher]() as AnySearcher;
+    const Searcher = mode.mode.searchers[request.searcher] as new () => unknown;
+    const searcher = new Searcher() as AnySearcher;
     const versions = runVersions(module.device);
     const told = {
       score: { name: score.name, title: score.title },
@@ -108,14 +106,17 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
         cwd: process.cwd(),
         request: asked,
         ...told,
+        // Read whenever a checkpoint is written.
+        get seconds() {
+          return secondsSoFar();
+        },
         ...more,
       };
     };
     annotate();
     const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
+      ...mode.config(request, data),
       ...request.searcherOptions,
-      ...dataConfig(request, data),
-      deployment: deploymentOf(request),
       scoreFunc: score.score,
       checkpoint: request.checkpoint,
       seed: request.seed,
@@ -133,19 +134,26 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
             ...compared(heldOutBefore, await rate(heldOut.score, subnet, { signal })),
           };
     await subnet.save(request.output, { signal });
-    const seconds = (performance.now() - start) / 1000;
-    const operators = {
+    const operators = mode.comparesOperators && {
       before: await operatorCosts(module, dummyInput, signal),
       after: await operatorCosts(subnet, dummyInput, signal),
     };
-    annotate({ after, heldOut: held, operators, seconds });
+    const seconds = secondsSoFar();
+    annotate({ after, heldOut: held, ...(operators && { operators }), seconds });
     await searcher.saveSearchCheckpoint();
-    return outcomeOf(request, space, score, { before, after }, stateDict as unknown as SpaceSearchState, {
-      heldOut: held,
-      inputs: told.inputs,
-      seconds,
-      versions,
-    });
+    return outcomeOf(
+      request,
+      mode.found(space, stateDict),
+      score,
+      { before, after },
+      {
+        bounds: { ...(stateDict.bounds as Record<string, number> | null | undefined) },
+        heldOut: held,
+        inputs: told.inputs,
+        seconds,
+        versions,
+      },
+    );
   } finally {
     for (const each of closing.reverse()) each.close();
   }
@@ -178,54 +186,6 @@ export function exampleInput(request: SpaceRequest & DataRequest, data: OpenData
   );
 }
 
-/** Converts as the request says. */
-export function convertModel(
-  module: Module,
-  dummyInput: unknown[],
-  request: SpaceRequest & Pick<SearchRequest, "seed" | "maxBatches" | "calibrationBatches">,
-  data: OpenData | null,
-  { signal, onProgress }: Pick<SearchContext, "signal" | "onProgress">,
-): Promise<SearchSpace> {
-  const { mode, channelDivisor, importance, seed } = request;
-  const learns = importance === "taylor" || importance === "activation";
-  const { target } = data ?? {};
-  return convert(module, mode as (typeof MODES)[number], dummyInput, {
-    channelDivisor,
-    importance: importance as Importance,
-    seed,
-    signal,
-    onProgress,
-    ...(learns &&
-      data !== null && {
-        data: data.loader,
-        collectFunc: data.collect,
-        maxBatches: request.calibrationBatches ?? request.maxBatches,
-      }),
-    ...(importance === "taylor" &&
-      data !== null && {
-        lossFunc: data.labels ? ("crossEntropy" as const) : ("mse" as const),
-        targetFunc:
-          data.collect === null ? null : (batch: Record<string, Tensor>) => batch[target as string] as Tensor,
-      }),
-  });
-}
-
-/** The config keys by which batch norms are recalibrated. */
-function dataConfig(request: SearchRequest, { loader, collect }: OpenData): Partial<SearchConfig> {
-  if (!request.recalibrate) return {};
-  return {
-    dataLoader: loader,
-    collectFunc: collect as SearchConfig["collectFunc"],
-    maxIterDataLoader: request.calibrationBatches ?? request.maxBatches,
-  };
-}
-
-/** Where latencies come from, when they are constrained. */
-function deploymentOf({ constraints, latencyTable, threads }: SearchRequest): SearchConfig["deployment"] {
-  if (!Object.hasOwn(constraints, "latency") || latencyTable === null) return null;
-  return { latencyTable, ...(threads !== null && { threads: String(threads) }) };
-}
-
 /** Keys of a request that decide what a measured score means. */
 const DECISIVE = [
   "data",
@@ -241,19 +201,24 @@ const DECISIVE = [
   "images",
   "recalibrate",
   "calibrationBatches",
+  "mode",
 ] as const;
 
-/** Refuses to go on from scores that another command measured otherwise. @throws `ERR_CLI_CHECKPOINT` */
-async function requireSameWork(request: SearchRequest): Promise<void> {
+/**
+ * The seconds that earlier runs took, by the checkpoint; 0 without one.
+ *
+ * @throws `ERR_CLI_CHECKPOINT` rather than go on from scores that another command measured otherwise
+ */
+async function earlierSeconds(request: SearchRequest): Promise<number> {
   const checkpoint = await readCheckpoint(request.checkpoint);
   const annotations = checkpoint?.settings.annotations;
   const earlier = isRecord(annotations) && isRecord(annotations.request) ? annotations.request : null;
-  if (earlier === null) return;
+  if (earlier === null || !isRecord(annotations)) return 0;
   // As JSON has it: a key that is undefined is not there.
   const plain = JSON.parse(JSON.stringify(request)) as Record<string, unknown>;
   const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key] ?? null, plain[key] ?? null));
   if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");
-  if (other.length === 0) return;
+  if (other.length === 0) return Number(annotations.seconds) || 0;
   throw new TorchSearchError(
     "ERR_CLI_CHECKPOINT",
     `${request.checkpoint} holds a search with another ${other.join(", ")}, whose scores can't be compared. ` +
@@ -282,15 +247,12 @@ function compared(
 
 function outcomeOf(
   request: SearchRequest,
-  space: SearchSpace,
+  found: Found,
   score: ChosenScore,
   ratings: { before: Ratings; after: Ratings },
-  state: SpaceSearchState,
-  rest: Pick<SearchOutcome, "heldOut" | "inputs" | "seconds" | "versions">,
+  rest: Pick<SearchOutcome, "bounds" | "heldOut" | "inputs" | "seconds" | "versions">,
 ): SearchOutcome {
   const rated = compared(ratings.before, ratings.after);
-  const best = state.best as ScoredSubnet;
-  const bounds = state.bounds ?? {};
   return {
     model: request.model,
     output: request.output,
@@ -299,15 +261,8 @@ function outcomeOf(
     searcher: request.searcher,
     score: { name: score.name, title: score.title, ...rated.score },
     accuracy: rated.accuracy,
-    costs: { before: { ...state.fullCosts }, after: { ...best.costs } },
-    bounds,
-    met: satisfies({ ...best.costs }, bounds),
-    hyperparameters: space.hyperparameters.map(({ name, kind, full }) => ({
-      name,
-      kind,
-      full,
-      selected: best.config[name] as number,
-    })),
+    met: satisfies(found.costs.after, rest.bounds),
+    ...found,
     ...rest,
   };
 }

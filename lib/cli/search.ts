@@ -4,6 +4,7 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 
 import { TorchSearchError } from "../errors";
+import { QUANTIZATION_FORMATS } from "../quantization/formats";
 import { readCheckpoint } from "../searcher/checkpoint";
 import type { Constraints } from "../searcher/types";
 import { IMPORTANCES } from "../space/importance";
@@ -13,15 +14,14 @@ import { addImageOptions, type ImageOptions, imageRequest } from "./image-option
 import { untilInterrupted } from "./interrupt";
 import { assignment, collected, constraint, positiveNumber, share, wholeNumber } from "./options";
 import { printJson, say } from "./output";
+import { MODES, SEARCHERS } from "./search-modes";
 import { formatOutcome } from "./search-outcome";
 import { startLiveLine } from "./search-progress";
 import {
   completeRequest,
-  MODES,
   REQUEST_DEFAULTS,
   recordedRequest,
   SCORES,
-  SEARCHERS,
   type SearchRequest,
 } from "./search-request";
 import { runSearch } from "./search-run";
@@ -43,6 +43,11 @@ interface SearchCommandOptions extends OutputOptions, ImageOptions {
   mode?: string;
   channelDivisor?: number;
   importance?: string;
+  pattern?: string;
+  density?: number;
+  format?: string[];
+  exclude?: string[];
+  modeSet?: Record<string, unknown>;
   constraint?: Constraints;
   searcher?: string;
   iterations?: number;
@@ -99,7 +104,16 @@ async function search(model: string, options: SearchCommandOptions, command: Com
     command.getOptionValueSource(name) === "cli" ? options[name] : undefined;
   const searcherOptions = {
     ...(options.iterations !== undefined && { numIters: options.iterations }),
+    ...(options.density !== undefined && { density: options.density }),
     ...options.set,
+  };
+  const modeOptions = {
+    ...(options.pattern !== undefined && { pattern: options.pattern }),
+    // A density below 1 of a pattern's own makes no sense; without a pattern it is what is asked for.
+    ...(options.pattern === undefined && options.density !== undefined && { pattern: "unstructured" }),
+    ...(options.format !== undefined && { formats: options.format }),
+    ...(options.exclude !== undefined && { exclude: options.exclude }),
+    ...options.modeSet,
   };
   const request = completeRequest(
     model,
@@ -116,6 +130,7 @@ async function search(model: string, options: SearchCommandOptions, command: Com
       mode: options.mode,
       channelDivisor: options.channelDivisor,
       importance: options.importance,
+      modeOptions,
       constraints: options.constraint,
       searcher: options.searcher,
       searcherOptions,
@@ -152,7 +167,7 @@ async function resume(file: string, options: OutputOptions & { output?: string }
   await perform(request, annotations?.command ?? ["resume", file], options);
 }
 
-const { batchSize, seed, channelDivisor, importance, mode, searcher, topK } = REQUEST_DEFAULTS;
+const { batchSize, seed, channelDivisor, importance, mode, topK } = REQUEST_DEFAULTS;
 
 /** Options that say which data, shared with `export`. */
 export function addDataOptions(command: Command): Command {
@@ -170,7 +185,7 @@ export function addDataOptions(command: Command): Command {
 }
 
 /** Options that say how the model becomes a search space, shared with `export`. */
-export function addSpaceOptions(command: Command): Command {
+export function addSpaceOptions(command: Command, modes: readonly string[]): Command {
   return command
     .option(
       "--input <shape...>",
@@ -178,7 +193,7 @@ export function addSpaceOptions(command: Command): Command {
       collected,
     )
     .option("--device <device>", "cpu or cuda (default: where the model's file says)")
-    .addOption(new Option("--mode <name>", `what is searched (default: ${mode})`).choices(MODES))
+    .addOption(new Option("--mode <name>", `what is searched (default: ${mode})`).choices(modes))
     .option(
       "--channel-divisor <number>",
       `widths are multiples of it (default: ${channelDivisor})`,
@@ -199,12 +214,37 @@ export function addSearchCommands(program: Command): void {
     .argument("<model>", "a TorchScript file (torch.jit.save)")
     .option(
       "--constraint <bound...>",
-      "flops=60%, params=2.5M, macs=1e9, size=10MiB, latency=5 (ms): all of them hold",
+      "flops=60%, params=2.5M, macs=1e9, size=10MiB, latency=5 (ms), of auto_quantize effectiveBits=6: all of them hold",
       constraint,
     );
   addDataOptions(command);
-  addSpaceOptions(command)
-    .addOption(new Option("--searcher <name>", `how to search (default: ${searcher})`).choices(SEARCHERS))
+  addSpaceOptions(command, MODES)
+    .option(
+      "--pattern <pattern>",
+      "of the sparse modes: N:M, of each M weights N stay, or unstructured (default: 2:4)",
+    )
+    .option(
+      "--density <share>",
+      "of the sparse modes: the share of weights that stays, unstructured, such as 40%",
+      share,
+    )
+    .option(
+      "--format <name...>",
+      `of auto_quantize: formats to choose from, of ${Object.keys(QUANTIZATION_FORMATS).join(", ")} (default: int8 int4)`,
+      collected,
+    )
+    .option("--exclude <layer...>", "of the sparse modes and auto_quantize: layers to leave alone", collected)
+    .option(
+      "--mode-set <key=value...>",
+      "a further config key of the mode, such as skipFirst=true or depth=false",
+      assignment,
+    )
+    .addOption(
+      new Option(
+        "--searcher <name>",
+        "how to search (default: the mode's own: binary, evolve for autonas)",
+      ).choices(SEARCHERS),
+    )
     .option(
       "--iterations <count>",
       "candidates to try, of evolve, random and pareto (default: 5000)",
@@ -241,7 +281,10 @@ export function addSearchCommands(program: Command): void {
       "--checkpoint <file>",
       "saved to and resumed from (default: beside the output, *.search.safetensors)",
     )
-    .option("--output <file>", "where the subnet goes (default: MODEL.subnet.pt in this folder)")
+    .option(
+      "--output <file>",
+      "where the result goes (default: MODEL.subnet.pt, of other modes MODEL.MODE.pt, in this folder)",
+    )
     .option("--json", "print one JSON document on standard output")
     .option("--verbose", "say on standard error what the searcher does")
     .action(search);

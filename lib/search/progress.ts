@@ -24,6 +24,8 @@ const PHASES: Readonly<Record<string, string>> = {
   importance: "ranking channels",
   latency: "measuring latencies",
   baseline: "scoring the full model",
+  calibrate: "calibrating",
+  sparsify: "layers",
   sensitivity: "sensitivity",
   search: "candidates",
   solve: "integer program",

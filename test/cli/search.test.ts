@@ -211,7 +211,7 @@ describe("torchsearch export", () => {
     expect(again.status).toBe(0);
     expect(readFileSync(path.join(folder, "again.pt")).equals(readFileSync(found.output))).toBe(true);
 
-    const narrowed = found.hyperparameters[0] as { name: string };
+    const narrowed = found.hyperparameters?.[0] as { name: string };
     writeFileSync(path.join(folder, "widths.json"), JSON.stringify({ [narrowed.name]: 16 }));
     const args = ["--config", "widths.json", "--input", "1x1x8x8", "--output", "one.pt", "--json"];
     const run = await torchsearch(folder, "export", resnet, "--channel-divisor", "16", ...args);
@@ -305,7 +305,7 @@ describe("torchsearch report", () => {
     expect(document.querySelector("h1")?.textContent).toBe("Search report: digits_resnet.pt");
     expect(document.querySelectorAll("svg.plane g.candidates > *").length).toBe(5);
     expect(document.querySelectorAll("svg.plane g.full-model > *").length).toBe(1);
-    expect(document.querySelectorAll("svg.widths g.widths > *").length).toBe(found.hyperparameters.length);
+    expect(document.querySelectorAll("svg.widths g.widths > *").length).toBe(found.hyperparameters?.length);
     const page = document.querySelector("main")?.textContent ?? "";
     for (const fact of [found.versions.libtorch, process.version, "−cross-entropy", "--constraint flops=60%"])
       expect(page).toContain(fact);
