@@ -14,10 +14,16 @@ import { type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
 import { openData } from "./open-data";
 import { badOption } from "./options";
-import { printJson } from "./output";
+import { printJson, requireOutput } from "./output";
 import { addDataOptions, addSpaceOptions } from "./search";
 import { modeOf, WIDTH_MODES } from "./search-modes";
-import { REQUEST_DEFAULTS, readJson, recordedRequest, type SearchRequest } from "./search-request";
+import {
+  REQUEST_DEFAULTS,
+  readJson,
+  recordedRequest,
+  resolveEntry,
+  type SearchRequest,
+} from "./search-request";
 import { exampleInput, loadModel } from "./search-run";
 
 interface ExportCommandOptions extends ImageOptions {
@@ -62,7 +68,7 @@ async function run(model: string, options: ExportCommandOptions, command: Comman
   const given = (name: "shuffle" | "recalibrate"): boolean | undefined =>
     command.getOptionValueSource(name) === "cli" ? options[name] : undefined;
   const flags = {
-    data: options.data?.map((file) => path.resolve(file)),
+    data: options.data?.map((entry) => resolveEntry(entry)),
     inputArrays: options.inputArray,
     targetArray: options.targetArray,
     batchSize: options.batchSize,
@@ -150,6 +156,7 @@ async function exportSubnet(
   const module = await loadModel(request, signal);
   const closing: { close(): void }[] = [module];
   try {
+    await requireOutput(request.output);
     const data = request.data.length > 0 ? await openData(request) : null;
     if (data !== null) closing.push(data.loader);
     const dummyInput = exampleInput(request, data);

@@ -18,9 +18,9 @@ import { addImageOptions, type ImageOptions, imageRequest } from "./image-option
 import { untilInterrupted } from "./interrupt";
 import { type OpenData, openData } from "./open-data";
 import { badOption, collected, number, positiveNumber, wholeNumber } from "./options";
-import { printJson, say } from "./output";
+import { printJson, requireOutput, say } from "./output";
 import { startLiveLine } from "./search-progress";
-import type { DataRequest } from "./search-request";
+import { type DataRequest, resolveEntry } from "./search-request";
 
 interface FinetuneCommandOptions extends ImageOptions {
   data: string[];
@@ -110,6 +110,7 @@ async function train(
     const { device } = options;
     const load = { signal, ...(device !== undefined && { device }) };
     const module = opened(await Module.load(model, load));
+    await requireOutput(options.output);
     const teacher =
       options.teacher === undefined ? null : opened(await Module.load(path.resolve(options.teacher), load));
     const data = await openData(requestOf(options));
@@ -188,7 +189,7 @@ async function train(
 function requestOf(options: FinetuneCommandOptions, evaluation = false): DataRequest {
   const files = (evaluation ? options.evalData : options.data) ?? [];
   return {
-    data: files.map((file) => path.resolve(file)),
+    data: files.map((entry) => resolveEntry(entry)),
     inputArrays: (evaluation ? options.evalInputArray : options.inputArray) ?? null,
     targetArray: (evaluation ? options.evalTargetArray : options.targetArray) ?? null,
     batchSize: options.batchSize,

@@ -10,7 +10,7 @@ import { addDoctorCommand } from "./doctor";
 import { addExportCommand } from "./export";
 import { addFinetuneCommand } from "./finetune";
 import { addHistoryCommand } from "./history";
-import { reportFailure } from "./output";
+import { reportFailure, watchStreams } from "./output";
 import { addProfileCommand } from "./profile";
 import { addPrunableCommand } from "./prunable";
 import { addReportCommand } from "./report";
@@ -21,6 +21,7 @@ const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, 
   description: string;
 };
 
+watchStreams();
 const program = new Command("torchsearch")
   .description(description)
   .version(version)

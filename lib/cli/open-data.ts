@@ -152,6 +152,13 @@ async function openImages(
 }
 
 function opened(loader: TensorDataLoader, inputs: string[], target: string | null): OpenData {
+  if (loader.samples === 0) {
+    loader.close();
+    throw new TorchSearchError(
+      "ERR_DATASET",
+      `The data have no samples: the first dimension of ${inputs.join(", ")} is 0. Give arrays of at least one sample.`,
+    );
+  }
   const [first] = loader;
   const batch = first as Record<string, Tensor>;
   const dtype = target === null ? null : (batch[target] as Tensor).dtype;

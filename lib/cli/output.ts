@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 
 import { TorchSearchError } from "../errors";
+import { requireWritable } from "../util/atomic-file";
 import { Interrupted } from "./interrupt";
 
 /** Prints the one JSON document that `--json` promises on standard output. */
@@ -13,8 +14,42 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/**
+ * Ends the command in peace when nobody reads its standard output any more (`| head -1`), and with a sentence where it
+ * can't be written, such as on a full disk. A standard error that is gone stops no work.
+ */
+export function watchStreams(): void {
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
+    say(`torchsearch: ERR_FILE_WRITE: standard output can't be written: ${error.message}.`);
+    process.exit(1);
+  });
+}
+
+/** Refuses an output that can't be written, before hours are spent on what then can't be saved. @throws `ERR_FILE_WRITE` */
+export async function requireOutput(file: string): Promise<void> {
+  try {
+    await requireWritable(file);
+  } catch (error) {
+    throw new TorchSearchError(
+      "ERR_FILE_WRITE",
+      `The output ${file} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
+      { cause: error },
+    );
+  }
+}
+
 /** Errors that mean the command was written wrongly; its exit code is then 2. */
-const USAGE = new Set(["ERR_CLI_OPTION", "ERR_INPUT_SPEC"]);
+const USAGE = new Set([
+  "ERR_CLI_OPTION",
+  "ERR_INPUT_SPEC",
+  "ERR_CONFIG_VALUE",
+  "ERR_UNKNOWN_CONFIG_KEY",
+  "ERR_CONSTRAINT_VALUE",
+  "ERR_UNKNOWN_CONSTRAINT",
+  "ERR_PROFILE_OPTION",
+]);
 
 /**
  * Ends a command that failed: the error on standard error (and, with `--json`, as `{ "error": { code, message } }` on

@@ -226,7 +226,10 @@ export function readJson(file: string): Record<string, unknown> {
 }
 
 /** `name=path` or a path, with the path made absolute. */
-function resolveEntry(entry: string, absolute: (name: string) => string): string {
+export function resolveEntry(
+  entry: string,
+  absolute: (name: string) => string = (name) => path.resolve(name),
+): string {
   const match = /^(\w+)=(.+\.npy)$/.exec(entry);
   return match === null ? absolute(entry) : `${match[1]}=${absolute(match[2] as string)}`;
 }
@@ -262,8 +265,8 @@ export function completeRequest(
     ...(settings as SearchRequest),
     searcher: settings.searcher ?? modeOf(settings as SearchRequest).mode.defaultSearcher,
     model: absolute(model),
-    data: (settings.data ?? []).map((entry) => resolveEntry(entry, absolute)),
-    evalData: settings.evalData?.map((entry) => resolveEntry(entry, absolute)) ?? null,
+    data: (settings.data ?? []).map((entry) => resolveEntry(entry)),
+    evalData: settings.evalData?.map((entry) => resolveEntry(entry)) ?? null,
     output,
     checkpoint: absolute(settings.checkpoint ?? beside("search.safetensors")),
     latencyTable: absolute(settings.latencyTable ?? beside("latency.json")),

@@ -15,6 +15,7 @@ import { isRecord } from "../util/check";
 import { type RunVersions, runVersions } from "../util/versions";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { type OpenData, openData } from "./open-data";
+import { requireOutput } from "./output";
 import { type Found, modeOf } from "./search-modes";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./search-request";
 import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
@@ -69,6 +70,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
   const module = await loadModel(asked, signal);
   const closing: { close(): void }[] = [module];
   try {
+    await requireOutput(asked.output);
     const data = await openData(asked);
     closing.push(data.loader);
     const request = withoutHeldOut(asked, data);

@@ -1,6 +1,9 @@
+import os from "node:os";
+
 import { TorchSearchError } from "../errors";
 import { type DType, Tensor } from "../tensor";
 import { Random } from "../util/random";
+import { formatBytes } from "./units";
 
 /** One input of a model, described on a command line. */
 export interface InputSpec {
@@ -44,6 +47,16 @@ export function parseInputSpec(text: string): InputSpec {
   return { keyword: keyword ?? null, shape: sizes, dtype: dtype as DType };
 }
 
+/** @throws `ERR_INPUT_SPEC` for a tensor that no memory holds */
+function requireMemory({ shape }: InputSpec, count: number): void {
+  // Random values are made as numbers of four or eight bytes, whatever they become.
+  if (count * 4 <= os.totalmem()) return;
+  throw new TorchSearchError(
+    "ERR_INPUT_SPEC",
+    `An input of ${shape.join("x")} takes ${formatBytes(count * 4)}, more than this machine's memory: give a smaller shape.`,
+  );
+}
+
 /**
  * Seeded random tensors for the inputs, following the convention of dummy inputs: an array of arguments, and a record
  * of keyword arguments in its last place if there are any. Floating-point values are uniform in [0, 1); whole numbers
@@ -61,8 +74,10 @@ export function randomInputs(specs: readonly InputSpec[], seed = 0): unknown[] {
   return Object.keys(kwargs).length > 0 ? [...args, kwargs] : args;
 }
 
-function randomTensor({ shape, dtype }: InputSpec, random: Random): Tensor {
+function randomTensor(spec: InputSpec, random: Random): Tensor {
+  const { shape, dtype } = spec;
   const count = shape.reduce((product, size) => product * size, 1);
+  requireMemory(spec, count);
   if (dtype === "int64")
     return Tensor.from(
       BigInt64Array.from({ length: count }, () => BigInt(random.uint32() & 1)),

@@ -10,6 +10,7 @@ let counter = 0;
  * file system come through as they are.
  */
 export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[]): Promise<void> {
+  await requireNothingElse(file);
   const temporary = temporaryName(file);
   try {
     const handle = await open(temporary, "wx", 0o644);
@@ -34,13 +35,19 @@ export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[
 export async function requireWritable(file: string): Promise<void> {
   const folder = path.dirname(file);
   await mkdir(folder, { recursive: true });
-  const existing = await stat(file).catch(() => null);
-  if (existing !== null && !existing.isFile()) throw new Error("it exists and is not a file");
+  await requireNothingElse(file);
   const temporary = temporaryName(file);
   const handle = await open(temporary, "wx", 0o644);
   await handle.close();
   await unlink(temporary);
   await removeLeftovers(file);
+}
+
+/** A device such as /dev/null is not to be replaced by a file, which root could do. */
+async function requireNothingElse(file: string): Promise<void> {
+  const existing = await stat(file).catch(() => null);
+  if (existing?.isDirectory()) throw new Error("it is a folder");
+  if (existing !== null && !existing.isFile()) throw new Error("it exists and is not a file");
 }
 
 function temporaryName(file: string): string {

@@ -1,6 +1,6 @@
 /** The frame of every checkpoint: a safetensors file with a format, a version and a digest in its metadata. */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 
 import { decodeSafetensors, encodeSafetensors, type RawTensor } from "../data/safetensors";
@@ -67,12 +67,16 @@ export async function readCheckpointFile<Checkpoint>(
 ): Promise<Checkpoint | null> {
   let bytes: Uint8Array;
   try {
+    const info = await stat(file);
+    if (info.isDirectory()) throw new Error("it is a folder");
+    // A device or a pipe may have no end.
+    if (!info.isFile()) throw new Error("it is not a file");
     bytes = await readFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw new TorchSearchError(
       "ERR_CHECKPOINT_READ",
-      `Checkpoint ${file} can't be read: ${messageOf(error)}.`,
+      `Checkpoint ${file} can't be read: ${messageOf(error)}. Name a file that torchsearch wrote.`,
       { cause: error },
     );
   }
@@ -96,7 +100,7 @@ export async function readCheckpointFile<Checkpoint>(
     if (error instanceof TorchSearchError && error.code === "ERR_CHECKPOINT_VERSION") throw error;
     throw new TorchSearchError(
       "ERR_CHECKPOINT_CORRUPT",
-      `Checkpoint ${file} can't be used: ${messageOf(error)} Delete it or name another file to start anew.`,
+      `Checkpoint ${file} can't be used: ${messageOf(error)} Name a file that torchsearch wrote or, to start anew, one that is not there yet.`,
       { cause: error },
     );
   }

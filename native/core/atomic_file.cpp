@@ -26,6 +26,11 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   if (fs::is_directory(path_, ignored)) {
     throw Error("ERR_FILE_WRITE", "Cannot write \"" + path_ + "\": it is a folder; give a file name.");
   }
+  // A device such as /dev/null is not to be replaced by a file, which root could do.
+  if (fs::exists(path_, ignored) && !fs::is_regular_file(path_, ignored)) {
+    throw Error("ERR_FILE_WRITE",
+                "Cannot write \"" + path_ + "\": it exists and is not a file; give another name.");
+  }
   temporary_ = path_ + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
   fd_ = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   if (fd_ < 0) fail("create a file in its folder");

@@ -33,6 +33,24 @@ function started(cwd: string, args: string[]) {
   return { child, written, ended };
 }
 
+/** Runs it with its standard output going elsewhere in a shell, such as `| true`; gives the exit code and standard error. */
+export async function torchsearchInto(
+  cwd: string,
+  where: string,
+  ...args: string[]
+): Promise<{ status: number; stderr: string }> {
+  const script = `"$0" "$@" ${where}; exit "\${PIPESTATUS[0]}"`;
+  const child = spawn("bash", ["-c", script, process.execPath, command, ...args], {
+    cwd,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  return new Promise((resolve) => child.on("close", (status) => resolve({ status: status ?? -1, stderr })));
+}
+
 /** Runs it, and sends SIGINT as soon as `when` holds; also tells how long it took to end from then on. */
 export async function interrupted(
   cwd: string,

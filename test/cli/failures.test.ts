@@ -1,10 +1,14 @@
 /** Every command's failures with `--json`: one document on standard output, a sentence on standard error, the exit code. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { fixture, torchsearch } from "./command";
+import { Module, Tensor } from "../../lib";
+import { tensorToRaw } from "../../lib/data/raw-tensor";
+import { encodeSafetensors } from "../../lib/data/safetensors";
+import { fixture, torchsearch, torchsearchInto } from "./command";
 
 let folder: string;
 beforeAll(() => {
@@ -14,6 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const MODEL = fixture("digits_resnet.pt");
 const DATA = ["--data", fixture("digits.npz")];
+const BOUND = ["--constraint", "flops=60%"];
 
 describe("with --json, a failed", { timeout: 60_000 }, () => {
   it.each<[status: number, code: string, args: string[]]>([
@@ -30,6 +35,12 @@ describe("with --json, a failed", { timeout: 60_000 }, () => {
     [2, "ERR_INPUT_SPEC", ["profile", MODEL, "--input", "1xx8"]],
     [1, "ERR_FILE_NOT_FOUND", ["prunable", "nothing.pt", "--input", "1x1x8x8"]],
     [1, "ERR_FILE_NOT_FOUND", ["history", "nothing.pt"]],
+    [2, "ERR_INPUT_SPEC", ["profile", MODEL, "--input", "99999999999x1x8x8"]],
+    [2, "ERR_PROFILE_OPTION", ["profile", MODEL, "--input", "1x1x8x8", "--repeats", "0"]],
+    [2, "ERR_CONFIG_VALUE", ["finetune", MODEL, ...DATA, "--lr", "-1"]],
+    [2, "ERR_UNKNOWN_CONFIG_KEY", ["search", MODEL, ...DATA, ...BOUND, "--set", "maxChoice=1"]],
+    [2, "ERR_UNKNOWN_CONSTRAINT", ["search", MODEL, ...DATA, "--constraint", "flop=60%"]],
+    [2, "ERR_CONSTRAINT_VALUE", ["search", MODEL, ...DATA, "--constraint", "flops=-3"]],
     [2, "ERR_CLI_OPTION", ["doctor", "--no-such-option"]],
     [2, "ERR_CLI_OPTION", ["build", "--no-such-option"]],
     [2, "ERR_CLI_OPTION", ["no-such-command"]],
@@ -64,5 +75,87 @@ describe("a config file that is wrong", { timeout: 60_000 }, () => {
     const { error } = JSON.parse(run.stdout) as { error: { code: string; message: string } };
     expect([run.status, error.code]).toEqual([2, "ERR_CLI_OPTION"]);
     expect(error.message).toMatch(message);
+  });
+});
+
+describe("data and outputs that can't be", { timeout: 60_000 }, () => {
+  const failure = async (
+    ...args: string[]
+  ): Promise<{ status: number | null; code: string; message: string }> => {
+    const run = await torchsearch(folder, ...args, "--json");
+    expect(run.stderr).not.toMatch(/^\s+at /m);
+    return {
+      status: run.status,
+      ...(JSON.parse(run.stdout) as { error: { code: string; message: string } }).error,
+    };
+  };
+
+  it("are told when they have no samples", async () => {
+    const [x, y] = [Tensor.from(new Float32Array(0), [0, 1, 8, 8]), Tensor.from(new BigInt64Array(0), [0])];
+    const tensors = new Map([
+      ["x", tensorToRaw(x)],
+      ["y", tensorToRaw(y)],
+    ]);
+    writeFileSync(path.join(folder, "none.safetensors"), Buffer.concat(encodeSafetensors(tensors)));
+    for (const args of [
+      ["search", MODEL, ...BOUND],
+      ["finetune", MODEL],
+    ])
+      expect(await failure(...args, "--data", "none.safetensors")).toMatchObject({
+        status: 1,
+        code: "ERR_DATASET",
+        message: expect.stringContaining("no samples") as string,
+      });
+  });
+
+  it("are refused before the work where an output is a folder", async () => {
+    mkdirSync(path.join(folder, "taken.pt"));
+    for (const args of [
+      ["search", MODEL, ...DATA, ...BOUND],
+      ["finetune", MODEL, ...DATA, "--epochs", "1000"],
+    ]) {
+      const { status, code, message } = await failure(...args, "--output", "taken.pt");
+      expect([status, code]).toEqual([1, "ERR_FILE_WRITE"]);
+      expect(message).toContain("it is a folder");
+    }
+  });
+
+  // A FIFO stands for devices: as root, an earlier version put a file in the place of /dev/null.
+  it.skipIf(process.platform === "win32")("leave what is no file as it is", async () => {
+    const pipe = path.join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    for (const args of [
+      ["search", MODEL, ...DATA, ...BOUND, "--output", pipe],
+      ["search", MODEL, ...DATA, ...BOUND, "--checkpoint", pipe],
+      ["export", MODEL, ...DATA, "--checkpoint", pipe, "--output", "o.pt"],
+      ["report", pipe],
+    ])
+      expect((await failure(...args)).message).toMatch(/not a file/);
+    const module = await Module.load(MODEL);
+    await expect(module.save(pipe)).rejects.toMatchObject({ code: "ERR_FILE_WRITE" });
+    module.close();
+    expect(statSync(pipe).isFIFO()).toBe(true);
+  });
+
+  it("never have a model deleted that was taken for a checkpoint", async () => {
+    const { code, message } = await failure("report", MODEL);
+    expect(code).toBe("ERR_CHECKPOINT_CORRUPT");
+    expect(message).toContain("Name a file that torchsearch wrote");
+    expect(message).not.toMatch(/delete/i);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("standard output", { timeout: 60_000 }, () => {
+  it.each([["search", "--help"], ["profile", MODEL, "--input", "1x1x8x8", "--json"], ["doctor"]])(
+    "may be closed by its reader: %s",
+    async (...args) => {
+      expect(await torchsearchInto(folder, "| true", ...args)).toEqual({ status: 0, stderr: "" });
+    },
+  );
+
+  it.runIf(process.platform === "linux")("may be a full disk, which is told without a stack", async () => {
+    const run = await torchsearchInto(folder, "> /dev/full", "profile", MODEL, "--input", "1x1x8x8");
+    expect(run.status).toBe(1);
+    expect(run.stderr).toMatch(/^torchsearch: ERR_FILE_WRITE: standard output can't be written: ENOSPC.*\n$/);
   });
 });

@@ -1,10 +1,11 @@
 /** `torchsearch finetune` as a user runs it. Needs dist/. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { Module } from "../../lib";
+import { decodeNpz } from "../../lib/data/npz";
 import { fixture, interrupted, torchsearch } from "./command";
 
 let folder: string;
@@ -76,6 +77,26 @@ it(
     expect(resumed).toBe(straight);
   },
 );
+
+it("takes .npy files by the names they are given, as a search does", async () => {
+  const arrays = await decodeNpz(readFileSync(fixture("digits.npz")), "digits.npz", [
+    "test_images",
+    "test_labels",
+  ]);
+  const npy = (name: string, descr: string): string => {
+    const { shape, bytes } = arrays.get(name) as { shape: number[]; bytes: Uint8Array };
+    const head = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
+    const header = Buffer.from(`\x93NUMPY\x01\x00\x00\x00${head.padEnd(117)}\n`, "latin1");
+    header.writeUInt16LE(header.length - 10, 8);
+    writeFileSync(path.join(folder, `${name}.npy`), Buffer.concat([header, bytes]));
+    return `${name}.npy`;
+  };
+  const files = [`x=${npy("test_images", "<f4")}`, `y=${npy("test_labels", "<i8")}`];
+  const args = ["finetune", fixture("digits_cnn.pt"), "--data", ...files, "--steps", "1"];
+  const run = await torchsearch(folder, ...args);
+  expect(run.stderr).toContain("500 samples");
+  expect(run.status).toBe(0);
+});
 
 it("says what is wrong with its options", async () => {
   expect((await torchsearch(folder, "finetune", model)).status).toBe(2);

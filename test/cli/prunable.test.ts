@@ -68,7 +68,7 @@ describe("torchsearch prunable", () => {
   it("fails with exit code 1, or 2 for a command that makes no sense, a code and what to change", () => {
     const failed = (code: string, ...args: string[]) => {
       const run = prunable(...args);
-      expect(run.status).toBe(code === "ERR_INPUT_SPEC" ? 2 : 1);
+      expect(run.status).toBe(["ERR_INPUT_SPEC", "ERR_CONFIG_VALUE"].includes(code) ? 2 : 1);
       expect(run.stderr).toContain(`torchsearch: ${code}: `);
       expect(run.stdout).toBe("");
     };

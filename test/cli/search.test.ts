@@ -262,8 +262,8 @@ describe("what can't be done", () => {
       "the smallest reachable",
       [resnet, ...QUICK, "--constraint", "flops=1%"],
     ],
-    ["an unknown constraint", 1, "ERR_UNKNOWN_CONSTRAINT", [resnet, ...QUICK, "--constraint", "flop=60%"]],
-    ["an unknown key", 1, "ERR_UNKNOWN_CONFIG_KEY", [resnet, ...QUICK, ...BOUND, "--set", "maxChoice=1"]],
+    ["an unknown constraint", 2, "ERR_UNKNOWN_CONSTRAINT", [resnet, ...QUICK, "--constraint", "flop=60%"]],
+    ["an unknown key", 2, "ERR_UNKNOWN_CONFIG_KEY", [resnet, ...QUICK, ...BOUND, "--set", "maxChoice=1"]],
   ])("%s ends with exit code %i and says what to change", async (_, status, message, args) => {
     const run = await torchsearch(folder, "search", ...args);
     expect(run.stderr).toContain(message);
