@@ -1,5 +1,5 @@
-// What Node's event loop feels of a search: its delay, by perf_hooks' monitorEventLoopDelay, while models are loaded, converted,
-// searched and exported, and while nothing happens, in turns in one process. See docs/benchmarks.md.
+// What Node's event loop feels: its delay, by perf_hooks' monitorEventLoopDelay, while images are decoded, while models are loaded,
+// converted, searched and exported, and while nothing happens, in turns in one process. See docs/benchmarks.md.
 import path from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,12 +9,15 @@ import {
   convert,
   crossEntropy,
   EvolveSearcher,
+  ImageFolderLoader,
+  initialize,
   MilpSearcher,
   Module,
   ParetoSearcher,
 } from "torchsearch";
 
 import { run } from "../scripts/lib/run.mjs";
+import { imageFolder } from "./lib/images.mjs";
 import { benchOptions } from "./lib/options.mjs";
 import { scratch } from "./lib/page.mjs";
 import { ensurePeers, peerPython } from "./lib/peers.mjs";
@@ -43,9 +46,15 @@ const SEARCHES = [
   { model: "mobilenet_v2", images: 8, Searcher: MilpSearcher, config: { maxChoices: 1 } },
 ].filter(({ model, Searcher }) => options.wanted(`${model}:${Searcher.name}`));
 
-ensurePeers();
-const models = [...new Set(SEARCHES.map(({ model }) => model))];
-run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], { remedy: "See its message above." });
+const IMAGES = "ImageFolderLoader, 64 JPEGs";
+
+if (SEARCHES.length > 0) {
+  ensurePeers();
+  const models = [...new Set(SEARCHES.map(({ model }) => model))];
+  run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], {
+    remedy: "See its message above.",
+  });
+}
 
 /** Percentiles of the event loop's delay, in milliseconds, while `body` runs. The histogram's clock ticks each millisecond. */
 async function watched(body) {
@@ -66,28 +75,44 @@ async function watched(body) {
 
 const rounds = options.quick ? 1 : Math.min(options.rounds, 5);
 const results = [];
-for (const { model, images, Searcher, config } of SEARCHES) {
-  const { loader, example } = await repeated(path.join(scratch, `${model}.npz`), images, 64);
-  const found = { search: `${Searcher.name}, ${model}`, busy: [], idle: [] };
+
+/** Watches `body` and then an idle process, round after round. */
+async function compare(search, body) {
+  const found = { search, busy: [], idle: [] };
   for (let round = 0; round < rounds; round++) {
-    const busy = await watched(async () => {
-      const module = await Module.load(path.join(scratch, `${model}.pt`));
-      const space = await convert(module, "fastnas", example);
-      const { subnet } = await new Searcher().search(space, { flops: "60%" }, example, {
-        scoreFunc: crossEntropy(loader),
-        dataLoader: loader,
-        verbose: false,
-        seed: round,
-        ...config,
-      });
-      for (const each of [subnet, space, module]) each.close();
-    });
+    const busy = await watched(() => body(round));
     found.busy.push(busy);
     // As long again, with the processor as busy as others make it.
     found.idle.push(await watched(() => pause(1000 * Math.min(busy.seconds, 5))));
   }
   results.push(found);
-  console.error(`${found.search}: p99 ${found.busy.map(({ p99 }) => p99.toFixed(2)).join(", ")} ms`);
+  console.error(`${search}: largest ${found.busy.map(({ max }) => max.toFixed(2)).join(", ")} ms`);
+}
+
+await initialize();
+// Before anything else, so that the first round loads the decoder.
+if (options.wanted(IMAGES)) {
+  const folder = await imageFolder(path.join(scratch, "images"));
+  await compare(IMAGES, async () => {
+    const loader = await ImageFolderLoader.open(folder, { batchSize: 64 });
+    const { images, labels } = await loader.batch(0);
+    for (const each of [images, labels, loader]) each.close();
+  });
+}
+for (const { model, images, Searcher, config } of SEARCHES) {
+  const { loader, example } = await repeated(path.join(scratch, `${model}.npz`), images, 64);
+  await compare(`${Searcher.name}, ${model}`, async (round) => {
+    const module = await Module.load(path.join(scratch, `${model}.pt`));
+    const space = await convert(module, "fastnas", example);
+    const { subnet } = await new Searcher().search(space, { flops: "60%" }, example, {
+      scoreFunc: crossEntropy(loader),
+      dataLoader: loader,
+      verbose: false,
+      seed: round,
+      ...config,
+    });
+    for (const each of [subnet, space, module]) each.close();
+  });
 }
 
 const of = (list, key) => ranged(summary(list.map((each) => each[key])));
@@ -101,9 +126,9 @@ const rows = results.map(({ search, busy, idle }) => [
   of(idle, "max"),
 ]);
 finish("eventloop", options, {
-  text: `Milliseconds between two turns of a timer that wants one every millisecond, median (minimum–maximum) of ${rounds} searches:
+  text: `Milliseconds between two turns of a timer that wants one every millisecond, median (minimum–maximum) of ${rounds} runs:
 
-${table(["search", "seconds", "p50", "p99", "largest", "idle p99", "idle largest"], rows)}`,
+${table(["run", "seconds", "p50", "p99", "largest", "idle p99", "idle largest"], rows)}`,
   raw: results,
   before,
 });

@@ -1,9 +1,10 @@
+export { INTERPOLATIONS, type Interpolation } from "./data/image-decode";
 export {
   type ImageBatch,
   ImageFolderLoader,
   type ImageFolderOptions,
 } from "./data/image-folder";
-export { type ImagePreprocessing, INTERPOLATIONS, type Interpolation } from "./data/image-preprocess";
+export type { ImagePreprocessing } from "./data/image-preprocess";
 export {
   type RawTensor,
   readSafetensors,

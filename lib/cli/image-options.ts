@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { type Command, Option } from "commander";
 
-import { INTERPOLATIONS, type Interpolation } from "../data/image-preprocess";
+import { INTERPOLATIONS, type Interpolation } from "../data/image-decode";
 import { badOption, colors, positiveNumber } from "./options";
 import type { ImageRequest } from "./search-request";
 

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
-import { type ImagePreprocessing, INTERPOLATIONS } from "../data/image-preprocess";
+import { INTERPOLATIONS } from "../data/image-decode";
+import type { ImagePreprocessing } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
 import { type ConfigRule, oneOf, orNull } from "../searcher/config";
 import type { Constraints } from "../searcher/types";

@@ -1,12 +1,9 @@
 /** What torchvision's preprocessing of classification models does to an image, without Python. */
-import { TorchSearchError } from "../errors";
 import { addon } from "../native/addon";
 import { Tensor } from "../tensor";
 import { expected, isPositiveInteger } from "../util/check";
-
-/** How images are resized; `bilinear` and `bicubic` are torchvision's, with its antialiasing. */
-export const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
-export type Interpolation = (typeof INTERPOLATIONS)[number];
+import { INTERPOLATIONS, type Interpolation } from "./image-decode";
+import { decodeBeside } from "./image-decoder";
 
 /**
  * As `torchvision.transforms`: `Resize(resize)`, `CenterCrop(crop)`, `ToTensor()`, `Normalize(mean, std)`. The defaults
@@ -27,34 +24,10 @@ export interface ImagePreprocessing {
 
 type Settings = Required<ImagePreprocessing>;
 
-type SharpModule = typeof import("sharp");
-// Its types have the function as the module itself for CommonJS, and as the default export for ES modules.
-type Sharp = SharpModule extends { default: infer Default } ? Default : SharpModule;
 /** Values of one sub-pixel. */
 const LEVELS = 256;
 
-let loading: Promise<Sharp> | undefined;
-
-/** Loads the decoder, which is an optional dependency. @throws `ERR_IMAGE_DECODER` */
-async function loadSharp(): Promise<Sharp> {
-  loading ??= import("sharp").then((loaded) => loaded.default as Sharp);
-  try {
-    return await loading;
-  } catch (error) {
-    throw new TorchSearchError(
-      "ERR_IMAGE_DECODER",
-      "Images are decoded by the package sharp, which can't be loaded here: install it beside torchsearch with " +
-        `\`npm install sharp\`, or hand over arrays (.npz, .npy, .safetensors) instead. ${(error as Error).message.split("\n")[0]}`,
-      { cause: error },
-    );
-  }
-}
-
-/**
- * Decodes, resizes, crops and normalizes images on libuv's threads. sharp decodes, and the addon resizes: sharp's own
- * resizing takes no pixels' centers when it enlarges, and rounds their positions when it reduces, which leaves up to 24
- * and 12 of 255 levels between its images and Pillow's.
- */
+/** Decodes, resizes, crops and normalizes images beside the event loop. */
 export class ImagePreprocessor {
   readonly settings: Settings;
   /** What each level of each colour becomes: 3 x 256. */
@@ -92,49 +65,13 @@ export class ImagePreprocessor {
    *
    * @throws `ERR_IMAGE_DECODER`, `ERR_DATA_FILE` naming the file
    */
-  async pixels(file: string): Promise<Uint8Array> {
-    const sharp = await loadSharp();
+  pixels(file: string): Promise<Uint8Array> {
     const { resize, crop, interpolation } = this.settings;
-    try {
-      const { data, info } = await sharp(file, { ignoreIcc: true })
-        .removeAlpha()
-        .toColourspace("srgb")
-        .raw()
-        .toBuffer({ resolveWithObject: true });
-      const { width, height, channels } = info;
-      if (channels !== 1 && channels !== 3) throw new Error(`it has ${channels} channels`);
-      const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
-      const [columns, rows] = width <= height ? [resize, longer] : [longer, resize];
-      return await addon().resizeAndCrop(data, {
-        width,
-        height,
-        channels,
-        columns,
-        rows,
-        left: middle(columns, crop),
-        top: middle(rows, crop),
-        side: crop,
-        filter: interpolation,
-      });
-    } catch (error) {
-      if (error instanceof TorchSearchError) throw error;
-      throw new TorchSearchError(
-        "ERR_DATA_FILE",
-        `${file} can't be decoded as an image: ${(error as Error).message}. Replace or remove it.`,
-        { cause: error },
-      );
-    }
+    return decodeBeside(file, { resize, crop, interpolation });
   }
 
   /** A batch, `[N, 3, crop, crop]` float32, of what {@link pixels} gave. */
   async normalize(images: Uint8Array[]): Promise<Tensor> {
     return Tensor.wrap(await addon().normalizeImages(images, this.settings.crop, this.#table));
   }
-}
-
-/** Where a crop begins: rounded as Python rounds, halves to the even number. */
-function middle(side: number, crop: number): number {
-  const half = (side - crop) / 2;
-  const floor = Math.floor(half);
-  return half - floor === 0.5 && floor % 2 === 0 ? floor : Math.round(half);
 }

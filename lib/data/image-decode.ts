@@ -1,0 +1,87 @@
+/** Image files to pixels: sharp decodes, the addon resizes. */
+import { TorchSearchError } from "../errors";
+import { addon } from "../native/addon";
+
+/** How images are resized; `bilinear` and `bicubic` are torchvision's, with its antialiasing. */
+export const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
+export type Interpolation = (typeof INTERPOLATIONS)[number];
+
+/** The square that an image becomes. */
+export interface ImageTarget {
+  /** Pixels of the shorter side after resizing. */
+  resize: number;
+  /** Pixels of either side of what is cut out of the middle. */
+  crop: number;
+  interpolation: Interpolation;
+}
+
+type SharpModule = typeof import("sharp");
+// Its types have the function as the module itself for CommonJS, and as the default export for ES modules.
+type Sharp = SharpModule extends { default: infer Default } ? Default : SharpModule;
+
+let loading: Promise<Sharp> | undefined;
+
+/** Loads the decoder, which is an optional dependency. @throws `ERR_IMAGE_DECODER` */
+async function loadSharp(): Promise<Sharp> {
+  loading ??= import("sharp").then((loaded) => loaded.default as Sharp);
+  try {
+    return await loading;
+  } catch (error) {
+    throw new TorchSearchError(
+      "ERR_IMAGE_DECODER",
+      "Images are decoded by the package sharp, which can't be loaded here: install it beside torchsearch with " +
+        `\`npm install sharp\`, or hand over arrays (.npz, .npy, .safetensors) instead. ${(error as Error).message.split("\n")[0]}`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * The pixels of an image file, resized and cropped: `[crop, crop, 3]`, 0 to 255. As Pillow's `convert("RGB")` does:
+ * transparency is dropped, colour profiles and the camera's orientation are ignored.
+ *
+ * sharp's own resizing takes no pixels' centers when it enlarges, and rounds their positions when it reduces, which leaves
+ * up to 24 and 12 of 255 levels between its images and Pillow's.
+ *
+ * @throws `ERR_IMAGE_DECODER`, `ERR_DATA_FILE` naming the file
+ */
+export async function decodeImage(file: string, target: ImageTarget): Promise<Uint8Array> {
+  const sharp = await loadSharp();
+  const { resize, crop, interpolation } = target;
+  try {
+    const { data, info } = await sharp(file, { ignoreIcc: true })
+      .removeAlpha()
+      .toColourspace("srgb")
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = info;
+    if (channels !== 1 && channels !== 3) throw new Error(`it has ${channels} channels`);
+    const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
+    const [columns, rows] = width <= height ? [resize, longer] : [longer, resize];
+    return await addon().resizeAndCrop(data, {
+      width,
+      height,
+      channels,
+      columns,
+      rows,
+      left: middle(columns, crop),
+      top: middle(rows, crop),
+      side: crop,
+      filter: interpolation,
+    });
+  } catch (error) {
+    if (error instanceof TorchSearchError) throw error;
+    throw new TorchSearchError(
+      "ERR_DATA_FILE",
+      `${file} can't be decoded as an image: ${(error as Error).message}. Replace or remove it.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Where a crop begins: rounded as Python rounds, halves to the even number. */
+function middle(side: number, crop: number): number {
+  const half = (side - crop) / 2;
+  const floor = Math.floor(half);
+  return half - floor === 0.5 && floor % 2 === 0 ? floor : Math.round(half);
+}
