@@ -3,9 +3,9 @@ import { formatPercent, formatShape } from "../profile/units";
 import { drawDensities } from "./charts/densities";
 import type { Pen } from "./charts/draw";
 import { bitsOf, drawFormats } from "./charts/formats";
-import { drawHistory } from "./charts/history";
+import { drawHistory, drawnHistory } from "./charts/history";
 import { drawOperators, grouped, type OperatorGroup } from "./charts/operators";
-import { drawPlane, frontOf, pointsOf } from "./charts/plane";
+import { drawnOf, drawPlane, frontOf, pointsOf } from "./charts/plane";
 import { lowestShown } from "./charts/reach";
 import { drawSensitivities } from "./charts/sensitivity";
 import { drawWidths } from "./charts/widths";
@@ -173,6 +173,7 @@ ${narrowings ? html`<li><i style="background:var(--quiet)"></i>one width narrowe
 <li><i class="dash" style="background:var(--front)"></i>front: nothing measured is both cheaper and better</li>
 ${data.bounds[metric] === undefined ? null : html`<li><i class="dash" style="background:var(--bound)"></i>constraint</li>`}
 ${below(data, points)}
+${beneath(drawnOf(data, metric), points)}
 </ul>
 <figure class="chart" data-metric="${metric}" data-points="${points.length}">${drawPlane(pen, data, metric)}</figure>
 <details><summary>As a table${points.length > MOST_ROWS ? ` (${MOST_ROWS} of ${points.length})` : ""}</summary>
@@ -185,6 +186,13 @@ function below(data: ReportData, points: readonly { score: number }[]): Html | n
   const low = lowestShown(data);
   const count = points.filter(({ score }) => score < low).length;
   return count === 0 ? null : html`<li>▴ ${count} worse than the scale shows</li>`;
+}
+
+/** Says in a legend that of very many dots not all are drawn. */
+function beneath(drawn: readonly unknown[], points: readonly unknown[]): Html | null {
+  return drawn.length === points.length
+    ? null
+    : html`<li>${drawn.length} of ${points.length} are drawn: the others would lie beneath them</li>`;
 }
 
 function widths(data: ReportData, pen: Pen): Html | null {
@@ -315,6 +323,7 @@ function history(data: ReportData, pen: Pen): Html | null {
 <li><i style="background:var(--candidate)"></i>meets the constraints</li>
 <li><i style="background:var(--quiet)"></i>exceeds a constraint</li>
 ${below(data, data.measurements)}
+${beneath(drawnHistory(data), data.measurements)}
 </ul>
 ${data.stopped === 0 ? null : html`<p class="muted">${data.stopped} candidates more were given up early, before their score was known.</p>`}
 <figure class="chart" data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>

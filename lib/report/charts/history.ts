@@ -1,12 +1,30 @@
-import type { ReportData } from "../data";
+import type { ReportData, ReportMeasurement } from "../data";
 import type { Html } from "../html";
 import { formatScore } from "../units";
 import type { Pen } from "./draw";
 import { lowestShown } from "./reach";
+import { thinned } from "./thin";
+
+const SIZE = { width: 880, height: 300 };
+/** From so many points on, dots are smaller. */
+const MANY = 1000;
+
+/** A measurement and its number, from 1. */
+interface HistoryPoint extends ReportMeasurement {
+  at: number;
+}
+
+/** The measurements that are drawn: of very many, those that can be seen. */
+export function drawnHistory(data: ReportData): readonly HistoryPoint[] {
+  const points = data.measurements.map((measured, at) => ({ ...measured, at: at + 1 }));
+  const low = lowestShown(data);
+  return thinned(points, ({ at, score }) => ({ x: at, y: Math.max(score, low) }), SIZE);
+}
 
 /** Scores in the order of measurement, and the best so far among those that meet the constraints. */
 export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
   const points = data.measurements.map((measured, at) => ({ ...measured, at: at + 1 }));
+  const drawn = drawnHistory(data);
   const bests: { at: number; score: number }[] = [];
   for (const { fits, score, at } of points)
     if (fits && score > (bests.at(-1)?.score ?? Number.NEGATIVE_INFINITY)) bests.push({ at, score });
@@ -14,13 +32,12 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
   const y = ({ score }: { score: number }): number => Math.max(score, low);
   const last = bests.at(-1);
   const line = last === undefined ? [] : [...bests, { at: points.length, score: last.score }];
-  const tip = ({ at, label, score, fits }: (typeof points)[number]): string =>
+  const tip = ({ at, label, score, fits }: HistoryPoint): string =>
     `${at}: ${label}\n${data.scoreTitle}: ${formatScore(score)}\n${fits ? "meets the constraints" : "exceeds a constraint"}`;
   return draw(
     {
       className: "history",
-      width: 880,
-      height: 300,
+      ...SIZE,
       marginLeft: 68,
       marginBottom: 44,
       marginTop: 30,
@@ -30,11 +47,11 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
       x: { label: "Measurement →", labelArrow: "none", labelAnchor: "center" },
       y: { label: `↑ ${data.scoreTitle} (higher is better)`, labelArrow: "none" },
       marks: [
-        Plot.dot(points, {
+        Plot.dot(drawn, {
           x: "at",
           y,
           symbol: ({ score }: { score: number }) => (score < low ? "triangle2" : "circle"),
-          r: ({ kind }: { kind: string }) => (kind === "candidate" ? 4 : 2.5),
+          r: ({ kind }: { kind: string }) => (kind === "candidate" && drawn.length <= MANY ? 4 : 2.5),
           fill: ({ fits }: { fits: boolean }) => (fits ? "var(--candidate)" : "var(--quiet)"),
           fillOpacity: 0.7,
           title: tip,

@@ -3,6 +3,7 @@ import type { Html } from "../html";
 import { axisOf, formatCost, formatScore, titleOf } from "../units";
 import type { Pen } from "./draw";
 import { lowestShown } from "./reach";
+import { extent, thinned } from "./thin";
 
 /** A measured subnet with a known cost. */
 export interface PlanePoint extends ReportMeasurement {
@@ -25,16 +26,35 @@ export function frontOf<Point extends { cost: number; score: number }>(points: r
   return front;
 }
 
+const SIZE = { width: 880, height: 420 };
+/** From so many points on, dots are smaller. */
+const MANY = 1000;
+
+/** Those of {@link pointsOf} that are drawn: of very many, those that can be seen, and all of the front. */
+export function drawnOf(data: ReportData, metric: string): readonly PlanePoint[] {
+  const points = pointsOf(data, metric);
+  const low = lowestShown(data);
+  const place = ({ cost, score }: PlanePoint) => ({ x: cost, y: Math.max(score, low) });
+  return thinned(points, place, { ...SIZE, keep: new Set(frontOf(points)) });
+}
+
 /** Score over cost: every measured subnet, the front, the constraint, the full model and the best subnet. */
 export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string): Html {
   const points = pointsOf(data, metric);
   const { full, best } = data;
   const bound = data.bounds[metric];
   const fullCost = full.costs[metric] as number;
-  const { label, factor } = axisOf(metric, Math.max(fullCost, ...points.map(({ cost }) => cost)));
+  const costs = points.map(({ cost }) => cost);
+  const { label, factor } = axisOf(metric, Math.max(fullCost, extent(costs)[1]));
   const x = ({ cost }: { cost: number }): number => cost / factor;
   const tip = ({ label: name, cost, score }: { label: string; cost: number; score: number }): string =>
     `${name}\n${titleOf(metric)}: ${formatCost(metric, cost)}\n${data.scoreTitle}: ${formatScore(score)}`;
+  const [least, most] = extent([
+    ...costs,
+    ...(full.score === null ? [] : [fullCost]),
+    ...(bound === undefined ? [] : [bound]),
+  ]);
+  const atRight = bound !== undefined && bound > (least + most) / 2;
   const whole = full.score === null ? [] : [{ label: "full model", cost: fullCost, score: full.score }];
   const chosen =
     best === null || best.score === null
@@ -44,15 +64,15 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
   const y = ({ score }: { score: number }): number => Math.max(score, low);
   const symbol = ({ score }: { score: number }): string => (score < low ? "triangle2" : "circle");
   const front = frontOf([...points, ...whole]);
-  const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => points.filter((point) => point.kind === kind);
+  const drawn = drawnOf(data, metric);
+  const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => drawn.filter((point) => point.kind === kind);
   const description =
     `Scatter plot of ${data.scoreTitle} over ${titleOf(metric)} for ${points.length} measured subnets` +
     (best === null ? "." : `; the best one costs ${formatCost(metric, best.costs[metric] as number)}.`);
   return draw(
     {
       className: "plane",
-      width: 880,
-      height: 420,
+      ...SIZE,
       marginLeft: 68,
       marginBottom: 44,
       marginRight: 24,
@@ -77,8 +97,8 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
                 lineAnchor: "bottom",
                 dy: -4,
                 // On the side where there is room.
-                dx: bound > fullCost * 0.7 ? -8 : 8,
-                textAnchor: bound > fullCost * 0.7 ? "end" : "start",
+                dx: atRight ? -8 : 8,
+                textAnchor: atRight ? "end" : "start",
                 text: () => `at most ${formatCost(metric, bound)}`,
                 fill: "var(--bound)",
                 stroke: "var(--page)",
@@ -101,11 +121,11 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
           x,
           y,
           symbol,
-          r: 4.5,
+          r: drawn.length > MANY ? 3 : 4.5,
           fill: "var(--candidate)",
           fillOpacity: 0.75,
           stroke: "var(--page)",
-          strokeWidth: 0.75,
+          strokeWidth: drawn.length > MANY ? 0.5 : 0.75,
           title: tip,
           className: "candidates",
         }),

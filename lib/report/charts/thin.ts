@@ -1,0 +1,54 @@
+/** Marks that a chart draws at most: a browser takes seconds for ten times as many. */
+export const MOST_MARKS = 5000;
+/** Pixels of a grid's first cells, which are far smaller than a mark. */
+const FINEST = 2;
+
+/**
+ * All points where they are few, else one for each cell of a grid, which is as fine as {@link MOST_MARKS} allows: of marks
+ * that would cover each other the last, which would be seen. Those in `keep` stay in any case.
+ *
+ * @param place where a point is drawn
+ * @param width pixels that the points are spread over
+ * @param height pixels that the points are spread over
+ */
+export function thinned<Point>(
+  points: readonly Point[],
+  place: (point: Point) => { x: number; y: number },
+  { width, height, keep = new Set() }: { width: number; height: number; keep?: ReadonlySet<Point> },
+): readonly Point[] {
+  if (points.length <= MOST_MARKS) return points;
+  const places = points.map(place);
+  const across = scale(
+    places.map(({ x }) => x),
+    width,
+  );
+  const down = scale(
+    places.map(({ y }) => y),
+    height,
+  );
+  for (let cell = FINEST; ; cell *= 1.25) {
+    const taken = new Map<string, number>();
+    for (const [at, { x, y }] of places.entries())
+      taken.set(`${Math.floor(across(x) / cell)},${Math.floor(down(y) / cell)}`, at);
+    if (taken.size > MOST_MARKS) continue;
+    const seen = new Set(taken.values());
+    return points.filter((point, at) => seen.has(at) || keep.has(point));
+  }
+}
+
+/** From values to pixels. */
+function scale(values: readonly number[], pixels: number): (value: number) => number {
+  const [low, high] = extent(values);
+  const span = high > low ? high - low : 1;
+  return (value) => ((value - low) / span) * pixels;
+}
+
+/** The least and the greatest of values, which may be more than a call can have arguments. */
+export function extent(values: readonly number[]): [least: number, most: number] {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  return [least, most];
+}
