@@ -38,7 +38,7 @@ async function loadSharp(): Promise<Sharp> {
 
 /**
  * The pixels of an image file, resized and cropped: `[crop, crop, 3]`, 0 to 255. As Pillow's `convert("RGB")` does:
- * transparency is dropped, colour profiles and the camera's orientation are ignored.
+ * transparency is dropped, colour profiles are ignored, and so is the camera's orientation, but for that of TIFF.
  *
  * sharp's own resizing takes no pixels' centers when it enlarges, and rounds their positions when it reduces, which leaves
  * up to 24 and 12 of 255 levels between its images and Pillow's.
@@ -49,13 +49,7 @@ export async function decodeImage(file: string, target: ImageTarget): Promise<Ui
   const sharp = await loadSharp();
   const { resize, crop, interpolation } = target;
   try {
-    const { data, info } = await sharp(file, { ignoreIcc: true })
-      .removeAlpha()
-      .toColourspace("srgb")
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    const { width, height, channels } = info;
-    if (channels !== 1 && channels !== 3) throw new Error(`it has ${channels} channels`);
+    const { data, width, height, channels } = await pixelsOf(sharp(file, { ignoreIcc: true }));
     const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
     const [columns, rows] = width <= height ? [resize, longer] : [longer, resize];
     return await addon().resizeAndCrop(data, {
@@ -77,6 +71,44 @@ export async function decodeImage(file: string, target: ImageTarget): Promise<Ui
       { cause: error },
     );
   }
+}
+
+/** All pixels of an image, as Pillow reads them. */
+async function pixelsOf(
+  image: ReturnType<Sharp>,
+): Promise<{ data: Uint8Array; width: number; height: number; channels: 1 | 3 }> {
+  const { format, space, hasAlpha, orientation = 1 } = await image.metadata();
+  if (space === "grey16" && !hasAlpha)
+    throw new Error(
+      "it is grey of 16 bits, where all above level 255 is white to torchvision; make it 8 bits",
+    );
+  if (format === "tiff" && orientation > 1) image.autoOrient();
+  const cmyk = space === "cmyk";
+  // Else sharp turns its inks into colours as a printing press would.
+  if (cmyk) image.pipelineColourspace("cmyk");
+  const { data, info } = await image
+    .removeAlpha()
+    .toColourspace(cmyk ? "cmyk" : "srgb")
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const { width, height, channels } = info;
+  if (cmyk && channels === 4) return { data: withoutInks(data), width, height, channels: 3 };
+  if (channels !== 1 && channels !== 3) throw new Error(`it has ${channels} channels`);
+  return { data, width, height, channels };
+}
+
+/** Red, green and blue of cyan, magenta, yellow and black, as Pillow's `Convert.c` computes them. */
+function withoutInks(inks: Uint8Array): Uint8Array {
+  const pixels = inks.length / 4;
+  const colors = new Uint8Array(3 * pixels);
+  for (let at = 0; at < pixels; at++) {
+    const left = 255 - (inks[4 * at + 3] as number);
+    for (let color = 0; color < 3; color++) {
+      const product = (inks[4 * at + color] as number) * left + 128;
+      colors[3 * at + color] = left - (((product >> 8) + product) >> 8);
+    }
+  }
+  return colors;
 }
 
 /** Where a crop begins: rounded as Python rounds, halves to the even number. */

@@ -47,8 +47,8 @@ const REFUSED = new Set([".bmp", ".pgm", ".ppm"]);
  * A data loader over the images of a folder: one subfolder a class, as torchvision's `ImageFolder` has it, with the same
  * order and labels; or images without subfolders, which have no labels. Images are decoded by the optional package
  * `sharp`, resized by the addon, all in a thread of their own and one batch ahead of the one in use, and preprocessed as
- * torchvision does it: bit for bit where sharp and Pillow decode a file to the same pixels, as they do JPEG, PNG and WebP
- * of 8 bits.
+ * torchvision does it: bit for bit where sharp and Pillow decode a file to the same pixels, as they do JPEG (CMYK too), PNG,
+ * WebP and TIFF of every kind that was tried.
  */
 export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
   readonly [OWNED_BATCHES] = true;

@@ -61,7 +61,8 @@ export class ImagePreprocessor {
 
   /**
    * The pixels of an image file, resized and cropped, before they are normalized: `[crop, crop, 3]`, 0 to 255.
-   * As Pillow's `convert("RGB")` does: transparency is dropped, colour profiles and the camera's orientation are ignored.
+   * As Pillow's `convert("RGB")` does: transparency is dropped, colour profiles are ignored, and so is the camera's orientation, but
+   * for that of TIFF.
    *
    * @throws `ERR_IMAGE_DECODER`, `ERR_DATA_FILE` naming the file
    */
