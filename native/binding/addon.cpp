@@ -20,6 +20,7 @@
 #include "binding/tensor.h"
 #include "binding/trainer.h"
 #include "binding/translate.h"
+#include "core/tensor_memory.h"
 
 namespace torchsearch::binding {
 namespace {
@@ -55,6 +56,7 @@ Napi::Value getThreads(const Napi::CallbackInfo& info) {
 
 Napi::Object define(Napi::Env env, Napi::Object exports) {
   EnvData::create(env);
+  TensorMemory::instance();
   exports.Set("init", Napi::Function::New<init>(env, "init"));
   exports.Set("versions", Napi::Function::New<versions>(env, "versions"));
   exports.Set("setThreads", Napi::Function::New<setThreads>(env, "setThreads"));

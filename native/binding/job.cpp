@@ -9,12 +9,16 @@
 #include "binding/env_data.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
+#include "core/tensor_memory.h"
 
 namespace torchsearch::binding {
 namespace {
 
 // Waking JavaScript costs more than a small batch, and nobody watches more closely than this.
 constexpr auto kBetweenReports = std::chrono::milliseconds(4);
+
+// Without a job for so long, memory that is kept for the next one's tensors goes back to the system.
+constexpr auto kBeforeTrim = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -174,7 +178,13 @@ void ComputeThread::run() {
     // No spinning before it sleeps: where the cores are busy, it holds up the JavaScript thread, which would
     // have the next job (measured: 45 instead of 20 microseconds a call).
     sleeping_ = true;
-    wake_.wait(guard, [&] { return stop_ || !queue_.empty(); });
+    const auto awaited = [&] { return stop_ || !queue_.empty(); };
+    if (!wake_.wait_for(guard, kBeforeTrim, awaited)) {
+      guard.unlock();
+      TensorMemory::instance().trim();
+      guard.lock();
+      wake_.wait(guard, awaited);
+    }
     sleeping_ = false;
     if (stop_) return;
     std::shared_ptr<Job> job = std::move(queue_.front());

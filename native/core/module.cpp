@@ -10,6 +10,7 @@
 #include "core/forward/arguments.h"
 #include "core/hash/sha256.h"
 #include "core/module_file.h"
+#include "core/tensor_memory.h"
 
 namespace torchsearch {
 namespace {
@@ -108,6 +109,7 @@ c10::IValue Module::forward(const Inputs& inputs, const CancelToken& cancel) {
   return withFailureCode("ERR_FORWARD", [&] {
     // Not inference mode: its tensors could not be shared with code that later trains or edits the weights.
     const torch::NoGradGuard noGrad;
+    const TensorMemory::Scope memory;
     c10::IValue output = module.get_method("forward")(std::move(stack));
     // Batch norms update their statistics without counting up their versions, which tell what was computed
     // from them that it is out of date.

@@ -12,6 +12,7 @@
 #include "core/forward/fused_steps.h"
 #include "core/forward/prepared_program.h"
 #include "core/graph/recorder.h"
+#include "core/tensor_memory.h"
 
 namespace torchsearch {
 
@@ -95,6 +96,7 @@ Executor::Executor(std::shared_ptr<const ExecutionPlan> plan) : plan_(std::move(
 
 IValue Executor::run(const Bindings& bindings, const std::vector<at::Tensor>& inputs,
                      const CancelToken& cancel, const RunOptions& options) {
+  const TensorMemory::Scope memory;
   load(bindings, inputs, options);
   try {
     if (bindings.prepared != nullptr) {

@@ -10,6 +10,7 @@
 #include "core/forward/loss.h"
 #include "core/space/importance/importance.h"
 #include "core/space/importance/slice_sums.h"
+#include "core/tensor_memory.h"
 
 namespace torchsearch {
 
@@ -131,6 +132,7 @@ class TaylorImportance : public Importance {
   // The graph is freed on the way back through it.
   Gradients gradientsOf(double scale, const MeasuredBatch& batch, const Bindings& bindings,
                         const std::vector<Leaf>& leaves, const CancelToken& cancel) const {
+    const TensorMemory::Scope memory;  // of the way back, too
     const at::AutoGradMode recording(true);
     const c10::IValue output = batch.executor.run(bindings, batch.inputs, cancel);
     const at::Tensor loss = loss_->of(output, batch.target);
