@@ -214,6 +214,12 @@ export type {
   StopRule,
 } from "./searcher/types";
 export { convert, type Mode, type ModeMap } from "./space/convert";
+export type {
+  ConstantHyperparameter,
+  CustomHyperparameter,
+  GraphConstant,
+  TensorHyperparameter,
+} from "./space/custom-hyperparameter";
 export {
   type ChannelScoreConfig,
   IMPORTANCE_LOSSES,

@@ -43,7 +43,7 @@ export interface SupernetResult extends TrainingResult {
  *   weights too, and saves them. Convert that one later on with `importance: "none"`
  * @param loader batches, whose first element is the model's input and whose second one is the target
  * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_ARGUMENT`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`;
- *   `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`
+ *   `ERR_HYPERPARAMETER` for a space to which hyperparameters were added; `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`
  *   for targets that don't fit; `ERR_GRADIENT`, `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`;
  *   `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
  */
@@ -54,6 +54,7 @@ export async function trainSupernet(
 ): Promise<SupernetResult> {
   if (!(space instanceof SearchSpace)) throw expected("ERR_ARGUMENT", "a SearchSpace", "space", space);
   if (!isDataSource(loader)) throw expected("ERR_ARGUMENT", "batches", "loader", loader);
+  requireWidthsOnly(space);
   const options = readSupernetOptions(given);
   const { alpha, temperature, random, scoreFunc, signal } = options;
   const smallest = smallestOf(space, options.smallest);
@@ -108,6 +109,16 @@ export async function trainSupernet(
 }
 
 /** Seeds draw the same subnets where this is the same. */
+/** Tensors that were added would be of the weights before, and nobody says which numbers to train with. */
+function requireWidthsOnly({ hyperparameters }: SearchSpace): void {
+  const custom = hyperparameters.find(({ kind }) => kind === "custom");
+  if (custom === undefined) return;
+  throw new TorchSearchError(
+    "ERR_HYPERPARAMETER",
+    `The space has the hyperparameter "${custom.name}" of your own, which is not trained: train the space first, and add it then.`,
+  );
+}
+
 function digestOfChoices({ hyperparameters }: SearchSpace): string {
   const choices = hyperparameters.map((each) => [each.name, each.choices]);
   return createHash("sha256").update(JSON.stringify(choices)).digest("hex");

@@ -102,6 +102,32 @@ export interface NativeReuse {
   macsSkipped: number;
 }
 
+/** A number that an operator of the graph is given, and that no size or shape follows from. */
+export interface NativeGraphConstant {
+  /**
+   * Path of the module, operator and argument: `layer1.0.act.leaky_relu.negative_slope`; with `#2` and so on after it for
+   * later calls of the same name, in the order of execution.
+   */
+  name: string;
+  /** Such as `aten::leaky_relu`. */
+  operator: string;
+  /** The argument's name in the operator's schema. */
+  argument: string;
+  type: "float" | "int" | "bool";
+  /** What it is in the model; of a `bool` 0 or 1. */
+  value: number;
+}
+
+/** What came of a hyperparameter of the user's own. */
+export interface NativeAddedHyperparameter {
+  /** The first operator that it changes. */
+  begins: number;
+  /** The model's own number; null for tensors. */
+  own: number | null;
+  /** The other numbers, each once, in the order given; none for tensors. */
+  numbers: number[];
+}
+
 /** A dimension of a parameter that stays whole, and why. */
 export interface NativeUnprunable {
   parameter: string;
@@ -147,7 +173,7 @@ export interface NativeTimingOptions {
   threads: number;
 }
 
-/** One value per hyperparameter, in the order of `hyperparameters()`. */
+/** One value per hyperparameter, in the order of `hyperparameters()`, then one for each that was added. */
 export type NativeWidths = Int32Array | readonly number[];
 
 /**
@@ -159,6 +185,27 @@ export interface NativeSearchSpace extends NativeForwardable {
   readonly closed: boolean;
   hyperparameters(): NativeHyperparameter[];
   unprunable(): NativeUnprunable[];
+  /** What `addNumbers` may change. */
+  constants(): NativeGraphConstant[];
+  /**
+   * Adds a choice among tensors in the place of a parameter or buffer; its values are positions among them, and one past
+   * the last for the model's own. `original`: whether the tensors are in the order of channels before the conversion.
+   * ERR_UNKNOWN_TENSOR, ERR_HYPERPARAMETER, ERR_DATA_DEPENDENT
+   */
+  addTensors(
+    name: string,
+    tensor: string,
+    values: NativeTensor[],
+    original: boolean,
+    call: NativeCall,
+  ): Promise<NativeAddedHyperparameter>;
+  /** The same with numbers in the place of constants. ERR_UNKNOWN_CONSTANT, ERR_HYPERPARAMETER */
+  addNumbers(
+    name: string,
+    constants: string[],
+    numbers: number[],
+    call: NativeCall,
+  ): Promise<NativeAddedHyperparameter>;
   /** Widths of the active subnet. */
   active(): number[];
   /**

@@ -211,7 +211,9 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     formats: formatsOf(space, state),
     densities: densitiesOf(space, state),
     pattern: text(space.pattern),
-    sensitivity: Object.entries(sensitivityOf(state)).map(([name, curve]) => ({ name, ...curve })),
+    sensitivity: Object.entries(sensitivityOf(state))
+      .filter(([name]) => !isCustom(space, name))
+      .map(([name, curve]) => ({ name, ...curve })),
     milp: isRecord(state.milp) ? (state.milp as unknown as MilpReport) : null,
     inputs: Array.isArray(notes.inputs) ? (notes.inputs as number[][]) : null,
     seconds: number(notes.seconds),
@@ -274,18 +276,20 @@ function measurementsOf(
   return measured;
 }
 
+/** Whether a hyperparameter is one of the user's own, which counts nothing that could be drawn. */
+function isCustom({ hyperparameters = [] }: RecordedSpace, name: string): boolean {
+  return hyperparameters.some((each) => each.name === name && each.kind === "custom");
+}
+
 function widthsOf(
   space: RecordedSpace,
   best: SubnetConfig | null,
   state: Checkpoint["state"],
 ): ReportWidth[] {
   if (space.hyperparameters !== undefined) {
-    return space.hyperparameters.map(({ name, kind, full }) => ({
-      name,
-      kind,
-      full,
-      selected: best?.[name] ?? null,
-    }));
+    return space.hyperparameters
+      .filter(({ name }) => !isCustom(space, name))
+      .map(({ name, kind, full }) => ({ name, kind, full, selected: best?.[name] ?? null }));
   }
   // A checkpoint of an earlier version: only sensitivities tell the full widths.
   return Object.entries(sensitivityOf(state)).map(([name, { choices }]) => ({

@@ -6,8 +6,8 @@ import type { ScoredSubnet } from "./space-searcher";
 export interface CandidateColumns {
   /** The hyperparameters, in the order of a row's widths. */
   names: string[];
-  /** Rows of widths, one after the other: `names.length` of them a row. */
-  widths: Int32Array;
+  /** Rows of widths, one after the other: `names.length` of them a row. Doubles where the user's own values are no integers. */
+  widths: Int32Array | Float64Array;
   /** The score of each row; NaN where scoring was stopped early. */
   scores: Float64Array;
   /** What the score of each row is at most, where scoring was stopped early; else NaN. Left out where none was. */
@@ -92,13 +92,18 @@ export class Candidates {
   columns(rows?: readonly number[]): CandidateColumns {
     const subnets = rows?.map((row) => this.at(row)) ?? this.#subnets;
     const names = [...this.#names];
-    const widths = new Int32Array(subnets.length * names.length);
+    let widths: CandidateColumns["widths"] = new Int32Array(subnets.length * names.length);
     const costs: Record<string, Float64Array> = {};
     for (const metric of Object.keys(subnets[0]?.costs ?? {}))
       costs[metric] = new Float64Array(subnets.length);
     subnets.forEach((subnet, row) => {
       names.forEach((name, i) => {
-        widths[row * names.length + i] = subnet.config[name] as number;
+        const at = row * names.length + i;
+        const value = subnet.config[name] as number;
+        widths[at] = value;
+        if (widths[at] === value) return;
+        widths = Float64Array.from(widths);
+        widths[at] = value;
       });
       for (const [metric, value] of Object.entries(subnet.costs))
         (costs[metric] as Float64Array)[row] = value;

@@ -41,7 +41,7 @@ export interface GradientSearchState extends SpaceSearchState {
  * 3. What was found is recalibrated and scored, once.
  *
  * First-order importance of a whole residual block says little, so that blocks are left out only where no widths meet the
- * budgets. Which channels a width drops is the conversion's order: convert with `importance: "taylor"` for the same measure.
+ * budgets; likewise hyperparameters of the user's own, of which it says nothing, keep the model's values. Which channels a width drops is the conversion's order: convert with `importance: "taylor"` for the same measure.
  *
  * Constraints may be any mix of the space's metrics. It needs a `scoreFunc`, which is called once, and a `dataLoader` with
  * targets, of batches that are small (32, say): contributions of samples cancel within one. The state is saved
@@ -122,8 +122,11 @@ export class GradientSearcher extends SpaceSearcher<GradientSearchState, Gradien
       return choices.map((width) => scores.slice(width).reduce((sum, score) => sum + score, 0));
     });
     const all = dropped.flat().reduce((sum, harm) => sum + harm, 0);
-    const harms = model.hyperparameters.map(({ kind }, h) =>
-      kind === "depth" ? [all === 0 ? 1 : all, 0] : (dropped[h] as number[]),
+    const last = all === 0 ? 1 : all;
+    const harms = model.hyperparameters.map(({ kind, choices }, h) =>
+      kind === "depth" || kind === "custom"
+        ? choices.map((_, at) => (at === choices.length - 1 ? 0 : last))
+        : (dropped[h] as number[]),
     );
     const { gap, timeLimit, signal } = this.config;
     const { config, report } = await solveKnapsack(model, harms, limits, model.smallestConfig, {

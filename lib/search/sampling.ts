@@ -43,7 +43,8 @@ function isWithin(space: SampledSpace, config: SubnetConfig, limits: Limits, min
 /**
  * Bends a subnet into the limits: while it exceeds one, a random hyperparameter takes a random smaller choice, which
  * ends at the smallest subnet at the latest; then, while it takes less than the share `minUse` of every limit, a random
- * hyperparameter takes its next larger choice, if that fits.
+ * hyperparameter takes its next larger choice, if that fits. Those of the user's own, whose order need not be one of
+ * costs, are changed only where nothing else is left to be narrowed.
  */
 export function fitWithin(
   space: SampledSpace,
@@ -54,15 +55,19 @@ export function fitWithin(
 ): SubnetConfig {
   const result = { ...config };
   const { hyperparameters } = space;
-  let narrowable = hyperparameters.filter((hyperparameter) => positionOf(hyperparameter, result) > 0);
-  while (narrowable.length > 0 && budgetUse(space, result, limits) > 1) {
-    const hyperparameter = random.choice(narrowable);
-    const { name, choices } = hyperparameter;
-    result[name] = choices[random.integer(positionOf(hyperparameter, result))] as number;
-    narrowable = narrowable.filter((other) => positionOf(other, result) > 0);
+  const custom = hyperparameters.filter(({ kind }) => kind === "custom");
+  const counted = hyperparameters.filter(({ kind }) => kind !== "custom");
+  for (const group of [counted, custom]) {
+    let narrowable = group.filter((hyperparameter) => positionOf(hyperparameter, result) > 0);
+    while (narrowable.length > 0 && budgetUse(space, result, limits) > 1) {
+      const hyperparameter = random.choice(narrowable);
+      const { name, choices } = hyperparameter;
+      result[name] = choices[random.integer(positionOf(hyperparameter, result))] as number;
+      narrowable = narrowable.filter((other) => positionOf(other, result) > 0);
+    }
   }
   if (Object.keys(limits).length === 0) return result;
-  let widenable = [...hyperparameters];
+  let widenable = counted;
   while (widenable.length > 0 && budgetUse(space, result, limits) < minUse) {
     const hyperparameter = random.choice(widenable);
     const { name, choices } = hyperparameter;

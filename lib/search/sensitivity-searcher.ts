@@ -6,6 +6,7 @@ import {
   bestGrowth,
   choicesToMeasure,
   configAtThreshold,
+  customDegradationOf,
   degradationOf,
   type Sensitivity,
   thresholdsOf,
@@ -53,7 +54,8 @@ export interface SensitivitySearchState<Step extends string = string> extends Sp
  * Each hyperparameter h is narrowed to each choice c, all others full, and the subnet scored. Its degradation is
  * d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does; score(full) is that
  * of the recalibrated full model here, since recalibration alone may raise the score. Of many choices a few are measured
- * (`maxChoices`), and d interpolated between them. The state is saved after each
+ * (`maxChoices`), and d interpolated between them. Of a hyperparameter of the user's own every choice is measured, and
+ * d(h, c) = max over all c' of score(h = c') - score(h = c). The state is saved after each
  * hyperparameter and each candidate; a resumed search skips what is measured.
  */
 export abstract class SensitivitySearcher<
@@ -141,23 +143,24 @@ export abstract class SensitivitySearcher<
     // Those that begin late come last, so that each goes on from its predecessor's activations, and only those of one
     // place are held at a time. Nothing else depends on the order.
     const hyperparameters = [...model.hyperparameters].sort((a, b) => a.begins - b.begins);
-    const limit = this.config.maxChoices;
-    const total = hyperparameters.reduce(
-      (sum, { choices }) => sum + choicesToMeasure(choices.length, limit).length,
-      0,
-    );
+    const { maxChoices } = this.config;
+    // Nothing lies between two choices of the user's own.
+    const toMeasure = ({ kind, choices }: Hyperparameter): number[] =>
+      choicesToMeasure(choices.length, kind === "custom" ? null : maxChoices);
+    const total = hyperparameters.reduce((sum, each) => sum + toMeasure(each).length, 0);
     const full = model.fullConfig;
     model.expect(
-      hyperparameters.flatMap(({ name, choices }) =>
-        choicesToMeasure(choices.length, limit)
+      hyperparameters.flatMap((hyperparameter) => {
+        const { name, choices } = hyperparameter;
+        return toMeasure(hyperparameter)
           .filter((at) => (sensitivity[name]?.scores[at] ?? null) === null)
-          .map((at) => ({ ...full, [name]: choices[at] as number })),
-      ),
+          .map((at) => ({ ...full, [name]: choices[at] as number }));
+      }),
     );
     let done = 0;
     for (const hyperparameter of hyperparameters) {
       const { name, choices } = hyperparameter;
-      const wanted = choicesToMeasure(choices.length, limit);
+      const wanted = toMeasure(hyperparameter);
       const known = sensitivity[name];
       if (known && wanted.every((at) => known.scores[at] !== null)) {
         done += wanted.length;
@@ -203,7 +206,7 @@ export abstract class SensitivitySearcher<
   }
 
   async #measure(
-    { name, choices }: Hyperparameter,
+    { name, kind, choices }: Hyperparameter,
     wanted: readonly number[],
     tick: (score: number) => void,
   ): Promise<void> {
@@ -218,7 +221,8 @@ export abstract class SensitivitySearcher<
       this.state.sensitivity[name] = {
         choices: [...choices],
         scores: [...scores],
-        degradation: degradationOf(scores, reference, choices),
+        degradation:
+          kind === "custom" ? customDegradationOf(scores) : degradationOf(scores, reference, choices),
       };
     };
     keep();
@@ -230,7 +234,7 @@ export abstract class SensitivitySearcher<
   }
 
   /**
-   * The smallest threshold at which every constraint holds when each hyperparameter takes its smallest choice that
+   * The smallest threshold at which every constraint holds when each hyperparameter takes its smallest (first) choice that
    * harms by no more, found by bisection, and the subnet that it gives.
    */
   protected bisect(): { threshold: number; config: SubnetConfig } {

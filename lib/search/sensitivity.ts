@@ -7,7 +7,10 @@ export interface Sensitivity {
   choices: number[];
   /** The score with this hyperparameter at the choice and all others full; null where it was not measured. */
   scores: (number | null)[];
-  /** How far the score falls below the full model's: at least 0, never less at a smaller choice, quadratic between measured ones. */
+  /**
+   * How far the score falls below the full model's: at least 0, never less at a smaller choice, quadratic between measured
+   * ones. Of a hyperparameter of the user's own: how far below that of its best choice.
+   */
   degradation: number[];
 }
 
@@ -38,6 +41,17 @@ export function degradationOf(
     above = i;
   }
   return harms;
+}
+
+/**
+ * The same of a hyperparameter of the user's own, whose choices are no less and more: each stands for itself, and one
+ * that scores better than the full model makes that the worse one.
+ */
+export function customDegradationOf(scores: readonly (number | null)[]): number[] {
+  const known = scores.filter((score) => score !== null);
+  const best = Math.max(...known);
+  const worst = Math.min(...known); // what is not measured yet is thought no better
+  return scores.map((score) => best - (score ?? worst));
 }
 
 /**
@@ -96,14 +110,13 @@ export function bestGrowth(
 ): SubnetConfig | null {
   const before = costsOf(config);
   let best: Growth | null = null;
-  for (const { name, choices, full } of hyperparameters) {
+  for (const { name, kind, choices, full } of hyperparameters) {
     const { degradation } = sensitivity[name] as Sensitivity;
     const width = config[name] as number;
     const at = choices.indexOf(width);
-    if (at === choices.length - 1) continue;
     const harm = degradation[at] as number;
-    const better = degradation.findIndex((other, i) => i > at && other < harm);
-    for (const target of better < 0 ? [at + 1] : [better, at + 1]) {
+    const targets = kind === "custom" ? betterChoices(degradation, at) : widerChoices(degradation, at);
+    for (const target of targets) {
       const grown = { ...config, [name]: choices[target] as number };
       const costs = costsOf(grown);
       if (!satisfies(costs, bounds)) continue;
@@ -113,7 +126,7 @@ export function bestGrowth(
       );
       const undone = harm - (degradation[target] as number);
       const rate = spent === 0 ? -1 : undone / Math.max(spent, 1e-12);
-      const ratio = width / full;
+      const ratio = kind === "custom" ? 1 : width / full;
       if (best === null || rate > best.rate || (rate === best.rate && ratio < best.ratio)) {
         best = { name, config: grown, rate, ratio };
       }
@@ -121,4 +134,17 @@ export function bestGrowth(
     }
   }
   return best?.config ?? null;
+}
+
+/** The next wider choice that undoes harm, then the next wider one. */
+function widerChoices(degradation: readonly number[], at: number): number[] {
+  if (at === degradation.length - 1) return [];
+  const better = degradation.findIndex((other, i) => i > at && other < (degradation[at] as number));
+  return better < 0 ? [at + 1] : [better, at + 1];
+}
+
+/** All choices that harm less, the best one first. */
+function betterChoices(degradation: readonly number[], at: number): number[] {
+  const harm = (i: number): number => degradation[i] as number;
+  return [...degradation.keys()].filter((i) => harm(i) < harm(at)).sort((a, b) => harm(a) - harm(b));
 }

@@ -12,11 +12,13 @@ import { KNOWN_METRICS } from "../searcher/constraints";
 import { type DataSource, isDataSource } from "../searcher/data-source";
 import { wrapFailure } from "../searcher/failures";
 import { runForwardLoop } from "../searcher/forward-loop";
+import { exclusively } from "../searcher/model-guard";
 import type { ForwardLoop, RunContext, SearchModel } from "../searcher/types";
 import { throwIfAborted } from "../util/abort";
 import { expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
+import { addCustom, type CustomHyperparameter, type GraphConstant } from "./custom-hyperparameter";
 import { EvaluationSpace } from "./evaluation-space";
 import { type ChannelScoreConfig, measureChannels } from "./importance";
 import {
@@ -57,23 +59,27 @@ const ALL_METRICS: readonly SpaceMetric[] = [...SPACE_METRICS, "latency"];
 
 /**
  * What a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`), attention
- * heads (`num_heads`), or whether a residual block is there (`depth`: 0 or 1).
+ * heads (`num_heads`), or whether a residual block is there (`depth`: 0 or 1). `custom`: a choice of the user's own, which
+ * counts nothing.
  */
-export type HyperparameterKind = NativeHyperparameterKind;
+export type HyperparameterKind = NativeHyperparameterKind | "custom";
 
 /**
- * What can be chosen: a width, of channels that are kept or dropped together in every parameter they touch; or whether
- * a residual block is there.
+ * What can be chosen: a width, of channels that are kept or dropped together in every parameter they touch; whether
+ * a residual block is there; or what {@link SearchSpace.addHyperparameter} added.
  */
 export interface Hyperparameter {
   /**
    * Of a width, the path of the first module whose output channels they are, such as `layer1.0.conv1`; of a block, its
-   * path and `.depth`, such as `layer1.1.depth`.
+   * path and `.depth`, such as `layer1.1.depth`; of one of the user's own, what it was given.
    */
   readonly name: string;
   /** What it counts. */
   readonly kind: HyperparameterKind;
-  /** What can be chosen, ascending; the last one is the full model's. Of a block: 0 (left out) and 1. */
+  /**
+   * What can be chosen, ascending; the last one is the full model's. Of a block: 0 (left out) and 1. Of one of the user's
+   * own: numbers, or positions of tensors, in the order given, and the model's own last.
+   */
   readonly choices: readonly number[];
   /** The value of the model as it was converted. */
   readonly full: number;
@@ -137,20 +143,23 @@ export interface SpaceOrigin {
 export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements SearchModel {
   /** The mode it was converted by, such as `fastnas`. */
   readonly mode: string;
-  /** What can be chosen: widths, then blocks, each in the order of the model's execution. */
-  readonly hyperparameters: readonly Hyperparameter[];
   /** Dimensions that stay whole, with the reason. */
   readonly unprunable: readonly Readonly<Unprunable>[];
 
   readonly #origin: SpaceOrigin;
+  /** What changed since the conversion, for the fingerprint. */
+  readonly #changes: Record<string, string> = {};
   #fingerprint: string;
-  readonly #index: ReadonlyMap<string, number>;
+  #hyperparameters: readonly Hyperparameter[];
+  readonly #index: Map<string, number>;
   #latencyTable: LatencyTable | null = null;
   readonly #custom = new Map<string, CostFunction>();
   /** 1 at each width that is a choice, by hyperparameter. */
   readonly #allowed: readonly Uint8Array[];
+  /** Positions of values among the choices, of each hyperparameter of the user's own: what they are on the native side. */
+  readonly #positions: ReadonlyMap<number, number>[] = [];
   /** Widths on their way to the native side, which reads them before it returns: a query makes no garbage. */
-  readonly #widths: Int32Array;
+  #widths: Int32Array;
 
   private constructor(native: NativeSearchSpace, origin: SpaceOrigin) {
     super(native);
@@ -158,7 +167,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
     this.#origin = origin;
     this.#fingerprint = fingerprintOf(origin);
     this.unprunable = native.unprunable();
-    this.hyperparameters = native.hyperparameters().map(({ name, kind, choices, full, begins }, at) => ({
+    this.#hyperparameters = native.hyperparameters().map(({ name, kind, choices, full, begins }, at) => ({
       name,
       kind,
       choices: Object.freeze([...choices]),
@@ -168,18 +177,26 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
         return native.active()[at] as number;
       },
     }));
-    this.#index = new Map(this.hyperparameters.map(({ name }, at) => [name, at]));
-    this.#allowed = this.hyperparameters.map(({ choices, full }) => {
+    this.#index = new Map(this.#hyperparameters.map(({ name }, at) => [name, at]));
+    this.#allowed = this.#hyperparameters.map(({ choices, full }) => {
       const allowed = new Uint8Array(full + 1);
       for (const width of choices) allowed[width] = 1;
       return allowed;
     });
-    this.#widths = new Int32Array(this.hyperparameters.length);
+    this.#widths = new Int32Array(this.#hyperparameters.length);
   }
 
   /** @internal */
   static wrap(native: NativeSearchSpace, origin: SpaceOrigin): SearchSpace {
     return new SearchSpace(native, origin);
+  }
+
+  /**
+   * What can be chosen: widths, then blocks, each in the order of the model's execution; then what
+   * {@link addHyperparameter} added.
+   */
+  get hyperparameters(): readonly Hyperparameter[] {
+    return this.#hyperparameters;
   }
 
   protected override get noTraining(): string {
@@ -188,8 +205,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
 
   /**
    * Hexadecimal SHA-256 of the module's graph and weights as they were before the conversion, of the mode, and of the
-   * conversion's settings; once `trainSupernet()` has changed the weights, of these too. It doesn't depend on what is
-   * selected.
+   * conversion's settings; once `trainSupernet()` has changed the weights, of these too, and of the hyperparameters that
+   * were added, with their values. It doesn't depend on what is selected.
    */
   async fingerprint(options: CallOptions = {}): Promise<string> {
     throwIfAborted(options.signal);
@@ -198,8 +215,70 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
 
   /** @internal The shared weights were trained, to those of this fingerprint. */
   trainedTo(weights: string): void {
+    this.#changed("trainedTo", weights);
+  }
+
+  #changed(what: string, digest: string): void {
+    this.#changes[what] = digest;
     const { settings, ...origin } = this.#origin;
-    this.#fingerprint = fingerprintOf({ ...origin, settings: { ...settings, trainedTo: weights } });
+    this.#fingerprint = fingerprintOf({ ...origin, settings: { ...settings, ...this.#changes } });
+  }
+
+  /**
+   * Numbers that operators are given and that a hyperparameter may change: slopes, bounds, scales, epsilons, in the order
+   * of the model's execution. Those that follow from sizes or inputs are not among them.
+   *
+   * @throws `ERR_CLOSED`
+   */
+  constants(): readonly GraphConstant[] {
+    return this.native.constants();
+  }
+
+  /**
+   * Adds a hyperparameter of your own: other tensors in the place of a parameter or buffer, or other numbers in the place
+   * of a constant of the graph. It takes part in all that the others do: `select`, `sample`, every searcher, checkpoints
+   * (a checkpoint of a space with other hyperparameters or values is refused) and `export`, whose module holds the chosen
+   * tensor or number. What the library counts it never changes; a cost of your own ({@link addMetric}) may depend on it:
+   * then give the cheaper values first. It stays for the life of the space; at first the model's own value is selected.
+   *
+   * Every value is tried once, on the dummy input. Tensors that are narrowed with widths are so in each choice.
+   *
+   * @param name none of the hyperparameters that there are
+   * @returns the hyperparameter, of kind `custom`
+   * @throws `ERR_ARGUMENT`; `ERR_UNKNOWN_TENSOR`, `ERR_UNKNOWN_CONSTANT` naming the nearest one; `ERR_HYPERPARAMETER` for a
+   *   name or target that is taken, no value beside the model's own, tensors of another shape or dtype or with elements
+   *   that are not finite, a number that changes shapes or dtypes or makes the model fail; `ERR_DATA_DEPENDENT` where the
+   *   model's control flow or numbers follow from the tensor's values; `ERR_CHOICE` for `active`; `ERR_BUSY` while the space
+   *   is searched or trained; `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async addHyperparameter(
+    name: string,
+    definition: CustomHyperparameter,
+    options: CallOptions = {},
+  ): Promise<Hyperparameter> {
+    return exclusively(this, async () => {
+      const added = await addCustom(this.native, name, definition, options);
+      const at = this.#hyperparameters.length;
+      const { native } = this;
+      const choices = Object.freeze([...added.choices]);
+      const hyperparameter: Hyperparameter = {
+        name,
+        kind: "custom",
+        choices,
+        full: choices.at(-1) as number,
+        begins: added.begins,
+        get active(): number {
+          return choices[native.active()[at] as number] as number;
+        },
+      };
+      this.#hyperparameters = [...this.#hyperparameters, hyperparameter];
+      this.#index.set(name, at);
+      this.#positions.push(new Map(choices.map((choice, position) => [choice, position])));
+      this.#widths = new Int32Array(this.#hyperparameters.length);
+      this.#changed(`hyperparameter ${at}`, added.digest);
+      if (added.active !== null) this.select({ [name]: added.active });
+      return hyperparameter;
+    });
   }
 
   /** Remembers the selected subnet; the function it gives selects it again. */
@@ -215,12 +294,12 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
 
   /** The full model. */
   get fullConfig(): SubnetConfig {
-    return this.#toConfig(this.hyperparameters.map(({ full }) => full));
+    return Object.fromEntries(this.hyperparameters.map(({ name, full }) => [name, full]));
   }
 
-  /** The smallest subnet: the smallest choice of every hyperparameter. No subnet costs less, by any metric. */
+  /** The smallest subnet: the first choice of every hyperparameter. No subnet costs less, by any metric. */
   get smallestConfig(): SubnetConfig {
-    return this.#toConfig(this.hyperparameters.map(({ choices }) => choices[0] as number));
+    return Object.fromEntries(this.hyperparameters.map(({ name, choices }) => [name, choices[0] as number]));
   }
 
   /**
@@ -268,7 +347,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   sample(rng: Random): SubnetConfig {
     if (!(rng instanceof Random))
       throw expected("ERR_ARGUMENT", "a Random, such as new Random(0),", "rng", rng);
-    return this.#toConfig(this.hyperparameters.map(({ choices }) => rng.choice(choices)));
+    return Object.fromEntries(this.hyperparameters.map(({ name, choices }) => [name, rng.choice(choices)]));
   }
 
   /**
@@ -469,11 +548,26 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    */
   async channelScores(config: ChannelScoreConfig): Promise<Record<string, number[]>> {
     const scores = await measureChannels(this.native, config);
-    return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, scores[at] as number[]]));
+    return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, scores[at] ?? []]));
   }
 
+  /** Of what the native side knows values as. */
   #toConfig(widths: readonly number[]): SubnetConfig {
-    return Object.fromEntries(this.hyperparameters.map(({ name }, at) => [name, widths[at] as number]));
+    const own = this.#allowed.length;
+    return Object.fromEntries(
+      this.hyperparameters.map(({ name, choices }, at) => {
+        const width = widths[at] as number;
+        return [name, at < own ? width : (choices[width] as number)];
+      }),
+    );
+  }
+
+  /** What the native side knows a value as; -1 when it is none of the choices. */
+  #nativeValue(at: number, value: unknown): number {
+    if (typeof value !== "number") return -1;
+    const allowed = this.#allowed[at];
+    if (allowed !== undefined) return allowed[value] === 1 ? value : -1;
+    return this.#positions[at - this.#allowed.length]?.get(value) ?? -1;
   }
 
   /** Gives the one array that all calls share. */
@@ -485,8 +579,9 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
     const widths = this.#widths;
     let found = 0;
     for (let at = 0; at < hyperparameters.length; at++) {
-      const width: unknown = config[(hyperparameters[at] as Hyperparameter).name];
-      if (typeof width !== "number" || (this.#allowed[at] as Uint8Array)[width] !== 1) continue;
+      const value: unknown = config[(hyperparameters[at] as Hyperparameter).name];
+      const width = this.#nativeValue(at, value);
+      if (width < 0) continue;
       widths[at] = width;
       found += 1;
     }
@@ -499,7 +594,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   #completeWidths(config: Readonly<SubnetConfig>): void {
     const widths = this.#widths;
     widths.set(this.native.active());
-    for (const [name, width] of Object.entries(config)) {
+    for (const [name, value] of Object.entries(config)) {
       const at = this.#index.get(name);
       if (at === undefined) {
         throw new TorchSearchError(
@@ -507,9 +602,10 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
           `unknown hyperparameter "${name}": ${suggestion(name, [...this.#index.keys()])}`,
         );
       }
-      const { choices } = this.hyperparameters[at] as Hyperparameter;
-      if (!choices.includes(width)) {
-        throw expected("ERR_CHOICE", `one of ${choices.join(", ")}`, name, width);
+      const width = this.#nativeValue(at, value);
+      if (width < 0) {
+        const { choices } = this.hyperparameters[at] as Hyperparameter;
+        throw expected("ERR_CHOICE", `one of ${choices.join(", ")}`, name, value);
       }
       widths[at] = width;
     }

@@ -27,6 +27,9 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
 
   Napi::Value hyperparameters(const Napi::CallbackInfo& info);
   Napi::Value unprunable(const Napi::CallbackInfo& info);
+  Napi::Value constants(const Napi::CallbackInfo& info);
+  Napi::Value addTensors(const Napi::CallbackInfo& info);
+  Napi::Value addNumbers(const Napi::CallbackInfo& info);
   Napi::Value active(const Napi::CallbackInfo& info);
   Napi::Value select(const Napi::CallbackInfo& info);
   Napi::Value cost(const Napi::CallbackInfo& info);

@@ -52,6 +52,14 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
     const full = number(/^full model: ([\d.]+) ms by the table/m);
     expect(number(/^subnet: +([\d.]+) ms by the table/m)).toBeLessThanOrEqual(0.6 * full * 1.001);
   },
+  "hyperparameters.mjs": async () => {
+    const number = await run("hyperparameters.mjs");
+    expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(90);
+    expect(number(/^bits: ([\d.]+) %/m)).toBeLessThanOrEqual(10);
+    const before = number(/^accuracy: ([\d.]+) % before/m);
+    expect(number(/^accuracy: .* before, ([\d.]+) % after/m)).toBeGreaterThan(before - 10);
+    expect([0.125, 0.25, 0.375]).toContain(number(/^scale of attention: ([\d.]+) /m));
+  },
   "finetune.mjs": async () => {
     const number = await run("finetune.mjs");
     expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(50);

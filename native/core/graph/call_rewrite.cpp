@@ -163,6 +163,9 @@ bool sameValue(const IValue& a, const IValue& b) {
   if (a.isDoubleList() && b.isDoubleList()) return a.toDoubleVector() == b.toDoubleVector();
   if (a.isBoolList() && b.isBoolList()) return a.toBoolList() == b.toBoolList();
   if (a.isString() && b.isString()) return a.toStringRef() == b.toStringRef();
+  if (a.isTensor() && b.isTensor() && a.toTensor().defined() && b.toTensor().defined()) {
+    return a.toTensor().scalar_type() == b.toTensor().scalar_type() && at::equal(a.toTensor(), b.toTensor());
+  }
   return true;
 }
 

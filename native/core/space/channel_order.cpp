@@ -75,18 +75,32 @@ ChannelOrder descendingOrder(const ChannelScores& scores) {
 
 void permuteChannels(const Dependencies& dependencies, const std::vector<at::Tensor>& tensors,
                      const ChannelOrder& order) {
-  const at::NoGradGuard noGrad;
   const Program& program = dependencies.program();
   for (size_t i = 0; i < program.slots.size(); ++i) {
-    if (!program.slots[i].isStored()) continue;
-    for (size_t d = 0; d < program.slots[i].sizes.size(); ++d) {
-      const Labels& labels = dependencies.labels(static_cast<SlotId>(i), static_cast<int64_t>(d));
-      if (labels.empty()) continue;
-      const auto indices = permutation(dependencies, labels, order);
-      if (std::is_sorted(indices.begin(), indices.end())) continue;
-      permuteInPlace(tensors[i].detach(), static_cast<int64_t>(d), indices);
-    }
+    if (program.slots[i].isStored()) permuteChannels(dependencies, static_cast<SlotId>(i), tensors[i], order);
   }
+}
+
+void permuteChannels(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
+                     const ChannelOrder& order) {
+  const at::NoGradGuard noGrad;
+  const auto rank = static_cast<int64_t>(dependencies.program().slots[slot].sizes.size());
+  for (int64_t d = 0; d < rank; ++d) {
+    const Labels& labels = dependencies.labels(slot, d);
+    if (labels.empty()) continue;
+    const auto indices = permutation(dependencies, labels, order);
+    if (std::is_sorted(indices.begin(), indices.end())) continue;
+    permuteInPlace(tensor.detach(), d, indices);
+  }
+}
+
+ChannelOrder composed(const ChannelOrder& first, const ChannelOrder& second) {
+  if (first.empty()) return second;
+  ChannelOrder order = second;
+  for (size_t g = 0; g < order.size(); ++g) {
+    for (auto& position : order[g]) position = first[g][position];
+  }
+  return order;
 }
 
 std::string digestOf(const ChannelOrder& order) {

@@ -22,6 +22,13 @@ ChannelOrder descendingOrder(const ChannelScores& scores);
 void permuteChannels(const Dependencies& dependencies, const std::vector<at::Tensor>& tensors,
                      const ChannelOrder& order);
 
+// One tensor, for this parameter or buffer, in place.
+void permuteChannels(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
+                     const ChannelOrder& order);
+
+// The order that comes of `second` after `first`; an empty `first` is the order as it was.
+ChannelOrder composed(const ChannelOrder& first, const ChannelOrder& second);
+
 // Hexadecimal SHA-256 of an order.
 std::string digestOf(const ChannelOrder& order);
 

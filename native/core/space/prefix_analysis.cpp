@@ -37,6 +37,12 @@ bool drawsRandomNumbers(const Instruction& instruction) {
   return handle && handle->hasTag(at::Tag::nondeterministic_seeded) && !isSwitchedOff(instruction);
 }
 
+// A subnet that was chosen before the hyperparameter was added tells nothing of it.
+int64_t choiceOf(const ProgramSubnet& subnet, int32_t custom) {
+  const auto at = static_cast<size_t>(custom);
+  return at < subnet.custom.size() ? subnet.custom[at] : -1;
+}
+
 }  // namespace
 
 PrefixAnalysis::PrefixAnalysis(const Dependencies& dependencies, const ResidualBlocks& blocks)
@@ -63,6 +69,18 @@ PrefixAnalysis::PrefixAnalysis(const Dependencies& dependencies, const ResidualB
   }
   for (size_t i = 0; i < work_.size(); ++i) {
     work_[i] = total > 0 ? work_[i] / total : static_cast<double>(i) / static_cast<double>(work_.size());
+  }
+}
+
+void PrefixAnalysis::distinguish(const CustomHyperparameters& customs) {
+  const Program& program = dependencies_->program();
+  for (size_t i = 0; i < instructions_.size(); ++i) {
+    instructions_[i].customs.clear();
+    for (size_t c = 0; c < customs.size(); ++c) {
+      if (customs[c]->changes(program, program.instructions[i])) {
+        instructions_[i].customs.push_back(static_cast<int32_t>(c));
+      }
+    }
   }
 }
 
@@ -150,7 +168,9 @@ int32_t PrefixAnalysis::firstDifference(const ProgramSubnet& a, const ProgramSub
     if (!sameBlocks && step.block >= 0 && a.kept[step.block] != b.kept[step.block]) return i;
     const bool differs = std::any_of(step.groups.begin(), step.groups.end(),
                                      [&](int32_t group) { return a.widths[group] != b.widths[group]; });
-    if (differs && runs(step, a)) return i;
+    const bool chosenApart = std::any_of(step.customs.begin(), step.customs.end(),
+                                         [&](int32_t c) { return choiceOf(a, c) != choiceOf(b, c); });
+    if ((differs || chosenApart) && runs(step, a)) return i;
   }
   return instructionCount();
 }
@@ -167,6 +187,9 @@ std::vector<Digest> PrefixAnalysis::digests(const ProgramSubnet& subnet) const {
       if (runs) {
         for (const int32_t group : step.groups) {
           digest = followedBy(digest, static_cast<uint64_t>(subnet.widths[group]));
+        }
+        for (const int32_t c : step.customs) {
+          digest = followedBy(digest, static_cast<uint64_t>(choiceOf(subnet, c)));
         }
       }
     }

@@ -7,6 +7,7 @@
 #include "core/graph/residual_blocks.h"
 #include "core/hash/digest.h"
 #include "core/profile/operator_cost.h"
+#include "core/space/custom_hyperparameter.h"
 
 namespace torchsearch {
 
@@ -14,6 +15,7 @@ namespace torchsearch {
 struct ProgramSubnet {
   std::vector<int64_t> widths;  // by group
   std::vector<bool> kept;       // by residual block of that program
+  std::vector<int64_t> custom;  // by custom hyperparameter: the position of its choice
 };
 
 // A batch norm whose running statistics can be computed anew.
@@ -29,6 +31,9 @@ class PrefixAnalysis {
  public:
   // `blocks` are those of the dependencies' program.
   PrefixAnalysis(const Dependencies& dependencies, const ResidualBlocks& blocks);
+
+  // From now on subnets may also differ in these.
+  void distinguish(const CustomHyperparameters& customs);
 
   int32_t instructionCount() const { return static_cast<int32_t>(instructions_.size()); }
 
@@ -58,7 +63,8 @@ class PrefixAnalysis {
  private:
   struct Step {
     bool runs = false;
-    std::vector<int32_t> groups;  // whose widths its arguments or results follow, ascending
+    std::vector<int32_t> groups;   // whose widths its arguments or results follow, ascending
+    std::vector<int32_t> customs;  // that it computes with, ascending
     std::vector<CostTerm> cost;
     const Condition* condition = nullptr;  // null: always
     int32_t block = -1;                    // whose addition it is

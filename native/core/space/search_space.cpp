@@ -210,17 +210,14 @@ bool Hyperparameter::offers(int64_t width) const {
 }
 
 SearchSpace::Subnet SearchSpace::subnetOf(const std::vector<int64_t>& values) const {
-  if (values.size() != hyperparameters_.size()) {
-    throw Error("ERR_CHOICE", "Expected " + std::to_string(hyperparameters_.size()) +
-                                  " widths but received " + std::to_string(values.size()) + ".");
-  }
   Subnet subnet;
+  subnet.custom = customChoiceOf(values);
   subnet.widths.resize(dependencies_->groupCount());
   for (size_t g = 0; g < subnet.widths.size(); ++g) {
     subnet.widths[g] = dependencies_->groupSize(static_cast<int32_t>(g));
   }
   subnet.kept.assign(blocks_.blocks.size(), true);
-  for (size_t i = 0; i < values.size(); ++i) {
+  for (size_t i = 0; i < hyperparameters_.size(); ++i) {
     const auto& hyperparameter = hyperparameters_[i];
     if (!hyperparameter.offers(values[i])) {
       throw Error("ERR_CHOICE", std::to_string(values[i]) + " is no choice of '" + hyperparameter.name +
@@ -245,7 +242,9 @@ std::vector<int64_t> SearchSpace::active() const {
 void SearchSpace::select(const std::vector<int64_t>& widths) {
   auto subnet = subnetOf(widths);
   const std::lock_guard<std::mutex> lock(wantedMutex_);
-  wanted_.active = widths;
+  wanted_.active.assign(widths.begin(), widths.begin() + static_cast<int64_t>(hyperparameters_.size()));
+  const auto& custom = subnet.custom.positions();
+  wanted_.active.insert(wanted_.active.end(), custom.begin(), custom.end());
   wanted_.subnet = std::move(subnet);
   ++wanted_.version;
   ++wanted_.statistics;
@@ -344,9 +343,11 @@ void SearchSpace::bind(ShapeProgram& entry) {
     auto& value = entry.bindings.values[i];
     value = found != statistics_.end()
                 ? found->second
-                : narrowed(*entry.dependencies, static_cast<SlotId>(i), value, current_.subnet.widths);
+                : narrowed(*entry.dependencies, static_cast<SlotId>(i),
+                           current_.subnet.custom.tensorFor(program.slots[i], value), current_.subnet.widths);
   }
-  entry.bindings.overrides = sizeArguments(*entry.dependencies, current_.subnet.widths);
+  entry.bindings.overrides = mergedOverrides(sizeArguments(*entry.dependencies, current_.subnet.widths),
+                                             current_.subnet.custom.numbersFor(program));
   entry.momenta.clear();
   entry.lastNorm = -1;
   if (current_.recalibrating) {
@@ -488,18 +489,6 @@ ChannelScores SearchSpace::scores(const Importance& importance) const {
   return importance.scores(*dependencies_, bindModule(dependencies_->program(), module_->jit()).values);
 }
 
-std::string SearchSpace::reorder(const Importance& importance) {
-  const auto moduleLock = module_->lock();
-  const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  const auto order = descendingOrder(scores(importance));
-  permuteChannels(*dependencies_, bindModule(dependencies_->program(), module_->jit()).values, order);
-  // Weights that a subnet gathers, rather than views, are of the order before.
-  const std::lock_guard<std::mutex> wantedLock(wantedMutex_);
-  ++wanted_.version;
-  ++wanted_.statistics;
-  return digestOf(order);
-}
-
 // A graph may guard against other widths than the full model's, in ways that no rule knows.
 void SearchSpace::verify(Module& subnet) {
   std::vector<at::Tensor> expected;
@@ -542,12 +531,15 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
       const auto found = statistics_.find(program.slots[i].name);
       tensors[i] = found != statistics_.end()
                        ? found->second
-                       : narrowed(*dependencies_, static_cast<SlotId>(i), tensors[i], current_.subnet.widths);
+                       : narrowed(*dependencies_, static_cast<SlotId>(i),
+                                  current_.subnet.custom.tensorFor(program.slots[i], tensors[i]),
+                                  current_.subnet.widths);
     }
-    const auto sizes = sizeArguments(*dependencies_, current_.subnet.widths);
-    auto subnet =
-        std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors, sizes, blocks_,
-                                                    current_.subnet.kept, dummyInput_, CancelToken()));
+    const auto arguments = mergedOverrides(sizeArguments(*dependencies_, current_.subnet.widths),
+                                           current_.subnet.custom.numbersFor(program));
+    auto subnet = std::make_shared<Module>(exportSubnetModule(module_->jit(), *dependencies_, tensors,
+                                                              arguments, blocks_, current_.subnet.kept,
+                                                              dummyInput_, CancelToken()));
     verify(*subnet);
     return subnet;
   });

@@ -20,7 +20,10 @@
 #include "core/profile/latency.h"
 #include "core/profile/latency_table.h"
 #include "core/progress.h"
+#include "core/space/channel_order.h"
 #include "core/space/cost_model.h"
+#include "core/space/custom_hyperparameter.h"
+#include "core/space/graph_constants.h"
 #include "core/space/importance/importance.h"
 #include "core/space/latency_model.h"
 #include "core/space/operator_shape.h"
@@ -82,7 +85,26 @@ class SearchSpace : public Forwardable {
   const std::vector<Hyperparameter>& hyperparameters() const { return hyperparameters_; }
   const std::vector<Unprunable>& unprunable() const { return unprunable_; }
 
-  // Active value of each hyperparameter, in their order.
+  // Whose order of channels given tensors are in: the module's before it was converted, or its present one.
+  enum class Channels : uint8_t { kOriginal, kPresent };
+  // Adds a choice of the user's own, after all others: among these tensors and the module's own, the last
+  // choice, in the place of a parameter or buffer. Copies them. At first the module's own is selected.
+  // ERR_UNKNOWN_TENSOR, ERR_HYPERPARAMETER; ERR_DATA_DEPENDENT where more than operators' inputs follows from
+  // the tensor's values.
+  std::shared_ptr<const CustomHyperparameter> addTensors(const std::string& name, const std::string& tensor,
+                                                         const std::vector<at::Tensor>& values,
+                                                         Channels channels, const CancelToken& cancel);
+  // The same among numbers, in the place of constants that have one number now. ERR_UNKNOWN_CONSTANT,
+  // ERR_HYPERPARAMETER, also where a number changes a shape or dtype, or the model can't run with it
+  std::shared_ptr<const CustomHyperparameter> addNumbers(const std::string& name,
+                                                         const std::vector<std::string>& constants,
+                                                         const std::vector<double>& numbers,
+                                                         const CancelToken& cancel);
+  // What addNumbers may change.
+  std::vector<GraphConstant> constants() const { return graphConstants(*dependencies_); }
+
+  // Active value of each hyperparameter, in their order; of custom ones, which come last, the position of
+  // their choice. Wherever values are given, those of custom ones may be left out: they are the model's own.
   std::vector<int64_t> active() const;
   // ERR_CHOICE when a value is none of its hyperparameter's choices. Drops recalibrated batch-norm
   // statistics.
@@ -161,8 +183,11 @@ class SearchSpace : public Forwardable {
   struct Subnet {
     std::vector<int64_t> widths;  // by group
     std::vector<bool> kept;       // by residual block
+    CustomChoice custom;
 
-    bool operator==(const Subnet& other) const { return widths == other.widths && kept == other.kept; }
+    bool operator==(const Subnet& other) const {
+      return widths == other.widths && kept == other.kept && custom == other.custom;
+    }
   };
 
   SearchSpace() = default;
@@ -171,6 +196,13 @@ class SearchSpace : public Forwardable {
   std::vector<std::string> groupKinds() const;
   void findUnprunable();
   Subnet subnetOf(const std::vector<int64_t>& values) const;
+  CustomChoice customChoiceOf(const std::vector<int64_t>& values) const;
+  std::shared_ptr<const CustomHyperparameters> customs() const;
+  void requireFree(const CustomHyperparameter& wanted) const;
+  void requireSameComputation(const CustomHyperparameter& wanted, const at::Tensor& own,
+                              const CancelToken& cancel);
+  void requireSameShapes(const CustomHyperparameter& wanted, const CancelToken& cancel);
+  std::shared_ptr<const CustomHyperparameter> add(CustomHyperparameter wanted);
   ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly);
   c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly = false);
@@ -208,6 +240,7 @@ class SearchSpace : public Forwardable {
   std::vector<OperatorShape> shapes_;
   // What runs under each different condition on the blocks; null without a table.
   std::shared_ptr<const std::vector<std::pair<Condition, LatencyModel>>> latency_;
+  ChannelOrder order_;  // the channels' places before `reorder` came first; empty until then
   std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
   std::shared_ptr<WeightCache> weights_;                           // prepared, of all programs
 
@@ -227,7 +260,8 @@ class SearchSpace : public Forwardable {
 
   mutable std::mutex wantedMutex_;
   Selection wanted_;
-  Selection current_;                             // what runs; under mutex_
+  std::shared_ptr<const CustomHyperparameters> customs_;  // replaced, never changed; null for none
+  Selection current_;                                     // what runs; under mutex_
   std::map<std::string, at::Tensor> statistics_;  // recalibrated buffers of the active subnet, by name
   int64_t recalibrationBatches_ = 0;
 

@@ -4,7 +4,6 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,16 +16,6 @@
 #include "core/space/search_space.h"
 
 namespace torchsearch {
-
-// Those of `extra` come after those of `sizes`; both ascend by instruction, then argument.
-inline std::vector<ArgumentOverride> mergedOverrides(std::vector<ArgumentOverride> sizes,
-                                                     const std::vector<ArgumentOverride>& extra) {
-  sizes.insert(sizes.end(), extra.begin(), extra.end());
-  std::stable_sort(sizes.begin(), sizes.end(), [](const ArgumentOverride& a, const ArgumentOverride& b) {
-    return std::tie(a.instruction, a.argument) < std::tie(b.instruction, b.argument);
-  });
-  return sizes;
-}
 
 // The model recorded at one shape of inputs, and what of it is bound to be run.
 struct SearchSpace::ShapeProgram {

@@ -206,10 +206,11 @@ void SearchSpace::prepareReuse(ShapeProgram& entry) {
   if (cache_.budget() == 0) return;
   if (entry.reuse == nullptr) {
     entry.reuse = std::make_shared<ShapeProgram::Reuse>(*entry.dependencies, entry.blocks);
+    if (const auto all = customs()) entry.reuse->analysis.distinguish(*all);
   }
   auto& reuse = *entry.reuse;
   reuse.recalibrating = current_.recalibrating;
-  reuse.subnet = {current_.subnet.widths, entry.kept};
+  reuse.subnet = {current_.subnet.widths, entry.kept, current_.subnet.custom.positions()};
   if (reuse.subnet.kept.empty()) reuse.subnet.kept.assign(entry.blocks.blocks.size(), true);
   reuse.prefixes = reuse.analysis.digests(reuse.subnet);
   reuse.multiplyAdds = reuse.analysis.multiplyAddsBefore(reuse.subnet);
@@ -221,7 +222,8 @@ void SearchSpace::prepareReuse(ShapeProgram& entry) {
   if (current_.expected != nullptr) {
     const auto& expected = *current_.expected;
     for (size_t at = current_.next; at < expected.size() && future.size() < kForesight; ++at) {
-      future.push_back({expected[at].widths, keptIn(entry, expected[at].kept)});
+      const Subnet& next = expected[at];
+      future.push_back({next.widths, keptIn(entry, next.kept), next.custom.positions()});
     }
   }
   reuse.plan(future, cache_);

@@ -63,7 +63,7 @@ bool agrees(const at::Tensor& actual, const at::Tensor& expected) {
 
 torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
                                       const std::vector<at::Tensor>& tensors,
-                                      const std::vector<ArgumentOverride>& sizes,
+                                      const std::vector<ArgumentOverride>& overrides,
                                       const ResidualBlocks& blocks, const std::vector<bool>& kept,
                                       const Inputs& dummyInput, const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
@@ -81,7 +81,7 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
   replaceTensors(copy, replacements);
   const auto target = InlinedGraph::inPlace(copy, InlinedGraph::FusedAttention::kAvoid);
   CallRewrite rewrite;
-  SubnetGuide guide(*target, dependencies, sizes, rewrite);
+  SubnetGuide guide(*target, dependencies, overrides, rewrite);
   {
     const GeneratorGuard generator;
     const ModuleState state(copy);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/graph/recorder.h"
+#include "core/graph/size_arithmetic.h"
 
 namespace torchsearch {
 
@@ -18,21 +19,6 @@ namespace prim = torch::jit::prim;
 namespace aten = torch::jit::aten;
 
 namespace {
-
-// Arithmetic that a trace does on sizes wrapped as tensors.
-bool mayBeSizeArithmetic(const Node* node) {
-  static const std::unordered_set<std::string> names = {
-      "prim::NumToTensor", "aten::floor_divide", "aten::mul", "aten::add", "aten::sub",  "aten::rsub",
-      "aten::div",         "aten::remainder",    "aten::neg", "aten::to",  "aten::floor"};
-  return names.count(node->kind().toQualString()) > 0;
-}
-
-bool givesNumber(const Node* node) {
-  static const std::unordered_set<std::string> names = {"aten::Int",         "aten::Float",
-                                                        "aten::IntImplicit", "aten::FloatImplicit",
-                                                        "aten::item",        "aten::ScalarImplicit"};
-  return names.count(node->kind().toQualString()) > 0;
-}
 
 bool isTensor(const Value* value) {
   return value->type()->kind() == c10::TypeKind::TensorType;
@@ -102,10 +88,13 @@ Operation* SubnetGuide::beforeOperator(Node* node, Operation& operation, std::ve
   visited_[index] = true;
   const auto& instruction = program_.instructions[index];
   if (instruction.schema->name() != schema->name()) return cut(node, operation, index, arguments);
+  // Numbers in tensors' clothes: compared where the sizes are used.
   if (isSizeArithmetic(node)) return nullptr;
   for (size_t a = 0; a < arguments.size() && a < instruction.arguments.size(); ++a) {
-    if (instruction.arguments[a].kind != ValueTree::Kind::kConstant) continue;
     const auto position = static_cast<int32_t>(a);
+    // A tensor that is a number may be another one in the subnet; all others are what is computed.
+    const bool plain = instruction.arguments[a].kind == ValueTree::Kind::kConstant;
+    if (!plain && overrides_.count({index, position}) == 0) continue;
     if (!compare(node, position, arguments[a], wanted(index, position)))
       arguments[a] = wanted(index, position);
   }
@@ -228,19 +217,6 @@ void SubnetGuide::finish() {
       compare(node, argument, recorded, value);
     }
   }
-}
-
-// Its tensors are numbers, and nothing but sizes comes of them: compared where those are used.
-bool SubnetGuide::isSizeArithmetic(const Node* node) const {
-  if (!mayBeSizeArithmetic(node)) return false;
-  for (const Value* input : node->inputs()) {
-    if (!isTensor(input) || input->node()->kind() == prim::Constant) continue;
-    if (!mayBeSizeArithmetic(input->node())) return false;
-  }
-  const auto& uses = node->output()->uses();
-  return !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const torch::jit::Use& use) {
-    return givesNumber(use.user) || isSizeArithmetic(use.user);
-  });
 }
 
 bool SubnetGuide::varies(const Value* value) const {

@@ -60,7 +60,6 @@ class SubnetGuide : public InterpreterObserver, public InterpreterGuide {
                              std::vector<c10::IValue>& arguments);
   void learn(const ValueTree& tree, const c10::IValue& value);
   bool varies(const torch::jit::Value* value, std::unordered_set<const torch::jit::Value*>& seen) const;
-  bool isSizeArithmetic(const torch::jit::Node* node) const;
 
   const InlinedGraph& target_;
   const Dependencies& dependencies_;

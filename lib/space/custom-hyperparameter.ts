@@ -1,0 +1,179 @@
+/** Hyperparameters of the user's own: a tensor of the model, or a constant of its graph. */
+import { createHash } from "node:crypto";
+
+import { TorchSearchError } from "../errors";
+import type { CallOptions } from "../module";
+import type { NativeSearchSpace } from "../native/addon";
+import { callNative } from "../native/call";
+import { Tensor } from "../tensor";
+import { expected, isRecord } from "../util/check";
+import { suggestion } from "../util/nearest";
+
+/**
+ * A number that an operator of the graph is given, and that no size or shape follows from: a slope, a bound, a scale, an
+ * epsilon. {@link SearchSpace.constants} lists them.
+ */
+export interface GraphConstant {
+  /**
+   * Path of the module, operator and argument: `layer1.0.act.leaky_relu.negative_slope`; with `#2` and so on after it for
+   * later calls of the same name, in the order of execution.
+   */
+  readonly name: string;
+  /** Such as `aten::leaky_relu`. */
+  readonly operator: string;
+  /** The argument's name in the operator's schema. */
+  readonly argument: string;
+  readonly type: "float" | "int" | "bool";
+  /** What it is in the model; of a `bool` 0 or 1. */
+  readonly value: number;
+}
+
+/** A hyperparameter that puts another tensor in the place of a parameter or buffer. */
+export interface TensorHyperparameter {
+  /** Path of the parameter or buffer, as in a state dict: `layer1.0.conv1.weight`. */
+  tensor: string;
+  /**
+   * What may take its place: at least one tensor of the same shape and dtype, copied. A config names the first one 0, the
+   * second one 1, and so on; the model's own tensor, which need not be among them, is the last choice, `values.length`.
+   */
+  values: readonly Tensor[];
+  /**
+   * The order of channels that `values` are in: the `original` one (the default), which the module and its file had before
+   * the conversion put the most important channels first; or the `converted` one, which `module.namedParameters()` has now.
+   */
+  channelOrder?: "original" | "converted";
+  /** What to select at once, by position; default: the model's own. */
+  active?: number;
+}
+
+/** A hyperparameter that puts other numbers in the place of a constant of the graph. */
+export interface ConstantHyperparameter {
+  /** The name of a constant, or of several that have the same number now and are to have the same number always. */
+  constant: string | readonly string[];
+  /** What it may be, beside what it is: finite numbers, or `true` and `false`. A config names the number itself. */
+  values: readonly (number | boolean)[];
+  /** What to select at once; default: the model's own number. */
+  active?: number | boolean;
+}
+
+/** What {@link SearchSpace.addHyperparameter} takes. */
+export type CustomHyperparameter = TensorHyperparameter | ConstantHyperparameter;
+
+/** What came of adding one. */
+export interface AddedHyperparameter {
+  /** In the order of the native positions; the model's own value is the last one. */
+  choices: readonly number[];
+  begins: number;
+  /** Tells it apart from all others, by its target and its values. */
+  digest: string;
+  active: number | null;
+}
+
+type Definition = Readonly<Record<string, unknown>>;
+
+/** Checks a definition, and adds it on the native side. */
+export async function addCustom(
+  native: NativeSearchSpace,
+  name: unknown,
+  definition: unknown,
+  { signal }: CallOptions,
+): Promise<AddedHyperparameter> {
+  if (typeof name !== "string" || name === "")
+    throw expected("ERR_ARGUMENT", "a name", "the hyperparameter's name", name);
+  if (!isRecord(definition) || "tensor" in definition === "constant" in definition)
+    throw expected("ERR_ARGUMENT", "an object with either tensor or constant", name, definition);
+  const known = ["tensor" in definition ? "tensor" : "constant", "values", "channelOrder", "active"];
+  if ("constant" in definition) known.splice(2, 1);
+  const unknown = Object.keys(definition).find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw new TorchSearchError(
+      "ERR_ARGUMENT",
+      `unknown key "${unknown}" of ${name}: ${suggestion(unknown, known)}`,
+    );
+  if (!Array.isArray(definition.values))
+    throw expected("ERR_ARGUMENT", "an array", `the values of ${name}`, definition.values);
+  const add = "tensor" in definition ? addTensors : addNumbers;
+  const added = await add(native, name, definition, signal ?? null);
+  const { active = null } = definition;
+  return { ...added, active: active === null ? null : Number(active) };
+}
+
+async function addTensors(
+  native: NativeSearchSpace,
+  name: string,
+  { tensor, values, channelOrder = "original", active }: Definition,
+  signal: AbortSignal | null,
+): Promise<Omit<AddedHyperparameter, "active">> {
+  if (typeof tensor !== "string")
+    throw expected("ERR_ARGUMENT", "the path of a parameter or buffer", `the tensor of ${name}`, tensor);
+  if (channelOrder !== "original" && channelOrder !== "converted")
+    throw expected("ERR_ARGUMENT", '"original" or "converted"', `the channelOrder of ${name}`, channelOrder);
+  const tensors = (values as readonly unknown[]).map((value, at) => {
+    if (!(value instanceof Tensor))
+      throw expected("ERR_ARGUMENT", "a Tensor", `value ${at} of ${name}`, value);
+    return value;
+  });
+  const choices = Array.from({ length: tensors.length + 1 }, (_, at) => at);
+  requireChoice(name, active, choices);
+  const module = native.module();
+  const paths = [...module.namedParameters(), ...module.namedBuffers()].map((each) => each.name);
+  if (!paths.includes(tensor))
+    throw unknownTarget("ERR_UNKNOWN_TENSOR", "parameter or buffer", tensor, paths);
+  const hash = createHash("sha256").update(JSON.stringify([name, tensor, channelOrder]));
+  for (const value of tensors) {
+    const data = value.data();
+    hash.update(JSON.stringify([value.dtype, value.shape]));
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  const handles = tensors.map((value) => value.native);
+  const original = channelOrder === "original";
+  const { begins } = await callNative(
+    (call) => native.addTensors(name, tensor, handles, original, call),
+    signal,
+  );
+  return { choices, begins, digest: hash.digest("hex") };
+}
+
+async function addNumbers(
+  native: NativeSearchSpace,
+  name: string,
+  { constant, values, active }: Definition,
+  signal: AbortSignal | null,
+): Promise<Omit<AddedHyperparameter, "active">> {
+  const names: unknown[] = Array.isArray(constant) ? constant : [constant];
+  const constants = native.constants();
+  const targets = names.map((each) => {
+    if (typeof each !== "string")
+      throw expected("ERR_ARGUMENT", "the name of a constant", `the constant of ${name}`, each);
+    const found = constants.find((known) => known.name === each);
+    if (found === undefined)
+      throw unknownTarget(
+        "ERR_UNKNOWN_CONSTANT",
+        "constant",
+        each,
+        constants.map((known) => known.name),
+      );
+    return found;
+  });
+  const numbers = (values as readonly unknown[]).map((value, at) => {
+    if (typeof value === "boolean") return Number(value);
+    if (typeof value !== "number" || !Number.isFinite(value))
+      throw expected("ERR_ARGUMENT", "a finite number", `value ${at} of ${name}`, value);
+    return value + 0; // no -0, which is 0 in a config
+  });
+  if (active !== undefined) requireChoice(name, active, [...numbers, ...targets.map(({ value }) => value)]);
+  const added = await callNative((call) => native.addNumbers(name, names as string[], numbers, call), signal);
+  const digest = createHash("sha256")
+    .update(JSON.stringify([name, names, added.numbers]))
+    .digest("hex");
+  return { choices: [...added.numbers, added.own as number], begins: added.begins, digest };
+}
+
+function requireChoice(name: string, active: unknown, choices: readonly number[]): void {
+  if (active === undefined || choices.includes(Number(active))) return;
+  throw expected("ERR_CHOICE", `one of ${choices.join(", ")}`, `the active value of ${name}`, active);
+}
+
+function unknownTarget(code: string, what: string, name: string, known: readonly string[]): TorchSearchError {
+  return new TorchSearchError(code, `the model has no ${what} "${name}": ${suggestion(name, known)}`);
+}
