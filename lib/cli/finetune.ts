@@ -5,15 +5,29 @@ import { type Command, Option } from "commander";
 
 import { TorchSearchError } from "../errors";
 import { finetuneWith } from "../finetune/finetune";
-import { type FinetuneOptions, OPTIMIZERS, SCHEDULES, TRAINING_LOSSES } from "../finetune/options";
+import {
+  type FinetuneOptions,
+  OPTIMIZERS,
+  SCHEDULES,
+  TRAINING_LOSSES,
+  type TrainingOptions,
+} from "../finetune/options";
 import type { EpochRecord } from "../finetune/training-run";
 import { Module } from "../module";
 import { meanSquaredError, topKAccuracy } from "../searcher/scores";
 import type { ScoreFunction } from "../searcher/types";
+import type { SubnetConfig } from "../space/search-space";
 import type { Tensor } from "../tensor";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { addDataFiles } from "./data-files";
+import {
+  addSupernetOptions,
+  requireFittingSupernet,
+  type SupernetCommandOptions,
+  searchOf,
+  trainAsSupernet,
+} from "./finetune-supernet";
 import { addImageOptions, type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
 import { type OpenData, openData } from "./open-data";
@@ -22,7 +36,7 @@ import { printJson, requireOutput, say } from "./output";
 import { startLiveLine } from "./search-progress";
 import { type DataRequest, resolveEntry } from "./search-request";
 
-interface FinetuneCommandOptions extends ImageOptions {
+interface FinetuneCommandOptions extends ImageOptions, SupernetCommandOptions {
   data: string[];
   inputArray?: string[];
   targetArray?: string;
@@ -65,10 +79,13 @@ export interface FinetuneOutcome {
   steps: number;
   epochs: EpochRecord[];
   recalibratedBatches: number;
+  /** Of `--supernet`; else null. */
+  supernet: { smallest: SubnetConfig; search: string } | null;
   seconds: number;
 }
 
 async function run(model: string, options: FinetuneCommandOptions): Promise<void> {
+  requireFittingSupernet(options);
   const base = path.basename(model).replace(/\.pt$/, "");
   const output = path.resolve(options.output ?? `${base}.finetuned.pt`);
   const checkpoint = path.resolve(
@@ -120,14 +137,16 @@ async function train(
     const { target, collect } = data;
     if (target === null && !(teacher !== null && options.alpha === 1)) {
       throw badOption(
-        "The data have no targets: name their array with --target-array, or learn from the --teacher alone with --alpha 1.",
+        options.supernet
+          ? "A supernet learns from targets, which the data lack: name their array with --target-array."
+          : "The data have no targets: name their array with --target-array, or learn from the --teacher alone with --alpha 1.",
       );
     }
     say(
       `${model}: ${data.loader.samples} samples in ${data.loader.batches} batches; loss: ${loss}` +
         `${teacher === null ? "" : ", with a teacher"}${scored === null ? "" : `; score: ${scored.title}`}.`,
     );
-    const settings: FinetuneOptions = {
+    const settings: TrainingOptions & Pick<FinetuneOptions, "alpha" | "temperature"> = {
       epochs: options.steps === undefined ? (options.epochs ?? 1) : (options.epochs ?? null),
       steps: options.steps ?? null,
       optimizer: options.optimizer,
@@ -140,10 +159,8 @@ async function train(
       clipNorm: options.clipNorm,
       loss,
       labelSmoothing: options.labelSmoothing,
-      teacher,
       alpha: options.alpha,
       temperature: options.temperature,
-      recalibrate: options.recalibrate,
       shuffle: options.shuffle,
       seed: options.seed,
       scoreFunc: scored?.score,
@@ -156,10 +173,15 @@ async function train(
           batch[target as string]) as FinetuneOptions["targetFunc"],
       }),
     };
-    const result = await finetuneWith(module, data.loader, settings, {
-      command: [...args],
-      cwd: process.cwd(),
-    });
+    const trained = options.supernet ? await trainAsSupernet(module, data, options, settings) : null;
+    const result =
+      trained ??
+      (await finetuneWith(
+        module,
+        data.loader,
+        { ...settings, teacher, recalibrate: options.recalibrate },
+        { command: [...args], cwd: process.cwd() },
+      ));
     live.stop();
     await module.save(options.output, { signal });
     return {
@@ -170,14 +192,18 @@ async function train(
         scored === null
           ? null
           : {
-              title: scored.title,
+              title: `${scored.title}${options.supernet ? ", mean of largest and smallest subnet" : ""}`,
               before: result.before as number,
               after: result.score as number,
               bestEpoch: result.bestEpoch as number,
             },
       steps: result.steps,
       epochs: result.epochs,
-      recalibratedBatches: result.recalibratedBatches,
+      recalibratedBatches: "recalibratedBatches" in result ? result.recalibratedBatches : 0,
+      supernet:
+        trained === null
+          ? null
+          : { smallest: trained.smallest, search: searchOf(options.output, options, options.data) },
       seconds: (performance.now() - start) / 1000,
     };
   } finally {
@@ -217,7 +243,7 @@ async function scoreOf(
     : { title: "accuracy", score: topKAccuracy(data.loader, how) };
 }
 
-function formatOutcome({ output, score, epochs, seconds }: FinetuneOutcome): string {
+function formatOutcome({ output, score, epochs, supernet, seconds }: FinetuneOutcome): string {
   const rows = epochs.map(({ epoch, steps, loss, score }) => [
     String(epoch),
     String(steps),
@@ -229,7 +255,8 @@ function formatOutcome({ output, score, epochs, seconds }: FinetuneOutcome): str
     score === null
       ? ""
       : `${score.title}: ${score.before.toFixed(4)} before, ${score.after.toFixed(4)} after (epoch ${score.bestEpoch})\n`;
-  return `${formatTable(columns, rows)}${told}Saved the model as ${output} after ${seconds.toFixed(1)} s\n`;
+  const next = supernet === null ? "" : `Find its best subnet with\n  ${supernet.search}\n`;
+  return `${formatTable(columns, rows)}${told}Saved the model as ${output} after ${seconds.toFixed(1)} s\n${next}`;
 }
 
 /** Adds `torchsearch finetune`. */
@@ -253,10 +280,14 @@ export function addFinetuneCommand(program: Command): void {
     .option("--teacher <file>", "a TorchScript file, such as the full model, to learn from too")
     .option(
       "--alpha <share>",
-      "of the teacher in the loss, 0 to 1; 1 needs no targets (default: 0.5)",
+      "of the teacher in the loss, 0 to 1; 1 needs no targets (default: 0.5; of a supernet, whose largest subnet is the teacher, 1)",
       number,
     )
-    .option("--temperature <number>", "that the teacher's part is softened by (default: 4)", number)
+    .option(
+      "--temperature <number>",
+      "that the teacher's part is softened by (default: 4; of a supernet 1)",
+      number,
+    )
     .option("--epochs <count>", "passes over the data (default: 1)", positiveNumber)
     .option("--steps <count>", "batches to train on, instead of --epochs", positiveNumber)
     .addOption(
@@ -283,6 +314,7 @@ export function addFinetuneCommand(program: Command): void {
     )
     .option("--label-smoothing <share>", "of each label, spread over all classes (default: 0)", number)
     .option("--recalibrate", "average batch norms' statistics over the data in the end");
+  addSupernetOptions(command);
   addImageOptions(command)
     .option(
       "--checkpoint <file>",

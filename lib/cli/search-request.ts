@@ -151,7 +151,7 @@ const RULES: Readonly<Record<keyof RequestSettings, ConfigRule>> = {
   input: orNull(texts),
   mode: oneOf(MODES),
   channelDivisor: positive,
-  importance: oneOf(IMPORTANCES),
+  importance: oneOf([...IMPORTANCES, "none"]),
   modeOptions: record,
   constraints: record,
   searcher: oneOf(SEARCHERS),

@@ -200,9 +200,10 @@ export function addSpaceOptions(command: Command, modes: readonly string[]): Com
       positiveNumber,
     )
     .addOption(
-      new Option("--importance <name>", `how channels are ranked (default: ${importance})`).choices(
-        IMPORTANCES,
-      ),
+      new Option("--importance <name>", `how channels are ranked (default: ${importance})`).choices([
+        ...IMPORTANCES,
+        "none",
+      ]),
     );
 }
 

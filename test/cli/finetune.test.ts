@@ -4,7 +4,8 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { Module } from "../../lib";
+import { convert, Module, Tensor, TensorDataLoader, trainSupernet } from "../../lib";
+import type { FinetuneOutcome } from "../../lib/cli/finetune";
 import { decodeNpz } from "../../lib/data/npz";
 import { fixture, interrupted, torchsearch } from "./command";
 
@@ -96,6 +97,88 @@ it("takes .npy files by the names they are given, as a search does", async () =>
   const run = await torchsearch(folder, ...args);
   expect(run.stderr).toContain("500 samples");
   expect(run.status).toBe(0);
+});
+
+it("trains a supernet, which a search then takes", { timeout: 120_000 }, async () => {
+  const source = fixture("digits_cnn.pt");
+  const digits = ["--data", fixture("digits.npz")];
+  const run = await torchsearch(
+    folder,
+    ...[
+      "finetune",
+      source,
+      ...digits,
+      "--supernet",
+      "--subnets",
+      "1",
+      "--smallest",
+      "50%",
+      "--channel-divisor",
+      "16",
+    ],
+    ...["--steps", "3", "--lr", "0.002", "--output", "super.pt", "--json"],
+  );
+  expect(run.status).toBe(0);
+  const { supernet, steps } = JSON.parse(run.stdout) as FinetuneOutcome;
+  expect(steps).toBe(3);
+  expect(supernet?.search).toMatch(/super\.pt --mode autonas --importance none --channel-divisor 16 --data /);
+
+  // The same from TypeScript ends with the same weights.
+  const module = await Module.load(source);
+  const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+  const space = await convert(module, "autonas", example, { channelDivisor: 16 });
+  const loader = await TensorDataLoader.fromNpz(fixture("digits.npz"), {
+    keys: ["train_images", "train_labels"],
+    batchSize: 32,
+  });
+  const { smallest } = await trainSupernet(space, loader, {
+    random: 1,
+    smallest: 0.5,
+    epochs: null,
+    steps: 3,
+    learningRate: 0.002,
+  });
+  expect(supernet?.smallest).toEqual(smallest);
+  const saved = await Module.load(path.join(folder, "super.pt"));
+  expect(await saved.fingerprint()).toBe(await module.fingerprint());
+  for (const each of [saved, loader, space, module, example]) each.close();
+
+  const search = [
+    "--mode",
+    "autonas",
+    "--importance",
+    "none",
+    "--channel-divisor",
+    "16",
+    "--max-batches",
+    "1",
+  ];
+  const found = await torchsearch(
+    folder,
+    ...[
+      "search",
+      "super.pt",
+      ...digits,
+      ...search,
+      "--searcher",
+      "random",
+      "--iterations",
+      "2",
+      "--constraint",
+      "flops=90%",
+    ],
+  );
+  expect(found.status).toBe(0);
+});
+
+it("refuses options that belong to a supernet, or don't", async () => {
+  for (const [args, message] of [
+    [["--subnets", "3"], "--subnets needs --supernet"],
+    [["--supernet", "--teacher", model], "--supernet has no use for --teacher"],
+  ] as const) {
+    const run = await torchsearch(folder, "finetune", model, ...data, ...args);
+    expect(run).toMatchObject({ status: 2, stderr: expect.stringContaining(message) as string });
+  }
 });
 
 it("says what is wrong with its options", async () => {
