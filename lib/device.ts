@@ -6,9 +6,11 @@ import { expected } from "./util/check";
 export interface DeviceMemory {
   /** Of tensors. */
   allocated: number;
+  /** The most that tensors took since the last reset. */
   peakAllocated: number;
   /** Of what the allocator holds, for these tensors and later ones. */
   reserved: number;
+  /** The most that the allocator held since the last reset. */
   peakReserved: number;
 }
 

@@ -47,6 +47,7 @@ export interface LoadOptions extends CallOptions {
 
 /** A parameter or buffer with its dotted path, as in a PyTorch state dict. */
 export interface NamedTensor {
+  /** The parameter's or buffer's path, such as `layer1.0.conv1.weight`. */
   name: string;
   /** Shares the module's memory. Lives on when the module is closed. */
   tensor: Tensor;

@@ -27,7 +27,9 @@ export interface ImageFolderOptions extends LoaderOptions, ImagePreprocessing {
 
 /** Images, `[N, 3, crop, crop]` float32, and, where the images are in subfolders, their labels, `[N]` int64. */
 export interface ImageBatch {
+  /** `[N, 3, crop, crop]`, float32, normalized. */
   images: Tensor;
+  /** `[N]`, int64: positions in the loader's `classes`; absent where the folder has no subfolders. */
   labels?: Tensor;
 }
 

@@ -30,14 +30,19 @@ export type SafetensorsDtype = keyof typeof SAFETENSORS_DTYPES;
 
 /** A tensor as the file holds it: row-major little-endian bytes. */
 export interface RawTensor {
+  /** As the file spells it, such as `F32` or `BF16`. */
   dtype: SafetensorsDtype;
+  /** Sizes of the dimensions; empty for a scalar. */
   shape: number[];
+  /** Elements, row by row, little-endian. */
   bytes: Uint8Array;
 }
 
 /** A file's contents. Tensors are in the order of the header. */
 export interface SafetensorsFile {
+  /** By name. */
   tensors: Map<string, RawTensor>;
+  /** What `__metadata__` holds: texts by name. */
   metadata: Record<string, string>;
 }
 

@@ -5,6 +5,7 @@ import type { EpochRecord, TrainingState } from "./training-run";
 export interface TrainingResult {
   /** Steps done, those of earlier runs that a checkpoint continued among them. */
   steps: number;
+  /** What each epoch came to, in order; the last one may have been cut short by `steps`. */
   epochs: EpochRecord[];
   /** Score before training; null without a `scoreFunc`. */
   before: number | null;

@@ -40,10 +40,13 @@ export interface EpochRecord {
 
 /** What a progress event of training carries as `details`. */
 export interface TrainingProgress {
+  /** Steps done. */
   step: number;
   /** Counted from 1. */
   epoch: number;
+  /** Of the last step. */
   loss: number;
+  /** Of the last step. */
   learningRate: number;
   /** Null until it is known. */
   samplesPerSecond: number | null;

@@ -9,6 +9,7 @@ import { libraryVersions } from "../util/versions";
 export interface SearchRecord {
   /** The class, such as `MilpSearcher`. */
   searcher: string;
+  /** Of the search. */
   seed: number;
   /** Upper bounds as they were given. */
   constraints: Record<string, PlainValue>;

@@ -36,14 +36,19 @@ export interface LatencyEntry {
   op: string;
   /** Operator, dtypes, shapes and layouts of its tensors, and other arguments; letters stand for sizes that vary. */
   key: string;
+  /** What was measured, by the sizes that vary. */
   points: LatencyPoint[];
 }
 
 /** A table as JSON says it; a point is its sizes and then its milliseconds. */
 export interface LatencyTableJson {
+  /** Always the same; says what the file is. */
   format: typeof FORMAT;
+  /** A reader refuses a larger one than its own. */
   version: number;
+  /** What the times hold for. */
   conditions: LatencyConditions;
+  /** By key: sizes that vary, and then milliseconds. */
   operators: { key: string; points: number[][] }[];
 }
 

@@ -25,13 +25,21 @@ export interface ProfileOptions {
 
 /** Wall-clock time of whole forward passes without gradients, in milliseconds. Quantiles interpolate linearly. */
 export interface LatencyProfile {
+  /** Milliseconds of a pass; so are all up to `p99`. */
   median: number;
+  /** Milliseconds. */
   mean: number;
+  /** Milliseconds. */
   min: number;
+  /** Milliseconds. */
   max: number;
+  /** Milliseconds that 10 % of the passes take at most. */
   p10: number;
+  /** The median again. */
   p50: number;
+  /** Milliseconds that 90 % of the passes take at most. */
   p90: number;
+  /** Milliseconds that 99 % of the passes take at most. */
   p99: number;
   /** Passes before the first timed one. */
   warmup: number;
@@ -49,6 +57,7 @@ export interface OperatorProfile {
   op: string;
   /** Shapes of its tensor arguments, parameters included, in the order of its schema. */
   inputShapes: number[][];
+  /** Shapes of the tensors that it gives. */
   outputShapes: number[][];
   /** Elements of the parameters that it is the first to use. */
   params: number;

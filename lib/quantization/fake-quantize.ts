@@ -9,6 +9,7 @@ import { type NumberFormat, readNumberFormat } from "./formats";
 export interface FakeQuantizeOptions {
   /** The dimension of the channels, for scales by channel or block; default 0. */
   axis?: number;
+  /** Ends the call with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
 }
 

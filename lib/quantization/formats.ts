@@ -38,7 +38,9 @@ export interface NumberFormat {
 
 /** How a layer computes: what its weights, and the activations it reads, are rounded to; null or left out for not at all. */
 export interface LayerFormat {
+  /** Of the weight; null or absent leaves it as it is. */
   weight?: NumberFormat | null;
+  /** Of the layer's input; null or absent leaves it as it is. */
   activation?: NumberFormat | null;
 }
 

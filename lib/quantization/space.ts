@@ -37,8 +37,11 @@ export interface QuantizationChoice {
 
 /** A convolution, linear layer or matrix product whose weight can be quantized. */
 export interface QuantizableLayer {
+  /** The layer's path, such as `layer1.0.conv1`. */
   readonly name: string;
+  /** The operator, such as `aten::conv2d`. */
   readonly op: string;
+  /** Sizes of its weight. */
   readonly weightShape: readonly number[];
   /** The name of its group. */
   readonly group: string;

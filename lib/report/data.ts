@@ -17,6 +17,7 @@ export type ReportCosts = Record<string, number>;
 
 /** A subnet that was scored, in the order of measurement. */
 export interface ReportMeasurement {
+  /** The higher, the better. */
   score: number;
   /** Null where the checkpoint does not tell. */
   costs: ReportCosts | null;
@@ -30,9 +31,11 @@ export interface ReportMeasurement {
 
 /** A hyperparameter before and after. */
 export interface ReportWidth {
+  /** Of the hyperparameter. */
   name: string;
   /** Such as `out_channels`; empty where the checkpoint does not tell. */
   kind: string;
+  /** The full model's width. */
   full: number;
   /** Its width in the best subnet; null when there is none yet. */
   selected: number | null;
@@ -40,11 +43,13 @@ export interface ReportWidth {
 
 /** What narrowing one hyperparameter alone does. */
 export interface ReportSensitivity extends Sensitivity {
+  /** Of the hyperparameter. */
   name: string;
 }
 
 /** The number formats that layers could have; those of one entry get the same. */
 export interface ReportFormats {
+  /** Of the hyperparameter: the layers that share a format. */
   name: string;
   /** The layers' paths. */
   layers: string[];
@@ -62,6 +67,7 @@ export interface ReportFormats {
 
 /** What of a layer's weights stays, of a search for sparse weights. */
 export interface ReportDensity {
+  /** The layer's path. */
   name: string;
   /** Such as `linear`. */
   kind: string;
@@ -79,6 +85,7 @@ export interface ReportOperator {
   name: string;
   /** Such as `aten::conv2d`. */
   op: string;
+  /** Costs in the full model. */
   before: { flops: number; params: number };
   /** Zeros where the best subnet does without it; null when there is no subnet yet. */
   after: { flops: number; params: number } | null;
@@ -94,6 +101,7 @@ export interface ReportData {
   searcher: string;
   /** What the score is, such as `-cross-entropy`; the higher, the better. */
   scoreTitle: string;
+  /** The full model. Score and accuracy are null where they were not measured. */
   full: { score: number | null; accuracy: number | null; costs: ReportCosts };
   /** The best subnet that meets the constraints; null when there is none yet. Its score is null where none was asked for. */
   best: { score: number | null; accuracy: number | null; costs: ReportCosts } | null;
@@ -109,6 +117,7 @@ export interface ReportData {
     score: { before: number; after: number };
     accuracy: { before: number; after: number } | null;
   } | null;
+  /** Widths before and after, in the order of the model's execution; empty for other modes. */
   widths: ReportWidth[];
   /** Operators that have FLOPs or parameters, in order; empty where the search did not profile them. */
   operators: ReportOperator[];
@@ -124,11 +133,13 @@ export interface ReportData {
   milp: MilpReport | null;
   /** Shapes of the input that costs refer to. */
   inputs: number[][] | null;
+  /** That all runs of the search took; null where the checkpoint does not tell. */
   seconds: number | null;
   /** Arguments of the command that searched; null when a program did. */
   command: string[] | null;
   /** Folder that the command ran in. */
   folder: string | null;
+  /** Of what the search ran on. */
   versions: Partial<RunVersions>;
   /** Of the searched space. */
   fingerprint: string;

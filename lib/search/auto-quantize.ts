@@ -44,9 +44,11 @@ export interface AutoQuantizeConfig extends SearchConfig {
 
 /** Formats that were chosen. */
 export interface QuantizedResult {
+  /** Formats by hyperparameter. */
   config: FormatConfig;
   /** What the config's `scoreFunc` says of them; without one, minus the sum of the sensitivities. */
   score: number;
+  /** In each metric's unit. */
   costs: Record<QuantizationMetric, number>;
 }
 
@@ -64,6 +66,7 @@ export interface AutoQuantizeState {
   bounds: Record<string, number> | null;
   /** The solution's certificate. */
   milp: MilpReport | null;
+  /** The formats that won; null until there are some. */
   best: QuantizedResult | null;
 }
 

@@ -7,9 +7,13 @@ const WINDOW = 40;
 
 /** What one event says of a search. */
 export interface ProgressView {
+  /** What the search does, such as `sensitivity`. */
   phase: string;
+  /** Candidates done in this phase. */
   done: number;
+  /** Candidates of this phase; null when not known. */
   total: number | null;
+  /** The best score so far; null until there is one. */
   best: number | null;
   /** Share of each budget that the best subnet takes, by metric. */
   budgets: Record<string, number>;

@@ -4,6 +4,7 @@ import type { Hyperparameter, SubnetConfig } from "../space/search-space";
 
 /** The sensitivity of one hyperparameter; arrays run parallel to its choices, ascending. */
 export interface Sensitivity {
+  /** Widths that were measured, rising. */
   choices: number[];
   /** The score with this hyperparameter at the choice and all others full; null where it was not measured. */
   scores: (number | null)[];

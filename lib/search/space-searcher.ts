@@ -12,9 +12,11 @@ import { prepareLatency } from "./latency-constraint";
 
 /** A subnet that was scored. */
 export interface ScoredSubnet {
+  /** Widths by hyperparameter. */
   config: SubnetConfig;
   /** NaN where scoring was stopped early. */
   score: number;
+  /** In each metric's unit. */
   costs: SpaceCosts;
   /** Where scoring was stopped early: what the score is at most. */
   atMost?: number;

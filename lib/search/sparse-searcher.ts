@@ -30,6 +30,7 @@ export interface SparseResult {
   config: DensityConfig;
   /** What the config's `scoreFunc` says; null without one. */
   score: number | null;
+  /** `density`: the share of the layers' weights that stays. */
   costs: Record<SparseMetric, number>;
 }
 
@@ -37,9 +38,11 @@ export interface SparseResult {
 export interface SparseSearchState {
   /** The densities that are made, and the settings that decide how; the rest of the state belongs to them. */
   plan: DensityConfig | null;
+  /** Those that decide which weights stay; a checkpoint with others is refused. */
   settings: string | null;
   /** What was done, by layer. */
   layers: Record<string, LayerSparsity>;
+  /** What came out; null until all layers are done. */
   best: SparseResult | null;
 }
 

@@ -36,9 +36,11 @@ const FORMAT: CheckpointFormat = {
 
 /** What a checkpoint holds. */
 export interface Checkpoint {
+  /** What the searcher keeps: its `stateDict`. */
   state: SearchStateDict;
   /** Fingerprint of the searched model. */
   fingerprint: string;
+  /** State of the searcher's random generator. */
   random: RandomState;
   /** Class name of the searcher. */
   searcher: string;

@@ -44,7 +44,9 @@ export interface SearchConfig {
 
 /** What one key accepts: `expected` completes the sentence "expected … for KEY". */
 export interface ConfigRule {
+  /** What error messages say was expected, such as `a number`. */
   expected: string;
+  /** Whether a value will do. */
   accepts(value: unknown): boolean;
 }
 

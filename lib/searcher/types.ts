@@ -51,7 +51,9 @@ export type ProgressListener = (event: ProgressEvent) => void;
 
 /** What is handed to user callbacks that run for long: how to stop, and how to report. */
 export interface RunContext {
+  /** Ends the work with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
+  /** Receives progress events. */
   onProgress?: ProgressListener | null;
   /** True when nothing may be drawn on the terminal. Events are sent all the same. */
   silent?: boolean;

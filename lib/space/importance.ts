@@ -171,7 +171,9 @@ export interface ChannelScoreConfig
   extends Pick<ImportanceConfig, "collectFunc" | "targetFunc" | "lossFunc" | "maxBatches"> {
   /** Batches with targets. */
   data: DataSource;
+  /** Ends the call with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
+  /** Receives progress events. */
   onProgress?: ProgressListener | null;
 }
 

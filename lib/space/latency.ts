@@ -43,8 +43,11 @@ export interface LatencyErrorOptions extends LatencyTimingOptions {
 
 /** A subnet's latency in milliseconds: by the table, and measured as a whole. */
 export interface LatencySample {
+  /** The subnet. */
   config: Record<string, number>;
+  /** Milliseconds, from the table. */
   predicted: number;
+  /** Milliseconds, of the subnet itself. */
   measured: number;
 }
 
@@ -52,6 +55,7 @@ export interface LatencySample {
 export interface LatencyError {
   /** Median and largest of |predicted - measured| / measured. */
   median: number;
+  /** The largest one. */
   max: number;
   /**
    * Median of measured / predicted: what the whole costs more or less than the sum of its operators. Predictions are
@@ -60,6 +64,7 @@ export interface LatencyError {
   scale: number;
   /** As `median` and `max`, of predictions multiplied by `scale`: how well ratios between subnets are predicted. */
   scaledMedian: number;
+  /** The largest one, scaled in the same way. */
   scaledMax: number;
   /** The smallest and the full subnet first. */
   samples: LatencySample[];

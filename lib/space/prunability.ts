@@ -3,7 +3,9 @@ import type { SearchSpace, SpaceCosts } from "./search-space";
 
 /** A dimension of a parameter. */
 export interface ParameterDimension {
+  /** The parameter's path. */
   parameter: string;
+  /** Counted from 0. */
   dimension: number;
   /** Its length. */
   size: number;
@@ -11,7 +13,9 @@ export interface ParameterDimension {
 
 /** Dimensions that stay whole for the same reason. */
 export interface WholeDimensions {
+  /** A sentence. */
   reason: string;
+  /** Those that it holds for. */
   dimensions: ParameterDimension[];
   /** Elements of the parameters that these dimensions belong to. */
   params: number;

@@ -110,8 +110,11 @@ export interface ActivationReuse {
 
 /** A dimension of a parameter that stays whole, and why. */
 export interface Unprunable {
+  /** The parameter's path. */
   parameter: string;
+  /** Counted from 0. */
   dimension: number;
+  /** A sentence. */
   reason: string;
 }
 

@@ -26,8 +26,11 @@ export interface SparseLayer {
   readonly name: string;
   /** Path of the weight. */
   readonly parameter: string;
+  /** What computes with the weight. */
   readonly kind: "convolution" | "linear";
+  /** Sizes of the weight. */
   readonly shape: readonly number[];
+  /** Of a convolution; else 1. */
   readonly groups: number;
   /** Elements of the weight. */
   readonly elements: number;
@@ -39,7 +42,9 @@ export interface SparseLayer {
 
 /** A parameter that stays dense, and why. */
 export interface DenseParameter {
+  /** The parameter's path. */
   parameter: string;
+  /** A sentence. */
   reason: string;
 }
 

@@ -7,11 +7,15 @@ export const LIBRARY_VERSION = (require("../../package.json") as { version: stri
 
 /** What a result was made with, so that it can be made again. */
 export interface RunVersions {
+  /** Of this package. */
   torchsearch: string;
+  /** Such as `2.13.0+cpu`. */
   libtorch: string;
+  /** Such as `v20.20.2`. */
   node: string;
   /** Such as `linux-x64`. */
   platform: string;
+  /** The processor's model. */
   cpu: string;
   /** Where the model ran, such as `cpu`. */
   device: string;
