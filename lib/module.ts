@@ -187,6 +187,7 @@ export class Module {
     return callNative((call) => this.native.fingerprint(call), options.signal);
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.native.closed;
   }

@@ -84,6 +84,7 @@ export class Tensor {
     return this.shape.reduce((product, size) => product * size, 1);
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.native.closed;
   }

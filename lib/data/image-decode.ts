@@ -4,6 +4,7 @@ import { addon } from "../native/addon";
 
 /** How images are resized; `bilinear` and `bicubic` are torchvision's, with its antialiasing. */
 export const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
+/** How an image is resized. */
 export type Interpolation = (typeof INTERPOLATIONS)[number];
 
 /** The square that an image becomes. */

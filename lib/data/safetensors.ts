@@ -26,6 +26,7 @@ export const SAFETENSORS_DTYPES = {
   F64: 8,
 } as const;
 
+/** Element types, as safetensors spells them. */
 export type SafetensorsDtype = keyof typeof SAFETENSORS_DTYPES;
 
 /** A tensor as the file holds it: row-major little-endian bytes. */

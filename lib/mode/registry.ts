@@ -17,6 +17,7 @@ export interface ExportOptions extends CallOptions {
 export interface ModeSpace extends SearchModel {
   /** The mode it was converted by. */
   readonly mode: string;
+  /** Whether `close()` was called. */
   readonly closed: boolean;
   /** What is chosen now, as a module of its own, whose history {@link recordExport} has continued. */
   export(options?: ExportOptions): Promise<Module>;
@@ -26,6 +27,7 @@ export interface ModeSpace extends SearchModel {
 
 /** A searcher as {@link search} uses it: any `BaseSearcher`. */
 export interface ModeSearcher {
+  /** Searches a space, and gives what won together with the searcher's state. */
   search(
     space: never,
     constraints: never,

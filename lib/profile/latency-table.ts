@@ -58,6 +58,7 @@ export interface LatencyTableJson {
  * holds nothing of a model but its operators' shapes, and serves every model that has such operators.
  */
 export class LatencyTable {
+  /** What the times hold for. */
   readonly conditions: Readonly<LatencyConditions>;
   /** By key, then by sizes. */
   readonly #points = new Map<string, Map<string, LatencyPoint>>();
@@ -139,6 +140,7 @@ export class LatencyTable {
     }
   }
 
+  /** As `JSON.stringify` wants it. */
   toJSON(): LatencyTableJson {
     return {
       format: FORMAT,

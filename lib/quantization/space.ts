@@ -78,6 +78,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   readonly mode: string;
   /** What a format can be chosen for, in the order of execution. */
   readonly hyperparameters: readonly QuantizationChoice[];
+  /** In the order of execution. */
   readonly layers: readonly QuantizableLayer[];
   /** The names of the formats, without `none`. */
   readonly formats: readonly string[];

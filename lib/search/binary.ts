@@ -54,6 +54,7 @@ export class BinarySearcher extends SensitivitySearcher<
     };
   }
 
+  /** Forgets what was found within bounds that have changed; what was measured stays. */
   protected override forgetBounds(): void {
     super.forgetBounds();
     this.state.threshold = null;

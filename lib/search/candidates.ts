@@ -57,6 +57,7 @@ export class Candidates {
     });
   }
 
+  /** How many there are. */
   get length(): number {
     return this.#subnets.length;
   }

@@ -28,6 +28,7 @@ export type FormatSensitivity = (typeof FORMAT_SENSITIVITIES)[number];
 
 /** The losses that `gradient` can take gradients of. */
 export const FORMAT_LOSSES = ["crossEntropy", "mse"] as const;
+/** The loss whose gradients tell how much a format harms. */
 export type FormatLoss = (typeof FORMAT_LOSSES)[number];
 
 /** Where the batches come from. */

@@ -52,10 +52,12 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
  *   `BaseSearcher.search` throw
  */
 export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState, MilpSearchConfig> {
+  /** Defaults of the config. */
   override get defaultSearchConfig(): MilpSearchConfig {
     return { ...super.defaultSearchConfig, gap: 0, timeLimit: 60 };
   }
 
+  /** What each key of the config accepts. */
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
     return { ...super.searchConfigRules, gap: rules.share, timeLimit: orNull(rules.positive) };
   }
@@ -67,6 +69,7 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
     };
   }
 
+  /** Forgets what was found within bounds that have changed; what was measured stays. */
   protected override forgetBounds(): void {
     super.forgetBounds();
     this.state.milp = null;

@@ -83,6 +83,7 @@ export abstract class SparseSearcher<
     return { space: { mode, device, pattern: text, layers, fullCosts: space.costs(dense) } };
   }
 
+  /** The state before anything was done. */
   protected get emptyState(): SparseSearchState {
     return { plan: null, settings: null, layers: {}, best: null };
   }

@@ -6,6 +6,7 @@ import type { Constraints, ConstraintValue } from "./types";
 
 /** The metrics every constraint may name; a searcher may know more. */
 export const KNOWN_METRICS = ["params", "macs", "flops", "size", "latency", "memory"] as const;
+/** A cost that may be bounded. */
 export type Metric = (typeof KNOWN_METRICS)[number];
 
 /** Metrics counted in whole units (parameters, operations, bytes): a bound under 1 can only be a mistaken fraction. */

@@ -47,6 +47,7 @@ export interface ProgressEvent {
   details?: Record<string, unknown>;
 }
 
+/** Is told how far the work is. */
 export type ProgressListener = (event: ProgressEvent) => void;
 
 /** What is handed to user callbacks that run for long: how to stop, and how to report. */
@@ -73,7 +74,11 @@ export interface StopRule {
    * would have reached `below` is stopped.
    */
   errorProbability: number;
-  /** @param samples how many the score had seen */
+  /**
+   * Told when a pass was stopped.
+   *
+   * @param samples how many the score had seen
+   */
   onStop(samples: number): void;
 }
 
@@ -108,11 +113,13 @@ export interface Deployment {
 
 /** An upper bound: a number, a percentage of the full model such as `"60%"`, several by name, or null for none. */
 export type ConstraintValue = number | string | null | { [name: string]: ConstraintValue };
+/** Upper bounds by metric; all of them hold in what a search finds. */
 export type Constraints = Record<string, ConstraintValue>;
 
 /** What a search keeps and a checkpoint stores; see `checkpoint-codec.ts` for the values it may hold. */
 export type SearchStateDict = Record<string, unknown>;
 
+/** What a search gives. */
 export interface SearchResult<State extends SearchStateDict = SearchStateDict, Subnet = SearchModel> {
   /** The model that won, ready for use. */
   subnet: Subnet;

@@ -15,12 +15,18 @@ import type { SearchSpace } from "./search-space";
 
 /** The modes that come with the library: what config each takes, and what `convert` gives. */
 export interface ModeMap {
+  /** Widths and blocks of a trained model. */
   fastnas: { config: ConvertConfig; space: SearchSpace };
+  /** Widths and blocks of a supernet. */
   autonas: { config: ConvertConfig; space: SearchSpace };
+  /** Number formats of layers. */
   auto_quantize: { config: QuantizeConfig; space: QuantizationSpace };
+  /** Weights that stay: the largest. */
   sparse_magnitude: { config: SparseConfig; space: SparseSpace };
+  /** Weights that stay, and what they become. */
   sparsegpt: { config: SparseConfig; space: SparseSpace };
 }
+/** The name of a mode that comes with the library. */
 export type Mode = keyof ModeMap;
 
 /**

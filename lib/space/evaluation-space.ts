@@ -66,6 +66,7 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
     return this.native.device;
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.native.closed;
   }

@@ -23,10 +23,12 @@ import { expected } from "../util/check";
  * - `random`: by seed, as a baseline
  */
 export const IMPORTANCES = ["l1", "l2", "bn_scale", "taylor", "activation", "random"] as const;
+/** One of {@link IMPORTANCES}. */
 export type Importance = (typeof IMPORTANCES)[number];
 
 /** The losses that `taylor` can take gradients of. */
 export const IMPORTANCE_LOSSES = ["crossEntropy", "mse"] as const;
+/** One of {@link IMPORTANCE_LOSSES}. */
 export type ImportanceLoss = (typeof IMPORTANCE_LOSSES)[number];
 
 /** Importances that are learnt from batches. */

@@ -95,16 +95,21 @@ export interface ActivationReuse {
   budget: number;
   /** Bytes held now, and the most that were. */
   bytes: number;
+  /** The most bytes that were held. */
   peak: number;
   /** Batches' activations held now. */
   entries: number;
   /** Forwards since the space was made, while activations were kept; how many went on from kept ones. */
   forwards: number;
+  /** Forwards that went on from kept activations. */
   hits: number;
   /** Operators that these forwards ran, and those that they were spared; the same in multiply-adds. */
   instructionsRun: number;
+  /** Operators that these forwards were spared. */
   instructionsSkipped: number;
+  /** Multiply-adds that these forwards ran. */
   macsRun: number;
+  /** Multiply-adds that these forwards were spared. */
   macsSkipped: number;
 }
 

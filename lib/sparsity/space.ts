@@ -15,6 +15,7 @@ import { parsePattern, type SparsityPattern } from "./pattern";
 
 /** What {@link SparseSpace.cost} can be asked for. */
 export const SPARSE_METRICS = ["density", "params", "macs", "flops"] as const;
+/** One of {@link SPARSE_METRICS}. */
 export type SparseMetric = (typeof SPARSE_METRICS)[number];
 
 /** The share of its weights that each layer keeps, by the layer's name. */

@@ -40,6 +40,7 @@ export class Random {
     return random;
   }
 
+  /** Four unsigned 32-bit numbers; set them to go on from there. */
   get state(): RandomState {
     return [this.#a, this.#b, this.#c, this.#d];
   }
