@@ -23,6 +23,7 @@ export interface GraphConstant {
   readonly operator: string;
   /** The argument's name in the operator's schema. */
   readonly argument: string;
+  /** Its type in the schema. */
   readonly type: "float" | "int" | "bool";
   /** What it is in the model; of a `bool` 0 or 1. */
   readonly value: number;
