@@ -28,6 +28,8 @@ export interface DoctorReport {
   addons: (AddonFile & { used: boolean })[];
   /** Whether the addon loads: tried in a process of its own. Absent when there is nothing to load. */
   load?: ProbeReport;
+  /** Version of the optional package that decodes images; null where it can't be loaded. */
+  sharp: string | null;
   problems: Problem[];
   /** Things that work, but perhaps not as meant. */
   notes: string[];
@@ -57,6 +59,15 @@ function runProbe(): ProbeReport {
   }
 }
 
+/** The image decoder's version; null where it is not installed, or has no build for this platform. */
+function sharpVersion(): string | null {
+  try {
+    return (require("sharp") as { versions: { sharp: string } }).versions.sharp;
+  } catch {
+    return null;
+  }
+}
+
 /** Looks at everything torchsearch needs to run; never throws for what it finds. */
 export function examine(): DoctorReport {
   const problems: Problem[] = [];
@@ -73,9 +84,20 @@ export function examine(): DoctorReport {
       used: "found" in candidate && used !== undefined && candidate.source === used.source,
     })),
     addons: files.map((file) => ({ ...file, used: file.file === addon?.file })),
+    sharp: sharpVersion(),
     problems,
     notes,
   };
+  if (report.sharp === null)
+    notes.push(
+      "The optional package sharp is not there, so folders of images can't be read; `npm install sharp` mends it.",
+    );
+  if (used === undefined && files.length > 0) {
+    const versions = [...new Set(files.map(({ torch }) => torch))].join(" or ");
+    notes.push(
+      `The addon here is built for LibTorch ${versions}: any other version needs a build of its own (\`${BUILD_COMMAND}\`).`,
+    );
+  }
   if (process.platform !== "linux") {
     notes.push(`torchsearch is built and tested on Linux; ${process.platform} is untried.`);
   }
@@ -118,6 +140,7 @@ function describe(report: DoctorReport): string {
       `Loads     in ${seconds.toFixed(2)} s: LibTorch ${versions.torch}, ${threads} compute threads, ${cuda}`,
     );
   }
+  if (report.sharp !== null) lines.push(`Images    decoded by sharp ${report.sharp}`);
   lines.push(...report.notes.map((note) => `Note      ${note}`));
   lines.push(...report.problems.map((problem) => `Problem   ${problem.code}: ${problem.message}`));
   lines.push(

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -55,6 +55,9 @@ describe("torchsearch doctor", () => {
     const { status, stdout } = doctor([]);
     expect(stdout).toContain("All is well.");
     expect(stdout).toMatch(/\* \S+ +2\.\d+\.\d+/);
+    const manifest = path.join(packageRoot, "node_modules", "sharp", "package.json");
+    const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
+    expect(stdout).toContain(`Images    decoded by sharp ${version}`);
     expect(status).toBe(0);
   });
 
@@ -68,6 +71,9 @@ describe("torchsearch doctor", () => {
     expect(missing.status).toBe(1);
     expect(missing.stdout).toContain("ERR_LIBTORCH_NOT_FOUND");
     expect(missing.stdout).toContain("unset it");
+    expect(missing.stdout).toMatch(
+      /The addon here is built for LibTorch 2\.\d+: any other version needs a build/,
+    );
   });
 
   it("survives a LibTorch whose libraries cannot be opened", () => {
