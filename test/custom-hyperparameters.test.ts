@@ -260,12 +260,36 @@ describe.each(["model.pt", "model.traced.pt"])("of %s", (file) => {
       const subnet = await space.export();
       const outputs = config === EDITS.all ? (expected.all as number[]) : await outputsOf(space);
       expect(farthest(await outputsOf(subnet), outputs)).toBeLessThan(1e-4);
-      expect(subnet.history[0]?.result).toMatchObject({ config: space.active });
+      const slope = { constant: ["act.leaky_relu.negative_slope"] };
+      const custom = { slope, head: { tensor: "head.weight" } };
+      expect(subnet.history[0]?.result).toMatchObject({ config: space.active, custom });
       const model = at(`subnet-${saved.length}.pt`);
       await subnet.save(model);
       saved.push({ model, outputs });
     }
     for (const answer of verify(saved)) expect(answer).toMatchObject({ ok: true, error: null });
+  });
+
+  it("are what native passes run, prepared and from kept activations", async () => {
+    const images = await TensorDataLoader.fromNpz(at("images.npz"), { keys: ["images"], batchSize: 16 });
+    const random = new Random(5);
+    const configs = Array.from({ length: 6 }, () => space.sample(random));
+    space.reuseActivations(2 ** 26);
+    space.expect(configs);
+    for (const config of configs) {
+      space.select(config);
+      const subnet = await space.export();
+      for (const batch of images) {
+        const [input] = Object.values(batch as Record<string, Tensor>) as [Tensor];
+        expect(farthest(await outputsOf(space, input), await outputsOf(subnet, input))).toBeLessThan(1e-4);
+      }
+    }
+  });
+
+  it("don't matter to latencies", async () => {
+    space.useLatencyTable(await space.measureLatency({ points: 2, warmup: 0, repeats: 1 }));
+    expect(space.cost(EDITS.all as SubnetConfig, "latency")).toBe(space.cost({}, "latency"));
+    expect((await space.latencyError({ samples: 1, warmup: 0, repeats: 1 })).samples.length).toBe(3);
   });
 
   it("have statistics of their own once recalibrated, which selecting drops", async () => {
@@ -297,6 +321,15 @@ it("constants that are to stay equal are one hyperparameter", async () => {
   const outputs = await outputsOf(space, input);
   const subnet = await space.export();
   expect(farthest(await outputsOf(subnet, input), outputs)).toBeLessThan(1e-4);
+  // Some in blocks that are left out.
+  const random = new Random(4);
+  for (let i = 0; i < 4; i++) {
+    const config = space.sample(random);
+    for (const { name, kind } of space.hyperparameters) if (kind === "depth") config[name] = i % 2;
+    space.select({ ...config, epsilon: 1e-3 });
+    const narrow = await space.export();
+    expect(farthest(await outputsOf(narrow, input), await outputsOf(space, input))).toBeLessThan(1e-4);
+  }
   const again = await convert(subnet, "fastnas", dummyInput());
   expect(
     again

@@ -29,7 +29,10 @@ export interface ModeRecord {
   from: string;
   /** Null when the result was chosen otherwise. */
   search: SearchRecord | null;
-  /** What came out: for `fastnas`, `config` (widths by hyperparameter), its `costs`, and the `fullCosts` before. */
+  /**
+   * What came out: for `fastnas`, `config` (widths by hyperparameter), its `costs`, and the `fullCosts` before; under
+   * `custom` what hyperparameters of the user's own chose.
+   */
   result: Record<string, PlainValue>;
   /** Versions that did it. */
   versions: { torchsearch: string; libtorch: string };

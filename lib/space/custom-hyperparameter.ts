@@ -60,13 +60,22 @@ export interface ConstantHyperparameter {
 /** What {@link SearchSpace.addHyperparameter} takes. */
 export type CustomHyperparameter = TensorHyperparameter | ConstantHyperparameter;
 
+/** What a record of an export says of one. */
+export interface CustomTarget {
+  /** The parameter or buffer; else `constant` is there. */
+  tensor?: string;
+  /** Names of constants. */
+  constant?: string[];
+  /** SHA-256 of its name, target and values. */
+  digest: string;
+}
+
 /** What came of adding one. */
 export interface AddedHyperparameter {
   /** In the order of the native positions; the model's own value is the last one. */
   choices: readonly number[];
   begins: number;
-  /** Tells it apart from all others, by its target and its values. */
-  digest: string;
+  target: CustomTarget;
   active: number | null;
 }
 
@@ -132,7 +141,7 @@ async function addTensors(
     (call) => native.addTensors(name, tensor, handles, original, call),
     signal,
   );
-  return { choices, begins, digest: hash.digest("hex") };
+  return { choices, begins, target: { tensor, digest: hash.digest("hex") } };
 }
 
 async function addNumbers(
@@ -167,7 +176,11 @@ async function addNumbers(
   const digest = createHash("sha256")
     .update(JSON.stringify([name, names, added.numbers]))
     .digest("hex");
-  return { choices: [...added.numbers, added.own as number], begins: added.begins, digest };
+  return {
+    choices: [...added.numbers, added.own as number],
+    begins: added.begins,
+    target: { constant: names as string[], digest },
+  };
 }
 
 function requireChoice(name: string, active: unknown, choices: readonly number[]): void {

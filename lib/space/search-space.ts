@@ -18,7 +18,12 @@ import { throwIfAborted } from "../util/abort";
 import { expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
-import { addCustom, type CustomHyperparameter, type GraphConstant } from "./custom-hyperparameter";
+import {
+  addCustom,
+  type CustomHyperparameter,
+  type CustomTarget,
+  type GraphConstant,
+} from "./custom-hyperparameter";
 import { EvaluationSpace } from "./evaluation-space";
 import { type ChannelScoreConfig, measureChannels } from "./importance";
 import {
@@ -157,6 +162,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   readonly #origin: SpaceOrigin;
   /** What changed since the conversion, for the fingerprint. */
   readonly #changes: Record<string, string> = {};
+  /** What hyperparameters of the user's own choose, by name. */
+  readonly #targets: Record<string, CustomTarget> = {};
   #fingerprint: string;
   #hyperparameters: readonly Hyperparameter[];
   readonly #index: Map<string, number>;
@@ -283,7 +290,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
       this.#index.set(name, at);
       this.#positions.push(new Map(choices.map((choice, position) => [choice, position])));
       this.#widths = new Int32Array(this.#hyperparameters.length);
-      this.#changed(`hyperparameter ${at}`, added.digest);
+      this.#targets[name] = added.target;
+      this.#changed(`hyperparameter ${at}`, added.target.digest);
       if (added.active !== null) this.select({ [name]: added.active });
       return hyperparameter;
     });
@@ -540,7 +548,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    */
   async export(options: ExportOptions = {}): Promise<Module> {
     const config = this.active;
-    const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig) };
+    const custom = Object.keys(this.#targets).length > 0 && { custom: this.#targets };
+    const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig), ...custom };
     const subnet = Module.wrap(await callNative((call) => this.native.exportSubnet(call), options.signal));
     recordExport(subnet, this, result, options.search);
     return subnet.training ? subnet.eval() : subnet;
