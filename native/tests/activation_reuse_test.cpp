@@ -1,6 +1,7 @@
 // Forwards that go on from an earlier candidate's activations give, bit by bit, what full forwards give.
 #include <algorithm>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -204,6 +205,50 @@ TEST_CASE("changed weights, inputs and orders of channels make kept activations 
   const auto hits = space->reuse().hits;
   CHECK(!at::equal(run(narrow, evaluation), first));
   CHECK(space->reuse().hits == hits);
+}
+
+// Of a plain interpretation of the module, with batch norms in training mode; momentum 1 leaves the batch's
+// own.
+TEST_CASE("prepared convolutions give the statistics that the model's own operators give") {
+  const auto module = network();
+  const auto space = spaceOf(module);
+  const at::Tensor x = at::randn({4, 3, 8, 8});
+  const auto named = [&](const std::string& name) {
+    for (const auto& item : module->namedBuffers()) {
+      if (item.name == name) return item.tensor;
+    }
+    for (const auto& item : module->namedParameters()) {
+      if (item.name == name) return item.tensor;
+    }
+    throw std::runtime_error(name);
+  };
+  std::vector<at::Tensor> expected;
+  const auto norm = [&](const at::Tensor& y, const std::string& name) {
+    at::Tensor mean = at::zeros({y.size(1)});
+    at::Tensor variance = at::zeros({y.size(1)});
+    at::Tensor out = at::batch_norm(y, named(name + "_scale"), named(name + "_shift"), mean, variance, true,
+                                    1.0, 1e-5, true);
+    expected.push_back(mean);
+    expected.push_back(variance);
+    return out;
+  };
+  const auto convolve = [&](const at::Tensor& y, const std::string& name) {
+    return at::conv2d(y, named(name), {}, 1, 1);
+  };
+  const at::Tensor first = at::relu(norm(convolve(x, "w0"), "n0"));
+  norm(convolve(at::relu(norm(convolve(first, "w1"), "n1")), "w2"), "n2");
+
+  space->recalibrate(true);
+  space->run(positional({x}), CancelToken());
+  space->recalibrate(false);
+  const auto subnet = space->exportSubnet();
+  size_t at = 0;
+  for (const char* name : {"n0_mean", "n0_var", "n1_mean", "n1_var", "n2_mean", "n2_var"}) {
+    for (const auto& item : subnet->namedBuffers()) {
+      if (item.name == name) CHECK(at::allclose(item.tensor, expected.at(at++), 1e-4, 1e-5));
+    }
+  }
+  CHECK(at == expected.size());
 }
 
 TEST_CASE("recalibration ends with the last batch norm, and runs nothing where there is none") {

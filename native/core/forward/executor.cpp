@@ -184,7 +184,6 @@ void Executor::loopPrepared(const Bindings& bindings, const CancelToken& cancel,
   const int32_t count = std::min(plan_->instructionCount(), options.stopBefore);
   size_t captured = 0;
   const size_t captures = options.captures == nullptr ? 0 : options.captures->size();
-  TORCH_CHECK(options.observer == nullptr, "a prepared program can't be observed");
   bool stops = prepared.canStopBefore(current_) && prepared.canStopBefore(count);
   for (size_t c = 0; c < captures; ++c) {
     stops = stops && prepared.canStopBefore((*options.captures)[c].instruction);
@@ -203,11 +202,13 @@ void Executor::loopPrepared(const Bindings& bindings, const CancelToken& cancel,
         auto& value = values_[relayout->slot];
         if (relayout->instruction == current_) value = inLayout(value, relayout->layout);
       }
+      if (options.observer != nullptr) options.observer->beforeInstruction(current_, values_);
       if (role == PreparedProgram::Role::kStep) {
         prepared.stepAt(current_).run(values_);
       } else {
         step(current_, next, last);
       }
+      if (options.observer != nullptr) options.observer->afterInstruction(current_, values_);
     }
     for (const SlotId slot : plan_->releasedAfter(current_)) values_[slot].reset();
   }

@@ -40,7 +40,7 @@ struct Activations {
   std::vector<std::pair<SlotId, at::Tensor>> tensors;
 };
 
-// Sees each instruction that runs. `values` are the tensors by SlotId.
+// Sees each instruction that runs; of a prepared step the first one. `values` are the tensors by SlotId.
 class ExecutionObserver {
  public:
   virtual ~ExecutionObserver() = default;

@@ -157,8 +157,8 @@ bool isDense(const Slot& slot, const std::vector<size_t>& order) {
 
 }  // namespace
 
-FusionPlan::FusionPlan(std::shared_ptr<const ExecutionPlan> plan)
-    : plan_(std::move(plan)), storage_(plan_->program()) {
+FusionPlan::FusionPlan(std::shared_ptr<const ExecutionPlan> plan, Norms norms)
+    : plan_(std::move(plan)), norms_(norms), storage_(plan_->program()) {
   findUses();
   findWrites();
   findChains();
@@ -294,8 +294,10 @@ void FusionPlan::grow(FusedChain& chain) const {
 
 bool FusionPlan::absorbNorm(FusedChain& chain, int32_t at, SlotId current) const {
   const auto& instruction = plan_->program().instructions[at];
-  if (instruction.schema->name() != "aten::batch_norm" || chain.normalized || chain.other != kNoSlot)
+  if (norms_ == Norms::kKept || instruction.schema->name() != "aten::batch_norm" || chain.normalized ||
+      chain.other != kNoSlot) {
     return false;
+  }
   const auto& sizes = plan_->program().slots[current].sizes;
   // Channels must be what the weight's first dimension makes.
   if (chain.kind == FusedChain::Kind::kLinear && sizes.size() != 2) return false;

@@ -67,10 +67,14 @@ struct FusedChain {
 // How a tensor lay in memory when it was recorded.
 enum class Layout : uint8_t { kContiguous, kChannelsLast, kOther };
 
+// Whether batch norms, in evaluation mode, become part of what is before them, or stay as they are: for runs
+// in which they compute their statistics.
+enum class Norms : uint8_t { kFolded, kKept };
+
 // What of a program could run fused, whatever weights it is given. Immutable.
 class FusionPlan {
  public:
-  explicit FusionPlan(std::shared_ptr<const ExecutionPlan> plan);
+  explicit FusionPlan(std::shared_ptr<const ExecutionPlan> plan, Norms norms = Norms::kFolded);
 
   const ExecutionPlan& execution() const { return *plan_; }
   const std::vector<FusedChain>& chains() const { return chains_; }  // ascending by anchor
@@ -106,6 +110,7 @@ class FusionPlan {
   bool tryRelayouts();
 
   std::shared_ptr<const ExecutionPlan> plan_;
+  Norms norms_;
   StorageClasses storage_;
   std::vector<std::vector<int32_t>> uses_;    // by slot: instructions that read it; the count for the output
   std::vector<int32_t> producer_;             // by slot: the instruction that makes it; -1 for none

@@ -100,8 +100,8 @@ bool PreparedProgram::isCurrent() const {
 }
 
 ProgramPreparer::ProgramPreparer(std::shared_ptr<const ExecutionPlan> plan,
-                                 std::shared_ptr<WeightCache> cache)
-    : plan_(std::make_shared<const FusionPlan>(std::move(plan))), cache_(std::move(cache)) {}
+                                 std::shared_ptr<WeightCache> cache, Norms norms)
+    : plan_(std::make_shared<const FusionPlan>(std::move(plan), norms)), cache_(std::move(cache)) {}
 
 void ProgramPreparer::prepare(Bindings& bindings) const {
   const at::NoGradGuard noGrad;

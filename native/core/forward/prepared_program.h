@@ -32,6 +32,11 @@ class PreparedProgram {
   // Whether a run may end, be captured or be resumed just before this instruction: not amid what one step
   // computes.
   bool canStopBefore(int32_t instruction) const { return !amid_[instruction]; }
+  // The first place from `instruction` on where it may.
+  int32_t stopFrom(int32_t instruction) const {
+    while (amid_[instruction]) ++instruction;
+    return instruction;
+  }
   // Ascending by instruction.
   const std::vector<FusionPlan::Relayout>& relayouts() const { return plan_->relayouts(); }
   // Whether the tensors that it was made of are as they were then.
@@ -54,13 +59,14 @@ struct Bindings;
 // that differ; it may be shared by programs whose instructions have the same numbers.
 class ProgramPreparer {
  public:
-  explicit ProgramPreparer(std::shared_ptr<const ExecutionPlan> plan, std::shared_ptr<WeightCache> cache);
+  ProgramPreparer(std::shared_ptr<const ExecutionPlan> plan, std::shared_ptr<WeightCache> cache,
+                  Norms norms = Norms::kFolded);
 
   // Sets `bindings.prepared`, by fixed rules of operators, shapes, and dtypes: the same bindings are always
   // prepared alike. Narrow views of weights become contiguous copies. Sets nothing where folded weights are
   // not finite numbers.
   void prepare(Bindings& bindings) const;
-  // The latter only: for runs in which batch norms compute their statistics.
+  // The latter only.
   void makeContiguous(Bindings& bindings) const;
 
  private:

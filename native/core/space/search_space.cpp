@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <utility>
 
@@ -31,6 +32,12 @@ constexpr int64_t kSmallestCache = 64 << 20;
 std::string withoutLeaf(const std::string& name) {
   const auto dot = name.rfind('.');
   return dot == std::string::npos ? name : name.substr(0, dot);
+}
+
+bool areFinite(const std::vector<at::Tensor>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) {
+    return !tensor.is_floating_point() || std::isfinite(tensor.sum().item<double>());
+  });
 }
 
 bool isContiguousRange(const std::vector<int64_t>& indices) {
@@ -384,10 +391,12 @@ void SearchSpace::bind(ShapeProgram& entry) {
       }
     }
   }
-  if (current_.recalibrating) {
-    entry.preparing(weights_).makeContiguous(entry.bindings);
-  } else if (entry.trust != ShapeProgram::Trust::kRefused) {
-    entry.preparing(weights_).prepare(entry.bindings);
+  // Without a norm to recalibrate nothing runs.
+  if (!current_.recalibrating || entry.lastNorm >= 0) {
+    const ProgramPreparer& preparer = entry.preparing(current_.recalibrating, weights_);
+    const bool refused = entry.mode(current_.recalibrating).trust == ShapeProgram::Trust::kRefused;
+    if (!refused) preparer.prepare(entry.bindings);
+    if (current_.recalibrating && entry.bindings.prepared == nullptr) preparer.makeContiguous(entry.bindings);
   }
   entry.selection = current_.version;
   entry.recalibrating = current_.recalibrating;
@@ -400,28 +409,35 @@ void SearchSpace::setMomenta(ShapeProgram& entry) const {
   for (const size_t at : entry.momenta) entry.bindings.overrides[at].value = momentum;
 }
 
-// Whether a prepared run of the first selection that meets this program gives what a plain one gives; if not,
-// the program always runs as it was recorded.
-void SearchSpace::tryPrepared(ShapeProgram& entry, const Inputs& inputs, const CancelToken& cancel) {
-  const auto run = [&](const Bindings& bindings) {
+// Whether a prepared run of the first selection that meets this program gives what a plain one gives, and the
+// same statistics where these are recomputed; if not, the program always runs as it was recorded.
+void SearchSpace::tryPrepared(ShapeProgram& entry, const Bindings& prepared, bool recalibrates,
+                              const Inputs& inputs, const CancelToken& cancel) {
+  std::vector<size_t> recomputed;
+  for (size_t i = 0; recalibrates && i < entry.running->slots.size(); ++i) {
+    const auto& slot = entry.running->slots[i];
+    if (slot.isStored() && statistics_.count(slot.name) > 0) recomputed.push_back(i);
+  }
+  const auto run = [&](Bindings bindings) {
     const GeneratorGuard generator;
     const ModuleState state(module_->jit());
+    for (const size_t slot : recomputed) bindings.values[slot] = bindings.values[slot].clone();
     std::vector<at::Tensor> outputs;
     collectTensors(entry.executor.run(bindings, inputTensors(*graph_, copied(inputs)), cancel), outputs);
+    for (const size_t slot : recomputed) outputs.push_back(bindings.values[slot]);
     return outputs;
   };
-  Bindings plain = entry.bindings;
+  Bindings plain = prepared;
   plain.prepared = nullptr;
   const auto expected = run(plain);
   bool equal = false;
   try {
-    const auto actual = run(entry.bindings);
+    const auto actual = run(prepared);
     equal = std::equal(actual.begin(), actual.end(), expected.begin(), expected.end(), agrees);
   } catch (const Error& error) {
     if (error.code() == "ERR_ABORTED") throw;
   }
-  entry.trust = equal ? ShapeProgram::Trust::kTrusted : ShapeProgram::Trust::kRefused;
-  bind(entry);
+  entry.mode(recalibrates).trust = equal ? ShapeProgram::Trust::kTrusted : ShapeProgram::Trust::kRefused;
 }
 
 SearchSpace::ShapeProgram& SearchSpace::programFor(const Inputs& inputs, const CancelToken& cancel) {
@@ -462,11 +478,18 @@ c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& c
       (prepared != nullptr && !prepared->isCurrent())) {
     bind(entry);
   }
+  const bool untried = entry.mode(current_.recalibrating).trust == ShapeProgram::Trust::kUntried;
+  if (prepared != nullptr && untried) {
+    tryPrepared(entry, entry.bindings, current_.recalibrating, inputs, cancel);
+    bind(entry);
+  }
   setMomenta(entry);
-  if (prepared != nullptr && entry.trust == ShapeProgram::Trust::kUntried) tryPrepared(entry, inputs, cancel);
   RunOptions options;
   // What comes after the last norm changes nothing.
-  if (effectsOnly && current_.recalibrating) options.stopBefore = entry.lastNorm + 1;
+  if (effectsOnly && current_.recalibrating) {
+    options.stopBefore = entry.lastNorm + 1;
+    if (prepared != nullptr) options.stopBefore = prepared->stopFrom(options.stopBefore);
+  }
   const auto tensors = inputTensors(*graph_, inputs);
   const auto output = entry.reuse != nullptr ? runReusing(entry, tensors, options.stopBefore, cancel)
                                              : entry.executor.run(entry.bindings, tensors, cancel, options);
@@ -480,8 +503,22 @@ void SearchSpace::measure(Importance& importance, const Inputs& inputs, const at
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   const Inputs moved = onDevice(inputs, module_->device());
   auto& entry = programFor(moved, cancel);
-  const auto values = bindModule(*entry.program, module_->jit()).values;
-  importance.add({*entry.dependencies, entry.executor, values, inputTensors(*graph_, moved), target}, cancel);
+  entry.run(std::vector<bool>(entry.blocks.blocks.size(), true));
+  entry.selection = -1;  // whatever was bound has its blocks back
+  Bindings whole = bindModule(*entry.program, module_->jit());
+  const auto tensors = inputTensors(*graph_, moved);
+  using Trust = ShapeProgram::Trust;
+  auto& trust = entry.mode(/*recalibrates=*/false).trust;
+  // What is prepared has no gradients, and may lose a NaN of the data, which would ruin the measure unseen.
+  if (!importance.needsTarget() && trust != Trust::kRefused && areFinite(tensors)) {
+    entry.preparing(/*recalibrates=*/false, weights_).prepare(whole);
+    if (whole.prepared != nullptr && trust == Trust::kUntried) {
+      tryPrepared(entry, whole, /*recalibrates=*/false, moved, cancel);
+    }
+    if (trust == Trust::kRefused) whole.prepared = nullptr;
+  }
+  importance.add({*entry.dependencies, entry.executor, whole.values, tensors, target, whole.prepared},
+                 cancel);
 }
 
 ChannelScores SearchSpace::scores(const Importance& importance) const {

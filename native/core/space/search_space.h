@@ -217,7 +217,8 @@ class SearchSpace : public Forwardable {
   c10::IValue runReusing(ShapeProgram& entry, const std::vector<at::Tensor>& inputs, int32_t stopBefore,
                          const CancelToken& cancel);
   void publishCounters();
-  void tryPrepared(ShapeProgram& entry, const Inputs& inputs, const CancelToken& cancel);
+  void tryPrepared(ShapeProgram& entry, const Bindings& prepared, bool recalibrates, const Inputs& inputs,
+                   const CancelToken& cancel);
   void verify(Module& subnet);
   at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
                       const std::vector<int64_t>& widths) const;

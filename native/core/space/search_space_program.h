@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <list>
 #include <memory>
 #include <optional>
@@ -35,13 +36,22 @@ struct SearchSpace::ShapeProgram {
     running = whole ? program : std::make_shared<const Program>(withoutBlocks(*program, blocks, keptBlocks));
     plan = std::make_shared<const ExecutionPlan>(running);
     executor = Executor(plan);
-    preparer.reset();
+    for (auto& mode : modes) mode.preparer.reset();
     kept = keptBlocks;
   }
 
+  enum class Trust : uint8_t { kUntried, kTrusted, kRefused };
+  // How it runs in evaluation, and when batch norms recompute their statistics.
+  struct Mode {
+    std::optional<ProgramPreparer> preparer;  // of `plan`
+    Trust trust = Trust::kUntried;            // whether a prepared run gave what a plain one gives
+  };
+  Mode& mode(bool recalibrates) { return modes[recalibrates ? 1 : 0]; }
+
   // Made when it is needed first: many programs are only ever recorded.
-  ProgramPreparer& preparing(const std::shared_ptr<WeightCache>& weights) {
-    if (!preparer) preparer.emplace(plan, weights);
+  ProgramPreparer& preparing(bool recalibrates, const std::shared_ptr<WeightCache>& weights) {
+    auto& preparer = mode(recalibrates).preparer;
+    if (!preparer) preparer.emplace(plan, weights, recalibrates ? Norms::kKept : Norms::kFolded);
     return *preparer;
   }
 
@@ -52,9 +62,7 @@ struct SearchSpace::ShapeProgram {
   std::vector<bool> kept;                     // by block, in `running`
   std::shared_ptr<const ExecutionPlan> plan;  // of `running`
   Executor executor;
-  std::optional<ProgramPreparer> preparer;  // of `plan`
-  enum class Trust : uint8_t { kUntried, kTrusted, kRefused };
-  Trust trust = Trust::kUntried;  // whether a prepared run gave what a plain one gives
+  std::array<Mode, 2> modes;
   Bindings bindings;
   int64_t selection = -1;
   bool recalibrating = false;    // how `bindings` are made

@@ -27,6 +27,8 @@ struct MeasuredBatch {
   const std::vector<at::Tensor>& values;  // by SlotId: the whole model's parameters, buffers and constants
   const std::vector<at::Tensor>& inputs;  // in the order of Program::inputs
   const at::Tensor& target;               // undefined for none
+  // What runs in place of the program where no gradients are wanted; null for itself.
+  std::shared_ptr<const PreparedProgram> prepared;
 };
 
 // A measure of how much channels matter. Every one sums votes over all that is tied together (grouped
