@@ -44,6 +44,12 @@ export const BENCHMARKS = [
     what: "peak memory of forward loops, against PyTorch's",
   },
   {
+    name: "pass-costs",
+    minutes: 4,
+    page: "benchmarks.md",
+    what: "recalibration, importance and latency tables, in passes over their data",
+  },
+  {
     name: "growth",
     minutes: 6,
     page: "growth.md",

@@ -3,6 +3,7 @@
     {"op": "load", "model": NAME, "batch": 8, "images": 16, "variants": ["eager", "script", "frozen"], "device": "cpu"}
     {"op": "run", "variant": "frozen", "seconds": 0.5}      one pass after the other over the images, with top-1 accuracy
     {"op": "outputs", "variant": "frozen"}                  what the first batch gives
+    {"op": "backward", "variant": "eager"}                  seconds of a pass with the gradients of the cross-entropy
     {"op": "calls", "file": FILE, "count": 10000}           seconds of so many calls of a ScriptModule, one by one
     {"op": "batches", "file": FILE, "count": 10000}         the same in a loop over data, with a score
 """
@@ -58,6 +59,15 @@ class Loop:
         elapsed = time.perf_counter() - start
         peak = torch.cuda.max_memory_allocated() if on_device else None
         return {"imagesPerSecond": passes * self.images / elapsed, "score": score, "peakBytes": peak}
+
+    def backward(self, variant: str) -> dict:
+        model = self.models[variant]
+        parameters = list(model.parameters())
+        start = time.perf_counter()
+        for x, y in self.batches:
+            loss = torch.nn.functional.cross_entropy(model(x.to(self.device)), y.to(self.device))
+            torch.autograd.grad(loss, parameters)
+        return {"seconds": time.perf_counter() - start}
 
     def outputs(self, variant: str) -> dict:
         with torch.inference_mode():
