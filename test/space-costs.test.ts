@@ -89,9 +89,11 @@ describe("cost() equals profile() of the exported subnet", { timeout: 240_000 },
           const config = seed === 0 ? space.smallestConfig : space.sample(new Random(seed));
           space.select(config);
           const subnet = await space.export();
-          const { params, macs, flops, size } = await profile(subnet, inputs(), { metrics: ["flops"] });
+          const { params, macs, flops, size, memory } = await profile(subnet, inputs(), {
+            metrics: ["flops"],
+          });
           subnet.close();
-          expect(space.costs(config)).toEqual({ params, macs, flops, size });
+          expect(space.costs(config)).toEqual({ params, macs, flops, size, memory });
           expect(space.cost(config, "macs")).toBe(macs);
         }),
         { numRuns: 4, examples: [[0]], endOnFailure: true },

@@ -12,6 +12,7 @@ const COSTS: readonly [metric: string, title: string, format: (value: number) =>
   ["macs", "multiply-adds", formatCount],
   ["flops", "FLOPs", formatCount],
   ["size", "size", formatBytes],
+  ["memory", "memory", formatBytes],
   ["latency", "latency", formatMilliseconds],
   ["density", "weights that stay", formatPercent],
   ["effectiveBits", "effective bits", formatBits],

@@ -215,7 +215,7 @@ export function addSearchCommands(program: Command): void {
     .argument("<model>", "a TorchScript file (torch.jit.save)")
     .option(
       "--constraint <bound...>",
-      "flops=60%, params=2.5M, macs=1e9, size=10MiB, latency=5 (ms), of auto_quantize effectiveBits=6: all of them hold",
+      "flops=60%, params=2.5M, macs=1e9, size=10MiB, memory=20MiB, latency=5 (ms), of auto_quantize effectiveBits=6: all of them hold",
       constraint,
     );
   addDataOptions(command);

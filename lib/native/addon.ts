@@ -214,7 +214,7 @@ export interface NativeSearchSpace extends NativeForwardable {
    */
   select(widths: NativeWidths): void;
   /**
-   * `params`, `macs`, `flops`, `size` (bytes) or `latency` (milliseconds) of a subnet, without running it.
+   * `params`, `macs`, `flops`, `size` (bytes), `memory` (bytes) or `latency` (milliseconds) of a subnet, without running it.
    * ERR_UNKNOWN_METRIC, ERR_CHOICE, ERR_NO_LATENCY_TABLE
    */
   cost(widths: NativeWidths, metric: string): number;
@@ -487,6 +487,7 @@ export interface NativeProfile {
   params: number;
   macs: number;
   size: number;
+  memory: number;
   latency: NativeLatency | null;
   operators: NativeOperatorProfile[];
   device: string;

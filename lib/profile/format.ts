@@ -64,8 +64,10 @@ function numbers(params: number, macs: number, latencyMs: number | null): string
   return latencyMs === null ? cells : [...cells, formatMilliseconds(latencyMs)];
 }
 
-function summary({ size, latency, device, notes }: Profile): string {
-  const lines = [`Parameters and buffers take ${formatBytes(size)}.`];
+function summary({ size, memory, latency, device, notes }: Profile): string {
+  const lines = [
+    `Parameters and buffers take ${formatBytes(size)}; with activations, ${formatBytes(memory)} at the most.`,
+  ];
   if (latency !== null) {
     const { median, p10, p90, p99, runs, warmup, threads } = latency;
     lines.push(

@@ -8,7 +8,7 @@ import { describe, isPositiveInteger } from "../util/check";
 import { suggestion } from "../util/nearest";
 import type { Profile, ProfileMetric, ProfileOptions } from "./types";
 
-const METRICS: readonly ProfileMetric[] = ["params", "macs", "flops", "size", "latency"];
+const METRICS: readonly ProfileMetric[] = ["params", "macs", "flops", "size", "memory", "latency"];
 
 /**
  * Finds out what a module costs on inputs like `dummyInput`, by running it: parameters, multiply-adds, bytes and
@@ -47,6 +47,7 @@ export async function profile(
     macs: native.macs,
     flops: 2 * native.macs,
     size: native.size,
+    memory: native.memory,
     latency: native.latency,
     operators: native.operators.map(({ macs, latencyMs, ...row }) => ({
       ...row,

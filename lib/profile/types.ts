@@ -2,7 +2,7 @@
 import type { ProgressListener } from "../searcher/types";
 
 /** What can be asked of {@link profile}; everything but `latency` is read off one forward pass. */
-export type ProfileMetric = "params" | "macs" | "flops" | "size" | "latency";
+export type ProfileMetric = "params" | "macs" | "flops" | "size" | "memory" | "latency";
 
 /** Options of {@link profile}. */
 export interface ProfileOptions {
@@ -79,6 +79,12 @@ export interface Profile {
   flops: number;
   /** Bytes of all parameters and buffers, shared memory counted once. */
   size: number;
+  /**
+   * Bytes of parameters, buffers, inputs, constants and activations at the peak of a forward, as PyTorch's interpreter of
+   * TorchScript frees them: each after the last operator that reads it. What an operator needs for itself while it runs
+   * is not counted.
+   */
+  memory: number;
   /** Null when it was not asked for. */
   latency: LatencyProfile | null;
   /** Every tensor operator that ran, in order. */

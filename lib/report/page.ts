@@ -14,7 +14,7 @@ import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
 import { formatCost, formatScore, formatSeconds, titleOf } from "./units";
 
-const METRIC_ORDER = ["density", "flops", "macs", "params", "size", "effectiveBits", "latency"];
+const METRIC_ORDER = ["density", "flops", "macs", "params", "size", "memory", "effectiveBits", "latency"];
 /** Rows that a table of candidates shows at most. */
 const MOST_ROWS = 200;
 const NOUNS: Readonly<Record<string, string>> = { flops: "FLOPs", effectiveBits: "bits" };

@@ -15,20 +15,19 @@ const COUNTS: MetricText["units"] = [
   ["", 1],
 ];
 
+const BYTES: MetricText["units"] = [
+  ["GiB", 2 ** 30],
+  ["MiB", 2 ** 20],
+  ["KiB", 2 ** 10],
+  ["B", 1],
+];
+
 const METRICS: Readonly<Record<string, MetricText>> = {
   params: { title: "Parameters", format: formatCount, units: COUNTS },
   macs: { title: "Multiply-adds", format: formatCount, units: COUNTS },
   flops: { title: "FLOPs", format: formatCount, units: COUNTS },
-  size: {
-    title: "Size",
-    format: formatBytes,
-    units: [
-      ["GiB", 2 ** 30],
-      ["MiB", 2 ** 20],
-      ["KiB", 2 ** 10],
-      ["B", 1],
-    ],
-  },
+  size: { title: "Size", format: formatBytes, units: BYTES },
+  memory: { title: "Memory", format: formatBytes, units: BYTES },
   density: { title: "Weights that stay", format: formatPercent, units: [["", 1]] },
   effectiveBits: { title: "Bits of a weight", format: (value) => value.toFixed(2), units: [["", 1]] },
   latency: { title: "Latency", format: formatMilliseconds, units: [["ms", 1]] },

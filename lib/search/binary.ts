@@ -32,7 +32,7 @@ export interface BinarySearchState extends SensitivitySearchState<"threshold" | 
  * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
  * there is one; so are those of the subnet that comes out. The full model keeps the statistics it came with.
  *
- * Constraints may name any of `params`, `macs`, `flops`, `size` and `latency`. The state is saved after each hyperparameter and
+ * Constraints may name any of `params`, `macs`, `flops`, `size`, `memory` and `latency`. The state is saved after each hyperparameter and
  * each candidate; a resumed search skips what is measured. With other constraints it starts again at step 2, from the
  * same sensitivities. Nothing is random: the same score function gives the same subnet.
  *

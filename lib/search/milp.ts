@@ -38,7 +38,8 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
  * 4. The subnets of 2 and 3 are scored, and so are those of the binary search, so that the result is never worse than its;
  *    the best one wins.
  *
- * Where costs depend on three hyperparameters in another way, or on four, `stateDict.milp.costError` is above 0, and the
+ * Where costs depend on three hyperparameters in another way, or on four, and with a bound on `memory`, which is the largest of many
+ * sums, `stateDict.milp.costError` is above 0, and the
  * bound is one on the program, not on the space. The constraints hold in
  * any case: each solution is priced by the space itself, and one that breaks a budget is ruled out.
  *

@@ -42,8 +42,8 @@ import {
 /** A subnet: the value of each hyperparameter, by name. */
 export type SubnetConfig = Record<string, number>;
 
-/** What {@link SearchSpace.cost} always knows: elements, multiply-adds, 2 x multiply-adds, bytes. */
-export const SPACE_METRICS = ["params", "macs", "flops", "size"] as const;
+/** What {@link SearchSpace.cost} always knows: elements, multiply-adds, 2 x multiply-adds, bytes of weights, bytes at the peak of a forward. */
+export const SPACE_METRICS = ["params", "macs", "flops", "size", "memory"] as const;
 /**
  * What {@link SearchSpace.cost} can be asked for; `latency` (milliseconds) once the space has a latency table, and the names
  * that {@link SearchSpace.addMetric} was given.
@@ -372,7 +372,8 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    *
    * @param config widths by name; a hyperparameter that it leaves out counts with its active width
    * @param metric `params` (elements of all parameters), `macs` (multiply-adds), `flops` (2 x `macs`), `size` (bytes of
-   *   all parameters and buffers), `latency` (milliseconds of a forward, by the latency table)
+   *   all parameters and buffers), `memory` (bytes of these, of inputs and of activations at the peak of a forward; see
+   *   `Profile.memory`), `latency` (milliseconds of a forward, by the latency table)
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_NO_LATENCY_TABLE`, `ERR_CLOSED`
    */
   cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {

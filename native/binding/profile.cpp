@@ -76,6 +76,7 @@ Napi::Object toJs(Napi::Env env, const Profile& profile) {
   out.Set("params", static_cast<double>(profile.params));
   out.Set("macs", static_cast<double>(profile.macs));
   out.Set("size", static_cast<double>(profile.size));
+  out.Set("memory", static_cast<double>(profile.memory));
   out.Set("latency", profile.latency ? Napi::Value(toJs(env, *profile.latency)) : env.Null());
   out.Set("device", profile.device);
   Napi::Array operators = Napi::Array::New(env, profile.operators.size());

@@ -26,6 +26,11 @@ struct Slot {
   at::Tensor constant;    // kConstant: its value
   int32_t producer = -1;  // kResult: index of the instruction that made it first
   int32_t lastUse = -1;   // index of the last instruction that reads it; a program output lives to the end
+  // The instruction before which something that makes no tensor, such as a question for its size, reads it
+  // last.
+  int32_t askedBefore = -1;
+  SlotId viewOf = kNoSlot;  // kResult: the argument of its producer that it shares memory with; else kNoSlot
+  int64_t bytes = 0;        // of its memory, when recorded; of a result, of all that its memory holds
 
   // Part of the module, rather than of one call of it.
   bool isStored() const { return kind == Kind::kParameter || kind == Kind::kBuffer; }

@@ -91,7 +91,10 @@ class Recorder : public InterpreterObserver {
       program_->dataDependent = true;
       program_->dataDependence = schema->name();
     }
-    if (!producesTensors(*schema)) return;
+    if (!producesTensors(*schema)) {
+      if (!speculative) markAsked(arguments);
+      return;
+    }
     Instruction instruction(operation);
     instruction.node = node;
     instruction.schema = schema;
@@ -107,7 +110,10 @@ class Recorder : public InterpreterObserver {
       for (const auto& tensor : tensors) {
         const SlotId slot = registerTensor(tensor, Slot::Kind::kResult, schema->name());
         auto& entry = program_->slots[slot];
-        if (entry.producer < 0 && entry.kind == Slot::Kind::kResult) entry.producer = position;
+        if (entry.producer < 0 && entry.kind == Slot::Kind::kResult) {
+          entry.producer = position;
+          entry.viewOf = sharedWith(tensor, arguments);
+        }
         tainted_.resize(program_->slots.size(), false);
         if (taint) tainted_[slot] = true;
       }
@@ -200,6 +206,28 @@ class Recorder : public InterpreterObserver {
     return false;
   }
 
+  void markAsked(const std::vector<IValue>& arguments) {
+    std::vector<at::Tensor> tensors;
+    for (const auto& argument : arguments) collectTensors(argument, tensors);
+    for (const auto& tensor : tensors) {
+      const auto found = slotOf_.find(tensor.unsafeGetTensorImpl());
+      if (found == slotOf_.end()) continue;
+      program_->slots[found->second].askedBefore = static_cast<int32_t>(program_->instructions.size());
+    }
+  }
+
+  // Told by the memory itself: schemas only say what may be a view.
+  SlotId sharedWith(const at::Tensor& tensor, const std::vector<IValue>& arguments) const {
+    if (!tensor.has_storage()) return kNoSlot;
+    std::vector<at::Tensor> others;
+    for (const auto& argument : arguments) collectTensors(argument, others);
+    for (const auto& other : others) {
+      const auto found = slotOf_.find(other.unsafeGetTensorImpl());
+      if (found != slotOf_.end() && other.has_storage() && other.is_alias_of(tensor)) return found->second;
+    }
+    return kNoSlot;
+  }
+
   // A weak reference keeps the address from being reused by a later tensor, not the tensor's memory.
   SlotId registerTensor(const at::Tensor& tensor, Slot::Kind kind, const std::string& name) {
     const auto found = slotOf_.find(tensor.unsafeGetTensorImpl());
@@ -209,6 +237,11 @@ class Recorder : public InterpreterObserver {
     slot.name = name;
     slot.sizes = tensor.sizes().vec();
     if (tensor.layout() == at::kStrided && !tensor.is_nested()) slot.strides = tensor.strides().vec();
+    slot.bytes = tensor.numel() * static_cast<int64_t>(tensor.element_size());
+    // An input may be a part of something larger, which is none of the model's business.
+    if (kind == Slot::Kind::kResult && tensor.has_storage()) {
+      slot.bytes = static_cast<int64_t>(tensor.storage().nbytes());
+    }
     slot.dtype = tensor.scalar_type();
     if (kind == Slot::Kind::kConstant) slot.constant = tensor;
     const auto id = static_cast<SlotId>(program_->slots.size());

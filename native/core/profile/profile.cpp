@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/graph/recorder.h"
+#include "core/profile/memory_plan.h"
 
 namespace torchsearch {
 
@@ -48,6 +49,13 @@ int64_t countParameters(const torch::jit::Module& module) {
   return total;
 }
 
+int64_t peakActivations(const Program& program) {
+  const MemoryPlan plan(program, {});
+  std::vector<double> bytes;
+  for (const SlotId slot : plan.owners()) bytes.push_back(static_cast<double>(program.slots[slot].bytes));
+  return static_cast<int64_t>(plan.peak(bytes, {}));
+}
+
 std::vector<std::string> notesOn(const Program& program, int64_t params) {
   std::vector<std::string> notes;
   if (program.dataDependent) {
@@ -85,6 +93,7 @@ Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions
   if (progress) progress({1, 1, "record"});
   profile.operators = profileOperators(*program);
   for (const auto& row : profile.operators) profile.macs += row.macs;
+  profile.memory = profile.size + peakActivations(*program);
   profile.notes = notesOn(*program, profile.params);
   if (!options.latency) return profile;
 

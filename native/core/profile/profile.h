@@ -26,6 +26,9 @@ struct Profile {
   int64_t params = 0;  // elements of all parameters, shared ones once, unused ones too
   int64_t macs = 0;
   int64_t size = 0;  // bytes of all parameters and buffers
+  // Bytes of these, of inputs, constants and activations, at the peak of a forward; of operators' own
+  // workspaces nothing.
+  int64_t memory = 0;
   std::optional<LatencySummary> latency;
   std::vector<OperatorProfile> operators;  // in the order in which they run
   std::string device;

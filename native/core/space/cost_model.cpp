@@ -126,8 +126,9 @@ double CostModel::cost(const std::vector<int64_t>& widths, const std::vector<boo
   if (metric == "macs") return sum(macs_, widths, kept);
   if (metric == "flops") return 2 * sum(macs_, widths, kept);
   if (metric == "size") return sum(bytes_, widths, kept);
-  throw Error("ERR_UNKNOWN_METRIC",
-              "'" + metric + "' is no cost of a search space; use params, macs, flops or size.");
+  throw Error(
+      "ERR_UNKNOWN_METRIC",
+      "'" + metric + "' is no cost of a search space; use params, macs, flops, size, memory or latency.");
 }
 
 }  // namespace torchsearch

@@ -94,6 +94,7 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   cancel.throwIfCancelled();
   if (options.depth) space->blocks_ = findResidualBlocks(*recording.program);
   space->costs_ = CostModel(*space->dependencies_, space->blocks_);
+  space->memory_.emplace(*space->dependencies_, space->blocks_);
   space->findHyperparameters(options.channelDivisor);
   space->findBlocks();
   space->orderHyperparameters();
@@ -283,6 +284,9 @@ void SearchSpace::adoptSelection() {
 
 double SearchSpace::cost(const std::vector<int64_t>& widths, const std::string& metric) const {
   const Subnet subnet = subnetOf(widths);
+  if (metric == "memory") {
+    return costs_.cost(subnet.widths, subnet.kept, "size") + memory_->at(subnet.widths, subnet.kept);
+  }
   if (metric != "latency") return costs_.cost(subnet.widths, subnet.kept, metric);
   if (latency_ == nullptr) {
     throw Error(

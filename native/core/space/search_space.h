@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "core/space/graph_constants.h"
 #include "core/space/importance/importance.h"
 #include "core/space/latency_model.h"
+#include "core/space/memory_model.h"
 #include "core/space/operator_shape.h"
 
 namespace torchsearch {
@@ -139,8 +141,8 @@ class SearchSpace : public Forwardable {
   // The module's weights were changed in place: forgets what was made of them, recalibrated statistics too.
   void weightsChanged();
 
-  // "params", "macs", "flops", "size" (bytes) or "latency" (milliseconds) of a subnet, without running
-  // anything. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
+  // "params", "macs", "flops", "size" (bytes), "memory" (bytes) or "latency" (milliseconds) of a subnet,
+  // without running anything. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
   double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
 
   // Times, in forwards of some subnets on the dummy input, the operators whose latency at up to `points`
@@ -238,6 +240,7 @@ class SearchSpace : public Forwardable {
   std::vector<Hyperparameter> hyperparameters_;
   std::vector<Unprunable> unprunable_;
   CostModel costs_;
+  std::optional<MemoryModel> memory_;  // set by convert
   std::vector<OperatorShape> shapes_;
   // What runs under each different condition on the blocks; null without a table.
   std::shared_ptr<const std::vector<std::pair<Condition, LatencyModel>>> latency_;
