@@ -208,8 +208,8 @@ it.each(["mha_no_weights", "encoder_layer", "mlp_mixer"])(
       expect(depths(space).length).toBeGreaterThan(0);
       space.select(Object.fromEntries(depths(space).map(({ name: depth }) => [depth, 0])));
       const subnet = await space.export(); // compared with the selected subnet before it is given out
-      const { params, macs, flops, size } = await profile(subnet, tensors(), { metrics: ["flops"] });
-      expect(space.costs({})).toEqual({ params, macs, flops, size });
+      const { params, macs, flops, size, memory } = await profile(subnet, tensors(), { metrics: ["flops"] });
+      expect(space.costs({})).toEqual({ params, macs, flops, size, memory });
       expect(params).toBeLessThan(space.cost(space.fullConfig, "params"));
       module.close();
     }

@@ -168,8 +168,8 @@ describe("a subnet", { timeout: 240_000 }, () => {
     for (const config of subnets()) {
       space.select(config);
       const subnet = await space.export();
-      const { params, macs, flops, size } = await profile(subnet, dummyInput(), { metrics: ["flops"] });
-      expect(space.costs(config)).toEqual({ params, macs, flops, size });
+      const { params, macs, flops, size, memory } = await profile(subnet, dummyInput(), { metrics: ["flops"] });
+      expect(space.costs(config)).toEqual({ params, macs, flops, size, memory });
       subnet.close();
     }
   });

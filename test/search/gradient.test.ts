@@ -143,3 +143,19 @@ it("goes on from its checkpoint, and needs data", { timeout: 120_000 }, async ()
     new GradientSearcher().search(space, { flops: "60%" }, null, { ...config, dataLoader: null }),
   );
 });
+
+it("scores channels of the whole model, whatever is selected", { timeout: 120_000 }, async () => {
+  const example = Tensor.from(new Float32Array(64).fill(0.5), [1, 1, 8, 8]);
+  const module = await Module.load(path.join(fixtures, "digits_resnet.pt"));
+  const resnet = await convert(module, "fastnas", example);
+  const data = { data: loader, maxBatches: 2 };
+  const whole = await resnet.channelScores(data);
+  const before = ((await resnet.forward(example)) as Tensor).data();
+  resnet.select(resnet.smallestConfig); // without a single block that can be left out
+  const smallest = ((await resnet.forward(example)) as Tensor).data();
+  expect(await resnet.channelScores(data)).toEqual(whole);
+  expect(((await resnet.forward(example)) as Tensor).data()).toEqual(smallest);
+  resnet.select(resnet.fullConfig);
+  expect(((await resnet.forward(example)) as Tensor).data()).toEqual(before);
+  resnet.close();
+});

@@ -47,7 +47,9 @@ class ChainNativeSpace extends FakeNativeSpace {
       params += weights;
       buffers += 64 * Math.max(i === 0 ? 3 : widths[i - 1]!, widths[i]!);
     });
-    return { macs, flops: 2 * macs, params, size: 4 * params + buffers }[metric] as number;
+    const size = 4 * params + buffers;
+    const memory = size + 4 * Math.max(...widths);
+    return { macs, flops: 2 * macs, params, size, memory }[metric] as number;
   }
 }
 
