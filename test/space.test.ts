@@ -168,7 +168,9 @@ describe("a subnet", { timeout: 240_000 }, () => {
     for (const config of subnets()) {
       space.select(config);
       const subnet = await space.export();
-      const { params, macs, flops, size, memory } = await profile(subnet, dummyInput(), { metrics: ["flops"] });
+      const { params, macs, flops, size, memory } = await profile(subnet, dummyInput(), {
+        metrics: ["flops"],
+      });
       expect(space.costs(config)).toEqual({ params, macs, flops, size, memory });
       subnet.close();
     }
