@@ -10,9 +10,9 @@ import { parseArgs } from "node:util";
 import { convert, Module, Random, Tensor } from "torchsearch";
 
 const require = createRequire(import.meta.url);
-const { pairwiseCosts } = require("../dist/search/pairwise-costs.js");
-const { SearchProgram } = require("../dist/search/milp-program.js");
-const { solveMilp } = require("../dist/search/highs.js");
+const { pairwiseCosts } = require("../dist/search/solver/pairwise-costs.js");
+const { SearchProgram } = require("../dist/search/solver/milp-program.js");
+const { solveMilp } = require("../dist/search/solver/highs.js");
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,9 +1,29 @@
-export { INTERPOLATIONS, type Interpolation } from "./data/image-decode";
+export { BaseSearcher, type ConstructForwardLoopOptions } from "./contract/base";
+export { type Checkpoint, readCheckpoint } from "./contract/checkpoint";
+export { rules, type SearchConfig } from "./contract/config";
 export {
-  type ImageBatch,
-  ImageFolderLoader,
-  type ImageFolderOptions,
-} from "./data/image-folder";
+  type Bound,
+  type Bounds,
+  type Costs,
+  KNOWN_METRICS,
+  type Metric,
+  parseConstraints,
+  requireReachable,
+  resolveBounds,
+  resolveConstraints,
+  satisfies,
+  violated,
+} from "./contract/constraints";
+export type {
+  Constraints,
+  ConstraintValue,
+  Deployment,
+  SearchResult,
+  SearchStateDict,
+} from "./contract/types";
+export type { BatchIterable, DataSource } from "./data/data-source";
+export { INTERPOLATIONS, type Interpolation } from "./data/image-decode";
+export { type ImageBatch, ImageFolderLoader, type ImageFolderOptions } from "./data/image-folder";
 export type { ImagePreprocessing } from "./data/image-preprocess";
 export {
   type RawTensor,
@@ -17,15 +37,27 @@ export {
   type TensorBatch,
   TensorDataLoader,
 } from "./data/tensor-loader";
-export {
-  type DeviceMemory,
-  deviceMemory,
-  type GraphCapture,
-  graphCapture,
-  resetDeviceMemoryPeak,
-  setGraphCapture,
-} from "./device";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
+export {
+  type BatchLoss,
+  crossEntropy,
+  customLoss,
+  klDivergence,
+  meanSquaredError,
+  type ScoreOptions,
+  type TopKOptions,
+  topKAccuracy,
+} from "./evaluation/scores";
+export type {
+  CollectFunction,
+  ForwardLoop,
+  LossFunction,
+  PostProcessFunction,
+  RunContext,
+  ScoreFunction,
+  SearchModel,
+  StopRule,
+} from "./evaluation/types";
 export { type FinetuneResult, finetune } from "./finetune/finetune";
 export type { BatchGradient, LossAndGradient } from "./finetune/loss-function";
 export {
@@ -39,18 +71,18 @@ export { type SupernetResult, trainSupernet } from "./finetune/supernet";
 export type { SupernetOptions } from "./finetune/supernet-options";
 export type { TrainingResult } from "./finetune/training-result";
 export type { EpochRecord, TrainingProgress } from "./finetune/training-run";
-export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./mode/history";
-export {
-  type ExportOptions,
-  type ModeDescriptor,
-  type ModeSearcher,
-  type ModeSpace,
-  modeNames,
-  registerMode,
-} from "./mode/registry";
+export { convert, type Mode, type ModeMap } from "./mode/convert";
+export { type ModeDescriptor, type ModeSearcher, modeNames, registerMode } from "./mode/registry";
 export { exportModel, type SearchCallConfig, search } from "./mode/search";
-export type { SparseConfig } from "./mode/sparse-modes";
-export type { ConvertConfig } from "./mode/width-modes";
+export {
+  type DeviceMemory,
+  deviceMemory,
+  type GraphCapture,
+  graphCapture,
+  resetDeviceMemoryPeak,
+  setGraphCapture,
+} from "./model/device";
+export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./model/history";
 export {
   type CallOptions,
   type Input,
@@ -58,8 +90,18 @@ export {
   Module,
   type NamedTensor,
   type Output,
-} from "./module";
+} from "./model/module";
+export {
+  type DType,
+  type Element,
+  type NestedElements,
+  Tensor,
+  type TensorOptions,
+  type TypedArray,
+} from "./model/tensor";
+export { getThreads, setThreads } from "./model/threads";
 export { initialize } from "./native/load";
+export type { RunVersions } from "./native/versions";
 export {
   type FormatProfileOptions,
   formatProfile,
@@ -114,32 +156,48 @@ export {
   AutoQuantizeSearcher,
   type AutoQuantizeState,
   type QuantizedResult,
-} from "./search/auto-quantize";
-export {
-  type BinarySearchConfig,
-  BinarySearcher,
-  type BinarySearchState,
-} from "./search/binary";
-export { type CandidateColumns, Candidates, subnetsOf } from "./search/candidates";
-export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "./search/evolve";
+} from "./search/format/auto-quantize";
 export {
   FORMAT_LOSSES,
   FORMAT_SENSITIVITIES,
   type FormatLoss,
   type FormatSensitivity,
-} from "./search/format-sensitivity";
-export { type GradientSearchConfig, GradientSearcher, type GradientSearchState } from "./search/gradient";
-export { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./search/iterative";
-export type { MilpReport } from "./search/knapsack";
+} from "./search/format/format-sensitivity";
+export type { MilpReport } from "./search/solver/knapsack";
+export { type SparseGptConfig, SparseGptSearcher, type SparseGptState } from "./search/sparse/sparse-gpt";
+export {
+  type SparseMagnitudeConfig,
+  SparseMagnitudeSearcher,
+  type SparseMagnitudeState,
+} from "./search/sparse/sparse-magnitude";
+export {
+  type SparseResult,
+  type SparseSearchConfig,
+  SparseSearcher,
+  type SparseSearchState,
+} from "./search/sparse/sparse-searcher";
+export { type BinarySearchConfig, BinarySearcher, type BinarySearchState } from "./search/width/binary";
+export { type CandidateColumns, Candidates, subnetsOf } from "./search/width/candidates";
+export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "./search/width/evolve";
+export {
+  type GradientSearchConfig,
+  GradientSearcher,
+  type GradientSearchState,
+} from "./search/width/gradient";
+export {
+  type IterativeSearchConfig,
+  IterativeSearcher,
+  type IterativeSearchState,
+} from "./search/width/iterative";
 export {
   type MilpSearchConfig,
   MilpSearcher,
   type MilpSearchState,
   type MilpStep,
-} from "./search/milp";
-export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "./search/pareto";
-export { formatView, ProgressTracker, type ProgressView } from "./search/progress";
-export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "./search/random";
+} from "./search/width/milp";
+export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "./search/width/pareto";
+export { formatView, ProgressTracker, type ProgressView } from "./search/width/progress";
+export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "./search/width/random";
 export {
   budgetUse,
   crossover,
@@ -148,72 +206,16 @@ export {
   mutate,
   type SampledSpace,
   sampleWithin,
-} from "./search/sampling";
-export type { Sensitivity } from "./search/sensitivity";
-export type { SensitivitySearchConfig, SensitivitySearchState } from "./search/sensitivity-searcher";
+} from "./search/width/sampling";
+export type { Sensitivity } from "./search/width/sensitivity";
+export type { SensitivitySearchConfig, SensitivitySearchState } from "./search/width/sensitivity-searcher";
 export {
   type ScoredSubnet,
   type SpaceProgress,
   SpaceSearcher,
   type SpaceSearchState,
-} from "./search/space-searcher";
-export { type SparseGptConfig, SparseGptSearcher, type SparseGptState } from "./search/sparse-gpt";
-export {
-  type SparseMagnitudeConfig,
-  SparseMagnitudeSearcher,
-  type SparseMagnitudeState,
-} from "./search/sparse-magnitude";
-export {
-  type SparseResult,
-  type SparseSearchConfig,
-  SparseSearcher,
-  type SparseSearchState,
-} from "./search/sparse-searcher";
-export { BaseSearcher, type ConstructForwardLoopOptions } from "./searcher/base";
-export { type Checkpoint, readCheckpoint } from "./searcher/checkpoint";
-export { type ConfigRule, orNull, rules, type SearchConfig } from "./searcher/config";
-export {
-  type Bound,
-  type Bounds,
-  type Costs,
-  KNOWN_METRICS,
-  type Metric,
-  parseConstraints,
-  requireReachable,
-  resolveBounds,
-  resolveConstraints,
-  satisfies,
-  violated,
-} from "./searcher/constraints";
-export type { BatchIterable, DataSource } from "./searcher/data-source";
-export {
-  type BatchLoss,
-  crossEntropy,
-  customLoss,
-  klDivergence,
-  meanSquaredError,
-  type ScoreOptions,
-  type TopKOptions,
-  topKAccuracy,
-} from "./searcher/scores";
-export type {
-  CollectFunction,
-  Constraints,
-  ConstraintValue,
-  Deployment,
-  ForwardLoop,
-  LossFunction,
-  PostProcessFunction,
-  ProgressEvent,
-  ProgressListener,
-  RunContext,
-  ScoreFunction,
-  SearchModel,
-  SearchResult,
-  SearchStateDict,
-  StopRule,
-} from "./searcher/types";
-export { convert, type Mode, type ModeMap } from "./space/convert";
+} from "./search/width/space-searcher";
+export type { ConvertConfig } from "./space/convert";
 export type {
   ConstantHyperparameter,
   CustomHyperparameter,
@@ -235,6 +237,7 @@ export type {
   LatencyTimingOptions,
   MeasureLatencyOptions,
 } from "./space/latency";
+export type { ExportOptions, ModeSpace } from "./space/mode-space";
 export {
   type ParameterDimension,
   type Prunability,
@@ -254,6 +257,7 @@ export {
   type SubnetConfig,
   type Unprunable,
 } from "./space/search-space";
+export type { SparseConfig } from "./sparsity/convert";
 export type { SparsityPattern } from "./sparsity/pattern";
 export {
   type DenseParameter,
@@ -265,15 +269,7 @@ export {
   SparseSpace,
   type SparsifyOptions,
 } from "./sparsity/space";
-export {
-  type DType,
-  type Element,
-  type NestedElements,
-  Tensor,
-  type TensorOptions,
-  type TypedArray,
-} from "./tensor";
-export { getThreads, setThreads } from "./threads";
 export type { PlainValue } from "./util/plain";
+export type { ProgressEvent, ProgressListener } from "./util/progress";
 export { Random, type RandomState } from "./util/random";
-export type { RunVersions } from "./util/versions";
+export { type ConfigRule, orNull } from "./util/rules";

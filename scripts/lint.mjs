@@ -1,5 +1,5 @@
-// `npm run lint`: formatting and lint of TypeScript, JavaScript and JSON (biome), types of lib/ and test/ (tsc), formatting
-// of C++ (clang-format), and, where the addon is built, its exports against their declarations (`npm test` checks that
+// `npm run lint`: formatting and lint of TypeScript, JavaScript and JSON (biome), which room of lib/ imports
+// which (dependency-cruiser), types of lib/ and test/ (tsc), formatting of C++ (clang-format), and, where the addon is built, its exports against their declarations (`npm test` checks that
 // always). With --fix (`npm run format`) what can be rewritten is rewritten. All is looked at before the exit code tells.
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
@@ -25,6 +25,13 @@ const CHECKS = {
       "check",
       ...(fix ? ["--write"] : []),
       ".",
+    ]),
+  directions: () =>
+    run(process.execPath, [
+      bin("dependency-cruiser", "bin", "dependency-cruise.mjs"),
+      "lib",
+      "--config",
+      ".dependency-cruiser.cjs",
     ]),
   types: () => run(process.execPath, [bin("typescript", "bin", "tsc"), "-p", "tsconfig.test.json"]),
   "clang-format": () =>

@@ -1,12 +1,11 @@
 import path from "node:path";
 
 import type { Command } from "commander";
-
+import { readCheckpoint } from "../contract/checkpoint";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
-import type { SearchRecord } from "../mode/history";
-import type { SpaceSearchState } from "../search/space-searcher";
-import { readCheckpoint } from "../searcher/checkpoint";
+import type { SearchRecord } from "../model/history";
+import type { SpaceSearchState } from "../search/width/space-searcher";
 import type { SearchSpace, SubnetConfig } from "../space/search-space";
 import { isRecord } from "../util/check";
 import { commandLine } from "./command-line";

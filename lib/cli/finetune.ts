@@ -4,6 +4,8 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 
 import { TorchSearchError } from "../errors";
+import { meanSquaredError, topKAccuracy } from "../evaluation/scores";
+import type { ScoreFunction } from "../evaluation/types";
 import { finetuneWith } from "../finetune/finetune";
 import {
   type FinetuneOptions,
@@ -13,11 +15,9 @@ import {
   type TrainingOptions,
 } from "../finetune/options";
 import type { EpochRecord } from "../finetune/training-run";
-import { Module } from "../module";
-import { meanSquaredError, topKAccuracy } from "../searcher/scores";
-import type { ScoreFunction } from "../searcher/types";
+import { Module } from "../model/module";
+import type { Tensor } from "../model/tensor";
 import type { SubnetConfig } from "../space/search-space";
-import type { Tensor } from "../tensor";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { addDataFiles } from "./data-files";

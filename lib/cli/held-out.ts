@@ -1,6 +1,7 @@
 /** Rating a search's outcome on data that the search did not see. */
-import type { Module } from "../module";
-import { OWNED_BATCHES } from "../searcher/data-source";
+
+import { OWNED_BATCHES } from "../data/data-source";
+import type { Module } from "../model/module";
 import { type OpenData, openData } from "./open-data";
 import { badOption } from "./options";
 import type { SearchRequest } from "./search-request";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 
-import { type ModeRecord, readHistory } from "../mode/history";
-import { Module } from "../module";
+import { type ModeRecord, readHistory } from "../model/history";
+import { Module } from "../model/module";
 import { printJson } from "./output";
 
 async function run(file: string, options: { json?: boolean }): Promise<void> {

@@ -7,7 +7,7 @@ import { listNpz } from "../data/npz";
 import { decodeSafetensors } from "../data/safetensors";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
-import { Tensor } from "../tensor";
+import { Tensor } from "../model/tensor";
 import { badOption } from "./options";
 import type { DataRequest } from "./search-request";
 

@@ -1,6 +1,7 @@
 /** How options of the command are read. */
+
+import type { Constraints, ConstraintValue } from "../contract/types";
 import { TorchSearchError } from "../errors";
-import type { Constraints, ConstraintValue } from "../searcher/types";
 
 /** An option that can't be: the command ends with exit code 2. */
 export function badOption(message: string): TorchSearchError {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import { Module } from "../module";
+import { Module } from "../model/module";
 import { formatProfile } from "../profile/format";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
-import { Module } from "../module";
+import { convert } from "../mode/convert";
+import { Module } from "../model/module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { formatBytes, formatCount, formatPercent } from "../profile/units";
-import { convert } from "../space/convert";
 import { type Importance, WEIGHT_IMPORTANCES } from "../space/importance";
 import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
 import type { Hyperparameter, SearchSpace } from "../space/search-space";

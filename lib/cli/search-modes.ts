@@ -1,18 +1,20 @@
 /** What the modes differ in, for the command: how a space is made, what its searchers are told, what came out. */
+
+import type { SearchStateDict } from "../contract/types";
+import { convert } from "../mode/convert";
 import { autoQuantize } from "../mode/quantize-mode";
-import type { AnyMode, ModeSpace } from "../mode/registry";
+import type { AnyMode } from "../mode/registry";
 import { sparsegpt, sparseMagnitude } from "../mode/sparse-modes";
 import { autonas, fastnas } from "../mode/width-modes";
-import type { Module } from "../module";
+import type { Module } from "../model/module";
+import type { Tensor } from "../model/tensor";
 import type { QuantizationSpace } from "../quantization/space";
-import type { QuantizedResult } from "../search/auto-quantize";
-import type { ScoredSubnet } from "../search/space-searcher";
-import type { SparseSearchState } from "../search/sparse-searcher";
-import type { SearchStateDict } from "../searcher/types";
-import { convert } from "../space/convert";
+import type { QuantizedResult } from "../search/format/auto-quantize";
+import type { SparseSearchState } from "../search/sparse/sparse-searcher";
+import type { ScoredSubnet } from "../search/width/space-searcher";
+import type { ModeSpace } from "../space/mode-space";
 import type { SearchSpace } from "../space/search-space";
 import type { SparseSpace } from "../sparsity/space";
-import type { Tensor } from "../tensor";
 import { isRecord } from "../util/check";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options";

@@ -1,11 +1,11 @@
 /** The one live line of a search: phase, candidates done, best score, cost against budget, rate and time left. */
 import { Format, SingleBar } from "cli-progress";
 
-import { formatView, ProgressTracker, type ProgressView } from "../search/progress";
-import type { ProgressEvent } from "../searcher/types";
+import { formatView, ProgressTracker, type ProgressView } from "../search/width/progress";
+import type { ProgressEvent } from "../util/progress";
 import { canDrawLive } from "../util/terminal";
 
-export { formatDuration } from "../search/progress";
+export { formatDuration } from "../search/width/progress";
 
 /** A live line on a terminal. */
 export interface LiveLine {

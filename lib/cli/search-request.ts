@@ -1,15 +1,14 @@
 /** What `torchsearch search` was asked to do, as plain JSON: a checkpoint keeps it, and `resume` goes on with it. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-
+import type { Constraints } from "../contract/types";
 import { INTERPOLATIONS } from "../data/image-decode";
 import type { ImagePreprocessing } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
-import { type ConfigRule, oneOf, orNull } from "../searcher/config";
-import type { Constraints } from "../searcher/types";
 import { IMPORTANCES } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
+import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import { badOption } from "./options";
 import { MODES, type ModeName, modeOf, requireFitting, SEARCHERS, WIDTH_MODES } from "./search-modes";
 

@@ -1,18 +1,19 @@
 /** Runs a search request: the work behind `torchsearch search` and `torchsearch resume`. */
 import { isDeepStrictEqual } from "node:util";
-
+import type { BaseSearcher } from "../contract/base";
+import { readCheckpoint } from "../contract/checkpoint";
+import type { SearchConfig } from "../contract/config";
+import { satisfies } from "../contract/constraints";
+import type { SearchStateDict } from "../contract/types";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
-import { Module } from "../module";
+import type { SearchModel } from "../evaluation/types";
+import { Module } from "../model/module";
+import { type RunVersions, runVersions } from "../native/versions";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
-import type { BaseSearcher } from "../searcher/base";
-import { readCheckpoint } from "../searcher/checkpoint";
-import type { SearchConfig } from "../searcher/config";
-import { satisfies } from "../searcher/constraints";
-import type { ProgressListener, SearchModel, SearchStateDict } from "../searcher/types";
 import { isRecord } from "../util/check";
-import { type RunVersions, runVersions } from "../util/versions";
+import type { ProgressListener } from "../util/progress";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { type OpenData, openData } from "./open-data";
 import { requireOutput } from "./output";

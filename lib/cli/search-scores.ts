@@ -1,8 +1,9 @@
 /** The score of a request, and what else is worth telling of a model. */
-import type { Module } from "../module";
-import type { DataSource } from "../searcher/data-source";
-import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../searcher/scores";
-import type { RunContext, ScoreFunction } from "../searcher/types";
+
+import type { DataSource } from "../data/data-source";
+import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../evaluation/scores";
+import type { RunContext, ScoreFunction } from "../evaluation/types";
+import type { Module } from "../model/module";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options";
 import type { ScoreName, SearchRequest } from "./search-request";

@@ -2,11 +2,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 
 import { type Command, Option } from "commander";
-
+import { readCheckpoint } from "../contract/checkpoint";
+import type { Constraints } from "../contract/types";
 import { TorchSearchError } from "../errors";
 import { QUANTIZATION_FORMATS } from "../quantization/formats";
-import { readCheckpoint } from "../searcher/checkpoint";
-import type { Constraints } from "../searcher/types";
 import { IMPORTANCES } from "../space/importance";
 import { commandLine } from "./command-line";
 import { addDataFiles } from "./data-files";

@@ -2,11 +2,11 @@
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
+import { Tensor } from "../model/tensor";
 import { whenLoaded } from "../native/load";
-import { OWNED_BATCHES } from "../searcher/data-source";
-import { Tensor } from "../tensor";
 import { expected, isPositiveInteger } from "../util/check";
 import { Random } from "../util/random";
+import { OWNED_BATCHES } from "./data-source";
 import { type ImagePreprocessing, ImagePreprocessor } from "./image-preprocess";
 import type { LoaderOptions } from "./tensor-loader";
 

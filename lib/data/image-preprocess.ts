@@ -1,6 +1,7 @@
 /** What torchvision's preprocessing of classification models does to an image, without Python. */
+
+import { Tensor } from "../model/tensor";
 import { addon } from "../native/addon";
-import { Tensor } from "../tensor";
 import { expected, isPositiveInteger } from "../util/check";
 import { INTERPOLATIONS, type Interpolation } from "./image-decode";
 import { decodeBeside } from "./image-decoder";

@@ -1,6 +1,6 @@
 /** Between `Tensor` and the bytes that files hold. */
 import { TorchSearchError } from "../errors";
-import { type DType, Tensor, type TypedArray } from "../tensor";
+import { type DType, Tensor, type TypedArray } from "../model/tensor";
 import type { RawTensor, SafetensorsDtype } from "./safetensors";
 
 const DTYPE_OF_FILE: Readonly<Partial<Record<SafetensorsDtype, DType>>> = {

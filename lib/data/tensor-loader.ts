@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
+import { Tensor } from "../model/tensor";
 import { addon, type NativeDataset } from "../native/addon";
 import { whenLoaded } from "../native/load";
-import { OWNED_BATCHES } from "../searcher/data-source";
-import { Tensor } from "../tensor";
 import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
+import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
 import { decodeNpz } from "./npz";
 import { isTensor, tensorFromRaw } from "./raw-tensor";

@@ -15,9 +15,10 @@
  *
  * Tensors: `weights/NAME` (buffers among them), `optimizer/NAME.WHAT`, and `kept/NAME`, the best weights so far.
  */
+
+import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
 import { tensorFromRaw, tensorToRaw } from "../data/raw-tensor";
-import type { NamedTensor } from "../module";
-import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../util/checkpoint-file";
+import type { NamedTensor } from "../model/module";
 
 /** Version of the format that this library writes. */
 export const TRAINING_CHECKPOINT_VERSION = 1;

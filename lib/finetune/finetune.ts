@@ -1,10 +1,10 @@
+import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import { Module } from "../module";
+import { exclusively } from "../evaluation/model-guard";
+import { requireNativeHandle } from "../evaluation/native-engine";
+import { Module } from "../model/module";
 import { addon } from "../native/addon";
 import { callNative } from "../native/call";
-import { type DataSource, isDataSource } from "../searcher/data-source";
-import { exclusively } from "../searcher/model-guard";
-import { requireNativeHandle } from "../searcher/native-engine";
 import { expected } from "../util/check";
 import { alphaOf, type FinetuneOptions, nativeOptions, readFinetuneOptions } from "./options";
 import { resultOf, type TrainingResult } from "./training-result";

@@ -1,6 +1,6 @@
 import { isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
-import type { Tensor } from "../tensor";
+import type { Tensor } from "../model/tensor";
 import { describe, isRecord } from "../util/check";
 
 /** What a loss written in JavaScript gives for a batch. */

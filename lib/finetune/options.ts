@@ -1,10 +1,13 @@
 /** The options of training: their defaults and checks. */
+
+import { rules } from "../contract/config";
 import { TorchSearchError } from "../errors";
+import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
 import type { NativeTrainOptions } from "../native/addon";
-import { type ConfigRule, oneOf, orNull, rules } from "../searcher/config";
-import type { CollectFunction, ProgressListener, ScoreFunction, SearchModel } from "../searcher/types";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
+import type { ProgressListener } from "../util/progress";
+import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import type { BatchGradient } from "./loss-function";
 
 /** How weights are changed. */

@@ -1,7 +1,9 @@
 /** The options of supernet training: their defaults and checks. */
-import { type ConfigRule, orNull, rules } from "../searcher/config";
+
+import { rules } from "../contract/config";
 import type { SubnetConfig } from "../space/search-space";
 import { isRecord } from "../util/check";
+import { type ConfigRule, orNull } from "../util/rules";
 import {
   type CompleteOptions,
   readOptions,

@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
-
+import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import { Module } from "../module";
+import { runForwardLoop } from "../evaluation/forward-loop";
+import { exclusively } from "../evaluation/model-guard";
+import type { ScoreFunction } from "../evaluation/types";
+import { Module } from "../model/module";
 import { addon } from "../native/addon";
 import { callNative } from "../native/call";
-import { type DataSource, isDataSource } from "../searcher/data-source";
-import { runForwardLoop } from "../searcher/forward-loop";
-import { exclusively } from "../searcher/model-guard";
-import type { ScoreFunction } from "../searcher/types";
 import { SearchSpace, type SubnetConfig } from "../space/search-space";
 import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";

@@ -1,12 +1,6 @@
 /** The loop of training: epochs, scores, the best weights, checkpoints. */
-import { closeTensors, isTensor } from "../data/raw-tensor";
-import { TensorDataLoader } from "../data/tensor-loader";
-import { TorchSearchError } from "../errors";
-import type { Module } from "../module";
-import type { NativeTrainer } from "../native/addon";
-import { callNative } from "../native/call";
-import { toNative } from "../native/values";
-import { requireWritableCheckpoint } from "../searcher/checkpoint";
+
+import { requireWritableCheckpoint } from "../contract/checkpoint";
 import {
   batchCount,
   type DataSource,
@@ -15,9 +9,16 @@ import {
   ownsBatches,
   splitInputs,
   walkBatches,
-} from "../searcher/data-source";
-import { scoreOf, wrapFailure } from "../searcher/failures";
-import { Tensor } from "../tensor";
+} from "../data/data-source";
+import { closeTensors, isTensor } from "../data/raw-tensor";
+import { TensorDataLoader } from "../data/tensor-loader";
+import { TorchSearchError } from "../errors";
+import { scoreOf, wrapFailure } from "../evaluation/failures";
+import type { Module } from "../model/module";
+import { Tensor } from "../model/tensor";
+import { toNative } from "../model/values";
+import type { NativeTrainer } from "../native/addon";
+import { callNative } from "../native/call";
 import { abortError, isAbort, throwIfAborted } from "../util/abort";
 import { expected } from "../util/check";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "./checkpoint";

@@ -7,7 +7,7 @@ import {
 } from "../quantization/convert";
 import { readFormats } from "../quantization/formats";
 import type { QuantizationSpace } from "../quantization/space";
-import { AutoQuantizeSearcher } from "../search/auto-quantize";
+import { AutoQuantizeSearcher } from "../search/format/auto-quantize";
 import { type ModeDescriptor, registerMode } from "./registry";
 
 const NAME = "auto_quantize";

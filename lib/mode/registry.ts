@@ -1,29 +1,10 @@
 /** The modes by name: how `convert`, `search` and `export` find their parts. */
 import { TorchSearchError } from "../errors";
-import type { CallOptions, Module } from "../module";
-import type { ConfigRule } from "../searcher/config";
-import type { SearchModel } from "../searcher/types";
+import type { Module } from "../model/module";
+import type { ModeSpace } from "../space/mode-space";
 import { describe, expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
-import type { SearchRecord } from "./history";
-
-/** Options of a space's `export`. */
-export interface ExportOptions extends CallOptions {
-  /** The search that chose what is exported, for the model's history; searchers give it. */
-  search?: SearchRecord | null;
-}
-
-/** What `convert` gives: a model of which variants can be chosen, by a search or by hand, and exported. */
-export interface ModeSpace extends SearchModel {
-  /** The mode it was converted by. */
-  readonly mode: string;
-  /** Whether `close()` was called. */
-  readonly closed: boolean;
-  /** What is chosen now, as a module of its own, whose history {@link recordExport} has continued. */
-  export(options?: ExportOptions): Promise<Module>;
-  /** Lets go of the module, which stays open. */
-  close(): void;
-}
+import type { ConfigRule } from "../util/rules";
 
 /** A searcher as {@link search} uses it: any `BaseSearcher`. */
 export interface ModeSearcher {

@@ -1,11 +1,13 @@
 /** Searching and exporting by what a space's mode has registered. */
+
+import type { SearchConfig } from "../contract/config";
+import type { Constraints, SearchStateDict } from "../contract/types";
 import { TorchSearchError } from "../errors";
-import type { Module } from "../module";
-import type { SearchConfig } from "../searcher/config";
-import type { Constraints, SearchStateDict } from "../searcher/types";
+import type { Module } from "../model/module";
+import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { describe, expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
-import { type ExportOptions, findMode, type ModeSearcher, type ModeSpace } from "./registry";
+import { findMode, type ModeSearcher } from "./registry";
 
 /** The config of {@link search}: the searcher's own, and which one it is. */
 export type SearchCallConfig = Partial<SearchConfig> & {

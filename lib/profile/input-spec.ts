@@ -1,7 +1,7 @@
 import os from "node:os";
 
 import { TorchSearchError } from "../errors";
-import { type DType, Tensor } from "../tensor";
+import { type DType, Tensor } from "../model/tensor";
 import { Random } from "../util/random";
 import { formatBytes } from "./units";
 

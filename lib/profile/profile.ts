@@ -1,9 +1,9 @@
+import { splitInputs } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import type { Module } from "../module";
+import type { Module } from "../model/module";
+import { toNative } from "../model/values";
 import { addon, type NativeProfile } from "../native/addon";
 import { callNative } from "../native/call";
-import { toNative } from "../native/values";
-import { splitInputs } from "../searcher/data-source";
 import { describe, isPositiveInteger } from "../util/check";
 import { suggestion } from "../util/nearest";
 import type { Profile, ProfileMetric, ProfileOptions } from "./types";

@@ -1,5 +1,5 @@
 /** What a profile consists of. */
-import type { ProgressListener } from "../searcher/types";
+import type { ProgressListener } from "../util/progress";
 
 /** What can be asked of {@link profile}; everything but `latency` is read off one forward pass. */
 export type ProfileMetric = "params" | "macs" | "flops" | "size" | "memory" | "latency";

@@ -1,10 +1,11 @@
-import { Module } from "../module";
+import { rules } from "../contract/config";
+import { splitInputs } from "../data/data-source";
+import { Module } from "../model/module";
+import { toNative } from "../model/values";
 import { addon } from "../native/addon";
 import { callNative } from "../native/call";
-import { toNative } from "../native/values";
-import { type ConfigRule, orNull, rules } from "../searcher/config";
-import { splitInputs } from "../searcher/data-source";
 import { expected } from "../util/check";
+import { type ConfigRule, orNull } from "../util/rules";
 import { type FormatChoice, readFormats } from "./formats";
 import { QuantizationSpace } from "./space";
 

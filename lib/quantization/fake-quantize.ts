@@ -1,7 +1,7 @@
 import { TorchSearchError } from "../errors";
+import { Tensor } from "../model/tensor";
 import { addon } from "../native/addon";
 import { callNative } from "../native/call";
-import { Tensor } from "../tensor";
 import { expected } from "../util/check";
 import { type NumberFormat, readNumberFormat } from "./formats";
 

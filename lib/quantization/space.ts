@@ -1,16 +1,15 @@
 import { createHash } from "node:crypto";
-
+import { type DataSource, firstElement, isDataSource, splitInputs } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import { recordExport } from "../mode/history";
-import type { ExportOptions, ModeSpace } from "../mode/registry";
-import { type CallOptions, Module } from "../module";
+import { forEachBatch } from "../evaluation/forward-loop";
+import type { CollectFunction, RunContext } from "../evaluation/types";
+import { recordExport } from "../model/history";
+import { type CallOptions, Module } from "../model/module";
+import { toNative } from "../model/values";
 import type { NativeLayerFormat, NativeQuantizationSpace, NativeQuantLayer } from "../native/addon";
 import { callNative } from "../native/call";
-import { toNative } from "../native/values";
-import { type DataSource, firstElement, isDataSource, splitInputs } from "../searcher/data-source";
-import { forEachBatch } from "../searcher/forward-loop";
-import type { CollectFunction, RunContext } from "../searcher/types";
 import { EvaluationSpace } from "../space/evaluation-space";
+import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { throwIfAborted } from "../util/abort";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";

@@ -1,16 +1,15 @@
 /** What a report tells, read off the checkpoint of a search. */
 import path from "node:path";
-
+import { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
+import { satisfies } from "../contract/constraints";
 import { TorchSearchError } from "../errors";
-import { type CandidateColumns, subnetsOf } from "../search/candidates";
-import type { MilpReport } from "../search/knapsack";
-import type { Sensitivity } from "../search/sensitivity";
-import type { ScoredSubnet } from "../search/space-searcher";
-import { type Checkpoint, readCheckpoint } from "../searcher/checkpoint";
-import { satisfies } from "../searcher/constraints";
+import type { RunVersions } from "../native/versions";
+import type { MilpReport } from "../search/solver/knapsack";
+import { type CandidateColumns, subnetsOf } from "../search/width/candidates";
+import type { Sensitivity } from "../search/width/sensitivity";
+import type { ScoredSubnet } from "../search/width/space-searcher";
 import type { SubnetConfig } from "../space/search-space";
 import { isRecord } from "../util/check";
-import type { RunVersions } from "../util/versions";
 
 /** Costs by metric, in each metric's unit. */
 export type ReportCosts = Record<string, number>;

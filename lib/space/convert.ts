@@ -1,88 +1,90 @@
-import { rememberApplication } from "../mode/history";
-import { completeConfig } from "../mode/mode-config";
-import { type AnyMode, findMode, type ModeDescriptor, type ModeSpace } from "../mode/registry";
-import "../mode/width-modes";
-import "../mode/quantize-mode";
-import "../mode/sparse-modes";
-import type { SparseConfig } from "../mode/sparse-modes";
-import type { ConvertConfig } from "../mode/width-modes";
-import { Module } from "../module";
-import type { QuantizeConfig } from "../quantization/convert";
-import type { QuantizationSpace } from "../quantization/space";
-import type { SparseSpace } from "../sparsity/space";
-import { expected, isRecord } from "../util/check";
-import type { SearchSpace } from "./search-space";
+/** Making a search space of widths and blocks: its config, and the conversion. */
+import { rules } from "../contract/config";
+import { splitInputs } from "../data/data-source";
+import type { Module } from "../model/module";
+import { toNative } from "../model/values";
+import { addon } from "../native/addon";
+import { callNative } from "../native/call";
+import type { ProgressListener } from "../util/progress";
+import { type ConfigRule, oneOf, orNull } from "../util/rules";
+import { IMPORTANCE_LOSSES, IMPORTANCES, type ImportanceConfig, orderChannels } from "./importance";
+import { SearchSpace } from "./search-space";
 
-/** The modes that come with the library: what config each takes, and what `convert` gives. */
-export interface ModeMap {
-  /** Widths and blocks of a trained model. */
-  fastnas: { config: ConvertConfig; space: SearchSpace };
-  /** Widths and blocks of a supernet. */
-  autonas: { config: ConvertConfig; space: SearchSpace };
-  /** Number formats of layers. */
-  auto_quantize: { config: QuantizeConfig; space: QuantizationSpace };
-  /** Weights that stay: the largest. */
-  sparse_magnitude: { config: SparseConfig; space: SparseSpace };
-  /** Weights that stay, and what they become. */
-  sparsegpt: { config: SparseConfig; space: SparseSpace };
+/** The config of the modes `fastnas` and `autonas`. */
+export interface ConvertConfig extends ImportanceConfig {
+  /** Widths to choose from are multiples of it, where the full width has any; default 8. */
+  channelDivisor?: number;
+  /** Whether residual blocks, where x + f(x) can be x alone, may be left out; default true. */
+  depth?: boolean;
+  /** Stops the conversion with `ERR_ABORTED`. */
+  signal?: AbortSignal | null;
+  /** Receives progress events. */
+  onProgress?: ProgressListener | null;
 }
-/** The name of a mode that comes with the library. */
-export type Mode = keyof ModeMap;
 
-/**
- * Makes a space of a module, by a mode; what it is, and what `config` may hold, is the mode's. Of `fastnas` and `autonas` it
- * is a {@link SearchSpace}: what can be narrowed is found from the operators that run on the dummy input.
- *
- * The module's channels are put in order of importance, in place: it computes what it did, up to rounding, and stays
- * usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is. Of
- * `sparse_magnitude` and `sparsegpt` it is a {@link SparseSpace}, which works on a copy and leaves the module alone.
- *
- * @param mode the name of a mode, such as `"fastnas"`, or what `registerMode` returned
- * @param dummyInput one value, an array of arguments, or an array whose last item is a record of keyword arguments;
- *   `cost()` refers to inputs of these shapes
- * @throws `ERR_UNKNOWN_MODE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`, `ERR_ARGUMENT`, `ERR_INPUT` for inputs that
- *   don't fit, `ERR_FORWARD` when the model fails on them, `ERR_DATA_DEPENDENT`, `ERR_UNSUPPORTED_GRAPH` or
- *   `ERR_UNKNOWN_OPERATOR` for a graph that can't be narrowed, `ERR_CLOSED`, `ERR_ABORTED`; with `data` also
- *   `ERR_EMPTY_LOADER`, `ERR_LOADER_ONE_SHOT`, `ERR_LOADER_FAILED`, `ERR_BATCH`, `ERR_SCORE_INPUT` for targets that
- *   don't fit the loss, `ERR_GRADIENT` for a model that can't be differentiated; `ERR_IMPORTANCE_NAN`. An error
- *   leaves the module as it was
- */
-export async function convert<Name extends Mode>(
-  module: Module,
-  mode: Name,
-  dummyInput: unknown,
-  config?: ModeMap[Name]["config"] | null,
-): Promise<ModeMap[Name]["space"]>;
-export async function convert<Config extends object, Space extends ModeSpace>(
-  module: Module,
-  mode: ModeDescriptor<Config, Space>,
-  dummyInput: unknown,
-  config?: Config | null,
-): Promise<Space>;
-export async function convert(
-  module: Module,
+/** The defaults of {@link ConvertConfig}. */
+export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
+  channelDivisor: 8,
+  importance: "l1",
+  seed: 0,
+  data: null,
+  collectFunc: null,
+  targetFunc: null,
+  lossFunc: null,
+  maxBatches: null,
+  depth: true,
+  signal: null,
+  onProgress: null,
+};
+
+/** What each key of {@link ConvertConfig} accepts. */
+export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
+  channelDivisor: rules.positiveInteger,
+  importance: oneOf([...IMPORTANCES, "none"]),
+  depth: rules.boolean,
+  seed: {
+    expected: "a whole number of at least 0",
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  },
+  data: orNull(rules.dataSource),
+  collectFunc: orNull(rules.func),
+  targetFunc: orNull(rules.func),
+  lossFunc: orNull(oneOf(IMPORTANCE_LOSSES)),
+  maxBatches: orNull(rules.positiveInteger),
+  signal: orNull(rules.signal),
+  onProgress: orNull(rules.func),
+};
+
+/** Makes a space of a module, with its channels in order of importance. */
+export async function convertWidths(
   mode: string,
-  dummyInput: unknown,
-  config?: Readonly<Record<string, unknown>> | null,
-): Promise<ModeSpace>;
-export async function convert(
   module: Module,
-  mode: string | AnyMode,
   dummyInput: unknown,
-  config: object | null = null,
-): Promise<ModeSpace> {
-  if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
-  const descriptor = isRecord(mode) ? findMode((mode as unknown as AnyMode).name) : findMode(mode as string);
-  const settings = completeConfig<object>(config, descriptor.defaults, descriptor.rules) as Record<
-    string,
-    unknown
-  >;
-  descriptor.check?.(settings);
-  const signal = settings.signal instanceof AbortSignal ? settings.signal : null;
-  // Before the conversion changes the weights, so that a file loaded anew has the same fingerprint.
-  const from = await module.fingerprint({ signal });
-  const space = await descriptor.convert(module, dummyInput, settings, from);
-  const { signal: _, onProgress: __, ...decisive } = settings;
-  rememberApplication(space, module, { mode: descriptor.name, config: decisive, from });
-  return space;
+  settings: Required<ConvertConfig>,
+  moduleFingerprint: string,
+): Promise<SearchSpace> {
+  const { channelDivisor, depth, signal, onProgress } = settings;
+  const { args, kwargs } = splitInputs(dummyInput);
+  const native = await callNative(
+    (call) =>
+      addon().SearchSpace.convert(
+        module.native,
+        toNative(args) as unknown[],
+        toNative(kwargs) as Record<string, unknown>,
+        { channelDivisor, depth },
+        call,
+      ),
+    signal,
+    onProgress
+      ? ({ done, total, message }) => onProgress({ phase: "convert", done, total: total || null, message })
+      : undefined,
+  );
+  try {
+    const order = await orderChannels(native, settings, { signal, onProgress });
+    const kept = { channelDivisor, depth, ...order };
+    return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept });
+  } catch (error) {
+    native.close();
+    throw error;
+  }
 }

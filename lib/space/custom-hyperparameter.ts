@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 
 import { TorchSearchError } from "../errors";
-import type { CallOptions } from "../module";
+import type { CallOptions } from "../model/module";
+import { Tensor } from "../model/tensor";
 import type { NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
-import { Tensor } from "../tensor";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 

@@ -1,8 +1,8 @@
 /** What spaces have in common: they run, are never trained, and are closed. */
 import { TorchSearchError } from "../errors";
-import type { CallOptions, Output } from "../module";
+import { forwardNative } from "../model/forward";
+import type { CallOptions, Output } from "../model/module";
 import type { NativeForwardable } from "../native/addon";
-import { forwardNative } from "../native/forward";
 import { isRecord } from "../util/check";
 
 /** The native handle of a space. */

@@ -1,14 +1,16 @@
 /** The importances of channels: their names, what each needs, and putting a space's channels in their order. */
+
+import { type DataSource, elementAt, firstElement, isDataSource, splitInputs } from "../data/data-source";
 import { isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
+import { forEachBatch, withProgress } from "../evaluation/forward-loop";
+import type { CollectFunction, RunContext } from "../evaluation/types";
+import { toNative } from "../model/values";
 import { addon, type NativeImportance, type NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
-import { toNative } from "../native/values";
-import { type DataSource, elementAt, firstElement, isDataSource, splitInputs } from "../searcher/data-source";
-import { forEachBatch, withProgress } from "../searcher/forward-loop";
-import type { CollectFunction, ProgressListener, RunContext } from "../searcher/types";
 import { expected } from "../util/check";
+import type { ProgressListener } from "../util/progress";
 
 /**
  * How channels are ranked; the least important ones go first. Every one sums, over all the parameters or layers that a

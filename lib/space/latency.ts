@@ -5,8 +5,8 @@ import { TorchSearchError } from "../errors";
 import { addon, type NativeLatencyOperator, type NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { type LatencyConditions, LatencyTable } from "../profile/latency-table";
-import type { ProgressListener } from "../searcher/types";
 import { expected, isPositiveInteger } from "../util/check";
+import type { ProgressListener } from "../util/progress";
 
 /** How forwards are timed. */
 export interface LatencyTimingOptions {

@@ -1,4 +1,4 @@
-import type { Module } from "../module";
+import type { Module } from "../model/module";
 import type { SearchSpace, SpaceCosts } from "./search-space";
 
 /** A dimension of a parameter. */

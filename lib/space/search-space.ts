@@ -1,19 +1,17 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-
+import { KNOWN_METRICS } from "../contract/constraints";
+import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import { recordExport } from "../mode/history";
-import type { ExportOptions } from "../mode/registry";
-import { type CallOptions, Module } from "../module";
+import { wrapFailure } from "../evaluation/failures";
+import { runForwardLoop } from "../evaluation/forward-loop";
+import { exclusively } from "../evaluation/model-guard";
+import type { ForwardLoop, RunContext, SearchModel } from "../evaluation/types";
+import { recordExport } from "../model/history";
+import { type CallOptions, Module } from "../model/module";
 import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { LatencyTable } from "../profile/latency-table";
-import { KNOWN_METRICS } from "../searcher/constraints";
-import { type DataSource, isDataSource } from "../searcher/data-source";
-import { wrapFailure } from "../searcher/failures";
-import { runForwardLoop } from "../searcher/forward-loop";
-import { exclusively } from "../searcher/model-guard";
-import type { ForwardLoop, RunContext, SearchModel } from "../searcher/types";
 import { throwIfAborted } from "../util/abort";
 import { expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
@@ -38,6 +36,7 @@ import {
   requireCount,
   toNativeTable,
 } from "./latency";
+import type { ExportOptions } from "./mode-space";
 
 /** A subnet: the value of each hyperparameter, by name. */
 export type SubnetConfig = Record<string, number>;

@@ -1,5 +1,5 @@
 import { TorchSearchError } from "../errors";
-import type { ConfigRule } from "../searcher/config";
+import type { ConfigRule } from "../util/rules";
 
 /** How weights are made sparse: n of each m neighbours along a layer's inputs stay, or null for any of them. */
 export type SparsityPattern = { readonly n: number; readonly m: number } | null;

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 
 import { TorchSearchError } from "../errors";
-import { recordExport } from "../mode/history";
-import type { ExportOptions, ModeSpace } from "../mode/registry";
-import { type CallOptions, Module } from "../module";
+import { recordExport } from "../model/history";
+import { type CallOptions, Module } from "../model/module";
+import { Tensor } from "../model/tensor";
 import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from "../native/addon";
 import { callNative } from "../native/call";
 import { EvaluationSpace } from "../space/evaluation-space";
-import { Tensor } from "../tensor";
+import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { throwIfAborted } from "../util/abort";
 import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";

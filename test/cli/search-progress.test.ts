@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { formatView, ProgressTracker, type ProgressView } from "../../lib/search/progress";
+import { formatView, ProgressTracker, type ProgressView } from "../../lib/search/width/progress";
 
 const VIEW: ProgressView = {
   phase: "candidates",

@@ -3,9 +3,9 @@ import os from "node:os";
 import path from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from "../../lib/searcher/checkpoint";
-import { copyState } from "../../lib/searcher/state-values";
-import { Tensor } from "../../lib/tensor";
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from "../../lib/contract/checkpoint";
+import { copyState } from "../../lib/contract/state-values";
+import { Tensor } from "../../lib/model/tensor";
 import { runPython } from "../data/python";
 
 let folder: string;

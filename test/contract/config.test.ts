@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { baseConfigDefaults, type SearchConfig, sanitizeConfig } from "../../lib/searcher/config";
+import { baseConfigDefaults, type SearchConfig, sanitizeConfig } from "../../lib/contract/config";
 
 const sanitize = (config: unknown): SearchConfig =>
   sanitizeConfig(config as Partial<SearchConfig>, baseConfigDefaults());

@@ -6,8 +6,8 @@ import {
   requireReachable,
   resolveConstraints,
   satisfies,
-} from "../../lib/searcher/constraints";
-import type { Constraints } from "../../lib/searcher/types";
+} from "../../lib/contract/constraints";
+import type { Constraints } from "../../lib/contract/types";
 
 const full = { params: 1000, macs: 50_000, flops: 100_000, size: 4000, latency: 2.5, memory: 9000 };
 

@@ -1,6 +1,6 @@
-import { BaseSearcher } from "../../lib/searcher/base";
-import type { SearchConfig } from "../../lib/searcher/config";
-import type { SearchModel } from "../../lib/searcher/types";
+import { BaseSearcher } from "../../lib/contract/base";
+import type { SearchConfig } from "../../lib/contract/config";
+import type { SearchModel } from "../../lib/evaluation/types";
 
 /** A model without weights: doubles its input, and writes down what happened to it. */
 export class FakeModel implements SearchModel {

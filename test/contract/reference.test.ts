@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { BaseSearcher } from "../../lib/searcher/base";
+import { BaseSearcher } from "../../lib/contract/base";
 import { FakeModel, type TrialConfig, TrialSearcher, type TrialState } from "./doubles";
 
 const text = readFileSync(path.join(__dirname, "reference/searcher-doc.txt"), "utf8");

@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { BaseSearcher } from "../../lib/contract/base";
 import { TorchSearchError } from "../../lib/errors";
-import { BaseSearcher } from "../../lib/searcher/base";
-import type { ProgressEvent } from "../../lib/searcher/types";
+import type { ProgressEvent } from "../../lib/util/progress";
 import { FakeModel, TrialSearcher, type TrialState } from "./doubles";
 
 const code = (value: string, message?: RegExp): Error =>

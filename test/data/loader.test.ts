@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TensorDataLoader } from "../../lib/data/tensor-loader";
-import { Tensor } from "../../lib/tensor";
+import { Tensor } from "../../lib/model/tensor";
 import { runPython } from "./python";
 
 let folder: string;

@@ -5,7 +5,11 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Module, type QuantizationSpace, Random, Tensor, topKAccuracy } from "../../lib";
-import { measureGradients, measureOutputs, type SensitivityData } from "../../lib/search/format-sensitivity";
+import {
+  measureGradients,
+  measureOutputs,
+  type SensitivityData,
+} from "../../lib/search/format/format-sensitivity";
 import { runPython } from "../data/python";
 import { expectCode, numbersOf } from "../support/tensors";
 import { oracle } from "./oracle";

@@ -1,6 +1,6 @@
 /** A search space without LibTorch: a chain of three layers whose costs can be worked out by hand. */
 import { type Module, TorchSearchError } from "../../lib";
-import { rememberApplication } from "../../lib/mode/history";
+import { rememberApplication } from "../../lib/model/history";
 import type { NativeLatencyOperator, NativeModule } from "../../lib/native/addon";
 import { SearchSpace } from "../../lib/space/search-space";
 

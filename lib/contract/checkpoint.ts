@@ -1,0 +1,142 @@
+/**
+ * Checkpoints: a safetensors file whose metadata is text, so that any language reads them.
+ *
+ * | metadata key | meaning |
+ * | --- | --- |
+ * | `format` | always `torchsearch-checkpoint` |
+ * | `format_version` | a whole number; a reader refuses a larger one than its own |
+ * | `library_version` | version of torchsearch that wrote the file |
+ * | `searcher` | class name of the searcher |
+ * | `fingerprint` | `fingerprint()` of the searched model |
+ * | `random` | JSON: the state of the searcher's random generator, four unsigned 32-bit numbers |
+ * | `settings` | JSON: constraints and those config values that JSON can say, for a report; not read back |
+ * | `state` | JSON: the state, spelled as `state-values.ts` says; tensors and typed arrays are the file's tensors |
+ * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, tensors in order of name |
+ */
+
+import {
+  type CheckpointFormat,
+  readCheckpointFile,
+  unwritable,
+  writeCheckpointFile,
+} from "../data/checkpoint-file";
+import { TorchSearchError } from "../errors";
+import { requireWritable } from "../util/atomic-file";
+import type { RandomState } from "../util/random";
+import { decodeState, encodeState } from "./state-values";
+import type { SearchStateDict } from "./types";
+
+/** Version of the format that this library writes. */
+export const CHECKPOINT_VERSION = 1;
+
+const FORMAT: CheckpointFormat = {
+  name: "torchsearch-checkpoint",
+  version: CHECKPOINT_VERSION,
+  what: "a checkpoint",
+};
+
+/** What a checkpoint holds. */
+export interface Checkpoint {
+  /** What the searcher keeps: its `stateDict`. */
+  state: SearchStateDict;
+  /** Fingerprint of the searched model. */
+  fingerprint: string;
+  /** State of the searcher's random generator. */
+  random: RandomState;
+  /** Class name of the searcher. */
+  searcher: string;
+  /** Constraints and config, as far as JSON can say them. */
+  settings: Record<string, unknown>;
+  /** Version of the library that wrote it; filled in by {@link readCheckpoint}. */
+  libraryVersion?: string;
+}
+
+/**
+ * Writes a checkpoint atomically: an earlier file stays intact if anything fails.
+ *
+ * @throws `ERR_CHECKPOINT_WRITE` when the file can't be written, `ERR_STATE_VALUE` when the state holds a value that
+ *   a checkpoint can't
+ */
+export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Promise<void> {
+  const { json, tensors } = encodeState(checkpoint.state);
+  await writeCheckpointFile(file, FORMAT, {
+    metadata: {
+      searcher: checkpoint.searcher,
+      fingerprint: checkpoint.fingerprint,
+      random: JSON.stringify(checkpoint.random),
+      settings: JSON.stringify(checkpoint.settings),
+    },
+    state: JSON.stringify(json),
+    tensors,
+  });
+}
+
+/**
+ * Refuses a path that can't be written, before a search spends hours on what it then can't save. Makes the folder
+ * where it is missing.
+ *
+ * @throws `ERR_CHECKPOINT_WRITE`
+ */
+export async function requireWritableCheckpoint(file: string): Promise<void> {
+  try {
+    await requireWritable(file);
+  } catch (error) {
+    throw unwritable(file, error);
+  }
+}
+
+/**
+ * Reads a checkpoint, or gives null when there is no such file.
+ *
+ * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged or no
+ *   checkpoint, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
+ */
+export function readCheckpoint(file: string): Promise<Checkpoint | null> {
+  return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
+    state: decodeState({ json: JSON.parse(state), tensors: new Map(tensors) }),
+    fingerprint: metadata.fingerprint ?? "",
+    random: JSON.parse(metadata.random ?? "") as RandomState,
+    searcher: metadata.searcher ?? "",
+    settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
+    libraryVersion: metadata.library_version,
+  }));
+}
+
+/**
+ * Refuses a checkpoint that does not belong to this search.
+ *
+ * @throws `ERR_CHECKPOINT_MODEL` when it was written for another model, `ERR_CHECKPOINT_KEYS` when its state has
+ *   other keys than `keys`
+ */
+export function requireFitting(
+  file: string,
+  checkpoint: Checkpoint,
+  fingerprint: string,
+  keys: readonly string[],
+): void {
+  const found = Object.keys(checkpoint.state);
+  const missing = keys.filter((key) => !found.includes(key));
+  const extra = found.filter((key) => !keys.includes(key));
+  if (missing.length > 0 || extra.length > 0) {
+    const parts = [
+      missing.length > 0 ? `it lacks ${missing.join(", ")}` : "",
+      extra.length > 0 ? `it has ${extra.join(", ")} too many` : "",
+    ];
+    throw new TorchSearchError(
+      "ERR_CHECKPOINT_KEYS",
+      `Checkpoint ${file}, written by ${checkpoint.searcher || "an unnamed searcher"}, has other state keys than this ` +
+        `searcher: ${parts.filter(Boolean).join(", and ")}. Name another checkpoint file.`,
+    );
+  }
+  if (checkpoint.fingerprint !== fingerprint) {
+    throw new TorchSearchError(
+      "ERR_CHECKPOINT_MODEL",
+      `Checkpoint ${file} was written for another model (fingerprint ${short(checkpoint.fingerprint)}, this one is ` +
+        `${short(fingerprint)}). Search that model, or name another checkpoint file.`,
+    );
+  }
+}
+
+function short(fingerprint: string): string {
+  return fingerprint.slice(0, 12) || "none";
+}

@@ -1,0 +1,133 @@
+/** The frame of every checkpoint: a safetensors file with a format, a version and a digest in its metadata. */
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { TorchSearchError } from "../errors";
+import { LIBRARY_VERSION } from "../native/versions";
+import { writeFileAtomic } from "../util/atomic-file";
+import { Breather } from "../util/breather";
+import { decodeSafetensors, encodeSafetensors, type RawTensor } from "./safetensors";
+
+const SLICE = 1 << 20;
+
+/** One kind of checkpoint. */
+export interface CheckpointFormat {
+  /** What the metadata's `format` says. */
+  name: string;
+  /** The version that this library writes, and the largest that it reads. */
+  version: number;
+  /** What a safetensors file of another format is not, such as `a checkpoint`. */
+  what: string;
+}
+
+/** What a checkpoint file holds. */
+export interface CheckpointContent {
+  metadata: Readonly<Record<string, string>>;
+  /** JSON. */
+  state: string;
+  tensors: ReadonlyMap<string, RawTensor>;
+}
+
+/**
+ * Writes a checkpoint atomically: an earlier file stays intact if anything fails. The tensors must not change meanwhile.
+ *
+ * @throws `ERR_CHECKPOINT_WRITE`
+ */
+export async function writeCheckpointFile(
+  file: string,
+  format: CheckpointFormat,
+  { metadata, state, tensors }: CheckpointContent,
+): Promise<void> {
+  const chunks = encodeSafetensors(new Map(tensors), {
+    format: format.name,
+    format_version: String(format.version),
+    library_version: LIBRARY_VERSION,
+    ...metadata,
+    state,
+    digest: await digest(state, tensors),
+  });
+  try {
+    await writeFileAtomic(file, chunks);
+  } catch (error) {
+    throw unwritable(file, error);
+  }
+}
+
+/**
+ * Reads a checkpoint and gives what `parse` makes of it, or null when there is no such file.
+ *
+ * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged, no checkpoint of
+ *   this format, or `parse` throws, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
+ */
+export async function readCheckpointFile<Checkpoint>(
+  file: string,
+  format: CheckpointFormat,
+  parse: (content: CheckpointContent) => Checkpoint,
+): Promise<Checkpoint | null> {
+  let bytes: Uint8Array;
+  try {
+    const info = await stat(file);
+    if (info.isDirectory()) throw new Error("it is a folder");
+    // A device or a pipe may have no end.
+    if (!info.isFile()) throw new Error("it is not a file");
+    bytes = await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw new TorchSearchError(
+      "ERR_CHECKPOINT_READ",
+      `Checkpoint ${file} can't be read: ${messageOf(error)}. Name a file that torchsearch wrote.`,
+      { cause: error },
+    );
+  }
+  try {
+    const { metadata, tensors } = decodeSafetensors(bytes);
+    if (metadata.format !== format.name) throw new Error(`it is a safetensors file, but not ${format.what}.`);
+    const version = Number(metadata.format_version);
+    if (!Number.isInteger(version) || version < 1) throw new Error("it has no format version.");
+    if (version > format.version) {
+      throw new TorchSearchError(
+        "ERR_CHECKPOINT_VERSION",
+        `Checkpoint ${file} has format version ${version}, written by torchsearch ${metadata.library_version ?? "?"}; ` +
+          `this one (${LIBRARY_VERSION}) reads up to ${format.version}. Update torchsearch, or start a new checkpoint.`,
+      );
+    }
+    const state = metadata.state ?? "";
+    if (metadata.digest !== (await digest(state, tensors)))
+      throw new Error("its contents don't match its digest.");
+    return parse({ metadata, state, tensors });
+  } catch (error) {
+    if (error instanceof TorchSearchError && error.code === "ERR_CHECKPOINT_VERSION") throw error;
+    throw new TorchSearchError(
+      "ERR_CHECKPOINT_CORRUPT",
+      `Checkpoint ${file} can't be used: ${messageOf(error)} Name a file that torchsearch wrote or, to start anew, one that is not there yet.`,
+      { cause: error },
+    );
+  }
+}
+
+/** The error of a checkpoint that can't be written. */
+export function unwritable(file: string, error: unknown): TorchSearchError {
+  return new TorchSearchError(
+    "ERR_CHECKPOINT_WRITE",
+    `Checkpoint ${path.resolve(file)} can't be written: ${messageOf(error)}. Name a file in a folder that can be written.`,
+    { cause: error },
+  );
+}
+
+/** Hashed piece by piece, so that the event loop goes on beside large models. */
+async function digest(state: string, tensors: ReadonlyMap<string, RawTensor>): Promise<string> {
+  const hash = createHash("sha256").update(state);
+  const breather = new Breather();
+  for (const name of [...tensors.keys()].sort()) {
+    const { bytes } = tensors.get(name) as RawTensor;
+    for (let at = 0; at < bytes.byteLength; at += SLICE) {
+      hash.update(bytes.subarray(at, at + SLICE));
+      await breather.breathe();
+    }
+  }
+  return hash.digest("hex");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

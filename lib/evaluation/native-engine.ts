@@ -1,0 +1,142 @@
+/** The part of the native door that forward loops and scores use. */
+
+import type { ModelInputs } from "../data/data-source";
+import type { TensorDataLoader } from "../data/tensor-loader";
+import { TorchSearchError } from "../errors";
+import type { Tensor } from "../model/tensor";
+import { toNative } from "../model/values";
+import { addon, type NativeForwardable, type NativeScore, type NativeScoreKind } from "../native/addon";
+import { callNative } from "../native/call";
+import type { SearchModel } from "./types";
+
+/** Which part of the data to run, and how to stop. */
+export interface NativeRunOptions {
+  /** Positions, in a batch, of the model's arguments. */
+  inputs: number[];
+  maxBatches?: number | null;
+  signal?: AbortSignal | null;
+}
+
+/** Called with the number of batches done so far. */
+export type Tick = (done: number) => void;
+
+/** The native object behind a model, or null when it has none (a model written in JavaScript). */
+export function nativeHandle(model: SearchModel): NativeForwardable | null {
+  return (model as { native?: NativeForwardable }).native ?? null;
+}
+
+/** As {@link nativeHandle}, but refuses a model that has none. */
+export function requireNativeHandle(model: SearchModel, what: string): NativeForwardable {
+  const handle = nativeHandle(model);
+  if (handle === null) {
+    throw new TorchSearchError(
+      "ERR_MODEL_NOT_NATIVE",
+      `${what} runs natively and needs a Module or SearchSpace; for other models write a scoreFunc in JavaScript.`,
+    );
+  }
+  return handle;
+}
+
+/** Runs the model over a whole data set natively, for its side effects; gives the number of batches. */
+export async function nativeForwardAll(
+  model: SearchModel,
+  loader: TensorDataLoader,
+  options: NativeRunOptions,
+  tick: Tick,
+): Promise<number> {
+  const handle = requireNativeHandle(model, "This forward loop");
+  const { batches } = await callNative(
+    (call) => addon().forwardAll(handle, loader.native, loopOptions(options), call),
+    options.signal,
+    ({ done }) => tick(done),
+  );
+  return batches;
+}
+
+/** What {@link nativeEvaluate} scores. */
+export interface NativeEvaluateOptions extends NativeRunOptions {
+  /** Position, in a batch, of the target; -1 for none. */
+  target: number;
+  /** The model to compare with, for scores that do. */
+  teacher?: SearchModel | null;
+  /** In the score's own unit and direction. */
+  stop?: { threshold: number; errorProbability: number };
+}
+
+/** How far a pass went. */
+export interface NativeEvaluation {
+  batches: number;
+  samples: number;
+  /** The best that the whole pass could have given, where it was stopped; else undefined. */
+  bound?: number;
+}
+
+/** Runs the model over a whole data set natively and scores every batch, unless its options stop it. */
+export async function nativeEvaluate(
+  model: SearchModel,
+  loader: TensorDataLoader,
+  score: BatchScore,
+  options: NativeEvaluateOptions,
+  tick: Tick,
+): Promise<NativeEvaluation> {
+  const handle = requireNativeHandle(model, "This score");
+  const teacher = options.teacher ? requireNativeHandle(options.teacher, "A teacher") : undefined;
+  const { target, stop } = options;
+  const { batches, samples, bound } = await callNative(
+    (call) =>
+      addon().evaluate(
+        handle,
+        loader.native,
+        score.native,
+        { ...loopOptions(options), target, teacher, ...(stop && { stop }) },
+        call,
+      ),
+    options.signal,
+    ({ done }) => tick(done),
+  );
+  return { batches, samples, bound };
+}
+
+/** A native score that takes batches from JavaScript. */
+export class BatchScore {
+  /** @internal */
+  readonly native: NativeScore;
+
+  constructor(kind: NativeScoreKind, k = 1) {
+    this.native = new (addon().Score)(kind, { k });
+  }
+
+  /** Runs one batch and adds it to the score. */
+  async add(
+    model: SearchModel,
+    inputs: ModelInputs,
+    target: Tensor | null,
+    teacher: SearchModel | null,
+    signal?: AbortSignal | null,
+  ): Promise<void> {
+    const handle = requireNativeHandle(model, "This score");
+    const other = teacher ? requireNativeHandle(teacher, "A teacher") : undefined;
+    await callNative(
+      (call) =>
+        addon().scoreBatch(
+          handle,
+          toNative(inputs.args) as unknown[],
+          toNative(inputs.kwargs) as Record<string, unknown>,
+          target?.native ?? null,
+          this.native,
+          { teacher: other },
+          call,
+        ),
+      signal,
+    );
+  }
+
+  /** The mean so far. */
+  value(): number {
+    return this.native.value();
+  }
+}
+
+function loopOptions({ inputs, maxBatches }: NativeRunOptions): { inputs: number[]; maxBatches?: number } {
+  return maxBatches == null ? { inputs } : { inputs, maxBatches };
+}

@@ -1,0 +1,231 @@
+/**
+ * Built-in scores. Each is a factory: given data, it returns a {@link ScoreFunction}. Scores are "the higher, the
+ * better", so losses come out negated.
+ *
+ * With a built-in loader and no `collectFunc` or `targetFunc`, a whole pass runs natively; with any other iterable,
+ * JavaScript is called once a batch. The model is put in evaluation mode for the pass and back afterwards.
+ */
+
+import { type DataSource, elementAt, firstElement, type ModelInputs, splitInputs } from "../data/data-source";
+import { closeTensors, isTensor } from "../data/raw-tensor";
+import { TensorDataLoader } from "../data/tensor-loader";
+import { TorchSearchError } from "../errors";
+import type { NativeScoreKind } from "../native/addon";
+import { expected, isPositiveInteger } from "../util/check";
+import { callModel, forEachBatch, withProgress } from "./forward-loop";
+import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine";
+import type { CollectFunction, RunContext, ScoreFunction, SearchModel } from "./types";
+
+/** What all the built-in scores take. */
+export interface ScoreOptions {
+  /** At most so many batches; null (the default) for all. */
+  maxBatches?: number | null;
+  /** Position or name, in a batch, of the model's input; default the first element. */
+  input?: number | string;
+  /** Position or name, in a batch, of the target; default the second element. */
+  target?: number | string;
+  /** Picks the model's inputs out of a batch, instead of `input`. */
+  collectFunc?: CollectFunction | null;
+  /** Picks the target tensor out of a batch, instead of `target`. */
+  targetFunc?: CollectFunction | null;
+}
+
+export interface TopKOptions extends ScoreOptions {
+  /** A sample counts when its label is among the `k` highest logits; default 1. */
+  k?: number;
+}
+
+/**
+ * Share of samples, 0 to 1, whose label is among the `k` highest logits. Outputs `[N, C]`, targets integers `[N]`.
+ */
+export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): ScoreFunction {
+  const { k = 1 } = options;
+  if (!isPositiveInteger(k)) throw expected("ERR_ARGUMENT", "a whole number of at least 1", "k", k);
+  return nativeScore("topk", loader, options, { k, sign: 1 });
+}
+
+/** Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets integers `[N]`. */
+export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
+  return nativeScore("crossEntropy", loader, options, { sign: -1 });
+}
+
+/** Minus the mean squared error over all elements. Targets have the outputs' shape. */
+export function meanSquaredError(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
+  return nativeScore("mse", loader, options, { sign: -1 });
+}
+
+/**
+ * Minus the mean Kullback-Leibler divergence KL(full ‖ subnet) in nats between the two models' softmax outputs
+ * `[N, C]`: 0 where the subnet answers as the full model does. No targets are needed.
+ *
+ * @param fullModel the model to agree with; must be native
+ */
+export function klDivergence(
+  loader: DataSource,
+  fullModel: SearchModel,
+  options: ScoreOptions = {},
+): ScoreFunction {
+  return nativeScore("klDivergence", loader, options, { sign: -1, teacher: fullModel });
+}
+
+/** The mean loss of one batch. The output's and batch's tensors are only valid until it returns (or its promise settles). */
+export type BatchLoss = (output: never, batch: never) => number | Promise<number>;
+
+/**
+ * Minus the mean of a loss written in JavaScript, which is called once a batch. Batches are weighted by their number
+ * of samples, which is the first dimension of the model's first input.
+ */
+export function customLoss(loader: DataSource, loss: BatchLoss, options: ScoreOptions = {}): ScoreFunction {
+  const { inputsOf } = pickers(options);
+  const lossOf = loss as (output: unknown, batch: unknown) => number | Promise<number>;
+  return async (model, context = {}) => {
+    let sum = 0;
+    let samples = 0;
+    await inEvaluationMode(model, null, () =>
+      forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
+        const inputs = inputsOf(batch);
+        const output = await callModel(model, inputs, context.signal);
+        try {
+          const value = await lossOf(output, batch);
+          if (typeof value !== "number")
+            throw expected("ERR_SCORE_NAN", "a number", "the loss of a batch", value);
+          const weight = sampleCount(inputs);
+          sum += value * weight;
+          samples += weight;
+        } finally {
+          closeTensors(output);
+        }
+      }),
+    );
+    return -(sum / samples);
+  };
+}
+
+interface NativeScoreSettings {
+  sign: 1 | -1;
+  k?: number;
+  teacher?: SearchModel;
+}
+
+function nativeScore(
+  kind: NativeScoreKind,
+  loader: DataSource,
+  options: ScoreOptions,
+  settings: NativeScoreSettings,
+): ScoreFunction {
+  const { sign, teacher, k } = settings;
+  const { inputsOf, targetOf } = pickers(options);
+  const needsTarget = kind !== "klDivergence";
+  return async (model, context = {}) => {
+    requireNativeHandle(model, `The score ${kind}`);
+    if (teacher) requireNativeHandle(teacher, "The full model of a KL divergence");
+    const value = await inEvaluationMode(model, teacher ?? null, async () => {
+      const score = new BatchScore(kind, k);
+      if (loader instanceof TensorDataLoader && !options.collectFunc && !options.targetFunc) {
+        const inputs = [positionOf(loader, options.input ?? 0)];
+        const target = needsTarget ? positionOf(loader, options.target ?? 1) : -1;
+        const run = loopOptions(options, context);
+        const stop = nativeStop(context, loader, sign);
+        let bound: number | undefined;
+        await withProgress("score", loader, run, async (tick) => {
+          const done = await nativeEvaluate(
+            model,
+            loader,
+            score,
+            { inputs, target, teacher, maxBatches: run.maxBatches, signal: run.signal, stop },
+            tick,
+          );
+          bound = done.bound;
+          if (bound !== undefined) context.stop?.onStop(done.samples);
+          return done.batches;
+        });
+        if (bound !== undefined) return bound;
+      } else {
+        await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
+          const target = needsTarget ? targetOf(batch) : null;
+          if (target !== null && !isTensor(target))
+            throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
+          await score.add(model, inputsOf(batch), target, teacher ?? null, context.signal);
+        });
+      }
+      return score.value();
+    });
+    return sign * value;
+  };
+}
+
+/** The rule in the native score's unit; @throws `ERR_EARLY_STOPPING` for racing over samples that are not shuffled */
+function nativeStop(
+  { stop }: RunContext,
+  loader: TensorDataLoader,
+  sign: 1 | -1,
+): { threshold: number; errorProbability: number } | undefined {
+  if (!stop) return undefined;
+  const { below, errorProbability } = stop;
+  if (errorProbability > 0 && !loader.shuffled) {
+    throw new TorchSearchError(
+      "ERR_EARLY_STOPPING",
+      "Racing draws conclusions from samples in a random order: give the score's loader shuffle: true, or stop early by exact bounds.",
+    );
+  }
+  return { threshold: sign * below, errorProbability };
+}
+
+function pickers(options: ScoreOptions): {
+  inputsOf: (batch: unknown) => ModelInputs;
+  targetOf: (batch: unknown) => unknown;
+} {
+  const { input, target = 1, collectFunc, targetFunc } = options;
+  const collect = collectFunc as ((batch: unknown) => unknown) | null | undefined;
+  const pick = targetFunc as ((batch: unknown) => unknown) | null | undefined;
+  return {
+    inputsOf: (batch) =>
+      splitInputs(
+        collect ? collect(batch) : input === undefined ? firstElement(batch) : elementAt(batch, input),
+      ),
+    targetOf: (batch) => (pick ? pick(batch) : elementAt(batch, target)),
+  };
+}
+
+function loopOptions(
+  options: ScoreOptions,
+  context: RunContext,
+): RunContext & { maxBatches: number | null; progressBarMsg: string | null } {
+  return {
+    ...context,
+    maxBatches: options.maxBatches ?? null,
+    progressBarMsg: context.silent === false ? "Scoring" : null,
+  };
+}
+
+function positionOf(loader: TensorDataLoader, at: number | string): number {
+  const index = loader.indexOf(at);
+  if (index === null) {
+    throw new TorchSearchError(
+      "ERR_BATCH",
+      `the loader's batches have no element ${JSON.stringify(at)}; name one of ${loader.keys?.join(", ") ?? "its positions"}`,
+    );
+  }
+  return index;
+}
+
+/** Samples of a batch: the first dimension of the first tensor among the inputs, or 1 when there is none. */
+function sampleCount({ args, kwargs }: ModelInputs): number {
+  const tensor = [...args, ...Object.values(kwargs)].find(isTensor);
+  return tensor?.shape[0] ?? 1;
+}
+
+async function inEvaluationMode<T>(
+  model: SearchModel,
+  other: SearchModel | null,
+  body: () => Promise<T>,
+): Promise<T> {
+  const models = other === null || other === model ? [model] : [model, other];
+  const wereTraining = models.filter(({ training }) => training);
+  for (const each of wereTraining) await each.eval();
+  try {
+    return await body();
+  } finally {
+    for (const each of wereTraining) await each.train(true);
+  }
+}

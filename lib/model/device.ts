@@ -1,0 +1,64 @@
+/** Accelerators: what LibTorch holds of their memory, and graphs of kernels. */
+import { addon } from "../native/addon";
+import { expected } from "../util/check";
+
+/** Bytes of a device's memory. Peaks count from {@link resetDeviceMemoryPeak}, or from the process's start. */
+export interface DeviceMemory {
+  /** Of tensors. */
+  allocated: number;
+  /** The most that tensors took since the last reset. */
+  peakAllocated: number;
+  /** Of what the allocator holds, for these tensors and later ones. */
+  reserved: number;
+  /** The most that the allocator held since the last reset. */
+  peakReserved: number;
+}
+
+/**
+ * What LibTorch's caching allocator holds of a device's memory, as `torch.cuda.memory_allocated` and the like tell it.
+ *
+ * @param device such as `"cuda:0"`, as in `Module.load`
+ * @returns null for the CPU, whose allocator keeps no account: `process.memoryUsage().rss` counts it
+ * @throws `ERR_DEVICE`
+ */
+export function deviceMemory(device: string): DeviceMemory | null {
+  return addon().deviceMemory(device);
+}
+
+/** Lets the peaks of {@link deviceMemory} count from now on. @throws `ERR_DEVICE` */
+export function resetDeviceMemoryPeak(device: string): void {
+  addon().resetDeviceMemoryPeak(device);
+}
+
+/** Whether models that are evaluated run as graphs of kernels; see {@link setGraphCapture}. */
+export interface GraphCapture {
+  /** As {@link setGraphCapture} has set it. */
+  on: boolean;
+  /** Whether this LibTorch can capture on the device at all. */
+  offered: boolean;
+}
+
+/**
+ * Lets scores and forward loops of a `Module` on an accelerator capture one forward of each shape of inputs as a graph
+ * of its kernels (a CUDA graph, where the addon was built with CUDA's headers) and launch it as a whole for further batches: for models whose kernels are so
+ * short that launching them takes the time. Off by default. A shape is captured at its third batch in a row, and never
+ * where the model draws random numbers or changes its state or its inputs. Where the device offers no graphs
+ * ({@link graphCapture}) or capturing fails, models run as without. Scores differ by no more than rounding.
+ *
+ * @param on whether graphs are captured, from the next batch on; false also drops the present ones then
+ * @throws `ERR_ARGUMENT`
+ */
+export function setGraphCapture(on: boolean): void {
+  if (typeof on !== "boolean") throw expected("ERR_ARGUMENT", "true or false", "on", on);
+  addon().setGraphCapture(on);
+}
+
+/**
+ * Whether graphs are captured, and can be on a device.
+ *
+ * @param device such as `"cuda:0"`, as in `Module.load`
+ * @throws `ERR_DEVICE`
+ */
+export function graphCapture(device: string): GraphCapture {
+  return addon().graphCapture(device);
+}

@@ -1,0 +1,186 @@
+/** The history of the modes that made a model what it is: kept in its TorchScript file, beside the model. */
+import { TorchSearchError } from "../errors";
+import { libraryVersions } from "../native/versions";
+import { isRecord } from "../util/check";
+import { type PlainValue, plainRecord } from "../util/plain";
+import type { Module } from "./module";
+
+/** The search that led to an exported model. */
+export interface SearchRecord {
+  /** The class, such as `MilpSearcher`. */
+  searcher: string;
+  /** Of the search. */
+  seed: number;
+  /** Upper bounds as they were given. */
+  constraints: Record<string, PlainValue>;
+  /** The searcher's config; functions and data are named by their type. */
+  config: Record<string, PlainValue>;
+  /** Of the model that won; null when the search had none. */
+  score: number | null;
+}
+
+/** One mode applied to a model. The same conversion and search give the same record: it holds no times of day. */
+export interface ModeRecord {
+  /** Such as `fastnas`. */
+  mode: string;
+  /** The complete config of the conversion; functions and data are named by their type. */
+  config: Record<string, PlainValue>;
+  /** Fingerprint of the module that was converted. */
+  from: string;
+  /** Null when the result was chosen otherwise. */
+  search: SearchRecord | null;
+  /**
+   * What came out: for `fastnas`, `config` (widths by hyperparameter), its `costs`, and the `fullCosts` before; under
+   * `custom` what hyperparameters of the user's own chose.
+   */
+  result: Record<string, PlainValue>;
+  /** Versions that did it. */
+  versions: { torchsearch: string; libtorch: string };
+}
+
+/** Config keys of a search that don't decide its result, or that stand elsewhere in the record. */
+const UNRECORDED = new Set(["checkpoint", "verbose", "signal", "onProgress", "seed", "activationCache"]);
+
+/** The record of a search, for the history of what it exports. */
+export function searchRecordOf(
+  searcher: { readonly config: object; readonly constraints: Readonly<Record<string, unknown>> },
+  score: number | null,
+): SearchRecord {
+  const { config, constraints } = searcher;
+  const decisive = Object.entries(config).filter(([key]) => !UNRECORDED.has(key));
+  return {
+    searcher: searcher.constructor.name,
+    seed: (config as { seed: number }).seed,
+    constraints: plainRecord(constraints),
+    config: plainRecord(Object.fromEntries(decisive)),
+    score,
+  };
+}
+
+/** The name of the history in a TorchScript archive: `extra/torchsearch_history.json`. */
+export const HISTORY_FILE = "torchsearch_history.json";
+/** Where one that could not be read is kept, as it was. */
+export const UNREADABLE_FILE = "torchsearch_history.unreadable.json";
+
+const FORMAT = "torchsearch-history";
+const VERSION = 1;
+
+/** How a converted space began. */
+export interface Application {
+  mode: string;
+  config: Readonly<Record<string, unknown>>;
+  /** Fingerprint of the module before it was converted. */
+  from: string;
+  earlier: readonly ModeRecord[];
+  /** A history of the converted module that could not be read; null mostly. */
+  unreadable: string | null;
+}
+
+const applications = new WeakMap<object, Application>();
+
+/** @internal Remembers how a space was made, so that what it exports gets its history. */
+export function rememberApplication(
+  space: object,
+  module: Module,
+  begun: Omit<Application, "earlier" | "unreadable">,
+): void {
+  const { records, problem, text } = readHistory(module);
+  const kept = module.native.extraFile(UNREADABLE_FILE);
+  applications.set(space, { ...begun, earlier: records, unreadable: problem === null ? kept : text });
+}
+
+/**
+ * Writes into an exported module the history of the module that was converted, and what was done to it since. Every
+ * space calls it in its `export`.
+ *
+ * @param result what came out, in values that JSON can say
+ * @param search the search that chose it; null for none
+ */
+export function recordExport(
+  subnet: Module,
+  space: object,
+  result: Readonly<Record<string, unknown>>,
+  search: SearchRecord | null = null,
+): void {
+  const application = applications.get(space);
+  if (application === undefined) return; // made without convert(): there is nothing to continue
+  const { mode, config, from, earlier, unreadable } = application;
+  const record: ModeRecord = {
+    mode,
+    config: plainRecord(config),
+    from,
+    search,
+    result: plainRecord(result),
+    versions: libraryVersions(),
+  };
+  writeHistory(subnet, [...earlier, record]);
+  if (unreadable !== null) subnet.native.setExtraFile(UNREADABLE_FILE, unreadable);
+}
+
+/** Sets a module's history; `save` writes it. */
+function writeHistory(module: Module, records: readonly ModeRecord[]): void {
+  module.native.setExtraFile(
+    HISTORY_FILE,
+    `${JSON.stringify({ format: FORMAT, version: VERSION, records })}\n`,
+  );
+}
+
+/** What a module's file says about its history. */
+export interface ReadHistory {
+  records: readonly ModeRecord[];
+  /** Why it could not be read; null when it was, or when there is none. */
+  problem: TorchSearchError | null;
+  text: string | null;
+}
+
+/** Reads a module's history; one that can't be read counts as none, with the reason. */
+export function readHistory(module: Module): ReadHistory {
+  const text = module.native.extraFile(HISTORY_FILE);
+  if (text === null) return { records: [], problem: null, text };
+  try {
+    return { records: parseHistory(text), problem: null, text };
+  } catch (error) {
+    return { records: [], problem: error as TorchSearchError, text };
+  }
+}
+
+function parseHistory(text: string): ModeRecord[] {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    throw damaged("it is no JSON", error);
+  }
+  if (!isRecord(document) || document.format !== FORMAT || typeof document.version !== "number") {
+    throw damaged(`it does not say that it is a "${FORMAT}"`);
+  }
+  if (document.version > VERSION) {
+    throw new TorchSearchError(
+      "ERR_HISTORY_VERSION",
+      `The history in the model's file has version ${document.version}, and this torchsearch reads up to ${VERSION}: the model is used without it. Update torchsearch to read it.`,
+    );
+  }
+  const { records } = document;
+  if (!Array.isArray(records)) throw damaged("it has no list of records");
+  const wrong = records.findIndex((record) => !isModeRecord(record));
+  if (wrong >= 0) throw damaged(`record ${wrong} is incomplete`);
+  return records as ModeRecord[];
+}
+
+function isModeRecord(value: unknown): value is ModeRecord {
+  return (
+    isRecord(value) &&
+    typeof value.mode === "string" &&
+    typeof value.from === "string" &&
+    [value.config, value.result, value.versions].every(isRecord) &&
+    (value.search === null || isRecord(value.search))
+  );
+}
+
+function damaged(why: string, cause?: unknown): TorchSearchError {
+  return new TorchSearchError(
+    "ERR_HISTORY",
+    `The history in the model's file is damaged (${why}): the model is used without it. An export keeps it as ${UNREADABLE_FILE}.`,
+    cause === undefined ? undefined : { cause },
+  );
+}

@@ -1,0 +1,212 @@
+import { resolve } from "node:path";
+
+import { TorchSearchError } from "../errors";
+import { addon, type NativeModule, type NativeNamedTensor } from "../native/addon";
+import { callNative } from "../native/call";
+import { isRecord } from "../util/check";
+import { forwardNative } from "./forward";
+import { type ModeRecord, readHistory } from "./history";
+import { Tensor } from "./tensor";
+
+/** What a model may be given: tensors, plain values, and arrays (list, tuple) and records (dict) of them. */
+export type Input =
+  | Tensor
+  | number
+  | bigint
+  | boolean
+  | string
+  | null
+  | undefined
+  | readonly Input[]
+  | { readonly [name: string]: Input };
+
+/** What a model may return: tuples and lists are arrays, dicts and named tuples records, None is null. */
+export type Output =
+  | Tensor
+  | number
+  | bigint
+  | boolean
+  | string
+  | null
+  | Output[]
+  | { [name: string]: Output };
+
+/** Lets a call be stopped. */
+export interface CallOptions {
+  /** Rejects with `ERR_ABORTED`: at once while the call waits for its turn, else when the running operation ends. */
+  signal?: AbortSignal | null;
+}
+
+/** Options of {@link Module.load}. */
+export interface LoadOptions extends CallOptions {
+  /** Where the weights go, such as `cuda:0`; by default where the file says. */
+  device?: string;
+  /** TorchScript files are programs. Those that read or write files are refused unless this is set. */
+  allowUnsafeOperators?: boolean;
+}
+
+/** A parameter or buffer with its dotted path, as in a PyTorch state dict. */
+export interface NamedTensor {
+  /** The parameter's or buffer's path, such as `layer1.0.conv1.weight`. */
+  name: string;
+  /** Shares the module's memory. Lives on when the module is closed. */
+  tensor: Tensor;
+}
+
+/**
+ * A TorchScript module. Calls run one after the other on a native thread, without recording gradients; the event
+ * loop stays free. Close it when done (`close()`, or `using`).
+ */
+export class Module {
+  /** @internal The native handle. */
+  readonly native: NativeModule;
+
+  /** The text of an unreadable history that was warned of. */
+  #warnedOf: string | null = null;
+
+  private constructor(native: NativeModule) {
+    this.native = native;
+  }
+
+  /** @internal */
+  static wrap(native: NativeModule): Module {
+    return new Module(native);
+  }
+
+  /**
+   * Loads a file written by `torch.jit.save`.
+   *
+   * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_NOT_TORCHSCRIPT`, `ERR_UNKNOWN_OPERATOR`,
+   * `ERR_UNKNOWN_CLASS`, `ERR_UNSAFE_OPERATOR`, `ERR_DEVICE`, `ERR_ABORTED`
+   */
+  static async load(path: string, options: LoadOptions = {}): Promise<Module> {
+    const { signal, ...native } = options;
+    const file = resolve(requirePath(path, "Module.load"));
+    return new Module(await callNative((call) => addon().Module.load(file, native, call), signal));
+  }
+
+  /**
+   * Runs the model. Arguments follow `torch.onnx.export`'s `args`: a plain record in last place holds keyword
+   * arguments; to pass a record as the last positional argument, append an empty one or use {@link forwardWith}.
+   *
+   * @throws `ERR_INPUT` when count, names or types do not fit the model's signature (nothing has run then),
+   * `ERR_FORWARD` when the model itself fails, `ERR_CLOSED`, `ERR_OUT_OF_MEMORY`
+   */
+  forward(...inputs: Input[]): Promise<Output> {
+    const last = inputs[inputs.length - 1];
+    return isRecord(last)
+      ? this.forwardWith(inputs.slice(0, -1), last as Readonly<Record<string, Input>>)
+      : this.forwardWith(inputs);
+  }
+
+  /** As {@link forward}, with positional and keyword arguments apart, and a signal. */
+  forwardWith(
+    args: readonly Input[],
+    kwargs: Readonly<Record<string, Input>> = {},
+    options: CallOptions = {},
+  ): Promise<Output> {
+    return forwardNative(this.native, args, kwargs, options);
+  }
+
+  /** The signature of `forward`, such as `forward(x: Tensor, scale: float = 1.) -> Tensor`. */
+  get signature(): string {
+    return this.native.forwardSchema();
+  }
+
+  /**
+   * Saves as a TorchScript file. It appears whole or not at all; an earlier file survives a failure.
+   *
+   * @throws `ERR_FILE_WRITE`, `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async save(path: string, options: CallOptions = {}): Promise<void> {
+    const file = resolve(requirePath(path, "save"));
+    await callNative((call) => this.native.save(file, call), options.signal);
+  }
+
+  /**
+   * The modes that made the model what it is, the first one first: what was converted, searched and exported, as its
+   * file tells. Empty for a model that comes straight from PyTorch. `save` keeps it, and an export of a model that was
+   * exported before continues it.
+   *
+   * A damaged history, or one that a newer version wrote, counts as none, with a process warning whose code is
+   * `ERR_HISTORY` or `ERR_HISTORY_VERSION`; the model is not affected, and `save` writes the text as it was.
+   */
+  get history(): readonly ModeRecord[] {
+    const { records, problem, text } = readHistory(this);
+    if (problem !== null && this.#warnedOf !== text) {
+      this.#warnedOf = text;
+      process.emitWarning(problem.message, { type: "TorchSearchWarning", code: problem.code });
+    }
+    return records;
+  }
+
+  /** Every parameter once, under its first name. */
+  namedParameters(): NamedTensor[] {
+    return this.native.namedParameters().map(wrapNamed);
+  }
+
+  /** Every buffer (a tensor that is not trained, such as a running mean) once, under its first name. */
+  namedBuffers(): NamedTensor[] {
+    return this.native.namedBuffers().map(wrapNamed);
+  }
+
+  /** Whether the module is in training mode, in which dropout drops and batch norm uses the batch's statistics. */
+  get training(): boolean {
+    return this.native.training;
+  }
+
+  /** Switches training mode on, or off with `false`. @throws `ERR_FROZEN` when a frozen module has no such mode */
+  train(on = true): this {
+    this.native.train(on);
+    return this;
+  }
+
+  /** Switches training mode off. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Moves the weights to a device such as `cpu` or `cuda:0`; inputs follow by themselves. @throws `ERR_DEVICE` */
+  async to(device: string, options: CallOptions = {}): Promise<this> {
+    await callNative((call) => this.native.to(device, call), options.signal);
+    return this;
+  }
+
+  /** Where the weights are. */
+  get device(): string {
+    return this.native.device;
+  }
+
+  /** Bytes of all parameters and buffers. */
+  get bytes(): number {
+    return this.native.bytes;
+  }
+
+  /** Hexadecimal SHA-256 of the graph and the weights. */
+  async fingerprint(options: CallOptions = {}): Promise<string> {
+    return callNative((call) => this.native.fingerprint(call), options.signal);
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.native.closed;
+  }
+
+  /** Frees the weights as soon as no running call uses them. Every later use throws `ERR_CLOSED`. */
+  close(): void {
+    this.native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function wrapNamed({ name, tensor }: NativeNamedTensor): NamedTensor {
+  return { name, tensor: Tensor.wrap(tensor) };
+}
+
+function requirePath(path: unknown, who: string): string {
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
+  throw new TorchSearchError("ERR_INPUT", `${who} needs the path of a file as a string that is not empty.`);
+}

@@ -1,0 +1,35 @@
+import type { LayerSparsity } from "../../sparsity/space";
+import { type SparseSearchConfig, SparseSearcher, type SparseSearchState } from "./sparse-searcher";
+
+/** The config of {@link SparseMagnitudeSearcher}. */
+export type SparseMagnitudeConfig = SparseSearchConfig;
+/** What {@link SparseMagnitudeSearcher} keeps. */
+export type SparseMagnitudeState = SparseSearchState;
+
+/**
+ * Magnitude sparsity: the weights of the largest absolute value stay, unchanged (Han et al., "Learning both Weights and
+ * Connections for Efficient Neural Networks", NIPS 2015); of a pattern N:M, the N largest of each M neighbours (Mishra et
+ * al., "Accelerating Sparse Deep Neural Networks", 2021). Of equal ones the first stay.
+ *
+ * Needs no data; given some (`dataLoader` or `forwardLoop`), it measures the error that each layer makes in its outputs.
+ *
+ * @throws from `search`: `ERR_ARGUMENT`, `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`, with
+ *   data `ERR_ACTIVATION_NAN`; what `BaseSearcher.search` throws
+ */
+export class SparseMagnitudeSearcher extends SparseSearcher<SparseMagnitudeState, SparseMagnitudeConfig> {
+  get defaultStateDict(): SparseMagnitudeState {
+    return this.emptyState;
+  }
+
+  protected get decisive(): string {
+    return "magnitude";
+  }
+
+  protected sparsify(layer: string, density: number): Promise<LayerSparsity> {
+    return this.model.sparsify(layer, density, { method: "magnitude", signal: this.config.signal });
+  }
+
+  protected async redo(layer: string, density: number): Promise<void> {
+    await this.sparsify(layer, density);
+  }
+}

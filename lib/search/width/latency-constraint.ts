@@ -1,0 +1,77 @@
+/** How a searcher comes by latencies when a constraint names them. */
+
+import type { Deployment } from "../../contract/types";
+import { TorchSearchError } from "../../errors";
+import { LatencyTable } from "../../profile/latency-table";
+import type { SearchSpace } from "../../space/search-space";
+import { isPositiveInteger } from "../../util/check";
+import type { ProgressListener } from "../../util/progress";
+
+interface Run {
+  signal: AbortSignal | null;
+  onProgress: ProgressListener | null;
+  log: (message: string) => void;
+}
+
+/**
+ * Makes a space know latencies: from the deployment's table, else from the one that the space has, else by measuring one
+ * here. A deployment's table that lacks some of the space's operators is completed, and one that is a path is saved.
+ *
+ * @throws `ERR_LATENCY_TABLE_MISMATCH` when the table is of another device or number of threads than the deployment
+ *   says, or lacks something and is of another machine; `ERR_LATENCY_TABLE`; `ERR_CONFIG_VALUE`; what files throw
+ */
+export async function prepareLatency(
+  space: SearchSpace,
+  deployment: Deployment | null,
+  run: Run,
+): Promise<void> {
+  const given = deployment?.latencyTable;
+  const path = typeof given === "string" ? given : null;
+  const threads = threadsOf(deployment);
+  const table =
+    path === null ? ((given as LatencyTable | undefined) ?? space.latencyTable) : await read(path);
+  table?.requireConditions({ device: deployment?.device as string | undefined, threads });
+  if (table !== null && serves(space, table)) return;
+  run.log(table === null ? "Measuring operators for a latency table." : "Completing the latency table.");
+  const measured = await space.measureLatency({
+    table,
+    threads,
+    signal: run.signal,
+    onProgress: run.onProgress,
+  });
+  space.useLatencyTable(measured);
+  if (path === null) return;
+  await measured.save(path);
+  run.log(`Saved the latency table as ${path}.`);
+}
+
+/** Whether the table has all that the space needs; then the space uses it. */
+function serves(space: SearchSpace, table: LatencyTable): boolean {
+  try {
+    space.useLatencyTable(table);
+    return true;
+  } catch (error) {
+    if (error instanceof TorchSearchError && error.code === "ERR_LATENCY_TABLE_INCOMPLETE") return false;
+    throw error;
+  }
+}
+
+async function read(path: string): Promise<LatencyTable | null> {
+  try {
+    return await LatencyTable.load(path);
+  } catch (error) {
+    if (error instanceof TorchSearchError && error.code === "ERR_FILE_NOT_FOUND") return null;
+    throw error;
+  }
+}
+
+function threadsOf(deployment: Deployment | null): number | undefined {
+  const text = deployment?.threads;
+  if (text === undefined) return undefined;
+  const threads = Number(text);
+  if (isPositiveInteger(threads)) return threads;
+  throw new TorchSearchError(
+    "ERR_CONFIG_VALUE",
+    `expected a whole number of at least 1, as a string, for deployment.threads but received ${JSON.stringify(text)}`,
+  );
+}

@@ -1,0 +1,55 @@
+import { rules } from "../../contract/config";
+import type { SubnetConfig } from "../../space/search-space";
+import type { ConfigRule } from "../../util/rules";
+import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
+import { sampleWithin } from "./sampling";
+
+/** The config of {@link RandomSearcher}. */
+export interface RandomSearchConfig extends IterativeSearchConfig {
+  /** Share of at least one budget that every candidate must take, 0 (the default) to 1. See {@link RandomSearcher}. */
+  minBudgetUse: number;
+}
+
+/** What {@link RandomSearcher} keeps. */
+export type RandomSearchState = IterativeSearchState;
+
+/**
+ * Random search: scores subnets drawn at random among those that meet the constraints, and keeps the best. The baseline
+ * of every other searcher, and hard to beat where few hyperparameters matter (Bergstra and Bengio, "Random Search for
+ * Hyper-Parameter Optimization", JMLR 13, 2012).
+ *
+ * A draw is a uniform choice of each hyperparameter. After 20 draws that exceed a budget, random hyperparameters of the
+ * last one are narrowed until it fits, so that a tight budget costs no more time than a loose one. Since uniform widths
+ * leave most budgets half unused, `minBudgetUse: 0.85`, say, widens candidates that take less than 85 % of each budget.
+ *
+ * The defaults are those of `RandomSearcher` in NVIDIA ModelOpt (`modelopt.torch.nas`): 5000 candidates, no lower bound.
+ * ModelOpt scores nothing for a draw that exceeds the budget; here every candidate counts.
+ *
+ * Constraints may be any mix of the space's metrics. With a `checkpoint`, an interrupted search goes on and ends as an
+ * uninterrupted one; a larger `numIters` goes on from a finished one. The seed decides what is drawn.
+ *
+ * @throws from `search`: what {@link SpaceSearcher.beforeSearch} and `BaseSearcher.search` throw
+ */
+export class RandomSearcher extends IterativeSearcher<RandomSearchState, RandomSearchConfig> {
+  override get defaultSearchConfig(): RandomSearchConfig {
+    return { ...super.defaultSearchConfig, minBudgetUse: 0 };
+  }
+
+  protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
+    return { ...super.searchConfigRules, minBudgetUse: rules.share };
+  }
+
+  get defaultStateDict(): RandomSearchState {
+    return this.defaultIterativeState;
+  }
+
+  protected propose(): SubnetConfig {
+    return sampleWithin(this.model, this.limits, this.config.minBudgetUse, this.random);
+  }
+
+  protected override get uselessBelow(): number | null {
+    return this.state.best?.score ?? null;
+  }
+
+  protected accept(): void {}
+}

@@ -1,0 +1,134 @@
+/** Making a space of sparse weights: its config, the choice of layers, and the conversion. */
+import { rules } from "../contract/config";
+import { splitInputs } from "../data/data-source";
+import { TorchSearchError } from "../errors";
+import type { Module } from "../model/module";
+import { toNative } from "../model/values";
+import { addon } from "../native/addon";
+import { callNative } from "../native/call";
+import { type ConfigRule, orNull } from "../util/rules";
+import { matches, parsePattern, patternRule, requireMatches } from "./pattern";
+import { type DenseParameter, layerName, SparseSpace } from "./space";
+
+/** The config of the modes `sparse_magnitude` and `sparsegpt`. */
+export interface SparseConfig {
+  /**
+   * `"N:M"`: of each M neighbours along a layer's input channels N stay; default `"2:4"`, which sparse tensor cores run.
+   * `"unstructured"`: any weights.
+   */
+  pattern?: string;
+  /** Names of the layers to make sparse, `*` standing for any characters; null (the default) for all. */
+  include?: readonly string[] | null;
+  /** Names of layers to leave dense, likewise. */
+  exclude?: readonly string[];
+  /** Whether the first layer that runs stays dense; default false. */
+  skipFirst?: boolean;
+  /** Whether the last one does; default false. */
+  skipLast?: boolean;
+  /** Stops the conversion with `ERR_ABORTED`. */
+  signal?: AbortSignal | null;
+}
+
+/** The defaults of {@link SparseConfig}. */
+export const SPARSE_DEFAULTS: Required<SparseConfig> = {
+  pattern: "2:4",
+  include: null,
+  exclude: [],
+  skipFirst: false,
+  skipLast: false,
+  signal: null,
+};
+
+const names: ConfigRule = {
+  expected: "an array of layer names",
+  accepts: (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
+};
+
+/** What each key of {@link SparseConfig} accepts. */
+export const SPARSE_RULES: Record<keyof SparseConfig, ConfigRule> = {
+  pattern: patternRule,
+  include: orNull(names),
+  exclude: names,
+  skipFirst: rules.boolean,
+  skipLast: rules.boolean,
+  signal: orNull(rules.signal),
+};
+
+/** Makes a space; `from` is the module's fingerprint. */
+export async function convertSparse(
+  mode: string,
+  module: Module,
+  dummyInput: unknown,
+  config: Required<SparseConfig>,
+  from: string,
+): Promise<SparseSpace> {
+  const { signal } = config;
+  const split = splitInputs(dummyInput);
+  const args = toNative(split.args) as unknown[];
+  const kwargs = toNative(split.kwargs) as Record<string, unknown>;
+  const native = await callNative(
+    (call) => addon().SparseSpace.convert(module.native, args, kwargs, call),
+    signal,
+  );
+  try {
+    const { params, macs } = await callNative(
+      (call) =>
+        addon().profile(
+          module.native,
+          args,
+          kwargs,
+          { latency: false, warmup: 0, repeats: 1, threads: 0 },
+          call,
+        ),
+      signal,
+    );
+    const { layers, dense } = chooseLayers(native.layers(), config);
+    if (layers.length === 0) {
+      const reasons = dense.map(({ parameter, reason }) => `${parameter}: ${reason}`).slice(0, 8);
+      throw new TorchSearchError(
+        "ERR_NO_LAYERS",
+        `No layer is left to make sparse (${reasons.join("; ")}). Choose another pattern, or include more layers.`,
+      );
+    }
+    const all = [...native.denseParameters(), ...dense];
+    return SparseSpace.wrap(native, {
+      mode,
+      pattern: config.pattern,
+      moduleFingerprint: from,
+      layers,
+      dense: all,
+      params,
+      macs,
+    });
+  } catch (error) {
+    native.close();
+    throw error;
+  }
+}
+
+function chooseLayers(
+  all: readonly { parameter: string; runLength: number }[],
+  config: Required<SparseConfig>,
+): { layers: number[]; dense: DenseParameter[] } {
+  const { include, exclude, skipFirst, skipLast } = config;
+  const pattern = parsePattern(config.pattern);
+  const layerNames = all.map(({ parameter }) => layerName(parameter));
+  requireMatches("include", layerNames, include ?? []);
+  requireMatches("exclude", layerNames, exclude);
+  const layers: number[] = [];
+  const dense: DenseParameter[] = [];
+  all.forEach(({ parameter, runLength }, at) => {
+    const name = layerNames[at] as string;
+    const reason =
+      (include !== null && !matches(name, include) && "include leaves it out") ||
+      (matches(name, exclude) && "exclude names it") ||
+      (skipFirst && at === 0 && "it is the first layer (skipFirst)") ||
+      (skipLast && at === all.length - 1 && "it is the last layer (skipLast)") ||
+      (pattern !== null &&
+        runLength % pattern.m !== 0 &&
+        `its ${runLength} input channels a group aren't a multiple of ${pattern.m}`);
+    if (reason === false) layers.push(at);
+    else dense.push({ parameter, reason });
+  });
+  return { layers, dense };
+}
