@@ -1,0 +1,47 @@
+/** The losses by name: what each compares an output with, and how people call it. */
+
+/** One row of {@link LOSS_TABLE}. */
+interface LossEntry {
+  /** Such as "cross-entropy". */
+  title: string;
+  /**
+   * What the output is compared with: `labels` are whole numbers `[N]` or `[N, …]`, `values` have the output's shape,
+   * and null stands for another model's output.
+   */
+  targets: "labels" | "values" | null;
+  /** The addon's name. */
+  native: string;
+}
+
+/** Every loss that the addon computes; all of them are means over the samples. */
+export const LOSS_TABLE = {
+  /** Of logits `[N, C]` or `[N, C, …]`, in nats; the label -100 is left out. */
+  crossEntropy: { title: "cross-entropy", targets: "labels", native: "crossEntropy" },
+  /** Over all elements. */
+  meanSquaredError: { title: "squared error", targets: "values", native: "mse" },
+  /** KL(other model ‖ this model) of the softmax outputs `[N, C]`, in nats. */
+  klDivergence: { title: "KL divergence", targets: null, native: "klDivergence" },
+} as const satisfies Record<string, LossEntry>;
+
+/** The name of a loss. */
+export type LossName = keyof typeof LOSS_TABLE;
+
+/** A loss that compares the output with targets: one that a model can be trained by. */
+export type Loss = {
+  [Name in LossName]: (typeof LOSS_TABLE)[Name]["targets"] extends null ? never : Name;
+}[LossName];
+
+/** Every {@link Loss}. */
+export const LOSSES = (Object.keys(LOSS_TABLE) as LossName[]).filter(
+  (name): name is Loss => LOSS_TABLE[name].targets !== null,
+);
+
+/** The loss for targets that are labels (whole numbers), and for other targets. */
+export function lossFor(labels: boolean): Loss {
+  return labels ? "crossEntropy" : "meanSquaredError";
+}
+
+/** The addon's name of a loss. */
+export function nativeLoss<Name extends LossName>(name: Name): (typeof LOSS_TABLE)[Name]["native"] {
+  return LOSS_TABLE[name].native;
+}
