@@ -6,9 +6,9 @@ import { INTERPOLATIONS } from "../data/image-decode";
 import type { ImagePreprocessing } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
 import { IMPORTANCES } from "../space/importance";
-import { isPositiveInteger, isRecord } from "../util/check";
-import { suggestion } from "../util/nearest";
-import { type ConfigRule, oneOf, orNull } from "../util/rules";
+import { isRecord } from "../util/check";
+import { checkConfig } from "../util/complete-config";
+import { type ConfigRule, oneOf, orNull, plainRules } from "../util/rules";
 import { badOption } from "./options";
 import { MODES, type ModeName, modeOf, requireFitting, SEARCHERS, WIDTH_MODES } from "./search-modes";
 
@@ -112,10 +112,7 @@ const texts: ConfigRule = {
   expected: "a list of names",
   accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isText),
 };
-const text: ConfigRule = { expected: "a text", accepts: isText };
-const positive: ConfigRule = { expected: "a whole number of at least 1", accepts: isPositiveInteger };
-const yesOrNo: ConfigRule = { expected: "true or false", accepts: (value) => typeof value === "boolean" };
-const record: ConfigRule = { expected: "an object", accepts: isRecord };
+const { text, record, boolean: yesOrNo, positiveInteger: positive } = plainRules;
 const share: ConfigRule = {
   expected: "a share between 0 and 1",
   accepts: (value) => typeof value === "number" && value > 0 && value < 1,
@@ -141,10 +138,7 @@ const RULES: Readonly<Record<keyof RequestSettings, ConfigRule>> = {
   targetArray: orNull(text),
   batchSize: positive,
   shuffle: yesOrNo,
-  seed: {
-    expected: "a whole number of at least 0",
-    accepts: (value) => value === 0 || isPositiveInteger(value),
-  },
+  seed: plainRules.nonNegativeInteger,
   images: orNull(record),
   device: orNull(text),
   input: orNull(texts),
@@ -170,28 +164,17 @@ const RULES: Readonly<Record<keyof RequestSettings, ConfigRule>> = {
   checkpoint: text,
 };
 
-function checkKeys(
-  settings: Record<string, unknown>,
-  rules: Readonly<Record<string, ConfigRule>>,
-  where: string,
-  prefix: string,
-): void {
-  for (const [key, value] of Object.entries(settings)) {
-    const rule = rules[key];
-    if (rule === undefined)
-      throw badOption(`${where}: unknown key "${prefix}${key}": ${suggestion(key, Object.keys(rules))}`);
-    if (!rule.accepts(value))
-      throw badOption(
-        `${where}: expected ${rule.expected} for ${prefix}${key} but received ${JSON.stringify(value)}.`,
-      );
-  }
-}
-
 /** Checks settings. @throws `ERR_CLI_OPTION` naming the nearest known key, or what was expected */
 function checked(settings: Record<string, unknown>, where: string): RequestSettings {
-  checkKeys(settings, RULES, where, "");
-  if (isRecord(settings.images)) checkKeys(settings.images, IMAGE_RULES, where, "images.");
-  return settings as RequestSettings;
+  const words = {
+    key: "key",
+    error: (_code: string, message: string) => badOption(`${where}: ${message}`),
+  };
+  const images = settings.images;
+  return {
+    ...checkConfig(settings, RULES, words),
+    ...(isRecord(images) && { images: checkConfig(images, IMAGE_RULES, { ...words, prefix: "images." }) }),
+  };
 }
 
 /**

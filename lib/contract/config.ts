@@ -4,10 +4,10 @@ import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import type { CollectFunction, ForwardLoop, LossFunction, ScoreFunction } from "../evaluation/types";
 import { LatencyTable } from "../profile/latency-table";
-import { describe, expected, isFunction, isPositiveInteger, isRecord } from "../util/check";
-import { suggestion } from "../util/nearest";
+import { describe, isRecord } from "../util/check";
+import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
-import { type ConfigRule, orNull } from "../util/rules";
+import { type ConfigRule, orNull, plainRules } from "../util/rules";
 import { isMaster } from "./rank";
 import type { Deployment } from "./types";
 
@@ -41,24 +41,7 @@ export interface SearchConfig {
 
 /** Rules to build a searcher's own from. */
 export const rules = {
-  boolean: { expected: "true or false", accepts: (value) => typeof value === "boolean" },
-  number: { expected: "a finite number", accepts: (value) => Number.isFinite(value) },
-  string: { expected: "a string", accepts: (value) => typeof value === "string" },
-  path: {
-    expected: "a non-empty file path",
-    accepts: (value) => typeof value === "string" && value.length > 0,
-  },
-  func: { expected: "a function", accepts: isFunction },
-  positiveInteger: { expected: "a whole number of at least 1", accepts: isPositiveInteger },
-  positive: {
-    expected: "a finite number above 0",
-    accepts: (value) => Number.isFinite(value) && (value as number) > 0,
-  },
-  share: {
-    expected: "a number from 0 to 1",
-    accepts: (value) => typeof value === "number" && value >= 0 && value <= 1,
-  },
-  integer: { expected: "a whole number", accepts: Number.isSafeInteger },
+  ...plainRules,
   dataSource: {
     expected: "an iterable of batches, sync or async, or a function that returns one",
     accepts: isDataSource,
@@ -71,7 +54,6 @@ export const rules = {
         ([key, item]) => typeof item === "string" || (key === "latencyTable" && item instanceof LatencyTable),
       ),
   },
-  signal: { expected: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
 } satisfies Record<string, ConfigRule>;
 
 /** The checks of the keys that every searcher has. */
@@ -109,12 +91,11 @@ export function baseConfigDefaults(): SearchConfig {
 }
 
 /**
- * Completes a config with defaults and checks it. A key given as `undefined` counts as not given.
+ * Completes a searcher's config with defaults and checks it.
  *
  * @param config what the user gave, or null for nothing
- * @param defaults all the keys that exist, with their defaults
- * @param extraRules rules for a searcher's own keys; a key without one must have its default's type, when that
- *   default is a boolean, number or string
+ * @param defaults all keys that exist, with their defaults
+ * @param extraRules rules for a searcher's own keys; see {@link completeConfig}
  * @throws `ERR_UNKNOWN_CONFIG_KEY` naming the nearest key, `ERR_CONFIG_VALUE` saying what was expected
  */
 export function sanitizeConfig<Config extends SearchConfig>(
@@ -122,31 +103,11 @@ export function sanitizeConfig<Config extends SearchConfig>(
   defaults: Config,
   extraRules: Readonly<Record<string, ConfigRule>> = {},
 ): Config {
-  if (config !== null && config !== undefined && !isRecord(config)) {
-    throw expected("ERR_CONFIG_VALUE", "an object or nothing", "config", config);
-  }
-  const sanitized: Record<string, unknown> = { ...(defaults as object) };
-  const known = Object.keys(defaults);
-  for (const [key, value] of Object.entries(config ?? {})) {
-    if (!Object.hasOwn(defaults, key)) {
-      throw new TorchSearchError(
-        "ERR_UNKNOWN_CONFIG_KEY",
-        `unknown config key "${key}": ${suggestion(key, known)}`,
-      );
-    }
-    if (value === undefined) continue;
-    const rule =
-      extraRules[key] ??
-      (baseConfigRules as Record<string, ConfigRule>)[key] ??
-      ruleOfDefault(sanitized[key]);
-    if (rule !== null && !rule.accepts(value)) throw expected("ERR_CONFIG_VALUE", rule.expected, key, value);
-    sanitized[key] = value;
-  }
-  const result = sanitized as unknown as Config;
-  // Only rank 0 talks, even where the user asks for more.
-  result.verbose = result.verbose && defaults.verbose;
-  requireOneDataPath(result);
-  return result;
+  const sanitized = completeConfig(config, defaults, { ...baseConfigRules, ...extraRules });
+  // Only rank 0 writes to the terminal, even where the user asks for more.
+  sanitized.verbose = sanitized.verbose && defaults.verbose;
+  requireOneDataPath(sanitized);
+  return sanitized;
 }
 
 /** `forwardLoop` and `dataLoader` are two ways to say the same thing; having both is a mistake. */
@@ -157,11 +118,4 @@ export function requireOneDataPath(config: Pick<SearchConfig, "forwardLoop" | "d
       `expected only one of forwardLoop and dataLoader but received both (dataLoader is ${describe(config.dataLoader)}); drop one`,
     );
   }
-}
-
-function ruleOfDefault(value: unknown): ConfigRule | null {
-  if (typeof value === "boolean") return rules.boolean;
-  if (typeof value === "number") return rules.number;
-  if (typeof value === "string") return rules.string;
-  return null;
 }

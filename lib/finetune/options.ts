@@ -4,8 +4,7 @@ import { rules } from "../contract/config";
 import { TorchSearchError } from "../errors";
 import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
 import type { NativeTrainOptions } from "../native/addon";
-import { expected, isRecord } from "../util/check";
-import { suggestion } from "../util/nearest";
+import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import type { BatchGradient } from "./loss-function";
@@ -137,14 +136,6 @@ const FINETUNE_DEFAULTS: CompleteOptions<FinetuneOptions> = {
   recalibrate: false,
 };
 
-const whole: ConfigRule = {
-  expected: "a whole number of at least 0",
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-};
-const atLeastZero: ConfigRule = {
-  expected: "a number of at least 0",
-  accepts: (value) => Number.isFinite(value) && (value as number) >= 0,
-};
 const belowOne: ConfigRule = {
   expected: "a number from 0 to below 1",
   accepts: (value) => typeof value === "number" && value >= 0 && value < 1,
@@ -155,7 +146,7 @@ const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   steps: orNull(rules.positiveInteger),
   optimizer: oneOf(OPTIMIZERS),
   learningRate: orNull(rules.positive),
-  weightDecay: orNull(atLeastZero),
+  weightDecay: orNull(rules.nonNegative),
   decayBiasesAndNorms: rules.boolean,
   momentum: belowOne,
   nesterov: rules.boolean,
@@ -165,7 +156,7 @@ const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   },
   epsilon: rules.positive,
   schedule: oneOf(SCHEDULES),
-  warmupSteps: whole,
+  warmupSteps: rules.nonNegativeInteger,
   finalShare: rules.share,
   clipNorm: orNull(rules.positive),
   loss: oneOf(TRAINING_LOSSES),
@@ -174,10 +165,10 @@ const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   targetFunc: orNull(rules.func),
   trainable: orNull(rules.func),
   shuffle: rules.boolean,
-  seed: whole,
+  seed: rules.nonNegativeInteger,
   scoreFunc: orNull(rules.func),
   checkpoint: orNull(rules.path),
-  checkpointSeconds: atLeastZero,
+  checkpointSeconds: rules.nonNegative,
   signal: orNull(rules.signal),
   onProgress: orNull(rules.func),
 };
@@ -202,23 +193,12 @@ export function readOptions<Options extends TrainingOptions>(
   defaults: CompleteOptions<Options>,
   checks: Record<keyof Options, ConfigRule>,
 ): CompleteOptions<Options> {
-  if (given !== null && given !== undefined && !isRecord(given)) {
-    throw expected("ERR_CONFIG_VALUE", "an object or nothing", "options", given);
-  }
-  const complete: Record<string, unknown> = { ...defaults };
-  for (const [key, value] of Object.entries(given ?? {})) {
-    const rule = (checks as Record<string, ConfigRule>)[key];
-    if (rule === undefined) {
-      throw new TorchSearchError(
-        "ERR_UNKNOWN_CONFIG_KEY",
-        `unknown option "${key}": ${suggestion(key, Object.keys(defaults))}`,
-      );
-    }
-    if (value === undefined) continue;
-    if (!rule.accepts(value)) throw expected("ERR_CONFIG_VALUE", rule.expected, key, value);
-    complete[key] = value;
-  }
-  const options = complete as unknown as CompleteOptions<Options> & CompleteOptions<TrainingOptions>;
+  const options = completeConfig<CompleteOptions<Options> & CompleteOptions<TrainingOptions>>(
+    given as Partial<CompleteOptions<Options> & CompleteOptions<TrainingOptions>> | null | undefined,
+    defaults as CompleteOptions<Options> & CompleteOptions<TrainingOptions>,
+    checks,
+    { whole: "options", key: "option" },
+  );
   if (options.epochs !== null && options.steps !== null) {
     throw conflict("expected only one of epochs and steps but received both; drop one");
   }

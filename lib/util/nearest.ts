@@ -1,8 +1,9 @@
 import { distance } from "fastest-levenshtein";
+import { renamed } from "./renamed";
 
 /**
- * The candidate that `name` was most likely meant to be, or null when none is close: case, dashes and underscores
- * are ignored, so that a name written as in Python (`score_func`) finds its camelCase twin (`scoreFunc`).
+ * The candidate that `name` was most likely meant to be, or null when none is close. Case, dashes and underscores are
+ * ignored, so a name written as in Python (`score_func`) finds its camelCase form (`scoreFunc`).
  */
 export function nearest(name: string, candidates: readonly string[]): string | null {
   const wanted = normalize(name);
@@ -20,10 +21,12 @@ export function nearest(name: string, candidates: readonly string[]): string | n
   return best;
 }
 
-/** "Did you mean …? " or nothing, then all the candidates: the remedy part of an unknown-name message. */
+/** The remedy for an unknown name: the name it has now, or the nearest one, and all the candidates. */
 export function suggestion(name: string, candidates: readonly string[]): string {
-  const near = nearest(name, candidates);
   const all = `known are ${candidates.join(", ")}`;
+  const present = renamed(name, candidates);
+  if (present !== null) return `${present} (${all})`;
+  const near = nearest(name, candidates);
   return near === null ? all : `did you mean "${near}"? (${all})`;
 }
 
