@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { Module } from "../model/module";
 import { formatProfile } from "../profile/format";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { computedMetricsOf } from "../profile/metrics";
 import { profile } from "../profile/profile";
 import { startProgressBar } from "../util/progress-bar";
 import { wholeNumber } from "./options";
@@ -30,7 +31,7 @@ async function run(file: string, options: ProfileCommandOptions): Promise<void> 
     const bar = startProgressBar("profiling", total);
     try {
       const result = await profile(module, randomInputs(specs, options.seed), {
-        metrics: options.latency ? undefined : ["params", "macs", "flops", "size"],
+        metrics: options.latency ? undefined : computedMetricsOf("profile"),
         warmup: options.warmup,
         repeats: options.repeats,
         threads: options.threads,

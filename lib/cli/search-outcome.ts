@@ -1,22 +1,12 @@
 /** What `torchsearch search` prints for people when it is done. */
 import path from "node:path";
 
-import { formatBytes, formatCount, formatMilliseconds, formatPercent, formatShape } from "../profile/units";
+import { formatCost, isRelative, METRIC_NAMES, titleOf } from "../profile/metrics";
+import { formatCount, formatPercent, formatShape } from "../profile/units";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { formatDuration } from "./search-progress";
 import type { SearchOutcome } from "./search-run";
-
-const COSTS: readonly [metric: string, title: string, format: (value: number) => string][] = [
-  ["params", "parameters", formatCount],
-  ["macs", "multiply-adds", formatCount],
-  ["flops", "FLOPs", formatCount],
-  ["size", "size", formatBytes],
-  ["memory", "memory", formatBytes],
-  ["latency", "latency", formatMilliseconds],
-  ["density", "weights that stay", formatPercent],
-  ["effectiveBits", "effective bits", formatBits],
-];
 
 /** The table before and after, the constraints, the widths that changed, and where everything is. */
 export function formatOutcome(outcome: SearchOutcome): string {
@@ -26,10 +16,15 @@ export function formatOutcome(outcome: SearchOutcome): string {
     ...(heldOut === null
       ? []
       : ratingRows(`held out: ${score.title}`, heldOut.score, heldOut.accuracy, "held out: ")),
-    ...COSTS.filter(([metric]) => costs.before[metric] !== undefined).map(([metric, title, format]) => {
+    ...METRIC_NAMES.filter((metric) => costs.before[metric] !== undefined).map((metric) => {
       const before = costs.before[metric] as number;
       const after = costs.after[metric] as number;
-      return [title, format(before), format(after), formatPercent(after / before)];
+      return [
+        titleOf(metric),
+        formatCost(metric, before),
+        formatCost(metric, after),
+        formatPercent(after / before),
+      ];
     }),
   ];
   const table = formatTable(
@@ -45,7 +40,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
     const full = costs.before[metric] as number;
     const after = costs.after[metric] as number;
     const verdict = after <= bound ? "met" : "NOT met";
-    if (metric === "effectiveBits") return `${metric} <= ${bound}: ${formatBits(after)}, ${verdict}\n`;
+    if (!isRelative(metric)) return `${metric} <= ${bound}: ${formatCost(metric, after)}, ${verdict}\n`;
     return `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`;
   });
   const inputs = outcome.inputs.map(formatShape).join(", ");
@@ -99,10 +94,6 @@ function chosen({ hyperparameters = [], densities, formats }: SearchOutcome): st
     ],
     narrowed.map(({ name, kind, full, selected }) => [name, kind, String(full), String(selected)]),
   );
-}
-
-function formatBits(bits: number): string {
-  return bits.toFixed(2);
 }
 
 type Change = { before: number; after: number };

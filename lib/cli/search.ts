@@ -5,6 +5,7 @@ import { type Command, Option } from "commander";
 import { readCheckpoint } from "../contract/checkpoint";
 import type { Constraints } from "../contract/types";
 import { TorchSearchError } from "../errors";
+import { exampleBounds } from "../profile/metrics";
 import { QUANTIZATION_FORMATS } from "../quantization/formats";
 import { IMPORTANCES } from "../space/importance";
 import { commandLine } from "./command-line";
@@ -214,7 +215,7 @@ export function addSearchCommands(program: Command): void {
     .argument("<model>", "a TorchScript file (torch.jit.save)")
     .option(
       "--constraint <bound...>",
-      "flops=60%, params=2.5M, macs=1e9, size=10MiB, memory=20MiB, latency=5 (ms), of auto_quantize effectiveBits=6: all of them hold",
+      `${exampleBounds(["widths"]).join(", ")} (ms), of auto_quantize ${exampleBounds(["formats"])[0]}: all of them hold`,
       constraint,
     );
   addDataOptions(command);

@@ -1,16 +1,14 @@
 /** Constraints: upper bounds on what the subnet costs. Parsing, resolving, checking. */
 import { TorchSearchError } from "../errors";
+import { isCounted, type MetricOf, metricsOf } from "../profile/metrics";
 import { describe, expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import type { Constraints, ConstraintValue } from "./types";
 
 /** The metrics every constraint may name; a searcher may know more. */
-export const KNOWN_METRICS = ["params", "macs", "flops", "size", "latency", "memory"] as const;
+export const KNOWN_METRICS = metricsOf("profile");
 /** A cost that may be bounded. */
-export type Metric = (typeof KNOWN_METRICS)[number];
-
-/** Metrics counted in whole units (parameters, operations, bytes): a bound under 1 can only be a mistaken fraction. */
-const COUNTED: ReadonlySet<string> = new Set(["params", "macs", "flops", "size", "memory"]);
+export type Metric = MetricOf<"profile">;
 
 /** One bound as the user meant it: a number in the metric's unit, or a fraction (0 to 1] of the full model's. */
 export type Bound = { kind: "absolute"; value: number } | { kind: "fraction"; value: number };
@@ -36,7 +34,7 @@ export function parseConstraints(constraints: Constraints, known: readonly strin
   if (!isRecord(constraints)) {
     throw expected("ERR_CONSTRAINT_VALUE", 'an object such as { flops: "60%" }', "constraints", constraints);
   }
-  const names = [...new Set([...KNOWN_METRICS, ...known])];
+  const names = [...new Set<string>([...KNOWN_METRICS, ...known])];
   const bounds: Bounds = {};
   for (const [name, value] of Object.entries(constraints)) {
     if (!names.includes(name)) {
@@ -75,7 +73,7 @@ function parseBound(path: string, value: unknown, metric: string): Bound {
       `expected a finite number above 0 for ${path} but received ${describe(value)}; for no bound use null`,
     );
   }
-  if (value < 1 && COUNTED.has(metric)) {
+  if (value < 1 && isCounted(metric)) {
     throw new TorchSearchError(
       "ERR_CONSTRAINT_VALUE",
       `expected at least 1 for ${path} but received ${value}; did you mean "${percent(value)}"?`,

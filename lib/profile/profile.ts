@@ -6,9 +6,10 @@ import { addon, type NativeProfile } from "../native/addon";
 import { callNative } from "../native/call";
 import { describe, isPositiveInteger } from "../util/check";
 import { suggestion } from "../util/nearest";
-import type { Profile, ProfileMetric, ProfileOptions } from "./types";
+import { metricsOf } from "./metrics";
+import type { Profile, ProfileOptions } from "./types";
 
-const METRICS: readonly ProfileMetric[] = ["params", "macs", "flops", "size", "memory", "latency"];
+const PROFILE_METRICS = metricsOf("profile");
 
 /**
  * Finds out what a module costs on inputs like `dummyInput`, by running it: parameters, multiply-adds, bytes and
@@ -66,13 +67,13 @@ function readOptions(options: ProfileOptions): {
   repeats: number;
   threads: number;
 } {
-  const { metrics = METRICS, warmup = 3, repeats = 20, threads } = options;
+  const { metrics = PROFILE_METRICS, warmup = 3, repeats = 20, threads } = options;
   if (!Array.isArray(metrics)) {
     throw refuse(`expected an array for metrics but received ${describe(metrics)}`);
   }
   for (const metric of metrics) {
-    if (METRICS.includes(metric)) continue;
-    throw refuse(`metrics has no ${describe(metric)}; ${suggestion(String(metric), METRICS)}`);
+    if (PROFILE_METRICS.includes(metric)) continue;
+    throw refuse(`metrics has no ${describe(metric)}; ${suggestion(String(metric), PROFILE_METRICS)}`);
   }
   if (warmup !== 0 && !isPositiveInteger(warmup)) {
     throw refuse(`expected a whole number of at least 0 for warmup but received ${describe(warmup)}`);

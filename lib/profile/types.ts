@@ -1,8 +1,9 @@
 /** What a profile consists of. */
 import type { ProgressListener } from "../util/progress";
+import type { MetricOf } from "./metrics";
 
 /** What can be asked of {@link profile}; everything but `latency` is read off one forward pass. */
-export type ProfileMetric = "params" | "macs" | "flops" | "size" | "memory" | "latency";
+export type ProfileMetric = MetricOf<"profile">;
 
 /** Options of {@link profile}. */
 export interface ProfileOptions {

@@ -37,6 +37,11 @@ export function formatMilliseconds(milliseconds: number): string {
   return `${milliseconds >= 0.1 ? milliseconds.toPrecision(4) : milliseconds.toFixed(4)} ms`;
 }
 
+/** Bits of a weight, which formats mix: "5.97". */
+export function formatBits(bits: number): string {
+  return bits.toFixed(2);
+}
+
 /** [1, 3, 224, 224] -> "1x3x224x224"; a tensor without dimensions is "scalar". */
 export function formatShape(shape: readonly number[]): string {
   return shape.length === 0 ? "scalar" : shape.join("x");

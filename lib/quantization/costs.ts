@@ -1,10 +1,11 @@
 /** What formats cost, as sums over groups of layers. */
 import type { NativeLayerFormat, NativeNumberFormat, NativeQuantLayer } from "../native/addon";
+import { type MetricOf, metricsOf } from "../profile/metrics";
 
 /** What a quantization space can be asked for. */
-export const QUANTIZATION_METRICS = ["effectiveBits", "size"] as const;
+export const QUANTIZATION_METRICS = metricsOf("formats");
 /** Bits of a weight on average; bytes of all parameters and buffers. */
-export type QuantizationMetric = (typeof QUANTIZATION_METRICS)[number];
+export type QuantizationMetric = MetricOf<"formats">;
 
 /** A cost is (base + the sum over groups of table[group][format]) / divisor. Format 0 is `none`. */
 export interface MetricCosts {

@@ -1,4 +1,5 @@
 /** The report's page, put together of its sections. */
+import { formatCost, headingOf, METRIC_NAMES, titleOf } from "../profile/metrics";
 import { formatPercent, formatShape } from "../profile/units";
 import { drawDensities } from "./charts/densities";
 import type { Pen } from "./charts/draw";
@@ -12,12 +13,10 @@ import { drawWidths } from "./charts/widths";
 import type { ReportData } from "./data";
 import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
-import { formatCost, formatScore, formatSeconds, titleOf } from "./units";
+import { formatScore, formatSeconds } from "./units";
 
-const METRIC_ORDER = ["density", "flops", "macs", "params", "size", "memory", "effectiveBits", "latency"];
 /** Rows that a table of candidates shows at most. */
 const MOST_ROWS = 200;
-const NOUNS: Readonly<Record<string, string>> = { flops: "FLOPs", effectiveBits: "bits" };
 /** Layers that are drawn. */
 const TOP_LAYERS = 15;
 
@@ -68,7 +67,7 @@ function header(data: ReportData): Html {
   }
   const tile = (name: string, value: string, from: string | null): Html =>
     html`<li><span class="name">${name}</span><span class="value">${value}</span>${from === null ? null : html`<span class="from">from ${from}</span>`}</li>`;
-  const metrics = METRIC_ORDER.filter((metric) => full.costs[metric] !== undefined && metric !== "macs");
+  const metrics = METRIC_NAMES.filter((metric) => full.costs[metric] !== undefined && metric !== "macs");
   const shares = Object.keys(bounds).map((metric) => share(data, metric));
   const accuracy =
     best.accuracy === null || full.accuracy === null
@@ -114,23 +113,23 @@ function header(data: ReportData): Html {
 ${to === null ? null : tile(data.scoreTitle, to, from)}
 ${accuracy}
 ${held}
-${metrics.map((metric) => tile(titleOf(metric), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
+${metrics.map((metric) => tile(headingOf(metric), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
 </ul>
 ${rated}`;
 }
 
 function share({ best, full }: ReportData, metric: string): string {
-  return `${formatPercent((best?.costs[metric] as number) / (full.costs[metric] as number))} of the ${NOUNS[metric] ?? titleOf(metric).toLowerCase()}`;
+  return `${formatPercent((best?.costs[metric] as number) / (full.costs[metric] as number))} of the ${titleOf(metric)}`;
 }
 
 function costs(data: ReportData): Html {
   const { best, full, bounds } = data;
-  const rows = METRIC_ORDER.filter((metric) => full.costs[metric] !== undefined).map((metric) => {
+  const rows = METRIC_NAMES.filter((metric) => full.costs[metric] !== undefined).map((metric) => {
     const before = full.costs[metric] as number;
     const after = best?.costs[metric];
     const bound = bounds[metric];
     return [
-      titleOf(metric),
+      headingOf(metric),
       formatCost(metric, before),
       after === undefined ? "–" : formatCost(metric, after),
       after === undefined ? "–" : formatPercent(after / before),
@@ -164,7 +163,7 @@ function plane(data: ReportData, pen: Pen, metric: string): Html | null {
       point.fits ? "yes" : "no",
     ]);
   return html`<section>
-<h2>Score and ${titleOf(metric) === "FLOPs" ? "FLOPs" : titleOf(metric).toLowerCase()}</h2>
+<h2>Score and ${titleOf(metric)}</h2>
 <ul class="legend">
 <li><i style="background:var(--best)"></i>best subnet</li>
 <li><i class="square" style="background:var(--text)"></i>full model</li>
@@ -177,7 +176,7 @@ ${beneath(drawnOf(data, metric), points)}
 </ul>
 <figure class="chart" data-metric="${metric}" data-points="${points.length}">${drawPlane(pen, data, metric)}</figure>
 <details><summary>As a table${points.length > MOST_ROWS ? ` (${MOST_ROWS} of ${points.length})` : ""}</summary>
-<div class="scroll">${table(`Measured subnets by ${titleOf(metric)}, the front first`, ["Subnet", titleOf(metric), data.scoreTitle, "On the front", "Meets constraints"], rows, new Set([1, 2]))}</div></details>
+<div class="scroll">${table(`Measured subnets by ${titleOf(metric)}, the front first`, ["Subnet", headingOf(metric), data.scoreTitle, "On the front", "Meets constraints"], rows, new Set([1, 2]))}</div></details>
 </section>`;
 }
 

@@ -12,6 +12,7 @@ import { type CallOptions, Module } from "../model/module";
 import type { NativeHyperparameterKind, NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
 import { LatencyTable } from "../profile/latency-table";
+import { type ComputedMetricOf, computedMetricsOf, type MetricOf, metricsOf } from "../profile/metrics";
 import { throwIfAborted } from "../util/abort";
 import { expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
@@ -42,12 +43,12 @@ import type { ExportOptions } from "./mode-space";
 export type SubnetConfig = Record<string, number>;
 
 /** What {@link SearchSpace.cost} always knows: elements, multiply-adds, 2 x multiply-adds, bytes of weights, bytes at the peak of a forward. */
-export const SPACE_METRICS = ["params", "macs", "flops", "size", "memory"] as const;
+export const SPACE_METRICS = computedMetricsOf("widths");
 /**
  * What {@link SearchSpace.cost} can be asked for; `latency` (milliseconds) once the space has a latency table, and the names
  * that {@link SearchSpace.addMetric} was given.
  */
-export type SpaceMetric = (typeof SPACE_METRICS)[number] | "latency" | (string & {});
+export type SpaceMetric = MetricOf<"widths"> | (string & {});
 
 /**
  * A cost of the user's own, of a complete config, without running anything; the lower, the better. Any unit will do.
@@ -55,11 +56,11 @@ export type SpaceMetric = (typeof SPACE_METRICS)[number] | "latency" | (string &
  */
 export type CostFunction = (config: Readonly<SubnetConfig>, space: SearchSpace) => number;
 /** All costs of a subnet. */
-export type SpaceCosts = Record<(typeof SPACE_METRICS)[number], number> & {
+export type SpaceCosts = Record<ComputedMetricOf<"widths">, number> & {
   latency?: number;
 } & { [metric: string]: number };
 
-const ALL_METRICS: readonly SpaceMetric[] = [...SPACE_METRICS, "latency"];
+const ALL_METRICS: readonly SpaceMetric[] = metricsOf("widths");
 
 /**
  * What a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`), attention

@@ -6,6 +6,7 @@ import { type CallOptions, Module } from "../model/module";
 import { Tensor } from "../model/tensor";
 import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from "../native/addon";
 import { callNative } from "../native/call";
+import { type MetricOf, metricsOf } from "../profile/metrics";
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { throwIfAborted } from "../util/abort";
@@ -14,9 +15,9 @@ import { suggestion } from "../util/nearest";
 import { parsePattern, type SparsityPattern } from "./pattern";
 
 /** What {@link SparseSpace.cost} can be asked for. */
-export const SPARSE_METRICS = ["density", "params", "macs", "flops"] as const;
+export const SPARSE_METRICS = metricsOf("sparsity");
 /** One of {@link SPARSE_METRICS}. */
-export type SparseMetric = (typeof SPARSE_METRICS)[number];
+export type SparseMetric = MetricOf<"sparsity">;
 
 /** The share of its weights that each layer keeps, by the layer's name. */
 export type DensityConfig = Record<string, number>;

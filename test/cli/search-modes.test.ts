@@ -107,7 +107,7 @@ describe("--mode sparse_magnitude", () => {
       "m.pt",
     );
     expect(run.status).toBe(0);
-    expect(run.stdout).toMatch(/weights that stay +100\.0 % +30\.0 %/);
+    expect(run.stdout).toMatch(/weights kept +100\.0 % +30\.0 %/);
     expect(run.stdout).toMatch(/held out: accuracy/);
     const { density } = inPyTorch(path.join(folder, "m.pt"));
     const shapes = { conv1: 288, fc: 960 };

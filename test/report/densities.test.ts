@@ -78,7 +78,7 @@ it.each([
     expect(document.querySelector(".lead")?.textContent).toMatch(
       /keeps 50\.0 % of the weights of \d+ layers/,
     );
-    expect(document.querySelector(".tiles")?.textContent).toContain("Weights that stay");
+    expect(document.querySelector(".tiles")?.textContent).toContain("Weights kept");
     expect(document.querySelector("main")?.textContent).not.toMatch(/NaN|undefined|\bnull\b/);
 
     // Under way: some layers have not had their turn.

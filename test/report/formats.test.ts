@@ -49,7 +49,7 @@ it("a report of formats tells each layer's harms, bits and choice", async () => 
     data.formats.reduce((sum, { choices }) => sum + choices.length, 0),
   );
   expect(document.querySelectorAll("svg.plane, svg.history, svg.widths").length).toBe(0);
-  expect(document.querySelector(".tiles")?.textContent).toContain("Bits of a weight");
+  expect(document.querySelector(".tiles")?.textContent).toContain("Effective bits");
   space.close();
   if (process.env.KEEP_REPORT === undefined) rmSync(folder, { recursive: true });
 });

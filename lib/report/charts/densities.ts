@@ -1,7 +1,7 @@
+import { formatCost, headingOf } from "../../profile/metrics";
 import { formatPercent } from "../../profile/units";
 import type { ReportData, ReportDensity } from "../data";
 import type { Html } from "../html";
-import { formatCost } from "../units";
 import type { Pen } from "./draw";
 import { nameAxis } from "./name-axis";
 
@@ -36,7 +36,7 @@ export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): H
       marks: [
         Plot.axisX({
           anchor: "bottom",
-          label: "Weights that stay (%)",
+          label: `${headingOf("density")} (%)`,
           labelAnchor: "center",
           labelArrow: "none",
         }),

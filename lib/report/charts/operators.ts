@@ -1,7 +1,8 @@
+import { formatCost } from "../../profile/metrics";
 import { formatPercent } from "../../profile/units";
 import type { ReportOperator } from "../data";
 import type { Html } from "../html";
-import { axisOf, formatCost } from "../units";
+import { axisOf } from "../units";
 import type { Pen } from "./draw";
 import { nameAxis } from "./name-axis";
 

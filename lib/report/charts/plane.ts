@@ -1,6 +1,7 @@
+import { formatCost, headingOf } from "../../profile/metrics";
 import type { ReportData, ReportMeasurement } from "../data";
 import type { Html } from "../html";
-import { axisOf, formatCost, formatScore, titleOf } from "../units";
+import { axisOf, formatScore } from "../units";
 import type { Pen } from "./draw";
 import { lowestShown } from "./reach";
 import { extent, thinned } from "./thin";
@@ -48,7 +49,7 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
   const { label, factor } = axisOf(metric, Math.max(fullCost, extent(costs)[1]));
   const x = ({ cost }: { cost: number }): number => cost / factor;
   const tip = ({ label: name, cost, score }: { label: string; cost: number; score: number }): string =>
-    `${name}\n${titleOf(metric)}: ${formatCost(metric, cost)}\n${data.scoreTitle}: ${formatScore(score)}`;
+    `${name}\n${headingOf(metric)}: ${formatCost(metric, cost)}\n${data.scoreTitle}: ${formatScore(score)}`;
   const [least, most] = extent([
     ...costs,
     ...(full.score === null ? [] : [fullCost]),
@@ -67,7 +68,7 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
   const drawn = drawnOf(data, metric);
   const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => drawn.filter((point) => point.kind === kind);
   const description =
-    `Scatter plot of ${data.scoreTitle} over ${titleOf(metric)} for ${points.length} measured subnets` +
+    `Scatter plot of ${data.scoreTitle} over ${headingOf(metric)} for ${points.length} measured subnets` +
     (best === null ? "." : `; the best one costs ${formatCost(metric, best.costs[metric] as number)}.`);
   return draw(
     {
