@@ -20,7 +20,7 @@
 #include "binding/tensor.h"
 #include "binding/trainer.h"
 #include "binding/translate.h"
-#include "core/tensor_memory.h"
+#include "core/device/tensor_memory.h"
 
 namespace torchsearch::binding {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <napi.h>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
 
 namespace torchsearch::binding {
 

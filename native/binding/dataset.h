@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "core/forward/dataset.h"
+#include "core/evaluation/dataset.h"
 
 namespace torchsearch::binding {
 

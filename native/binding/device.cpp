@@ -1,8 +1,8 @@
 #include "binding/device.h"
 
 #include "binding/translate.h"
-#include "core/device.h"
-#include "core/device_memory.h"
+#include "core/device/device.h"
+#include "core/device/device_memory.h"
 #include "core/forward/forward_graph.h"
 
 namespace torchsearch::binding {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "binding/channel.h"
-#include "core/forward/forwardable.h"
+#include "core/call/forwardable.h"
 
 namespace torchsearch::binding {
 

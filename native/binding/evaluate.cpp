@@ -7,8 +7,8 @@
 #include "binding/tensor.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
-#include "core/forward/early_stopping.h"
-#include "core/forward/evaluate.h"
+#include "core/evaluation/early_stopping.h"
+#include "core/evaluation/evaluate.h"
 
 namespace torchsearch::binding {
 LoopOptions readLoopOptions(const Napi::Value& value) {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "binding/job.h"
-#include "core/forward/evaluate.h"
-#include "core/forward/forwardable.h"
+#include "core/call/forwardable.h"
+#include "core/evaluation/evaluate.h"
 
 namespace torchsearch::binding {
 

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "core/space/importance/importance.h"
+#include "core/importance/importance.h"
 
 namespace torchsearch::binding {
 

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "core/forward/forwardable.h"
+#include "core/call/forwardable.h"
 
 namespace torchsearch::binding {
 

@@ -9,7 +9,7 @@
 #include "binding/env_data.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
-#include "core/tensor_memory.h"
+#include "core/device/tensor_memory.h"
 
 namespace torchsearch::binding {
 namespace {

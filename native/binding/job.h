@@ -12,9 +12,9 @@
 #include <thread>
 
 #include "binding/channel.h"
-#include "core/cancel.h"
-#include "core/failure.h"
-#include "core/progress.h"
+#include "core/base/cancel.h"
+#include "core/base/failure.h"
+#include "core/base/progress.h"
 
 namespace torchsearch::binding {
 

@@ -6,8 +6,8 @@
 #include "binding/tensor.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
-#include "core/device.h"
-#include "core/forward/arguments.h"
+#include "core/call/arguments.h"
+#include "core/device/device.h"
 
 namespace torchsearch::binding {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/module.h"
+#include "core/model/module.h"
 
 namespace torchsearch::binding {
 

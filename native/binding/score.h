@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "core/forward/early_stopping.h"
-#include "core/forward/score.h"
+#include "core/evaluation/early_stopping.h"
+#include "core/evaluation/score.h"
 
 namespace torchsearch::binding {
 

@@ -7,7 +7,7 @@
 #include "binding/env_data.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
-#include "core/forward/exposed_memory.h"
+#include "core/device/exposed_memory.h"
 
 namespace torchsearch::binding {
 

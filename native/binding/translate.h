@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "core/failure.h"
+#include "core/base/failure.h"
 
 namespace torchsearch::binding {
 

@@ -5,8 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
-#include "core/forward/arguments.h"
+#include "core/base/error.h"
+#include "core/call/arguments.h"
+#include "core/forward/agreement.h"
 #include "core/forward/executor.h"
 #include "core/forward/forward_graph.h"
 #include "core/forward/prepared_program.h"
@@ -14,7 +15,6 @@
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
-#include "core/space/subnet_export.h"
 
 namespace torchsearch {
 namespace {

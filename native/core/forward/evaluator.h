@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "core/cancel.h"
-#include "core/forward/forwardable.h"
+#include "core/base/cancel.h"
+#include "core/call/forwardable.h"
 #include "core/forward/weight_cache.h"
 #include "core/graph/inlined_graph.h"
 

@@ -7,12 +7,12 @@
 #include <string>
 #include <unordered_map>
 
-#include "core/error.h"
-#include "core/failure.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/device/tensor_memory.h"
 #include "core/forward/fused_steps.h"
 #include "core/forward/prepared_program.h"
 #include "core/graph/recorder.h"
-#include "core/tensor_memory.h"
 
 namespace torchsearch {
 

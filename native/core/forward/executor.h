@@ -9,21 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
+#include "core/call/forwardable.h"
 #include "core/forward/execution_plan.h"
-#include "core/forward/forwardable.h"
+#include "core/graph/argument_override.h"
 
 namespace torchsearch {
 
 class PreparedProgram;
-
-// Replaces one whole argument of one instruction: a size that is smaller in a subnet than it was when
-// recorded.
-struct ArgumentOverride {
-  int32_t instruction = 0;
-  int32_t argument = 0;  // position in the operator's schema
-  c10::IValue value;
-};
 
 // What a run computes with, beside its inputs.
 struct Bindings {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/forward/exposed_memory.h"
+#include "core/device/exposed_memory.h"
 
 namespace torchsearch {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "core/forward/forwardable.h"
+#include "core/call/forwardable.h"
 #include "core/graph/inlined_graph.h"
 
 namespace torchsearch {

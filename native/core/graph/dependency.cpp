@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/graph/dependency_analysis.h"
 
 namespace torchsearch {

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
 #include "core/graph/inlined_graph.h"
 
 namespace torchsearch {

@@ -1,6 +1,6 @@
 #include "core/graph/module_buffers.h"
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/graph/module_edit.h"
 #include "core/graph/module_paths.h"
 

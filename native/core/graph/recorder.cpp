@@ -5,8 +5,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/error.h"
-#include "core/forward/arguments.h"
+#include "core/base/error.h"
+#include "core/call/arguments.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"

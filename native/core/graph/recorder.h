@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "core/cancel.h"
-#include "core/forward/forwardable.h"
+#include "core/base/cancel.h"
+#include "core/call/forwardable.h"
 #include "core/graph/inlined_graph.h"
 #include "core/graph/program.h"
 

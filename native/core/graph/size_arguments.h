@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/forward/executor.h"
+#include "core/graph/argument_override.h"
 #include "core/graph/dependency.h"
 
 namespace torchsearch {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "core/profile/event_timer.h"
+#include "core/device/event_timer.h"
 
 namespace torchsearch {
 

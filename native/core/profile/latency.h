@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
+#include "core/base/progress.h"
 #include "core/forward/executor.h"
-#include "core/progress.h"
 
 namespace torchsearch {
 

@@ -1,6 +1,6 @@
 #include "core/profile/operand.h"
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace torchsearch {
 

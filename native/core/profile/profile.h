@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/cancel.h"
-#include "core/module.h"
+#include "core/base/cancel.h"
+#include "core/model/module.h"
 #include "core/profile/latency.h"
 
 namespace torchsearch {

@@ -7,10 +7,10 @@
 #include <cmath>
 #include <string>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/score.h"
-#include "core/forward/score_input.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/evaluation/score.h"
+#include "core/evaluation/score_input.h"
 
 namespace torchsearch {
 

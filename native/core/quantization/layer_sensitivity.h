@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
+#include "core/evaluation/loss.h"
 #include "core/forward/executor.h"
-#include "core/forward/loss.h"
 #include "core/quantization/layer_quantizers.h"
 
 namespace torchsearch {

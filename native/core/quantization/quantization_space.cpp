@@ -2,16 +2,16 @@
 
 #include <algorithm>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/arguments.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/call/arguments.h"
+#include "core/forward/agreement.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
-#include "core/mode_guard.h"
+#include "core/model/mode_guard.h"
 #include "core/quantization/quantized_export.h"
-#include "core/space/subnet_export.h"
 
 namespace torchsearch {
 

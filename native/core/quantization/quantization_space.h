@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
+#include "core/call/forwardable.h"
 #include "core/forward/executor.h"
-#include "core/forward/forwardable.h"
-#include "core/module.h"
+#include "core/model/module.h"
 #include "core/quantization/layer_quantizers.h"
 #include "core/quantization/layer_sensitivity.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/graph/dependency.h"
-#include "core/space/importance/channel_votes.h"
+#include "core/importance/channel_votes.h"
 
 namespace torchsearch {
 

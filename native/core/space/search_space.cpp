@@ -7,9 +7,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/arguments.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/call/arguments.h"
+#include "core/export/subnet_export.h"
+#include "core/forward/agreement.h"
 #include "core/forward/prepared_program.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
@@ -17,10 +19,9 @@
 #include "core/graph/operator_kind.h"
 #include "core/graph/recorder.h"
 #include "core/graph/size_arguments.h"
-#include "core/mode_guard.h"
+#include "core/model/mode_guard.h"
 #include "core/space/channel_order.h"
 #include "core/space/search_space_program.h"
-#include "core/space/subnet_export.h"
 
 namespace torchsearch {
 

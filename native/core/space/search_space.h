@@ -10,25 +10,25 @@
 #include <string>
 #include <vector>
 
-#include "core/cancel.h"
+#include "core/base/cancel.h"
+#include "core/base/progress.h"
+#include "core/call/forwardable.h"
+#include "core/cost/cost_model.h"
+#include "core/cost/latency_model.h"
+#include "core/cost/memory_model.h"
+#include "core/cost/operator_shape.h"
 #include "core/forward/activation_cache.h"
 #include "core/forward/executor.h"
-#include "core/forward/forwardable.h"
 #include "core/forward/weight_cache.h"
 #include "core/graph/dependency.h"
 #include "core/graph/residual_blocks.h"
-#include "core/module.h"
+#include "core/importance/importance.h"
+#include "core/model/module.h"
 #include "core/profile/latency.h"
 #include "core/profile/latency_table.h"
-#include "core/progress.h"
 #include "core/space/channel_order.h"
-#include "core/space/cost_model.h"
 #include "core/space/custom_hyperparameter.h"
 #include "core/space/graph_constants.h"
-#include "core/space/importance/importance.h"
-#include "core/space/latency_model.h"
-#include "core/space/memory_model.h"
-#include "core/space/operator_shape.h"
 
 namespace torchsearch {
 

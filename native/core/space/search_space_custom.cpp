@@ -6,14 +6,14 @@
 #include <cmath>
 #include <utility>
 
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/forward/agreement.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_copy.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
 #include "core/space/search_space.h"
 #include "core/space/search_space_program.h"
-#include "core/space/subnet_export.h"
 
 namespace torchsearch {
 

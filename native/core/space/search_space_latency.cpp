@@ -3,9 +3,9 @@
 #include <memory>
 #include <utility>
 
+#include "core/cost/latency_design.h"
+#include "core/cost/latency_measurement.h"
 #include "core/graph/size_arguments.h"
-#include "core/space/latency_design.h"
-#include "core/space/latency_measurement.h"
 #include "core/space/search_space.h"
 
 namespace torchsearch {

@@ -4,7 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/forward/activation_cache.h"
 #include "core/space/prefix_analysis.h"
 #include "core/space/search_space.h"

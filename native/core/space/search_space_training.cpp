@@ -1,7 +1,7 @@
 // The part of a search space that lets its shared weights be trained.
 #include <utility>
 
-#include "core/forward/arguments.h"
+#include "core/call/arguments.h"
 #include "core/graph/operator_kind.h"
 #include "core/graph/size_arguments.h"
 #include "core/space/search_space.h"

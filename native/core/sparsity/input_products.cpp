@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/sparsity/convolution_windows.h"
 
 namespace torchsearch {

@@ -4,7 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/graph/inlined_graph.h"
 #include "core/graph/module_buffers.h"
 #include "core/graph/module_copy.h"

@@ -6,14 +6,14 @@
 #include <functional>
 #include <utility>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/arguments.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/call/arguments.h"
+#include "core/forward/agreement.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
-#include "core/space/subnet_export.h"
 #include "core/sparsity/mask_export.h"
 #include "core/sparsity/weight_uses.h"
 

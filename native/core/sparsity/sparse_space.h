@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/cancel.h"
-#include "core/forward/forwardable.h"
+#include "core/base/cancel.h"
+#include "core/call/forwardable.h"
 #include "core/graph/inlined_graph.h"
-#include "core/module.h"
+#include "core/model/module.h"
 #include "core/sparsity/input_products.h"
 #include "core/sparsity/mask.h"
 #include "core/sparsity/sparse_gpt.h"

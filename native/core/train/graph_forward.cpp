@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "core/failure.h"
-#include "core/forward/arguments.h"
+#include "core/base/failure.h"
+#include "core/call/arguments.h"
 #include "core/graph/operator_kind.h"
 #include "core/graph/recorder.h"
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <memory>
 
-#include "core/forward/forwardable.h"
+#include "core/call/forwardable.h"
 #include "core/graph/interpreter.h"
-#include "core/module.h"
+#include "core/model/module.h"
 
 namespace torchsearch {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/forward/forwardable.h"
-#include "core/module.h"
+#include "core/call/forwardable.h"
+#include "core/model/module.h"
 
 namespace torchsearch {
 

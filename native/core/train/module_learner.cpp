@@ -4,10 +4,10 @@
 #include <mutex>
 #include <utility>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/score_input.h"
-#include "core/mode_guard.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/evaluation/score_input.h"
+#include "core/model/mode_guard.h"
 
 namespace torchsearch {
 

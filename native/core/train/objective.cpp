@@ -5,9 +5,9 @@
 
 #include <utility>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/score_input.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/evaluation/score_input.h"
 
 namespace torchsearch {
 

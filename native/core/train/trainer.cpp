@@ -6,10 +6,10 @@
 #include <map>
 #include <utility>
 
-#include "core/error.h"
-#include "core/failure.h"
-#include "core/forward/batch_stream.h"
-#include "core/forward/evaluate.h"
+#include "core/base/error.h"
+#include "core/base/failure.h"
+#include "core/evaluation/batch_stream.h"
+#include "core/evaluation/evaluate.h"
 #include "core/train/step_random.h"
 
 namespace torchsearch {

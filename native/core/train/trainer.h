@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "core/cancel.h"
-#include "core/forward/dataset.h"
-#include "core/progress.h"
+#include "core/base/cancel.h"
+#include "core/base/progress.h"
+#include "core/evaluation/dataset.h"
 #include "core/train/learner.h"
 #include "core/train/optimizer.h"
 #include "core/train/schedule.h"

@@ -1,0 +1,134 @@
+#include "core/cost/cost_model.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/profile/operator_cost.h"
+
+namespace torchsearch {
+
+// Collects the terms of each metric, adding up those that differ in their coefficients only.
+struct CostModel::Builder {
+  using Sums = std::map<Condition, std::map<Dimensions, double>>;
+
+  explicit Builder(const Dependencies& given) : dependencies(given) {}
+
+  Affine affine(SlotId slot, int64_t dimension) const {
+    Affine result;
+    const Labels& labels = dependencies.labels(slot, dimension);
+    if (labels.empty()) {
+      result.constant = dependencies.program().slots[slot].sizes[dimension];
+      return result;
+    }
+    std::map<int32_t, int64_t> first;  // indices of the class at position 0 stand for all of the group
+    for (const Atom atom : labels) {
+      const ClassPlace place = dependencies.placeOf(atom);
+      if (place.group == kNoGroup) {
+        ++result.constant;
+      } else if (place.position == 0) {
+        ++first[place.group];
+      }
+    }
+    result.factors.assign(first.begin(), first.end());
+    return result;
+  }
+
+  void multiply(Term& term, SlotId slot, int64_t dimension) {
+    const auto factor = affine(slot, dimension);
+    if (factor.factors.empty()) {
+      term.coefficient *= static_cast<double>(factor.constant);
+    } else {
+      const auto place = sizes.emplace(factor, static_cast<int32_t>(sizes.size())).first->second;
+      term.dimensions.push_back(place);
+    }
+  }
+
+  static void add(Sums& sums, const Condition& condition, Term term) {
+    std::sort(term.dimensions.begin(), term.dimensions.end());
+    sums[condition][term.dimensions] += term.coefficient;
+  }
+
+  static std::vector<Section> sections(const Sums& sums) {
+    std::vector<Section> result;
+    for (const auto& [condition, terms] : sums) {
+      Section section{condition, {}};
+      for (const auto& [dimensions, coefficient] : terms) section.terms.push_back({coefficient, dimensions});
+      result.push_back(std::move(section));
+    }
+    return result;
+  }
+
+  const Dependencies& dependencies;
+  std::map<Affine, int32_t> sizes;
+  Sums params;
+  Sums macs;
+  Sums bytes;
+};
+
+CostModel::CostModel(const Dependencies& dependencies, const ResidualBlocks& blocks) {
+  const Program& program = dependencies.program();
+  const bool whole = blocks.blocks.empty();
+  Builder builder(dependencies);
+  for (size_t i = 0; i < program.instructions.size(); ++i) {
+    if (!program.instructions[i].runs()) continue;
+    for (const auto& product : multiplyAddTerms(program, program.instructions[i])) {
+      Term term;
+      term.coefficient = static_cast<double>(product.coefficient);
+      for (const auto& factor : product.factors) builder.multiply(term, factor.slot, factor.dimension);
+      Builder::add(builder.macs, whole ? Condition::always() : blocks.liveness.instructions[i],
+                   std::move(term));
+    }
+  }
+  // Every parameter and buffer has a slot, used or not, and shared ones have one.
+  for (size_t i = 0; i < program.slots.size(); ++i) {
+    const auto& slot = program.slots[i];
+    if (!slot.isStored()) continue;
+    const Condition condition = whole ? Condition::always() : blocks.liveness.stored[i];
+    Term term;
+    term.coefficient = 1;
+    for (size_t d = 0; d < slot.sizes.size(); ++d) {
+      builder.multiply(term, static_cast<SlotId>(i), static_cast<int64_t>(d));
+    }
+    if (slot.kind == Slot::Kind::kParameter) Builder::add(builder.params, condition, term);
+    term.coefficient *= static_cast<double>(c10::elementSize(slot.dtype));
+    Builder::add(builder.bytes, condition, std::move(term));
+  }
+  params_ = Builder::sections(builder.params);
+  macs_ = Builder::sections(builder.macs);
+  bytes_ = Builder::sections(builder.bytes);
+  sizes_.resize(builder.sizes.size());
+  for (const auto& [size, place] : builder.sizes) sizes_[place] = size;
+}
+
+double CostModel::sum(const std::vector<Section>& sections, const std::vector<int64_t>& widths,
+                      const std::vector<bool>& kept) const {
+  std::vector<double> sizes(sizes_.size());
+  for (size_t i = 0; i < sizes_.size(); ++i) {
+    int64_t size = sizes_[i].constant;
+    for (const auto& [group, count] : sizes_[i].factors) size += count * widths[group];
+    sizes[i] = static_cast<double>(size);
+  }
+  double total = 0;
+  for (const auto& section : sections) {
+    if (!section.condition.holds(kept)) continue;
+    for (const auto& term : section.terms) {
+      double product = term.coefficient;
+      for (const int32_t dimension : term.dimensions) product *= sizes[dimension];
+      total += product;
+    }
+  }
+  return total;
+}
+
+double CostModel::cost(const std::vector<int64_t>& widths, const std::vector<bool>& kept,
+                       const std::string& metric) const {
+  if (metric == "params") return sum(params_, widths, kept);
+  if (metric == "macs") return sum(macs_, widths, kept);
+  if (metric == "flops") return 2 * sum(macs_, widths, kept);
+  if (metric == "size") return sum(bytes_, widths, kept);
+  throw Error(
+      "ERR_UNKNOWN_METRIC",
+      "'" + metric + "' is no cost of a search space; use params, macs, flops, size, memory or latency.");
+}
+
+}  // namespace torchsearch

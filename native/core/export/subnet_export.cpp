@@ -1,0 +1,58 @@
+#include "core/export/subnet_export.h"
+
+#include "core/export/block_removal.h"
+#include "core/export/subnet_guide.h"
+#include "core/forward/executor.h"
+#include "core/graph/call_rewrite.h"
+#include "core/graph/generator_guard.h"
+#include "core/graph/inlined_graph.h"
+#include "core/graph/module_copy.h"
+#include "core/graph/module_state.h"
+#include "core/graph/recorder.h"
+
+namespace torchsearch {
+
+torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
+                                      const std::vector<at::Tensor>& tensors,
+                                      const std::vector<ArgumentOverride>& overrides,
+                                      const ResidualBlocks& blocks, const std::vector<bool>& kept,
+                                      const Inputs& dummyInput, const CancelToken& cancel) {
+  const at::NoGradGuard noGrad;
+  const Program& program = dependencies.program();
+  const auto whole = bindModule(program, module).values;
+  // In place: the copy has types of its own but shares tensors, which are replaced one by one.
+  torch::jit::Module copy = module.clone(/*inplace=*/true);
+  TensorReplacements replacements;
+  for (size_t i = 0; i < program.slots.size(); ++i) {
+    if (!program.slots[i].isStored()) continue;
+    at::Tensor own = tensors[i].detach().clone(at::MemoryFormat::Contiguous);
+    own.set_requires_grad(whole[i].requires_grad());
+    replacements.emplace(whole[i].unsafeGetTensorImpl(), std::move(own));
+  }
+  replaceTensors(copy, replacements);
+  const auto target = InlinedGraph::inPlace(copy, InlinedGraph::FusedAttention::kAvoid);
+  CallRewrite rewrite;
+  SubnetGuide guide(*target, dependencies, overrides, rewrite);
+  {
+    const GeneratorGuard generator;
+    const ModuleState state(copy);
+    copy.eval();  // as it was recorded
+    auto arguments = arrangeInputs(*target, copied(dummyInput));
+    auto values = bindModule(program, copy).values;
+    std::vector<at::Tensor> inputs;
+    for (size_t i = 1; i < arguments.size(); ++i) collectTensors(arguments[i], inputs);
+    for (size_t i = 0; i < inputs.size(); ++i) values.at(program.inputs.at(i)) = inputs[i];
+    guide.bind(values);
+    InterpreterOptions options;
+    options.speculate = true;
+    options.guide = &guide;
+    Interpreter(*target, options, &guide, cancel).run(std::move(arguments));
+  }
+  guide.finish();
+  rewrite.apply([&](const torch::jit::Value* value) { return guide.varies(value); });
+  removeMethods(copy);
+  removeBlocks(copy, *target, program, blocks, kept);
+  return copy;
+}
+
+}  // namespace torchsearch

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/evaluation/loss.h"
+#include "core/forward/executor.h"
+#include "core/graph/dependency.h"
+#include "core/importance/channel_votes.h"
+
+namespace torchsearch {
+
+struct ImportanceOptions {
+  uint64_t seed = 0;                  // "random"
+  std::string loss = "crossEntropy";  // "taylor": see Loss::make
+};
+
+// A batch for a measure that learns from data: the whole model, ready to run on it.
+struct MeasuredBatch {
+  const Dependencies& dependencies;       // at the batch's shape
+  Executor& executor;                     // of the program at that shape
+  const std::vector<at::Tensor>& values;  // by SlotId: the whole model's parameters, buffers and constants
+  const std::vector<at::Tensor>& inputs;  // in the order of Program::inputs
+  const at::Tensor& target;               // undefined for none
+  // What runs in place of the program where no gradients are wanted; null for itself.
+  std::shared_ptr<const PreparedProgram> prepared;
+};
+
+// A measure of how much channels matter. Every one sums votes over all that is tied together (grouped
+// importance; Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023); docs/importance.md has the
+// formulas. One thread at a time.
+class Importance {
+ public:
+  virtual ~Importance() = default;
+
+  // `name`: "l1", "l2", "bn_scale", "taylor", "activation" or "random". ERR_CONFIG_VALUE otherwise.
+  static std::shared_ptr<Importance> make(const std::string& name, const ImportanceOptions& options);
+
+  // Whether batches must be added before there are scores.
+  virtual bool needsData() const { return false; }
+  virtual bool needsTarget() const { return false; }
+
+  // Learns from one more batch. Leaves the module as it is. ERR_FORWARD, ERR_GRADIENT, ERR_IMPORTANCE_NAN,
+  // ERR_SCORE_INPUT where the target does not fit the loss, ERR_ABORTED.
+  virtual void add(const MeasuredBatch& batch, const CancelToken& cancel);
+
+  // In the order of channels that `values` (by SlotId, the whole model's) and the batches so far had.
+  // ERR_IMPORTANCE_NAN; ERR_EMPTY_LOADER before the first batch of a measure that needs data.
+  virtual ChannelScores scores(const Dependencies& dependencies,
+                               const std::vector<at::Tensor>& values) const = 0;
+
+  // As `scores`, but in a unit of the measure's own, so that channels of different layers compare: of
+  // "taylor", the first-order change of a batch's loss without the channel, on average over batches.
+  // ERR_CONFIG_VALUE for a measure without such a unit.
+  virtual ChannelScores absoluteScores(const Dependencies& dependencies) const;
+};
+
+// One function for each measure, in a file of its own.
+std::shared_ptr<Importance> makeMagnitudeImportance(double order);
+std::shared_ptr<Importance> makeNormScaleImportance();
+std::shared_ptr<Importance> makeTaylorImportance(const std::string& loss);
+std::shared_ptr<Importance> makeActivationImportance();
+std::shared_ptr<Importance> makeRandomImportance(uint64_t seed);
+
+// Gives groups that no vote was cast for their scores by L1 magnitude.
+void fillByMagnitude(const Dependencies& dependencies, const std::vector<at::Tensor>& values,
+                     const std::vector<bool>& voted, ChannelScores& scores);
+
+}  // namespace torchsearch

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <exception>
+
+#include "core/model/module.h"
+
+namespace torchsearch {
+
+// Puts a module in training or evaluation mode, and back when it goes. The caller holds the module's lock.
+class ModeGuard {
+ public:
+  ModeGuard(Module& module, bool training)
+      : module_(module), before_(module.training()), changed_(before_ != training) {
+    if (changed_) module_.train(training);
+  }
+  ~ModeGuard() {
+    if (!changed_) return;
+    try {
+      module_.train(before_);
+    } catch (const std::exception&) {
+      // The module was closed meanwhile.
+    }
+  }
+  ModeGuard(const ModeGuard&) = delete;
+  ModeGuard& operator=(const ModeGuard&) = delete;
+
+ private:
+  Module& module_;
+  bool before_;
+  bool changed_;
+};
+
+}  // namespace torchsearch

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/call/forwardable.h"
+#include "core/forward/evaluator.h"
+
+namespace torchsearch {
+
+struct NamedTensor {
+  std::string name;  // dotted path, as in a PyTorch state dict
+  at::Tensor tensor;
+};
+
+// Files in a TorchScript archive beside the model, as `torch.jit.save(…, _extra_files)` writes them: bytes by
+// name.
+using ExtraFiles = std::map<std::string, std::string>;
+
+struct LoadOptions {
+  std::optional<c10::Device> device;
+  // TorchScript files are programs; operators that read or write files are refused unless this is set.
+  bool allowUnsafeOperators = false;
+};
+
+// A TorchScript module. Every method may be called from any thread; calls on one module are serialized,
+// except for the cheap questions (`device`, `training`, `closed`, `schema`) and `close`, which never wait for
+// a running call.
+class Module : public Forwardable {
+ public:
+  explicit Module(torch::jit::Module module, ExtraFiles extraFiles = {});
+
+  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS,
+  // ERR_UNSAFE_OPERATOR
+  static std::shared_ptr<Module> load(const std::string& path, const LoadOptions& options);
+
+  // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the
+  // model.
+  c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
+  // In training mode the same as forward; else see Evaluator, which keeps prepared copies of weights until
+  // the mode or the device changes, or the module is closed.
+  c10::IValue evaluate(const Inputs& inputs, const CancelToken& cancel) override;
+  c10::Device device() const override;
+  std::shared_ptr<const c10::FunctionSchema> schema() const override;
+
+  // What the file holds beside the model; `save` writes it again.
+  ExtraFiles extraFiles() const;
+  void setExtraFile(const std::string& name, std::string bytes);
+
+  // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure.
+  // ERR_FILE_WRITE
+  void save(const std::string& path) const;
+
+  // Each tensor once, under its first name.
+  std::vector<NamedTensor> namedParameters() const;
+  std::vector<NamedTensor> namedBuffers() const;
+
+  bool training() const;
+  // ERR_FROZEN when switching on the training mode of a frozen module, which has none.
+  void train(bool on);
+  void to(c10::Device device);
+
+  // Frees the weights as soon as no running call uses them; every later call throws ERR_CLOSED.
+  void close();
+  bool closed() const;
+
+  // Hex SHA-256 over the forward graph's text (value and class names normalized), and the name, dtype, shape
+  // and bytes of every parameter and buffer.
+  std::string fingerprint() const;
+
+  // Bytes of all parameters and buffers (each storage once).
+  int64_t bytes() const;
+
+  // A handle that shares everything with the wrapped module; throws ERR_CLOSED. Hold `lock()` while using it.
+  torch::jit::Module jit() const;
+  std::unique_lock<std::recursive_mutex> lock() const;
+
+ private:
+  void refresh(const torch::jit::Module& module);
+
+  mutable std::recursive_mutex running_;  // held by whatever computes on, or changes, the module
+  mutable std::mutex state_;              // held only to read or change the members below
+  std::optional<torch::jit::Module> module_;
+  std::shared_ptr<Evaluator> evaluator_;  // null before the first use
+  std::shared_ptr<const c10::FunctionSchema> schema_;
+  ExtraFiles extraFiles_;
+  c10::Device device_ = c10::kCPU;
+  std::atomic<bool> training_ = false;
+};
+
+}  // namespace torchsearch

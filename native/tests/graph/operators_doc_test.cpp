@@ -1,0 +1,66 @@
+#include <torch/csrc/jit/runtime/operator.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "core/graph/rules/rule_family.h"
+#include "tests/support/doctest.h"
+
+namespace torchsearch::testing {
+
+namespace {
+
+std::string page() {
+  std::ostringstream text;
+  text
+      << "# Operators\n\n"
+         "What the dependency analysis knows of each operator: how the channels of what goes in belong to "
+         "those of\n"
+         "what comes out (`native/core/graph/rules/`). Every other operator keeps whole whatever passes "
+         "through it, and\n"
+         "`torchsearch prunable MODEL` names it; a fused multi-head attention is the one that matters most.\n"
+         "A dimension that \"stays whole\" is not narrowed in any tensor that it is tied to.\n\n"
+         "This page is made from the table of rules: `TORCHSEARCH_WRITE_DOCS=1 npm test -- cpp` writes "
+         "it.\n\n"
+         "| what | rule | operators (`aten::`) |\n"
+         "| --- | --- | --- |\n";
+  for (const auto& family : ruleFamilies()) {
+    text << "| " << family.title << " | " << family.description << " | ";
+    std::istringstream names(family.names);
+    bool first = true;
+    for (std::string name; names >> name; first = false) text << (first ? "`" : ", `") << name << "`";
+    text << (family.hasInPlace ? "; also in place |\n" : " |\n");
+  }
+  return text.str();
+}
+
+}  // namespace
+
+TEST_CASE("docs/operators.md lists the rules that there are") {
+  const std::string path = std::string(TORCHSEARCH_SOURCE_DIR) + "/docs/operators.md";
+  if (std::getenv("TORCHSEARCH_WRITE_DOCS") != nullptr) std::ofstream(path) << page();
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  CHECK_MESSAGE(text.str() == page(), "write it anew with TORCHSEARCH_WRITE_DOCS=1 npm test -- cpp");
+}
+
+TEST_CASE("no operator has two rules") {
+  std::set<std::string> seen;
+  for (const auto& family : ruleFamilies()) {
+    std::istringstream names(family.names);
+    for (std::string name; names >> name;) {
+      INFO(name);
+      CHECK(seen.insert(name).second);
+      // A name that LibTorch doesn't know would be a slip of the pen.
+      const auto known = [&](const std::string& operatorName) {
+        return !torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString("aten::" + operatorName)).empty();
+      };
+      CHECK((known(name) || (family.hasInPlace && known(name + "_"))));
+    }
+  }
+}
+
+}  // namespace torchsearch::testing
