@@ -48,7 +48,7 @@ async function searched({ model, channelDivisor }, Searcher, constraints, seed) 
     ...(constraints.latency && {
       deployment: {
         latencyTable: path.join(scratch, `${model}.latency.json`),
-        threads: String(options.threads),
+        threads: Number(options.threads),
       },
     }),
   });

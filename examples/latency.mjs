@@ -36,7 +36,7 @@ const { subnet, stateDict } = await new BinarySearcher().search(space, { latency
   dataLoader: train,
   maxIterDataLoader: 4,
   maxChoices: 4,
-  deployment: { latencyTable: tableFile, threads: "1" },
+  deployment: { latencyTable: tableFile, threads: 1 },
   verbose: false,
 });
 

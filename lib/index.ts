@@ -2,19 +2,18 @@ export { BaseSearcher, type ConstructForwardLoopOptions } from "./contract/base"
 export { type Checkpoint, readCheckpoint } from "./contract/checkpoint";
 export { rules, type SearchConfig } from "./contract/config";
 export {
-  type Bound,
   type Bounds,
   type Costs,
   KNOWN_METRICS,
   type Metric,
-  parseConstraints,
+  type ResolvedConstraints,
   requireReachable,
-  resolveBounds,
   resolveConstraints,
   satisfies,
   violated,
 } from "./contract/constraints";
 export type {
+  BoundValue,
   Constraints,
   ConstraintValue,
   Deployment,

@@ -1,6 +1,6 @@
 /** What the modes differ in, for the command: how a space is made, what its searchers are told, what came out. */
 
-import type { SearchStateDict } from "../contract/types";
+import type { Deployment, SearchStateDict } from "../contract/types";
 import { convert } from "../mode/convert";
 import { autoQuantize } from "../mode/quantize-mode";
 import type { AnyMode } from "../mode/registry";
@@ -123,9 +123,9 @@ function widths(mode: AnyMode): CommandMode {
 }
 
 /** Where latencies come from, when they are constrained. */
-function deploymentOf({ constraints, latencyTable, threads }: SearchRequest): Record<string, string> | null {
+function deploymentOf({ constraints, latencyTable, threads }: SearchRequest): Deployment | null {
   if (!Object.hasOwn(constraints, "latency") || latencyTable === null) return null;
-  return { latencyTable, ...(threads !== null && { threads: String(threads) }) };
+  return { latencyTable, ...(threads !== null && { threads }) };
 }
 
 const OF_WIDTHS: CommandMode["without"] = {

@@ -10,7 +10,13 @@ import { Random } from "../util/random";
 import type { ConfigRule } from "../util/rules";
 import { readCheckpoint, requireFitting, requireWritableCheckpoint, writeCheckpoint } from "./checkpoint";
 import { baseConfigDefaults, requireOneDataPath, type SearchConfig, sanitizeConfig } from "./config";
-import { type Bounds, parseConstraints } from "./constraints";
+import {
+  type Costs,
+  type ParsedConstraints,
+  parseConstraints,
+  type ResolvedConstraints,
+  resolveParsed,
+} from "./constraints";
 import { enforceFinalMembers } from "./final-members";
 import { isMaster } from "./rank";
 import { copyState } from "./state-values";
@@ -52,11 +58,10 @@ export abstract class BaseSearcher<
   #searching = false;
   #fingerprint: Promise<string> | null = null;
   #saving: Promise<void> = Promise.resolve();
+  #parsed: ParsedConstraints = { upper: {}, lower: {} };
 
-  /** Upper bounds as they were handed to `search`; {@link bounds} holds them parsed. */
+  /** The constraints as they were given to `search`; {@link resolveConstraints} makes numbers of them. */
   constraints: Constraints = {};
-  /** The constraints, parsed: resolve them with `resolveBounds(bounds, fullCosts)`. */
-  bounds: Bounds = {};
   /** Where the subnet will run; from the config. */
   deployment: Deployment | null = null;
   /** Arguments of the model's `forward`, by the convention of `torch.onnx.export`'s `args`; null when none were given. */
@@ -135,6 +140,26 @@ export abstract class BaseSearcher<
     return [];
   }
 
+  /** Whether a constraint may be a pair `[lower, upper]`; a searcher that meets lower bounds returns true. */
+  protected get takesLowerBounds(): boolean {
+    return false;
+  }
+
+  /** The names that the constraints bound, such as `flops` or `latency.p95`. */
+  protected get constrained(): readonly string[] {
+    return [...new Set([...Object.keys(this.#parsed.upper), ...Object.keys(this.#parsed.lower)])];
+  }
+
+  /**
+   * The constraints as numbers, in each metric's unit.
+   *
+   * @param fullCosts the full model's costs, which percentages refer to
+   * @throws `ERR_UNKNOWN_CONSTRAINT` when a constraint names none of these costs, `ERR_CONSTRAINT_VALUE`
+   */
+  protected resolveConstraints(fullCosts: Costs): ResolvedConstraints {
+    return resolveParsed(this.#parsed, fullCosts);
+  }
+
   /**
    * Completes and checks a config.
    * @throws `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`
@@ -200,7 +225,10 @@ export abstract class BaseSearcher<
     this.model = model;
     this.config = this.sanitizeSearchConfig(config);
     this.deployment = this.config.deployment;
-    this.bounds = parseConstraints(constraints, this.knownConstraints);
+    this.#parsed = parseConstraints(constraints, {
+      known: this.knownConstraints,
+      lowerBounds: this.takesLowerBounds,
+    });
     this.constraints = constraints;
     this.dummyInput = dummyInput;
     this.random = new Random(this.config.seed);

@@ -4,7 +4,7 @@ import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import type { CollectFunction, ForwardLoop, LossFunction, ScoreFunction } from "../evaluation/types";
 import { LatencyTable } from "../profile/latency-table";
-import { describe, isRecord } from "../util/check";
+import { describe, isPositiveInteger, isRecord } from "../util/check";
 import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, orNull, plainRules } from "../util/rules";
@@ -47,14 +47,24 @@ export const rules = {
     accepts: isDataSource,
   },
   deployment: {
-    expected: "an object whose values are strings (latencyTable may be a LatencyTable)",
+    expected: "an object whose values are strings (latencyTable may be a LatencyTable, threads is a number)",
     accepts: (value) =>
-      isRecord(value) &&
-      Object.entries(value).every(
-        ([key, item]) => typeof item === "string" || (key === "latencyTable" && item instanceof LatencyTable),
-      ),
+      isRecord(value) && Object.entries(value).every(([key, item]) => isDeploymentValue(key, item)),
+    remedy: (value) => {
+      const threads = isRecord(value) ? value.threads : undefined;
+      if (threads === undefined || isPositiveInteger(threads)) return null;
+      return isPositiveInteger(Number(threads))
+        ? `threads is now a number: write ${Number(threads)}`
+        : "threads must be a whole number of at least 1";
+    },
   },
 } satisfies Record<string, ConfigRule>;
+
+function isDeploymentValue(key: string, value: unknown): boolean {
+  if (value === undefined) return true;
+  if (key === "threads") return isPositiveInteger(value);
+  return typeof value === "string" || (key === "latencyTable" && value instanceof LatencyTable);
+}
 
 /** The checks of the keys that every searcher has. */
 export const baseConfigRules: Readonly<Record<keyof SearchConfig, ConfigRule>> = {

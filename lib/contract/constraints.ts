@@ -1,4 +1,4 @@
-/** Constraints: upper bounds on what the subnet costs. Parsing, resolving, checking. */
+/** Constraints: bounds on the subnet's costs. Parsing, resolving, checking. */
 import { TorchSearchError } from "../errors";
 import { isCounted, type MetricOf, metricsOf } from "../profile/metrics";
 import { describe, expected, isRecord } from "../util/check";
@@ -10,32 +10,49 @@ export const KNOWN_METRICS = metricsOf("profile");
 /** A cost that may be bounded. */
 export type Metric = MetricOf<"profile">;
 
-/** One bound as the user meant it: a number in the metric's unit, or a fraction (0 to 1] of the full model's. */
-export type Bound = { kind: "absolute"; value: number } | { kind: "fraction"; value: number };
+/** One bound as the user gave it: a number in the metric's unit, or a fraction (0 to 1] of the full model's value. */
+type GivenBound = { kind: "absolute" | "fraction"; value: number };
 
-/** Bounds by name; a nested constraint `{ latency: { p95: 3 } }` is named `latency.p95`. */
-export type Bounds = Record<string, Bound>;
+/** Constraints after parsing. A nested constraint `{ latency: { p95: 3 } }` is named `latency.p95`. */
+export interface ParsedConstraints {
+  upper: Readonly<Record<string, GivenBound>>;
+  lower: Readonly<Record<string, GivenBound>>;
+}
+
+/** Bounds by name, as numbers in the metric's unit. */
+export type Bounds = Readonly<Record<string, number>>;
 
 /** Costs by name, in the metric's unit (latency in milliseconds, size and memory in bytes). */
 export type Costs = Readonly<Record<string, number>>;
 
+/** Options of {@link parseConstraints}. */
+export interface ParseConstraintsOptions {
+  /** Metrics that may be named, besides {@link KNOWN_METRICS}. */
+  known?: readonly string[];
+  /** Whether a pair `[lower, upper]` may have a lower bound; default false. */
+  lowerBounds?: boolean;
+}
+
 /**
- * Reads constraints. Decisions where a bound could be read more than one way:
- * - null stands for no bound, and so does leaving the metric out;
- * - a percentage must be above 0% and at most 100%: a larger one would never bind and is taken for a slip;
- * - a number must be finite and above 0; for metrics counted in whole units it must be at least 1, since `0.6` is
+ * Parses constraints. Decisions where a bound could be read more than one way:
+ * - null means no bound, as does leaving the metric out;
+ * - a pair is `[lower, upper]`, and null in it means no bound on that side;
+ * - a percentage must be above 0% and at most 100%: a larger one would never bind, so it is taken for a mistake;
+ * - a number must be finite and above 0; for metrics counted in whole units it must be at least 1, because `0.6` is
  *   most likely meant as `"60%"`;
  * - a number without `%` in a string is refused, so that `"60"` is never read as 60 %.
  *
- * @param known metrics that may be named, besides {@link KNOWN_METRICS}
  * @throws `ERR_UNKNOWN_CONSTRAINT` naming the nearest metric, `ERR_CONSTRAINT_VALUE` with a remedy
  */
-export function parseConstraints(constraints: Constraints, known: readonly string[] = []): Bounds {
+export function parseConstraints(
+  constraints: Constraints,
+  { known = [], lowerBounds = false }: ParseConstraintsOptions = {},
+): ParsedConstraints {
   if (!isRecord(constraints)) {
     throw expected("ERR_CONSTRAINT_VALUE", 'an object such as { flops: "60%" }', "constraints", constraints);
   }
-  const names = [...new Set<string>([...KNOWN_METRICS, ...known])];
-  const bounds: Bounds = {};
+  const names = [...new Set([...KNOWN_METRICS, ...known])];
+  const parsed = { upper: {}, lower: {} };
   for (const [name, value] of Object.entries(constraints)) {
     if (!names.includes(name)) {
       throw new TorchSearchError(
@@ -43,26 +60,46 @@ export function parseConstraints(constraints: Constraints, known: readonly strin
         `unknown constraint "${name}": ${suggestion(name, names)}`,
       );
     }
-    collect(name, value, name, bounds);
+    collect(name, value, name, parsed);
   }
-  return bounds;
+  const lower = Object.keys(parsed.lower)[0];
+  if (lower !== undefined && !lowerBounds) {
+    throw new TorchSearchError(
+      "ERR_CONSTRAINT_VALUE",
+      `This searcher takes upper bounds only, but ${lower} has a lower one; replace its pair by one value, such as "60%".`,
+    );
+  }
+  return parsed;
 }
 
-function collect(path: string, value: ConstraintValue | undefined, metric: string, bounds: Bounds): void {
+function collect(
+  path: string,
+  value: ConstraintValue | undefined,
+  metric: string,
+  parsed: { upper: Record<string, GivenBound>; lower: Record<string, GivenBound> },
+): void {
   if (value === null || value === undefined) return;
-  if (isRecord(value)) {
-    for (const [key, inner] of Object.entries(value)) collect(`${path}.${key}`, inner, metric, bounds);
-    return;
+  if (isPair(value)) {
+    const [lower, upper] = value;
+    if (lower !== null) parsed.lower[path] = parseBound(path, lower, metric);
+    if (upper !== null) parsed.upper[path] = parseBound(path, upper, metric);
+  } else if (isRecord(value)) {
+    for (const [key, inner] of Object.entries(value)) collect(`${path}.${key}`, inner, metric, parsed);
+  } else {
+    parsed.upper[path] = parseBound(path, value, metric);
   }
-  bounds[path] = parseBound(path, value, metric);
 }
 
-function parseBound(path: string, value: unknown, metric: string): Bound {
+function isPair(value: unknown): value is readonly [unknown, unknown] {
+  return Array.isArray(value) && value.length === 2;
+}
+
+function parseBound(path: string, value: unknown, metric: string): GivenBound {
   if (typeof value === "string") return { kind: "fraction", value: parsePercentage(path, value) };
   if (typeof value !== "number") {
     throw expected(
       "ERR_CONSTRAINT_VALUE",
-      'a number, a percentage such as "60%", an object of those, or null',
+      'a number, a percentage such as "60%", a pair [lower, upper] or an object of those, or null',
       path,
       value,
     );
@@ -100,26 +137,48 @@ function parsePercentage(path: string, text: string): number {
   return value / 100;
 }
 
-/** What the text was probably meant to be: letters typed for digits, a comma for a point, a missing sign. */
+/** The bound that a text was probably meant to be: letters typed for digits, a comma for a point, a missing sign. */
 function remedy(text: string): string {
-  const mended = text.trim().replaceAll(/[oO]/g, "0").replaceAll(/[lI|]/g, "1").replaceAll(",", ".");
-  if (/^(\d+(\.\d*)?|\.\d+)\s*(%|percent)$/.test(mended))
-    return `; did you mean "${Number.parseFloat(mended)}%"?`;
-  if (/^(\d+(\.\d*)?|\.\d+)$/.test(mended))
-    return `; did you mean "${mended}%", or the number ${Number(mended)}?`;
+  const corrected = text.trim().replaceAll(/[oO]/g, "0").replaceAll(/[lI|]/g, "1").replaceAll(",", ".");
+  if (/^(\d+(\.\d*)?|\.\d+)\s*(%|percent)$/.test(corrected))
+    return `; did you mean "${Number.parseFloat(corrected)}%"?`;
+  if (/^(\d+(\.\d*)?|\.\d+)$/.test(corrected))
+    return `; did you mean "${corrected}%", or the number ${Number(corrected)}?`;
   return "";
 }
 
+/** Constraints as numbers, in each metric's unit. */
+export interface ResolvedConstraints {
+  /** Upper bounds. */
+  bounds: Bounds;
+  /** Lower bounds; empty for a searcher that takes none. */
+  lowerBounds: Bounds;
+}
+
 /**
- * Turns bounds into upper bounds in each metric's own unit.
+ * Resolves parsed constraints to numbers in each metric's unit.
  *
  * @param fullCosts the full model's costs, which percentages refer to
- * @throws `ERR_UNKNOWN_CONSTRAINT` when a bound's metric has no cost, `ERR_CONSTRAINT_VALUE` when a percentage
- *   refers to a cost that is not a finite number
+ * @throws `ERR_UNKNOWN_CONSTRAINT` when a bound's metric has no cost; `ERR_CONSTRAINT_VALUE` when a percentage
+ *   refers to a cost that is not a finite number, or a lower bound is above the upper one
  */
-export function resolveBounds(bounds: Bounds, fullCosts: Costs): Record<string, number> {
-  const resolved: Record<string, number> = {};
-  for (const [name, bound] of Object.entries(bounds)) {
+export function resolveParsed({ upper, lower }: ParsedConstraints, fullCosts: Costs): ResolvedConstraints {
+  const resolved = { bounds: resolveAll(upper, fullCosts), lowerBounds: resolveAll(lower, fullCosts) };
+  for (const [name, least] of Object.entries(resolved.lowerBounds)) {
+    const most = resolved.bounds[name] ?? Number.POSITIVE_INFINITY;
+    if (least > most) {
+      throw new TorchSearchError(
+        "ERR_CONSTRAINT_VALUE",
+        `expected a lower bound of at most the upper one, ${most}, for ${name} but received ${least}; a pair is [lower, upper]`,
+      );
+    }
+  }
+  return resolved;
+}
+
+function resolveAll(given: Readonly<Record<string, GivenBound>>, fullCosts: Costs): Bounds {
+  const bounds: Record<string, number> = {};
+  for (const [name, bound] of Object.entries(given)) {
     const full = fullCosts[name];
     if (full === undefined) {
       const names = Object.keys(fullCosts);
@@ -128,8 +187,8 @@ export function resolveBounds(bounds: Bounds, fullCosts: Costs): Record<string, 
         `no cost is known for constraint "${name}": ${suggestion(name, names)}`,
       );
     }
-    if (bound.kind === "absolute") resolved[name] = bound.value;
-    else if (Number.isFinite(full)) resolved[name] = bound.value * full;
+    if (bound.kind === "absolute") bounds[name] = bound.value;
+    else if (Number.isFinite(full)) bounds[name] = bound.value * full;
     else {
       throw new TorchSearchError(
         "ERR_CONSTRAINT_VALUE",
@@ -137,47 +196,68 @@ export function resolveBounds(bounds: Bounds, fullCosts: Costs): Record<string, 
       );
     }
   }
-  return resolved;
+  return bounds;
 }
 
-/** Parses and resolves in one go. */
-export function resolveConstraints(constraints: Constraints, fullCosts: Costs): Record<string, number> {
-  return resolveBounds(parseConstraints(constraints, Object.keys(fullCosts)), fullCosts);
+/**
+ * Parses constraints and resolves them to upper bounds, in each metric's unit.
+ *
+ * @param fullCosts the full model's costs, which percentages refer to; constraints may name any of them
+ * @throws `ERR_UNKNOWN_CONSTRAINT`, `ERR_CONSTRAINT_VALUE`
+ */
+export function resolveConstraints(constraints: Constraints, fullCosts: Costs): Bounds {
+  return resolveParsed(parseConstraints(constraints, { known: Object.keys(fullCosts) }), fullCosts).bounds;
 }
 
-/** Whether all bounds hold. A bound whose cost is missing or NaN does not hold. */
-export function satisfies(costs: Costs, resolved: Readonly<Record<string, number>>): boolean {
-  return violated(costs, resolved).length === 0;
+/** Whether all bounds hold. A bound on a cost that is missing or NaN doesn't hold. */
+export function satisfies(costs: Costs, bounds: Bounds, lowerBounds: Bounds = {}): boolean {
+  return violated(costs, bounds).length === 0 && below(costs, lowerBounds).length === 0;
 }
 
-/** Names of the bounds that do not hold. */
-export function violated(costs: Costs, resolved: Readonly<Record<string, number>>): string[] {
-  return Object.entries(resolved)
+/** The names of the upper bounds that don't hold. */
+export function violated(costs: Costs, bounds: Bounds): string[] {
+  return Object.entries(bounds)
     .filter(([name, bound]) => !((costs[name] ?? Number.NaN) <= bound))
     .map(([name]) => name);
 }
 
+/** The names of the lower bounds that don't hold. */
+function below(costs: Costs, lowerBounds: Bounds): string[] {
+  return Object.entries(lowerBounds)
+    .filter(([name, bound]) => !((costs[name] ?? Number.NaN) >= bound))
+    .map(([name]) => name);
+}
+
 /**
- * Refuses bounds below what the space can reach.
+ * Refuses upper bounds below the smallest, and lower bounds above the largest cost that any subnet has.
  *
  * @param smallest the smallest value of each metric over all subnets
  * @param fullCosts the full model's costs, to print percentages next to the numbers
- * @throws `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value of each bound that is too low
+ * @param lowerBounds lower bounds, when the searcher takes them; `fullCosts` are then the largest that any subnet has
+ * @throws `ERR_CONSTRAINT_UNREACHABLE` printing the nearest reachable value of each bound that can't be met
  */
 export function requireReachable(
-  resolved: Readonly<Record<string, number>>,
+  bounds: Bounds,
   smallest: Costs,
   fullCosts: Costs = {},
+  lowerBounds: Bounds = {},
 ): void {
-  const missed = violated(smallest, resolved);
-  if (missed.length === 0) return;
-  const lines = missed.map((name) => {
+  const tooSmall = violated(smallest, bounds).map((name) => {
     const at = (value: number | undefined): string => formatCost(value ?? Number.NaN, fullCosts[name]);
-    return `${name} <= ${at(resolved[name])} can't be reached: the smallest reachable is ${at(smallest[name])}`;
+    return `${name} <= ${at(bounds[name])} can't be reached: the smallest reachable is ${at(smallest[name])}`;
   });
+  const tooLarge = below(fullCosts, lowerBounds).map(
+    (name) =>
+      `${name} >= ${lowerBounds[name]} can't be reached: the largest reachable is ${fullCosts[name] ?? "unknown"}`,
+  );
+  if (tooSmall.length + tooLarge.length === 0) return;
+  const remedies = [
+    ...(tooSmall.length > 0 ? ["Raise the bound, or convert the model with smaller choices."] : []),
+    ...(tooLarge.length > 0 ? ["Lower the lower bound."] : []),
+  ];
   throw new TorchSearchError(
     "ERR_CONSTRAINT_UNREACHABLE",
-    `${lines.join("; ")}. Raise the bound, or convert the model with smaller choices.`,
+    `${[...tooSmall, ...tooLarge].join("; ")}. ${remedies.join(" ")}`,
   );
 }
 

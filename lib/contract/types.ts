@@ -3,31 +3,40 @@ import type { SearchModel } from "../evaluation/types";
 import type { LatencyTable } from "../profile/latency-table";
 
 /**
- * Where the searched model will run, as the reference has it: free text by key, for example `{ runtime: "trt" }`. Searchers
- * of search spaces look at `latencyTable`, `device` and `threads` when a constraint names `latency`.
+ * Where the searched model will run: strings by key, as in ModelOpt, for example `{ runtime: "trt" }`. Searchers of search
+ * spaces read `latencyTable`, `device` and `threads` when a constraint names `latency`.
  */
 export interface Deployment {
-  /** Latencies of the machine that the model will run on; a path is read, or measured here and written. */
+  /** Latencies on the machine that the model will run on. A path is read, or measured here and written. */
   latencyTable?: LatencyTable | string;
-  /** The device that the latency table must be of, such as `"cpu"`. */
+  /** The device that the latencies must have been measured on, such as `"cpu"`. */
   device?: string;
-  /** The threads that the latency table must be of, such as `"1"`. */
-  threads?: string;
-  [key: string]: string | LatencyTable | undefined;
+  /** The number of threads that the latencies must have been measured with. */
+  threads?: number;
+  [key: string]: string | number | LatencyTable | undefined;
 }
 
-/** An upper bound: a number, a percentage of the full model such as `"60%"`, several by name, or null for none. */
-export type ConstraintValue = number | string | null | { [name: string]: ConstraintValue };
+/** One bound: a number in the metric's unit, a percentage of the full model's value such as `"60%"`, or null for none. */
+export type BoundValue = number | string | null;
 
-/** Upper bounds by metric; all of them hold in what a search finds. */
+/**
+ * The constraint on one metric: an upper bound; a pair `[lower, upper]`, for searchers that take lower bounds; or several by
+ * name.
+ */
+export type ConstraintValue =
+  | BoundValue
+  | readonly [lower: BoundValue, upper: BoundValue]
+  | { readonly [name: string]: ConstraintValue };
+
+/** Constraints by metric. A search's result meets all of them. */
 export type Constraints = Record<string, ConstraintValue>;
 
-/** What a search keeps and a checkpoint stores; see `checkpoint-codec.ts` for the values it may hold. */
+/** The state that a search keeps and a checkpoint stores; `state-values.ts` lists the values it may hold. */
 export type SearchStateDict = Record<string, unknown>;
 
-/** What a search gives. */
+/** The result of a search. */
 export interface SearchResult<State extends SearchStateDict = SearchStateDict, Subnet = SearchModel> {
-  /** The model that won, ready for use. */
+  /** The best model that meets the constraints, ready for use. */
   subnet: Subnet;
   /** History and statistics, with exactly the keys of `defaultStateDict`. */
   stateDict: State;

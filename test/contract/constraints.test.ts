@@ -64,7 +64,10 @@ describe("constraints", () => {
     expect(() => parseConstraints({ flops: 0.6 })).toThrow(
       refusal("ERR_CONSTRAINT_VALUE", 'did you mean "60%"') as Error,
     );
-    expect(parseConstraints({ latency: 0.6 })).toEqual({ latency: { kind: "absolute", value: 0.6 } });
+    expect(parseConstraints({ latency: 0.6 })).toEqual({
+      upper: { latency: { kind: "absolute", value: 0.6 } },
+      lower: {},
+    });
   });
 
   it("refuses other types and unknown names, and names the nearest", () => {
@@ -83,7 +86,7 @@ describe("constraints", () => {
     expect(() => parseConstraints({ lattency: 5 })).toThrow(
       refusal("ERR_UNKNOWN_CONSTRAINT", '"latency"') as Error,
     );
-    expect(() => parseConstraints({ energy: 5 }, ["energy"])).not.toThrow();
+    expect(() => parseConstraints({ energy: 5 }, { known: ["energy"] })).not.toThrow();
     expect(() => resolveConstraints({ memory: 5 }, { flops: 1 })).toThrow(
       refusal("ERR_UNKNOWN_CONSTRAINT", "memory") as Error,
     );

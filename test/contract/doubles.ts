@@ -1,5 +1,6 @@
 import { BaseSearcher } from "../../lib/contract/base";
 import type { SearchConfig } from "../../lib/contract/config";
+import type { Bounds, Costs } from "../../lib/contract/constraints";
 import type { SearchModel } from "../../lib/evaluation/types";
 
 /** A model without weights: doubles its input, and writes down what happened to it. */
@@ -56,6 +57,11 @@ export class TrialSearcher extends BaseSearcher<TrialState, TrialConfig, FakeMod
 
   override get defaultSearchConfig(): TrialConfig {
     return { ...super.defaultSearchConfig, verbose: false, trials: 10 };
+  }
+
+  /** The constraints of the last search as upper bounds. */
+  boundsFor(fullCosts: Costs): Bounds {
+    return this.resolveConstraints(fullCosts).bounds;
   }
 
   get defaultStateDict(): TrialState {

@@ -146,7 +146,7 @@ describe("search", () => {
     expect(subnet).toBe(model);
     expect(Object.keys(stateDict)).toEqual(["best", "history"]);
     expect(stateDict.best?.score).toBe(Math.max(...stateDict.history));
-    expect(searcher.bounds).toEqual({ flops: { kind: "fraction", value: 0.6 } });
+    expect(searcher.boundsFor({ flops: 50 })).toEqual({ flops: 30 });
     expect(model.training).toBe(true);
     expect(model.selected).toBe("candidate");
   });

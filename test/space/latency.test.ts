@@ -144,7 +144,7 @@ describe("a latency table", { timeout: 240_000 }, () => {
         scoreFunc: topKAccuracy(test),
         maxChoices: 1,
         verbose: false,
-        deployment: { latencyTable: table, threads: "1" },
+        deployment: { latencyTable: table, threads: 1 },
       },
     );
     const { best, fullCosts, bounds } = stateDict;

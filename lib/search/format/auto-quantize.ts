@@ -1,6 +1,6 @@
 import { BaseSearcher } from "../../contract/base";
 import { rules, type SearchConfig } from "../../contract/config";
-import { requireReachable, resolveBounds, satisfies } from "../../contract/constraints";
+import { requireReachable, satisfies } from "../../contract/constraints";
 import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import type { CollectFunction } from "../../evaluation/types";
@@ -175,7 +175,7 @@ export class AutoQuantizeSearcher extends BaseSearcher<
       );
     }
     const fullCosts = space.costs(space.fullConfig);
-    const limits = resolveBounds(this.bounds, fullCosts);
+    const { bounds: limits } = this.resolveConstraints(fullCosts);
     const smallest = Object.fromEntries(
       space.metrics.map((metric) => [metric, space.cost(space.smallest(metric), metric)]),
     );

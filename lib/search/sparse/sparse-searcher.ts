@@ -112,7 +112,7 @@ export abstract class SparseSearcher<
         `expected a SparseSpace for model but received ${describe(space)}; make one with convert(module, "sparsegpt", dummyInput)`,
       );
     }
-    const bound = Object.keys(this.bounds)[0];
+    const bound = this.constrained[0];
     if (bound !== undefined) {
       throw new TorchSearchError(
         "ERR_CONSTRAINT_VALUE",

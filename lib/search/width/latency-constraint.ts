@@ -4,7 +4,6 @@ import type { Deployment } from "../../contract/types";
 import { TorchSearchError } from "../../errors";
 import { LatencyTable } from "../../profile/latency-table";
 import type { SearchSpace } from "../../space/search-space";
-import { isPositiveInteger } from "../../util/check";
 import type { ProgressListener } from "../../util/progress";
 
 interface Run {
@@ -27,10 +26,10 @@ export async function prepareLatency(
 ): Promise<void> {
   const given = deployment?.latencyTable;
   const path = typeof given === "string" ? given : null;
-  const threads = threadsOf(deployment);
+  const threads = deployment?.threads;
   const table =
     path === null ? ((given as LatencyTable | undefined) ?? space.latencyTable) : await read(path);
-  table?.requireConditions({ device: deployment?.device as string | undefined, threads });
+  table?.requireConditions({ device: deployment?.device, threads });
   if (table !== null && serves(space, table)) return;
   run.log(table === null ? "Measuring operators for a latency table." : "Completing the latency table.");
   const measured = await space.measureLatency({
@@ -63,15 +62,4 @@ async function read(path: string): Promise<LatencyTable | null> {
     if (error instanceof TorchSearchError && error.code === "ERR_FILE_NOT_FOUND") return null;
     throw error;
   }
-}
-
-function threadsOf(deployment: Deployment | null): number | undefined {
-  const text = deployment?.threads;
-  if (text === undefined) return undefined;
-  const threads = Number(text);
-  if (isPositiveInteger(threads)) return threads;
-  throw new TorchSearchError(
-    "ERR_CONFIG_VALUE",
-    `expected a whole number of at least 1, as a string, for deployment.threads but received ${JSON.stringify(text)}`,
-  );
 }

@@ -1,6 +1,6 @@
 import { BaseSearcher } from "../../contract/base";
 import type { SearchConfig } from "../../contract/config";
-import { type Costs, requireReachable, resolveBounds } from "../../contract/constraints";
+import { type Costs, requireReachable } from "../../contract/constraints";
 import { TorchSearchError } from "../../errors";
 import type { ForwardLoop, StopRule } from "../../evaluation/types";
 import { type SearchRecord, searchRecordOf } from "../../model/history";
@@ -121,12 +121,12 @@ export abstract class SpaceSearcher<
         `expected a SearchSpace for model but received ${describe(space)}; make one with convert(module, "fastnas", dummyInput)`,
       );
     }
-    if (Object.hasOwn(this.bounds, "latency")) {
+    if (this.constrained.includes("latency")) {
       const { signal, onProgress } = this.config;
       await prepareLatency(space, this.deployment, { signal, onProgress, log: (line) => this.log(line) });
     }
     const fullCosts = space.costs(space.fullConfig);
-    const limits = resolveBounds(this.bounds, fullCosts);
+    const { bounds: limits } = this.resolveConstraints(fullCosts);
     requireReachable(limits, space.costs(space.smallestConfig), fullCosts);
     if (!this.hasScore) {
       throw new TorchSearchError("ERR_NO_SCORE", `${name} needs a score; set scoreFunc in its config.`);

@@ -66,7 +66,7 @@ describe("a constraint on latency", () => {
 
   it("goes by the deployment's table, saved where its path says", async () => {
     const file = path.join(folder, "table.json");
-    const deployment = { latencyTable: file, threads: "1" };
+    const deployment = { latencyTable: file, threads: 1 };
     const first = await search({ latency: "70%" }, { deployment });
     expect(first.native.measurements).toBe(1);
     expect(existsSync(file)).toBe(true);
@@ -85,7 +85,7 @@ describe("a constraint on latency", () => {
     const table = await known.space.measureLatency({ threads: 3 });
     const attempt = (deployment: object) => search({ latency: "70%" }, { deployment });
     const { message } = await expectCode("ERR_LATENCY_TABLE_MISMATCH", () =>
-      attempt({ latencyTable: table, threads: "2" }),
+      attempt({ latencyTable: table, threads: 2 }),
     );
     expect(message).toContain("threads 3, not 2");
     await expectCode("ERR_LATENCY_TABLE_MISMATCH", () => attempt({ latencyTable: table, device: "cuda:0" }));
