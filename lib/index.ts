@@ -37,6 +37,7 @@ export {
   TensorDataLoader,
 } from "./data/tensor-loader";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
+export { LOSSES, type Loss } from "./evaluation/losses";
 export {
   type BatchLoss,
   crossEntropy,
@@ -63,13 +64,12 @@ export {
   type FinetuneOptions,
   OPTIMIZERS,
   SCHEDULES,
-  TRAINING_LOSSES,
   type TrainingOptions,
 } from "./finetune/options";
 export { type SupernetResult, trainSupernet } from "./finetune/supernet";
 export type { SupernetOptions } from "./finetune/supernet-options";
 export type { TrainingResult } from "./finetune/training-result";
-export type { EpochRecord, TrainingProgress } from "./finetune/training-run";
+export type { EpochRecord, TrainingProgress } from "./finetune/training-state";
 export { convert, type Mode, type ModeMap } from "./mode/convert";
 export { type ModeDescriptor, type ModeSearcher, modeNames, registerMode } from "./mode/registry";
 export { exportModel, type SearchCallConfig, search } from "./mode/search";

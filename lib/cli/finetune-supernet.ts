@@ -81,7 +81,7 @@ export async function trainAsSupernet(
   try {
     const space = await convert(module, "autonas", example, { channelDivisor, importance, seed, signal });
     try {
-      return await trainSupernet(space, data.loader, { ...settings, random: subnets, smallest });
+      return await trainSupernet(space, data.loader, { ...settings, randomSubnets: subnets, smallest });
     } finally {
       space.close();
     }

@@ -4,17 +4,12 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 
 import { TorchSearchError } from "../errors";
+import { LOSSES, type Loss, lossFor } from "../evaluation/losses";
 import { meanSquaredError, topKAccuracy } from "../evaluation/scores";
 import type { ScoreFunction } from "../evaluation/types";
 import { finetuneWith } from "../finetune/finetune";
-import {
-  type FinetuneOptions,
-  OPTIMIZERS,
-  SCHEDULES,
-  TRAINING_LOSSES,
-  type TrainingOptions,
-} from "../finetune/options";
-import type { EpochRecord } from "../finetune/training-run";
+import { type FinetuneOptions, OPTIMIZERS, SCHEDULES, type TrainingOptions } from "../finetune/options";
+import type { EpochRecord } from "../finetune/training-state";
 import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import type { SubnetConfig } from "../space/search-space";
@@ -60,7 +55,7 @@ interface FinetuneCommandOptions extends ImageOptions, SupernetCommandOptions {
   schedule: (typeof SCHEDULES)[number];
   warmupSteps?: number;
   clipNorm?: number;
-  loss?: (typeof TRAINING_LOSSES)[number];
+  loss?: Loss;
   labelSmoothing?: number;
   recalibrate?: boolean;
   checkpoint?: string;
@@ -132,7 +127,7 @@ async function train(
       options.teacher === undefined ? null : opened(await Module.load(path.resolve(options.teacher), load));
     const data = await openData(requestOf(options));
     opened(data.loader);
-    const loss = options.loss ?? (data.target !== null && !data.labels ? "mse" : "crossEntropy");
+    const loss = options.loss ?? lossFor(data.target === null || data.labels);
     const scored = await scoreOf(options, loss, opened);
     const { target, collect } = data;
     if (target === null && !(teacher !== null && options.alpha === 1)) {
@@ -238,7 +233,7 @@ async function scoreOf(
   if (data.target === null)
     throw badOption("--eval-data has no targets: name their array with --eval-target-array.");
   const how = { collectFunc: data.collect as never, target: data.target };
-  return loss === "mse"
+  return loss === "meanSquaredError"
     ? { title: "-squared error", score: meanSquaredError(data.loader, how) }
     : { title: "accuracy", score: topKAccuracy(data.loader, how) };
 }
@@ -309,8 +304,8 @@ export function addFinetuneCommand(program: Command): void {
     .addOption(
       new Option(
         "--loss <name>",
-        "what is minimized (default: crossEntropy for labels, mse for others)",
-      ).choices(TRAINING_LOSSES),
+        "what is minimized (default: crossEntropy for labels, meanSquaredError for others)",
+      ).choices(LOSSES),
     )
     .option("--label-smoothing <share>", "of each label, spread over all classes (default: 0)", number)
     .option("--recalibrate", "average batch norms' statistics over the data in the end");

@@ -8,8 +8,8 @@
  * | `library_version` | version of torchsearch that wrote the file |
  * | `fingerprint` | `fingerprint()` of the model as training found it |
  * | `fingerprint_now` | `fingerprint()` of the model as it was when the file was written |
- * | `settings` | JSON: the options that decide how training goes, which must be the same when it is resumed |
- * | `annotations` | JSON: what the caller wants to have in the file, such as the command that started the training |
+ * | `settings` | JSON: the options that decide the result, which must be the same when training is resumed |
+ * | `annotations` | JSON: the caller's own record, such as the command that started the training |
  * | `state` | JSON: how far training is, losses and scores |
  * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, tensors in order of name |
  *
@@ -18,7 +18,9 @@
 
 import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
 import { tensorFromRaw, tensorToRaw } from "../data/raw-tensor";
+import { LOSSES } from "../evaluation/losses";
 import type { NamedTensor } from "../model/module";
+import { presentName } from "../util/renamed";
 
 /** Version of the format that this library writes. */
 export const TRAINING_CHECKPOINT_VERSION = 1;
@@ -39,7 +41,7 @@ export interface TrainingCheckpoint<State> {
   tensors: NamedTensor[];
 }
 
-/** Writes a checkpoint atomically. The tensors must not change meanwhile. @throws `ERR_CHECKPOINT_WRITE` */
+/** Writes a checkpoint atomically. The tensors must not change while it runs. @throws `ERR_CHECKPOINT_WRITE` */
 export async function writeTrainingCheckpoint<State>(
   file: string,
   checkpoint: TrainingCheckpoint<State>,
@@ -57,7 +59,7 @@ export async function writeTrainingCheckpoint<State>(
 }
 
 /**
- * Reads a checkpoint, or gives null when there is no such file. Its tensors are the caller's to close.
+ * Reads a checkpoint; null when there is no such file. The caller closes its tensors.
  *
  * @throws `ERR_CHECKPOINT_READ`, `ERR_CHECKPOINT_CORRUPT`, `ERR_CHECKPOINT_VERSION`
  */
@@ -65,9 +67,19 @@ export function readTrainingCheckpoint<State>(file: string): Promise<TrainingChe
   return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
     fingerprint: metadata.fingerprint ?? "",
     fingerprintNow: metadata.fingerprint_now ?? "",
-    settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
+    settings: presentSettings(JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>),
     annotations: JSON.parse(metadata.annotations ?? "{}") as Record<string, unknown>,
     state: JSON.parse(state) as State,
     tensors: [...tensors].map(([name, raw]) => ({ name, tensor: tensorFromRaw(raw) })),
   }));
+}
+
+/** Settings in the present spelling, so that a checkpoint of an earlier version can be resumed. */
+function presentSettings({ random, ...settings }: Record<string, unknown>): Record<string, unknown> {
+  const { loss } = settings;
+  return {
+    ...settings,
+    ...(random !== undefined && { randomSubnets: random }),
+    ...(typeof loss === "string" && { loss: presentName(loss, LOSSES) ?? loss }),
+  };
 }

@@ -6,34 +6,41 @@ import { Module } from "../model/module";
 import { addon } from "../native/addon";
 import { callNative } from "../native/call";
 import { expected } from "../util/check";
-import { alphaOf, type FinetuneOptions, nativeOptions, readFinetuneOptions } from "./options";
+import {
+  alphaOf,
+  DISTILLATION_DEFAULTS,
+  type FinetuneOptions,
+  nativeOptions,
+  readFinetuneOptions,
+} from "./options";
 import { resultOf, type TrainingResult } from "./training-result";
-import { lengthOf, TrainingRun } from "./training-run";
+import { TrainingRun } from "./training-run";
+import { lengthOf } from "./training-state";
 
-/** What came of training a module. */
+/** The outcome of training a module. */
 export interface FinetuneResult extends TrainingResult {
-  /** Batches that the batch norms' statistics were averaged over in the end; 0 for none. */
+  /** Batches that the batch norms' statistics were averaged over after training; 0 for none. */
   recalibratedBatches: number;
 }
 
 /**
- * Trains a module's weights natively, in place: whoever holds the module, saves it or takes its fingerprint sees what
- * was learned. Meant for the subnet of a search, with the full model as `teacher`.
+ * Trains a module's weights natively and in place: `save()` and `fingerprint()` of the module see the new weights. It is
+ * meant for the subnet of a search, with the full model as `teacher`.
  *
- * The forward pass is in training mode, and the module in the mode that it was in afterwards. A traced module, which
- * knows no mode, is trained with batch norms on batch statistics and dropout where it was traced with dropout operators.
- * With a `TensorDataLoader` and no `collectFunc`, `targetFunc` or `lossFunc`, JavaScript is not called per batch.
+ * The forward pass runs in training mode; the module's own mode is restored afterwards. A traced module has no mode. It
+ * is trained with batch norms on batch statistics, and with dropout where it was traced with dropout operators. With a
+ * `TensorDataLoader` and no `collectFunc`, `targetFunc` or `lossFunc`, JavaScript is not called for each batch.
  *
- * Everything random (the samples' order, dropout) follows from `seed` and the number of the step, and LibTorch's own
- * generators are left as they are. So training that was interrupted and is resumed from its `checkpoint` ends, on a
- * CPU with as many threads, with the same bits as if it had never been interrupted.
+ * Everything random (the samples' order, dropout) follows from `seed` and the number of the step. LibTorch's own
+ * generators keep their state. Training that was interrupted and is resumed from its `checkpoint` therefore ends with
+ * the same bits as an uninterrupted run, on a CPU with the same number of threads.
  *
- * With a `scoreFunc`, the weights in the end are those of the best epoch (the beginning counts as one). What an error
- * leaves: after an abort, the weights so far, and a checkpoint where one was asked for; after a loss, score or weight
- * that is not finite, the best weights so far (without a `scoreFunc`, those of the last whole epoch); otherwise the
- * weights so far.
+ * With a `scoreFunc`, the final weights are those of the best epoch; the beginning counts as one. After an error, the
+ * weights are as follows. An abort leaves the current weights, and a checkpoint where one was asked for. A loss, score or
+ * weight that is not finite brings back the best weights so far (without a `scoreFunc`, those of the last whole epoch).
+ * Any other error leaves the current weights.
  *
- * @param loader batches, whose first element is the model's input and whose second one is the target
+ * @param data batches, whose first element is the model's input and whose second one is the target
  * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_ARGUMENT`; `ERR_FROZEN`, `ERR_NO_PARAMETERS`, `ERR_DTYPE`
  *   for weights of half precision, `ERR_UNSUPPORTED_GRAPH`; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT` for
  *   targets that don't fit; `ERR_GRADIENT`, `ERR_LOSS_NAN`, `ERR_LOSS_FAILED`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`;
@@ -41,35 +48,35 @@ export interface FinetuneResult extends TrainingResult {
  */
 export async function finetune(
   module: Module,
-  loader: DataSource,
+  data: DataSource,
   options: FinetuneOptions | null = null,
 ): Promise<FinetuneResult> {
-  return finetuneWith(module, loader, options, {});
+  return finetuneWith(module, data, options, {});
 }
 
-/** As {@link finetune}, with what the caller wants to have in the checkpoint beside it. */
+/** As {@link finetune}, with annotations that the checkpoint records. */
 export async function finetuneWith(
   module: Module,
-  loader: DataSource,
+  data: DataSource,
   given: FinetuneOptions | null,
   annotations: Record<string, unknown>,
 ): Promise<FinetuneResult> {
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
-  if (!isDataSource(loader)) throw expected("ERR_ARGUMENT", "batches", "loader", loader);
+  if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches", "data", data);
   const options = readFinetuneOptions(given);
   const { teacher, temperature, lossFunc, recalibrate, scoreFunc, signal, onProgress } = options;
   if (teacher === (module as unknown)) {
     throw new TorchSearchError(
       "ERR_CONFIG_VALUE",
-      "a model can't be its own teacher; give the full model, loaded apart",
+      "a model can't be its own teacher; load the full model as a module of its own",
     );
   }
   const alpha = alphaOf(options);
-  const length = lengthOf(loader, options);
+  const length = lengthOf(data, options);
   return exclusively(module, async () => {
     const names = module.namedParameters().map(({ name }) => name);
     const native = nativeOptions(options, length.totalSteps, names);
-    const distillation = { alpha, temperature: temperature ?? 4 };
+    const distillation = { alpha, temperature: temperature ?? DISTILLATION_DEFAULTS.temperature };
     const trainer = await callNative(
       (call) =>
         addon().Trainer.create(
@@ -89,11 +96,12 @@ export async function finetuneWith(
           module,
           rate: scoreFunc && (async () => scoreFunc(module, { signal, onProgress, silent: true })),
           trainer,
-          source: loader,
+          data,
           length,
           settings: {
             ...native,
             ...distillation,
+            loss: options.loss,
             epochs: length.epochs,
             shuffle: options.shuffle,
             recalibrate,

@@ -3,7 +3,7 @@ import { TorchSearchError } from "../errors";
 import type { Tensor } from "../model/tensor";
 import { describe, isRecord } from "../util/check";
 
-/** What a loss written in JavaScript gives for a batch. */
+/** What a loss written in JavaScript returns for a batch. */
 export interface LossAndGradient {
   /** The mean loss of the batch. */
   loss: number;
@@ -12,8 +12,8 @@ export interface LossAndGradient {
 }
 
 /**
- * A loss with its gradient, by hand: JavaScript can't be differentiated. `output` is the tensor of the model's output
- * that counts (the first one; of a record, `logits` or `out`).
+ * A loss written in JavaScript. It returns its gradient too, since JavaScript can't be differentiated. `output` is the
+ * first tensor of the model's output, or `logits` or `out` where the output is a record.
  */
 export type BatchGradient = (output: Tensor, batch: never) => LossAndGradient | Promise<LossAndGradient>;
 

@@ -2,6 +2,7 @@
 
 import { rules } from "../contract/config";
 import { TorchSearchError } from "../errors";
+import { LOSSES, type Loss, nativeLoss } from "../evaluation/losses";
 import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
 import type { NativeTrainOptions } from "../native/addon";
 import { completeConfig } from "../util/complete-config";
@@ -11,16 +12,23 @@ import type { BatchGradient } from "./loss-function";
 
 /** How weights are changed. */
 export const OPTIMIZERS = ["adamw", "sgd"] as const;
-/** How the learning rate runs. */
+/** How the learning rate changes over the steps. */
 export const SCHEDULES = ["cosine", "constant"] as const;
-/** What is minimized. */
-export const TRAINING_LOSSES = ["crossEntropy", "mse"] as const;
+/** The learning rate and the weight decay of each optimizer where none is given. */
+export const OPTIMIZER_DEFAULTS = {
+  adamw: { learningRate: 1e-3, weightDecay: 0.01 },
+  sgd: { learningRate: 1e-2, weightDecay: 1e-4 },
+} as const satisfies Record<(typeof OPTIMIZERS)[number], object>;
+/** Passes over the data where neither `epochs` nor `steps` is given. */
+export const DEFAULT_EPOCHS = 1;
+/** How a teacher counts where nothing else is given. */
+export const DISTILLATION_DEFAULTS = { alpha: 0.5, temperature: 4 } as const;
 
-/** How long, how fast and from what data training goes; shared by `finetune()` and `trainSupernet()`. */
+/** How long, how fast and on which data a model is trained; shared by `finetune()` and `trainSupernet()`. */
 export interface TrainingOptions {
   /** Passes over the data; default 1. */
   epochs?: number | null;
-  /** Steps, one a batch, instead of `epochs`. */
+  /** Steps instead of `epochs`; each takes one batch. */
   steps?: number | null;
   /**
    * `adamw` (the default; Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019) or `sgd`, with
@@ -31,7 +39,7 @@ export interface TrainingOptions {
   learningRate?: number | null;
   /** Default 0.01 for `adamw`, 1e-4 for `sgd`. */
   weightDecay?: number | null;
-  /** Whether weight decay takes biases and the scales and shifts of norms too; default false. */
+  /** Whether weight decay also applies to biases and to the scales and shifts of norms; default false. */
   decayBiasesAndNorms?: boolean;
   /** `sgd`: default 0.9. */
   momentum?: number;
@@ -45,15 +53,15 @@ export interface TrainingOptions {
   schedule?: (typeof SCHEDULES)[number];
   /** Steps over which the learning rate rises in a straight line; default 0. */
   warmupSteps?: number;
-  /** What the cosine ends at, as a share of `learningRate`; default 0. */
+  /** The last learning rate of the cosine, as a share of `learningRate`; default 0. */
   finalShare?: number;
   /** Largest Euclidean norm of all gradients together; null (the default) for no limit. */
   clipNorm?: number | null;
   /**
    * `crossEntropy` (the default; logits `[N, C]` or `[N, C, …]`, targets whole numbers `[N]` or `[N, …]`, -100 left out)
-   * or `mse` (targets of the outputs' shape); the mean over a batch.
+   * or `meanSquaredError` (targets of the outputs' shape); the mean over a batch.
    */
-  loss?: (typeof TRAINING_LOSSES)[number];
+  loss?: Loss;
   /** `crossEntropy`: the share of each label that is spread over all classes (Szegedy et al., CVPR 2016); default 0. */
   labelSmoothing?: number;
   /** Picks the model's inputs out of a batch; null (the default) takes the batch's first element. */
@@ -63,17 +71,17 @@ export interface TrainingOptions {
   /** Which parameters are trained, by name; null (the default) for those that require gradients, or all where none does. */
   trainable?: ((name: string) => boolean) | null;
   /**
-   * Whether a `TensorDataLoader`'s samples are put in another random order each epoch; default true. Other loaders give
-   * their batches as they like, but the same in every pass when training is to be resumed.
+   * Whether a `TensorDataLoader` is shuffled anew in each epoch; default true. Other sources choose their own order. It
+   * must be the same in every pass if training is to be resumed.
    */
   shuffle?: boolean;
   /** Seed of the samples' order and of dropout and other random operators: a whole number of at least 0; default 0. */
   seed?: number;
-  /** Rates the model before the first and after every epoch, the higher the better; the best weights are kept. */
+  /** Rates the model before the first epoch and after each one; higher is better. The best weights are kept. */
   scoreFunc?: ScoreFunction | null;
-  /** File that training saves its state to and resumes from; null (the default) for none. */
+  /** The file that training saves its state to and resumes from; null (the default) for none. */
   checkpoint?: string | null;
-  /** Seconds after which the state is saved amid an epoch; default 60. It's always saved after an epoch and an abort. */
+  /** Seconds between saves within an epoch; default 60. The state is also saved after each epoch and after an abort. */
   checkpointSeconds?: number;
   /** Stops training with `ERR_ABORTED`, within one batch. */
   signal?: AbortSignal | null;
@@ -83,22 +91,25 @@ export interface TrainingOptions {
 
 /** The options of `finetune()`. */
 export interface FinetuneOptions extends TrainingOptions {
-  /** A loss written in JavaScript, with its gradient; replaces `loss`. It is called once a batch. */
+  /** A loss written in JavaScript, with its gradient; replaces `loss`. It is called once for each batch. */
   lossFunc?: BatchGradient | null;
-  /** The model to learn from, usually the full one (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015). */
+  /**
+   * The model to learn from, usually the full one (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
+   */
   teacher?: SearchModel | null;
   /** The share of the teacher in the loss, 0 to 1; default 0.5. With 1, no targets are needed. */
   alpha?: number | null;
-  /** `crossEntropy`: what both models' logits are divided by for the teacher's part; default 4. */
+  /** `crossEntropy`: both models' logits are divided by it for the teacher's part of the loss; default 4. */
   temperature?: number | null;
-  /** Whether batch norms get the plain average of the batches' statistics in the end; default false. */
+  /** Whether batch norms get the plain average of all batches' statistics after training; default false. */
   recalibrate?: boolean;
 }
 
 /** Options with every default filled in. */
 export type CompleteOptions<Options> = { [Key in keyof Options]-?: Exclude<Options[Key], undefined> };
 
-const TRAINING_DEFAULTS: CompleteOptions<TrainingOptions> = {
+/** Defaults of {@link TrainingOptions}; null where another option or the data decide. */
+export const TRAINING_DEFAULTS: CompleteOptions<TrainingOptions> = {
   epochs: null,
   steps: null,
   optimizer: "adamw",
@@ -127,7 +138,8 @@ const TRAINING_DEFAULTS: CompleteOptions<TrainingOptions> = {
   onProgress: null,
 };
 
-const FINETUNE_DEFAULTS: CompleteOptions<FinetuneOptions> = {
+/** Defaults of {@link FinetuneOptions}. */
+export const FINETUNE_DEFAULTS: CompleteOptions<FinetuneOptions> = {
   ...TRAINING_DEFAULTS,
   lossFunc: null,
   teacher: null,
@@ -141,7 +153,7 @@ const belowOne: ConfigRule = {
   accepts: (value) => typeof value === "number" && value >= 0 && value < 1,
 };
 
-const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
+export const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   epochs: orNull(rules.positiveInteger),
   steps: orNull(rules.positiveInteger),
   optimizer: oneOf(OPTIMIZERS),
@@ -159,7 +171,7 @@ const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   warmupSteps: rules.nonNegativeInteger,
   finalShare: rules.share,
   clipNorm: orNull(rules.positive),
-  loss: oneOf(TRAINING_LOSSES),
+  loss: oneOf(LOSSES),
   labelSmoothing: belowOne,
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),
@@ -226,27 +238,28 @@ export function readFinetuneOptions(
 
 /** The share of the teacher in the loss. */
 export function alphaOf({ teacher, alpha }: CompleteOptions<FinetuneOptions>): number {
-  return teacher === null ? 0 : (alpha ?? 0.5);
+  return teacher === null ? 0 : (alpha ?? DISTILLATION_DEFAULTS.alpha);
 }
 
-/** What both trainers hand to the native side. `totalSteps` is null where a schedule doesn't need to know it. */
+/** The options that both trainers pass to the addon. `totalSteps` is null where the schedule doesn't need it. */
 export function nativeOptions(
   options: CompleteOptions<TrainingOptions>,
   totalSteps: number | null,
   parameters: readonly string[],
 ): NativeTrainOptions {
-  const adamw = options.optimizer === "adamw";
+  const { learningRate, weightDecay } = OPTIMIZER_DEFAULTS[options.optimizer];
   const names = options.trainable === null ? undefined : parameters.filter(options.trainable);
   if (names !== undefined && names.length === 0) {
     throw new TorchSearchError(
       "ERR_NO_PARAMETERS",
-      `trainable chose none of the ${parameters.length} parameters, such as ${parameters[0] ?? "none"}; choose at least one.`,
+      `trainable accepts none of the ${parameters.length} parameters, such as ${parameters[0] ?? "none"}; ` +
+        "accept at least one.",
     );
   }
   return {
     optimizer: options.optimizer,
-    learningRate: options.learningRate ?? (adamw ? 1e-3 : 1e-2),
-    weightDecay: options.weightDecay ?? (adamw ? 0.01 : 1e-4),
+    learningRate: options.learningRate ?? learningRate,
+    weightDecay: options.weightDecay ?? weightDecay,
     decayVectors: options.decayBiasesAndNorms,
     momentum: options.momentum,
     nesterov: options.nesterov,
@@ -258,14 +271,12 @@ export function nativeOptions(
     finalShare: options.finalShare,
     totalSteps: totalSteps ?? undefined,
     clipNorm: options.clipNorm ?? 0,
-    loss: options.loss,
+    loss: nativeLoss(options.loss),
     labelSmoothing: options.labelSmoothing,
     seed: options.seed,
     ...(names !== undefined && { trainable: names }),
   };
 }
-
-export { TRAINING_DEFAULTS, TRAINING_RULES };
 
 function conflict(message: string): TorchSearchError {
   return new TorchSearchError("ERR_CONFIG_VALUE", message);

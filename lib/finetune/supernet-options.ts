@@ -14,30 +14,31 @@ import {
 
 /** The options of `trainSupernet()`. `clipNorm` takes the norm of all the subnets' gradients together. */
 export interface SupernetOptions extends TrainingOptions {
-  /** Subnets drawn in each step, beside the largest and the smallest one; default 2. */
-  random?: number;
+  /** Random subnets trained in each step, besides the largest and the smallest one; default 2. */
+  randomSubnets?: number;
   /**
-   * What the smallest subnet is: widths by name (a hyperparameter that it leaves out has its smallest choice), or a share
-   * of the full widths, 0 to 1, for the smallest choices of at least so many channels (blocks may be left out then).
+   * The smallest subnet to train: widths by name (the default for a width left out is its smallest choice), or a share of
+   * the full widths, 0 to 1, for the smallest choices of at least that many channels (blocks may then be left out).
    * Smaller choices are not trained. Null (the default) for the space's smallest subnet.
    */
   smallest?: Readonly<SubnetConfig> | number | null;
-  /** The share of the largest subnet's output in the loss of the others, 0 to 1; default 1: they learn from it alone. */
+  /** The share of the largest subnet's output in the others' loss, 0 to 1; default 1: they learn from it alone. */
   alpha?: number;
-  /** `crossEntropy`: what logits are divided by for that part; default 1. */
+  /** `crossEntropy`: logits are divided by it for that part; default 1. */
   temperature?: number;
   /**
-   * Subnets that `scoreFunc` rates, each with batch norm statistics of its own; the score is their mean. Widths that are
-   * left out are full. Null (the default) for the largest and the smallest one.
+   * Subnets that `scoreFunc` rates, each with its own batch norm statistics; the score is their mean. Widths left out are
+   * full. Null (the default) for the largest and the smallest one.
    */
   scored?: readonly Readonly<SubnetConfig>[] | null;
-  /** At most so many batches for the batch norms' statistics of a subnet; null for all; default 16. */
+  /** At most this many batches for the batch norm statistics of a subnet; null for all; default 16. */
   recalibrationBatches?: number | null;
 }
 
-const SUPERNET_DEFAULTS: CompleteOptions<SupernetOptions> = {
+/** Defaults of {@link SupernetOptions}. */
+export const SUPERNET_DEFAULTS: CompleteOptions<SupernetOptions> = {
   ...TRAINING_DEFAULTS,
-  random: 2,
+  randomSubnets: 2,
   smallest: null,
   alpha: 1,
   temperature: 1,
@@ -47,10 +48,7 @@ const SUPERNET_DEFAULTS: CompleteOptions<SupernetOptions> = {
 
 const SUPERNET_RULES: Record<keyof SupernetOptions, ConfigRule> = {
   ...TRAINING_RULES,
-  random: {
-    expected: "a whole number of at least 0",
-    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-  },
+  randomSubnets: rules.nonNegativeInteger,
   smallest: {
     expected: "an object of widths by hyperparameter, a share from 0 to 1, or null",
     accepts: (value) => value === null || isRecord(value) || rules.share.accepts(value),

@@ -13,9 +13,10 @@ import { suggestion } from "../util/nearest";
 import { type CompleteOptions, nativeOptions } from "./options";
 import { readSupernetOptions, type SupernetOptions } from "./supernet-options";
 import { resultOf, type TrainingResult } from "./training-result";
-import { type EpochRecord, lengthOf, TrainingRun } from "./training-run";
+import { TrainingRun } from "./training-run";
+import { type EpochRecord, lengthOf } from "./training-state";
 
-/** What came of training a supernet. */
+/** The outcome of training a supernet. */
 export interface SupernetResult extends TrainingResult {
   /** A loss is the sum over the subnets of a step. */
   epochs: EpochRecord[];
@@ -24,50 +25,55 @@ export interface SupernetResult extends TrainingResult {
 }
 
 /**
- * Trains the weights that all subnets of a space share, natively and in place, so that subnets are good without training
- * of their own. Each step takes one batch through the largest subnet, which learns from the targets, the smallest one and
- * `random` drawn ones, which learn from the largest one's output (the sandwich rule with in-place distillation: Yu and
- * Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019; dropout in the largest subnet only:
- * Yu et al., "BigNAS", ECCV 2020), and changes the weights by the sum of their gradients.
+ * Trains the weights that all subnets of a space share, natively and in place. Subnets then need no training of their
+ * own. Each step takes one batch through the largest subnet, which learns from the targets, and through the smallest one
+ * and `randomSubnets` others, which learn from the largest one's output (the sandwich rule with in-place distillation: Yu
+ * and Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019; dropout in the largest subnet
+ * only: Yu et al., "BigNAS", ECCV 2020). It changes the weights by the sum of their gradients.
  *
- * Batch norms take the batch's statistics; the running ones in the module are those of the largest subnet. A subnet needs
- * its own: what is scored here gets them from `recalibrationBatches`, as does, in the end, what is selected; searchers do
- * the same for each candidate.
+ * Batch norms take the batch's statistics; the running ones in the module are those of the largest subnet. Each subnet
+ * needs its own. A subnet that is scored here gets them from `recalibrationBatches`, as does the selected one after
+ * training. Searchers do the same for each candidate.
  *
- * Everything random (the samples' order, the subnets, dropout) follows from `seed` and the number of the step, so
- * training that is resumed from its `checkpoint` ends, on a CPU with as many threads, with the same bits as if it had
- * never been interrupted. What is selected stays selected. What an error leaves is the same as of `finetune()`.
+ * Everything random (the samples' order, the subnets, dropout) follows from `seed` and the number of the step. Training
+ * that is resumed from its `checkpoint` therefore ends with the same bits as an uninterrupted run, on a CPU with the same
+ * number of threads. The selection stays as it is. An error leaves the weights as it does in `finetune()`.
  *
- * @param space made by `convert()` in the mode `autonas` or `fastnas`; the module that it was made of has the trained
- *   weights too, and saves them. Convert that one later on with `importance: "none"`
- * @param loader batches, whose first element is the model's input and whose second one is the target
+ * @param space made by `convert()` in the mode `autonas` or `fastnas`. Its module has the trained weights too, and saves
+ *   them. Convert that module later with `importance: "none"`
+ * @param data batches, whose first element is the model's input and whose second one is the target
  * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_ARGUMENT`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`;
- *   `ERR_HYPERPARAMETER` for a space to which hyperparameters were added; `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`
- *   for targets that don't fit; `ERR_GRADIENT`, `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`;
- *   `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
+ *   `ERR_HYPERPARAMETER` for a space to which hyperparameters were added; `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of
+ *   half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT` for targets that don't fit; `ERR_GRADIENT`,
+ *   `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`; `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
  */
 export async function trainSupernet(
   space: SearchSpace,
-  loader: DataSource,
+  data: DataSource,
   given: SupernetOptions | null = null,
 ): Promise<SupernetResult> {
   if (!(space instanceof SearchSpace)) throw expected("ERR_ARGUMENT", "a SearchSpace", "space", space);
-  if (!isDataSource(loader)) throw expected("ERR_ARGUMENT", "batches", "loader", loader);
+  if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches", "data", data);
   requireWidthsOnly(space);
   const options = readSupernetOptions(given);
-  const { alpha, temperature, random, scoreFunc, signal } = options;
+  const { alpha, temperature, randomSubnets, scoreFunc, signal } = options;
   const smallest = smallestOf(space, options.smallest);
   const scored = (options.scored ?? [space.fullConfig, smallest]).map((config) =>
     completed(space, config, space.fullConfig, "scored"),
   );
-  const length = lengthOf(loader, options);
+  const length = lengthOf(data, options);
   return exclusively(space, async () => {
     const module = Module.wrap(space.native.module());
     const names = module.namedParameters().map(({ name }) => name);
-    const native = { ...nativeOptions(options, length.totalSteps, names), alpha, temperature, random };
+    const native = { ...nativeOptions(options, length.totalSteps, names), alpha, temperature };
     const widths = space.hyperparameters.map(({ name }) => smallest[name] as number);
     const trainer = await callNative(
-      (call) => addon().Trainer.createSupernet(space.native, { ...native, smallest: widths }, call),
+      (call) =>
+        addon().Trainer.createSupernet(
+          space.native,
+          { ...native, random: randomSubnets, smallest: widths },
+          call,
+        ),
       signal,
     );
     const found = await module.fingerprint({ signal });
@@ -75,12 +81,14 @@ export async function trainSupernet(
       const run = new TrainingRun(
         {
           module,
-          rate: scoreFunc && (() => rate(space, scoreFunc, scored, loader, options)),
+          rate: scoreFunc && (() => rate(space, scoreFunc, scored, data, options)),
           trainer,
-          source: loader,
+          data,
           length,
           settings: {
             ...native,
+            loss: options.loss,
+            randomSubnets,
             smallest,
             choices: digestOfChoices(space),
             epochs: length.epochs,
@@ -95,7 +103,7 @@ export async function trainSupernet(
         options,
       );
       await run.run();
-      await recalibrate(space, loader, options);
+      await recalibrate(space, data, options);
       return { ...resultOf(run.state, trainer), smallest };
     } finally {
       trainer.close();
@@ -107,28 +115,31 @@ export async function trainSupernet(
   });
 }
 
-/** Seeds draw the same subnets where this is the same. */
-/** Tensors that were added would be of the weights before, and nobody says which numbers to train with. */
+/**
+ * Refuses hyperparameters that were added: their tensors would belong to the weights before training, and there is no
+ * rule for which numbers to train with.
+ */
 function requireWidthsOnly({ hyperparameters }: SearchSpace): void {
   const custom = hyperparameters.find(({ kind }) => kind === "custom");
   if (custom === undefined) return;
   throw new TorchSearchError(
     "ERR_HYPERPARAMETER",
-    `The space has the hyperparameter "${custom.name}" of your own, which is not trained: train the space first, and add it then.`,
+    `The space has the added hyperparameter "${custom.name}", which can't be trained: train the space first, then add it.`,
   );
 }
 
+/** Where this is the same, a seed draws the same subnets. */
 function digestOfChoices({ hyperparameters }: SearchSpace): string {
   const choices = hyperparameters.map((each) => [each.name, each.choices]);
   return createHash("sha256").update(JSON.stringify(choices)).digest("hex");
 }
 
-/** The mean score of some subnets; what is selected stays selected. */
+/** The mean score of some subnets; the selection stays as it is. */
 async function rate(
   space: SearchSpace,
   scoreFunc: ScoreFunction,
   configs: readonly SubnetConfig[],
-  loader: DataSource,
+  data: DataSource,
   options: CompleteOptions<SupernetOptions>,
 ): Promise<number> {
   const { signal, onProgress } = options;
@@ -137,7 +148,7 @@ async function rate(
     let sum = 0;
     for (const config of configs) {
       space.select(config);
-      await recalibrate(space, loader, options);
+      await recalibrate(space, data, options);
       sum += (await scoreFunc(space, { signal, onProgress, silent: true })) as number;
     }
     return sum / configs.length;
@@ -146,15 +157,15 @@ async function rate(
   }
 }
 
-/** Gives the selected subnet batch norm statistics of its own. */
+/** Gives the selected subnet its own batch norm statistics. */
 async function recalibrate(
   space: SearchSpace,
-  loader: DataSource,
+  data: DataSource,
   { collectFunc, recalibrationBatches, signal }: CompleteOptions<SupernetOptions>,
 ): Promise<void> {
   const loop = { collectFunc, maxBatches: recalibrationBatches, signal };
   await space.recalibrate(async (model) => {
-    await runForwardLoop(model, loader, loop);
+    await runForwardLoop(model, data, loop);
   }, loop);
 }
 

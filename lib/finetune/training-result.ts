@@ -1,17 +1,17 @@
 import type { NativeTrainer } from "../native/addon";
-import type { EpochRecord, TrainingState } from "./training-run";
+import type { EpochRecord, TrainingState } from "./training-state";
 
-/** What came of training, whatever was trained. */
+/** The outcome of training a module or a supernet. */
 export interface TrainingResult {
-  /** Steps done, those of earlier runs that a checkpoint continued among them. */
+  /** Steps done, including those before an interruption. */
   steps: number;
-  /** What each epoch came to, in order; the last one may have been cut short by `steps`. */
+  /** The epochs in order; `steps` may have cut the last one short. */
   epochs: EpochRecord[];
   /** Score before training; null without a `scoreFunc`. */
   before: number | null;
-  /** Score of the weights that there are now; null without a `scoreFunc`. */
+  /** Score of the final weights; null without a `scoreFunc`. */
   score: number | null;
-  /** The epoch after which those weights were there, 0 for before training; null without a `scoreFunc`. */
+  /** The epoch that the final weights come from, 0 for before training; null without a `scoreFunc`. */
   bestEpoch: number | null;
   /** Names of the parameters that were trained. */
   trained: string[];

@@ -132,7 +132,7 @@ it("trains a supernet, which a search then takes", { timeout: 120_000 }, async (
     batchSize: 32,
   });
   const { smallest } = await trainSupernet(space, loader, {
-    random: 1,
+    randomSubnets: 1,
     smallest: 0.5,
     epochs: null,
     steps: 3,

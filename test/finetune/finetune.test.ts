@@ -1,5 +1,5 @@
 /** Resuming, aborting, and what goes wrong: finetune() on small fixtures. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -14,6 +14,11 @@ import {
   TensorDataLoader,
   topKAccuracy,
 } from "../../lib";
+import {
+  readTrainingCheckpoint,
+  type TrainingCheckpoint,
+  writeTrainingCheckpoint,
+} from "../../lib/finetune/checkpoint";
 import { runUntil } from "../support/killable";
 import { root } from "../support/zoo";
 
@@ -101,6 +106,22 @@ describe("resuming", () => {
     expect(await finetune(module, data, { epochs: 2, checkpoint })).toEqual(whole.result);
     expect(await module.fingerprint()).toBe(whole.fingerprint);
     module.close();
+  });
+
+  it("goes on from a checkpoint that spells its settings as an earlier version did", async () => {
+    const checkpoint = path.join(folder, "earlier.safetensors");
+    const loader = await TensorDataLoader.fromNpz(path.join(fixtures, "data.npz"), {
+      keys: ["images", "values"],
+      batchSize: 8,
+    });
+    const options: FinetuneOptions = { steps: 2, loss: "meanSquaredError", checkpoint };
+    const first = await trained("small", options, loader);
+    const written = (await readTrainingCheckpoint(checkpoint)) as TrainingCheckpoint<unknown>;
+    await writeTrainingCheckpoint(checkpoint, { ...written, settings: { ...written.settings, loss: "mse" } });
+    expect(readFileSync(checkpoint, "latin1")).toMatch(/loss\W+mse/);
+    expect(await trained("small", options, loader)).toEqual(first);
+    for (const { tensor } of written.tensors) tensor.close();
+    loader.close();
   });
 
   it("refuses other options, another model and damaged files", async () => {
@@ -218,7 +239,7 @@ describe("a loss in JavaScript", () => {
     });
     const options: FinetuneOptions = { steps: 8, shuffle: false, optimizer: "sgd", learningRate: 0.05 };
     const builtIn = await load("small");
-    await finetune(builtIn, loader, { ...options, loss: "mse" });
+    await finetune(builtIn, loader, { ...options, loss: "meanSquaredError" });
     const own = await load("small");
     const result = await finetune(own, loader, {
       ...options,
@@ -271,7 +292,7 @@ describe("what is refused", () => {
     [{ alpha: 0.5 }, "ERR_CONFIG_VALUE"],
     [{ nesterov: true }, "ERR_CONFIG_VALUE"],
     [{ trainable: () => false }, "ERR_NO_PARAMETERS"],
-    [{ loss: "mse" }, "ERR_SCORE_INPUT"],
+    [{ loss: "meanSquaredError" }, "ERR_SCORE_INPUT"],
     [{ scoreFunc: () => Number.NaN }, "ERR_SCORE_NAN"],
   ])("options %o", async (options, expected) => {
     await expect(trained("small", options)).rejects.toEqual(code(expected));

@@ -44,7 +44,7 @@ function close(actual: number, expected: number, tolerance: number): void {
 describe.each(Object.entries(oracle.cases))("%s", (_, { options, losses, tensors }) => {
   it.each(["natively", "by batches from JavaScript"])("%s", async (way) => {
     const module = await Module.load(path.join(folder, "small.pt"));
-    const loader = options.loss === "mse" ? values : labels;
+    const loader = options.loss === "meanSquaredError" ? values : labels;
     const found: number[] = [];
     const result = await finetune(module, way === "natively" ? loader : () => loader, {
       ...options,

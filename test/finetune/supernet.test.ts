@@ -111,7 +111,7 @@ const smallest = oracle.subnets[0] as Oracle["subnets"][number];
 
 describe("a step", () => {
   it("adds up PyTorch's gradients of the largest and the smallest subnet", async () => {
-    const { gradients, buffers, result } = await stepOf({ random: 0 });
+    const { gradients, buffers, result } = await stepOf({ randomSubnets: 0 });
     expect(distance(gradients, [hard, smallest.soft])).toBeLessThan(1e-10);
     expect(result.epochs[0]?.loss).toBeCloseTo(hard.loss + smallest.soft.loss, 10);
     expect(result.smallest).toEqual(smallest.config);
@@ -123,7 +123,7 @@ describe("a step", () => {
   });
 
   it("mixes labels and the largest subnet's output by alpha and temperature", async () => {
-    const { gradients, result } = await stepOf({ random: 0, alpha: 0.75, temperature: 2 });
+    const { gradients, result } = await stepOf({ randomSubnets: 0, alpha: 0.75, temperature: 2 });
     expect(distance(gradients, [hard, smallest.mixed as Gradient])).toBeLessThan(1e-10);
     expect(result.epochs[0]?.loss).toBeCloseTo(hard.loss + (smallest.mixed as Gradient).loss, 10);
   });
@@ -131,7 +131,7 @@ describe("a step", () => {
   it("adds those of drawn subnets, other ones by other seeds", async () => {
     const drawn = new Set<string>();
     for (let seed = 0; seed < 6; seed++) {
-      const { gradients } = await stepOf({ random: 2, seed });
+      const { gradients } = await stepOf({ randomSubnets: 2, seed });
       const found: string[] = [];
       for (const [i, one] of oracle.subnets.entries()) {
         for (const other of oracle.subnets.slice(i)) {
@@ -150,17 +150,17 @@ describe("a step", () => {
     const given = { conv: 4, "block.conv1": 4, hidden: 4, "block.depth": 1 };
     const same = (config: SubnetConfig) => Object.entries(given).every(([name, x]) => config[name] === x);
     const least = oracle.subnets.find(({ config }) => same(config)) as Oracle["subnets"][number];
-    const { gradients } = await stepOf({ random: 0, smallest: given });
+    const { gradients } = await stepOf({ randomSubnets: 0, smallest: given });
     expect(distance(gradients, [hard, least.soft])).toBeLessThan(1e-10);
     const offered = oracle.subnets.filter(({ config }) =>
       Object.entries(given).every(([name, x]) => (config[name] as number) >= x),
     );
     for (let seed = 0; seed < 4; seed++) {
-      const step = await stepOf({ random: 1, smallest: given, seed });
+      const step = await stepOf({ randomSubnets: 1, smallest: given, seed });
       const fits = offered.filter((each) => distance(step.gradients, [hard, least.soft, each.soft]) < 1e-10);
       expect(fits).toHaveLength(1);
     }
-    const { result } = await stepOf({ random: 0, smallest: 0.5 });
+    const { result } = await stepOf({ randomSubnets: 0, smallest: 0.5 });
     expect(result.smallest).toEqual({ conv: 2, "block.conv1": 2, hidden: 4, "block.depth": 0 });
   });
 });
@@ -203,7 +203,7 @@ describe("resuming", () => {
     expect(await trained({ ...options, checkpoint }, loader)).toEqual(whole);
     // A finished training has nothing left to do.
     expect(await trained({ ...options, checkpoint }, loader)).toEqual(whole);
-    await expect(trained({ ...options, random: 1, checkpoint }, loader)).rejects.toEqual(
+    await expect(trained({ ...options, randomSubnets: 1, checkpoint }, loader)).rejects.toEqual(
       code("ERR_CHECKPOINT_OPTIONS"),
     );
   });
@@ -298,14 +298,14 @@ describe("afterwards", () => {
 describe("what goes wrong", () => {
   it.each<[string, SupernetOptions, string]>([
     ["unknown options", { teacher: null } as SupernetOptions, "ERR_UNKNOWN_CONFIG_KEY"],
-    ["half a subnet", { random: 0.5 }, "ERR_CONFIG_VALUE"],
+    ["half a subnet", { randomSubnets: 0.5 }, "ERR_CONFIG_VALUE"],
     ["no scored subnet", { scored: [] }, "ERR_CONFIG_VALUE"],
     ["a share above 1", { smallest: 1.5 }, "ERR_CONFIG_VALUE"],
     ["an unknown hyperparameter", { smallest: { cnv: 2 } }, "ERR_UNKNOWN_HYPERPARAMETER"],
     ["a width that is no choice", { scored: [{ conv: 3 }] }, "ERR_CHOICE"],
     ["no parameter to train", { trainable: () => false }, "ERR_NO_PARAMETERS"],
     ["a loss that explodes", { learningRate: 1e30, steps: 5 }, "ERR_LOSS_NAN"],
-    ["targets that don't fit", { loss: "mse" }, "ERR_SCORE_INPUT"],
+    ["targets that don't fit", { loss: "meanSquaredError" }, "ERR_SCORE_INPUT"],
     ["a score that is none", { scoreFunc: () => Number.NaN }, "ERR_SCORE_NAN"],
   ])("%s", async (_, options, expected) => {
     const { module, space } = await open("dropout");

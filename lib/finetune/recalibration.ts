@@ -1,0 +1,53 @@
+/** Batch norms' statistics, averaged over all batches after training. */
+
+import { batchCount, firstElement, ownsBatches, splitInputs, walkBatches } from "../data/data-source";
+import { closeTensors } from "../data/raw-tensor";
+import { TensorDataLoader } from "../data/tensor-loader";
+import { toNative } from "../model/values";
+import { callNative } from "../native/call";
+import type { CompleteOptions, TrainingOptions } from "./options";
+import type { TrainingParts } from "./training-state";
+
+/** Gives batch norms the plain average of the batches' statistics. @returns the batches; 0 for a model without any */
+export async function recalibrateBatchNorms(
+  { trainer, data }: TrainingParts,
+  { collectFunc, signal, onProgress }: CompleteOptions<TrainingOptions>,
+): Promise<number> {
+  const report = (done: number): void =>
+    onProgress?.({
+      phase: "recalibrate",
+      done,
+      total: batchCount(data),
+      message: "Averaging the batch norms' statistics",
+    });
+  if (data instanceof TensorDataLoader && !collectFunc) {
+    return callNative(
+      (call) => trainer.recalibrate(data.native, { inputs: [0] }, call),
+      signal,
+      ({ done }) => report(done),
+    );
+  }
+  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+  let done = 0;
+  for await (const batch of walkBatches(data, null, signal)) {
+    try {
+      const { args, kwargs } = splitInputs(collect(batch));
+      const found = await callNative(
+        (call) =>
+          trainer.recalibrateBatch(
+            toNative(args) as unknown[],
+            toNative(kwargs) as Record<string, unknown>,
+            done,
+            call,
+          ),
+        signal,
+      );
+      if (!found) return 0;
+      done += 1;
+      report(done);
+    } finally {
+      if (ownsBatches(data)) closeTensors(batch);
+    }
+  }
+  return done;
+}

@@ -1,0 +1,173 @@
+/** The steps of one epoch: natively over a `TensorDataLoader`, or batch by batch from JavaScript. */
+
+import {
+  elementAt,
+  firstElement,
+  type ModelInputs,
+  ownsBatches,
+  splitInputs,
+  walkBatches,
+} from "../data/data-source";
+import { closeTensors, isTensor } from "../data/raw-tensor";
+import { TensorDataLoader } from "../data/tensor-loader";
+import { TorchSearchError } from "../errors";
+import { wrapFailure } from "../evaluation/failures";
+import { Tensor } from "../model/tensor";
+import { toNative } from "../model/values";
+import { callNative } from "../native/call";
+import { throwIfAborted } from "../util/abort";
+import { expected } from "../util/check";
+import { type BatchGradient, requireGradient } from "./loss-function";
+import type { CompleteOptions, TrainingOptions } from "./options";
+import type { TrainingParts, TrainingState } from "./training-state";
+
+/** What the steps need of the run that they belong to. */
+export interface StepContext {
+  parts: TrainingParts;
+  options: CompleteOptions<TrainingOptions>;
+  state: TrainingState;
+  /** Whether no step is left. */
+  isDone(): boolean;
+  /** Seconds until the state has to be saved; null for never. */
+  secondsToSave(): number | null;
+  saveIfDue(): Promise<void>;
+  /** Counts samples and the seconds that they took, for the throughput. */
+  count(samples: number, seconds: number): void;
+  /** Sends a progress event. */
+  report(): void;
+}
+
+/** Trains on the batches of the current epoch that are left. */
+export async function trainEpoch(context: StepContext): Promise<void> {
+  const { data, lossFunc } = context.parts;
+  const { collectFunc, targetFunc } = context.options;
+  if (data instanceof TensorDataLoader && !collectFunc && !targetFunc && lossFunc === null)
+    await trainNatively(context, data);
+  else await trainByBatches(context);
+}
+
+async function trainNatively(context: StepContext, loader: TensorDataLoader): Promise<void> {
+  const { state } = context;
+  const { trainer, needsTarget, length } = context.parts;
+  const { shuffle, signal } = context.options;
+  const target = needsTarget ? loader.indexOf(1) : -1;
+  if (target === null) throw noTarget();
+  while (state.losses.length < loader.batches && !context.isDone()) {
+    throwIfAborted(signal);
+    const first = state.losses.length;
+    const left = length.totalSteps === null ? loader.batches : length.totalSteps - state.steps;
+    const untilSave = context.secondsToSave();
+    const { losses, samples, seconds } = await callNative(
+      (call) =>
+        trainer.run(
+          loader.native,
+          {
+            inputs: [0],
+            target,
+            ...(shuffle && { epoch: state.epoch }),
+            first,
+            count: Math.min(left, loader.batches - first),
+            ...(untilSave !== null && { seconds: untilSave }),
+          },
+          call,
+        ),
+      signal,
+      () => context.report(),
+    );
+    context.count(samples, seconds);
+    state.losses.push(...losses);
+    state.steps += losses.length;
+    throwIfAborted(signal);
+    await context.saveIfDue();
+  }
+  if (loader.batches === 0) {
+    throw new TorchSearchError("ERR_EMPTY_LOADER", "The data have no batch; give at least one.");
+  }
+}
+
+async function trainByBatches(context: StepContext): Promise<void> {
+  const { state } = context;
+  const { data, needsTarget, lossFunc } = context.parts;
+  const { collectFunc, targetFunc, signal } = context.options;
+  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+  const pick = (targetFunc ?? ((batch: unknown) => elementAt(batch, 1))) as (batch: unknown) => unknown;
+  let position = 0;
+  for await (const batch of walkBatches(data, null, signal)) {
+    try {
+      position += 1;
+      if (position <= state.losses.length) continue; // trained on before the run was interrupted
+      const start = performance.now();
+      const inputs = splitInputs(collect(batch));
+      const loss =
+        lossFunc === null
+          ? await stepByTarget(context, inputs, needsTarget ? pick(batch) : null)
+          : await stepByFunction(context, lossFunc, inputs, batch);
+      state.losses.push(loss);
+      state.steps += 1;
+      const samples = (inputs.args.find(isTensor) as Tensor | undefined)?.shape[0] ?? 1;
+      context.count(samples, (performance.now() - start) / 1000);
+      context.report();
+    } finally {
+      if (ownsBatches(data)) closeTensors(batch);
+    }
+    if (context.isDone()) break;
+    throwIfAborted(signal);
+    await context.saveIfDue();
+  }
+}
+
+/** A step by the built-in loss. */
+async function stepByTarget(
+  { parts: { trainer }, options: { signal } }: StepContext,
+  { args, kwargs }: ModelInputs,
+  target: unknown,
+): Promise<number> {
+  if (target !== null && !isTensor(target))
+    throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
+  return callNative(
+    (call) =>
+      trainer.step(
+        toNative(args) as unknown[],
+        toNative(kwargs) as Record<string, unknown>,
+        target === null ? null : (target as Tensor).native,
+        call,
+      ),
+    signal,
+  );
+}
+
+/** A step by a loss written in JavaScript. */
+async function stepByFunction(
+  { parts: { trainer, module }, options: { signal } }: StepContext,
+  lossFunc: BatchGradient,
+  { args, kwargs }: ModelInputs,
+  batch: unknown,
+): Promise<number> {
+  const output = Tensor.wrap(
+    await callNative(
+      (call) => trainer.begin(toNative(args) as unknown[], toNative(kwargs) as Record<string, unknown>, call),
+      signal,
+    ),
+  );
+  try {
+    const { loss, gradient } = requireGradient(await lossFunc(output, batch as never));
+    try {
+      return await callNative((call) => trainer.finish(loss, gradient.native, call));
+    } finally {
+      gradient.close();
+    }
+  } catch (error) {
+    if (!module.closed) await callNative((call) => trainer.abandon(call));
+    throw wrapFailure(error, signal, "ERR_LOSS_FAILED", "lossFunc");
+  } finally {
+    output.close();
+  }
+}
+
+function noTarget(): TorchSearchError {
+  return new TorchSearchError(
+    "ERR_BATCH",
+    "The batches have no second element to take as the target; add the targets to the data, give targetFunc, " +
+      "or learn from a teacher alone (alpha: 1).",
+  );
+}
