@@ -56,6 +56,14 @@ module.exports = {
       to: { path: "\\.node$|^build/" },
     },
     {
+      name: "addon-by-functions",
+      comment:
+        "addon() is called in lib/native alone. The rooms call its typed functions, such as native/evaluate.",
+      severity: "error",
+      from: { path: "^lib/", pathNot: "^lib/native/" },
+      to: { path: "^lib/native/addon\\.ts$" },
+    },
+    {
       name: "tests-stay-outside",
       comment: "The library imports nothing of its tests, scripts or benchmarks.",
       severity: "error",

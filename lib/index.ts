@@ -81,15 +81,9 @@ export {
   resetDeviceMemoryPeak,
   setGraphCapture,
 } from "./model/device";
-export { type ModeRecord, recordExport, type SearchRecord, searchRecordOf } from "./model/history";
-export {
-  type CallOptions,
-  type Input,
-  type LoadOptions,
-  Module,
-  type NamedTensor,
-  type Output,
-} from "./model/module";
+export { type ModeRecord, type SearchRecord, searchRecordOf } from "./model/history";
+export { Module } from "./model/module";
+export { recordExport } from "./model/record-export";
 export {
   type DType,
   type Element,
@@ -99,6 +93,7 @@ export {
   type TypedArray,
 } from "./model/tensor";
 export { getThreads, setThreads } from "./model/threads";
+export type { CallOptions, Input, LoadOptions, NamedTensor, Output } from "./model/types";
 export { initialize } from "./native/load";
 export type { RunVersions } from "./native/versions";
 export {

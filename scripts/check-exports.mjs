@@ -1,5 +1,5 @@
-// Fails when what lib/native/addon.ts declares and what the addon exports drift apart: functions, classes, and the
-// members of each class. Needs a built addon and dist/.
+// Fails when what the addon exports differs from NativeAddon of lib/native/addon.ts, whose parts lib/native/types/
+// declares: functions, classes, and the members of each class. Needs a built addon and dist/.
 import { createRequire } from "node:module";
 import path from "node:path";
 
@@ -7,7 +7,7 @@ import { main, root, SetupError } from "./lib/run.mjs";
 
 const require = createRequire(import.meta.url);
 
-/** Export name → undefined for a function, or { static, instance } names for a class; from the types. */
+/** Export name → where it is declared, and for a class its { static, instance } names; from the types. */
 function declared() {
   const ts = require("typescript");
   const file = path.join(root, "lib", "native", "addon.ts");
@@ -28,20 +28,21 @@ function declared() {
     checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol)).map((property) => {
       const type = checker.getTypeOfSymbolAtLocation(property, source);
       const [construct] = type.getConstructSignatures();
-      if (!construct) return [property.name, undefined];
-      const instance = names(construct.getReturnType());
+      const where = path.relative(root, property.declarations[0].getSourceFile().fileName);
+      if (!construct) return [property.name, { where, static: [], instance: [] }];
       return [
         property.name,
         {
+          where,
           static: names(type).filter((name) => name !== "prototype"),
-          instance,
+          instance: names(construct.getReturnType()),
         },
       ];
     }),
   );
 }
 
-/** The same of the loaded addon. A function whose prototype has members, or that has members itself, is a class. */
+/** The same for the loaded addon. A function whose prototype has members, or that has members itself, is a class. */
 function exported() {
   const addon = require(path.join(root, "dist", "native", "load.js")).loadNative();
   const own = (object, hidden) =>
@@ -53,31 +54,29 @@ function exported() {
   return new Map(Object.entries(addon).map(([name, value]) => [name, members(value)]));
 }
 
-function differences(where, declaredNames, exportedNames) {
+function differences(prefix, where, declaredNames, exportedNames) {
   const inFirst = (a, b) => a.filter((name) => !b.includes(name));
   return [
     ...inFirst(declaredNames, exportedNames).map(
-      (name) => `${where}${name} is declared, but the addon has none`,
+      (name) => `${prefix}${name} is declared in ${where}, but the addon doesn't export it`,
     ),
-    ...inFirst(exportedNames, declaredNames).map((name) => `${where}${name} is exported, but not declared`),
+    ...inFirst(exportedNames, declaredNames).map(
+      (name) => `${prefix}${name} is exported, but ${where} doesn't declare it`,
+    ),
   ];
 }
 
 main(() => {
   const types = declared();
   const values = exported();
-  const problems = differences("", [...types.keys()], [...values.keys()]);
+  const problems = differences("", "lib/native/types", [...types.keys()], [...values.keys()]);
   for (const [name, wanted] of types) {
     const got = values.get(name);
     if (got === undefined) continue;
-    const { static: statics, instance } = wanted ?? {
-      static: [],
-      instance: [],
-    };
-    problems.push(...differences(`${name}.`, statics, got.static));
-    problems.push(...differences(`${name}.prototype.`, instance, got.instance));
+    problems.push(...differences(`${name}.`, wanted.where, wanted.static, got.static));
+    problems.push(...differences(`${name}.prototype.`, wanted.where, wanted.instance, got.instance));
   }
   if (problems.length > 0)
-    throw new SetupError(`lib/native/addon.ts and the addon differ:\n  ${problems.join("\n  ")}`);
-  process.stderr.write(`${types.size} exports agree with lib/native/addon.ts\n`);
+    throw new SetupError(`lib/native/types and the addon differ:\n  ${problems.join("\n  ")}`);
+  process.stderr.write(`${types.size} exports agree with lib/native/types\n`);
 });

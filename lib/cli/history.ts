@@ -6,7 +6,7 @@ import { printJson } from "./output";
 
 async function run(file: string, options: { json?: boolean }): Promise<void> {
   using module = await Module.load(file);
-  const { records, problem } = readHistory(module);
+  const { records, problem } = readHistory(module.native);
   if (problem !== null) throw problem;
   if (options.json) printJson({ model: file, history: records });
   else

@@ -115,28 +115,6 @@ async function guarded<T>(batch: number, step: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A model's inputs, apart: positional ones and keyword arguments. */
-export interface ModelInputs {
-  args: unknown[];
-  kwargs: Record<string, unknown>;
-}
-
-/**
- * Reads one value by the convention of `torch.onnx.export`'s `args`: an array is a tuple of arguments, and a plain
- * record in its last place holds keyword arguments; anything else is the one positional argument.
- */
-export function splitInputs(value: unknown): ModelInputs {
-  if (!Array.isArray(value)) return { args: [value], kwargs: {} };
-  const last: unknown = value.at(-1);
-  if (isRecord(last)) return { args: value.slice(0, -1), kwargs: last };
-  return { args: value, kwargs: {} };
-}
-
-/** The opposite of {@link splitInputs}: the arguments to spread into `model.forward(…)`. */
-export function joinInputs({ args, kwargs }: ModelInputs): unknown[] {
-  return isRecord(args.at(-1)) || Object.keys(kwargs).length > 0 ? [...args, kwargs] : args;
-}
-
 /** The default `collectFunc`: the first element of an array or record, or the batch itself when it is neither. */
 export function firstElement(batch: unknown): unknown {
   return elementAt(batch, 0);

@@ -1,6 +1,6 @@
 /** Image files to pixels: sharp decodes, the addon resizes. */
 import { TorchSearchError } from "../errors";
-import { addon } from "../native/addon";
+import { resizeAndCrop } from "../native/image";
 
 /** How images are resized; `bilinear` and `bicubic` are torchvision's, with its antialiasing. */
 export const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
@@ -53,7 +53,7 @@ export async function decodeImage(file: string, target: ImageTarget): Promise<Ui
     const { data, width, height, channels } = await pixelsOf(sharp(file, { ignoreIcc: true }));
     const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
     const [columns, rows] = width <= height ? [resize, longer] : [longer, resize];
-    return await addon().resizeAndCrop(data, {
+    return await resizeAndCrop(data, {
       width,
       height,
       channels,

@@ -4,7 +4,7 @@ import path from "node:path";
 import { Worker } from "node:worker_threads";
 
 import { TorchSearchError } from "../errors";
-import { addon } from "../native/addon";
+import { loadNative } from "../native/load";
 import { decodeImage, type ImageTarget } from "./image-decode";
 
 /** What the thread is asked for. */
@@ -49,7 +49,7 @@ export function decodeBeside(file: string, target: ImageTarget): Promise<Uint8Ar
 
 function start(): Worker {
   // Loaded here first: two threads that open libraries wait for each other.
-  addon();
+  loadNative();
   const worker = new Worker(THREAD, { execArgv: [] });
   const failed = (error: Error): void => {
     if (thread === worker) thread = null;

@@ -1,7 +1,7 @@
 /** What torchvision's preprocessing of classification models does to an image, without Python. */
 
 import { Tensor } from "../model/tensor";
-import { addon } from "../native/addon";
+import { normalizeImages } from "../native/image";
 import { expected, isPositiveInteger } from "../util/check";
 import { INTERPOLATIONS, type Interpolation } from "./image-decode";
 import { decodeBeside } from "./image-decoder";
@@ -74,6 +74,6 @@ export class ImagePreprocessor {
 
   /** A batch, `[N, 3, crop, crop]` float32, of what {@link pixels} gave. */
   async normalize(images: Uint8Array[]): Promise<Tensor> {
-    return Tensor.wrap(await addon().normalizeImages(images, this.settings.crop, this.#table));
+    return Tensor.wrap(await normalizeImages(images, this.settings.crop, this.#table));
   }
 }

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
-import { addon, type NativeDataset } from "../native/addon";
+import { makeDataset } from "../native/dataset";
 import { whenLoaded } from "../native/load";
+import type { NativeDataset } from "../native/types/dataset";
 import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
 import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
@@ -72,7 +73,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     this.#tensors = tensors;
     this.#owned = owned;
     const natives = tensors.map(({ native }) => native);
-    this.native = addon().Dataset.fromTensors(natives, {
+    this.native = makeDataset(natives, {
       batchSize,
       dropLast,
       shuffleSeed: shuffle ? seed : undefined,

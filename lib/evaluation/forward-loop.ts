@@ -1,17 +1,9 @@
 /** Running a model over data: natively where everything is native, else one call of JavaScript a batch. */
 
-import {
-  batchCount,
-  type DataSource,
-  firstElement,
-  joinInputs,
-  type ModelInputs,
-  ownsBatches,
-  splitInputs,
-  walkBatches,
-} from "../data/data-source";
+import { batchCount, type DataSource, firstElement, ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
+import { joinInputs, type ModelInputs, splitInputs } from "../model/inputs";
 import { startProgressBar } from "../util/progress-bar";
 import { nativeForwardAll, nativeHandle } from "./native-engine";
 import type { CollectFunction, PostProcessFunction, RunContext, SearchModel } from "./types";

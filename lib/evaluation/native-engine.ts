@@ -1,12 +1,13 @@
 /** The part of the native door that forward loops and scores use. */
 
-import type { ModelInputs } from "../data/data-source";
 import type { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
+import { type ModelInputs, nativeInputs } from "../model/inputs";
 import type { Tensor } from "../model/tensor";
-import { toNative } from "../model/values";
-import { addon, type NativeForwardable, type NativeScore, type NativeScoreKind } from "../native/addon";
-import { callNative } from "../native/call";
+import { evaluate, forwardAll, scoreBatch } from "../native/evaluate";
+import { makeScore } from "../native/score";
+import type { NativeForwardable } from "../native/types/module";
+import type { NativeScore, NativeScoreKind } from "../native/types/score";
 import type { SearchModel } from "./types";
 
 /** Which part of the data to run, and how to stop. */
@@ -45,11 +46,10 @@ export async function nativeForwardAll(
   tick: Tick,
 ): Promise<number> {
   const handle = requireNativeHandle(model, "This forward loop");
-  const { batches } = await callNative(
-    (call) => addon().forwardAll(handle, loader.native, loopOptions(options), call),
-    options.signal,
-    ({ done }) => tick(done),
-  );
+  const { batches } = await forwardAll(handle, loader.native, loopOptions(options), {
+    signal: options.signal,
+    onProgress: ({ done }) => tick(done),
+  });
   return batches;
 }
 
@@ -63,8 +63,10 @@ export interface NativeEvaluateOptions extends NativeRunOptions {
   stop?: { threshold: number; errorProbability: number };
 }
 
-/** How far a pass went. */
+/** The score of a pass, and how far it went. */
 export interface NativeEvaluation {
+  /** The mean over the batches that ran. */
+  value: number;
   batches: number;
   samples: number;
   /** The best that the whole pass could have given, where it was stopped; else undefined. */
@@ -81,20 +83,14 @@ export async function nativeEvaluate(
 ): Promise<NativeEvaluation> {
   const handle = requireNativeHandle(model, "This score");
   const teacher = options.teacher ? requireNativeHandle(options.teacher, "A teacher") : undefined;
-  const { target, stop } = options;
-  const { batches, samples, bound } = await callNative(
-    (call) =>
-      addon().evaluate(
-        handle,
-        loader.native,
-        score.native,
-        { ...loopOptions(options), target, teacher, ...(stop && { stop }) },
-        call,
-      ),
-    options.signal,
-    ({ done }) => tick(done),
+  const { target, stop, signal } = options;
+  return evaluate(
+    handle,
+    loader.native,
+    score.native,
+    { ...loopOptions(options), target, teacher, ...(stop && { stop }) },
+    { signal, onProgress: ({ done }) => tick(done) },
   );
-  return { batches, samples, bound };
 }
 
 /** A native score that takes batches from JavaScript. */
@@ -103,7 +99,7 @@ export class BatchScore {
   readonly native: NativeScore;
 
   constructor(kind: NativeScoreKind, k = 1) {
-    this.native = new (addon().Score)(kind, { k });
+    this.native = makeScore(kind, k);
   }
 
   /** Runs one batch and adds it to the score. */
@@ -116,19 +112,8 @@ export class BatchScore {
   ): Promise<void> {
     const handle = requireNativeHandle(model, "This score");
     const other = teacher ? requireNativeHandle(teacher, "A teacher") : undefined;
-    await callNative(
-      (call) =>
-        addon().scoreBatch(
-          handle,
-          toNative(inputs.args) as unknown[],
-          toNative(inputs.kwargs) as Record<string, unknown>,
-          target?.native ?? null,
-          this.native,
-          { teacher: other },
-          call,
-        ),
-      signal,
-    );
+    const native = target?.native ?? null;
+    await scoreBatch(handle, nativeInputs(inputs), native, this.native, { teacher: other }, { signal });
   }
 
   /** The mean so far. */

@@ -6,11 +6,12 @@
  * JavaScript is called once a batch. The model is put in evaluation mode for the pass and back afterwards.
  */
 
-import { type DataSource, elementAt, firstElement, type ModelInputs, splitInputs } from "../data/data-source";
+import { type DataSource, elementAt, firstElement } from "../data/data-source";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
-import type { NativeScoreKind } from "../native/addon";
+import { type ModelInputs, splitInputs } from "../model/inputs";
+import type { NativeScoreKind } from "../native/types/score";
 import { expected, isPositiveInteger } from "../util/check";
 import { callModel, forEachBatch, withProgress } from "./forward-loop";
 import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine";
@@ -126,7 +127,7 @@ function nativeScore(
         const target = needsTarget ? positionOf(loader, options.target ?? 1) : -1;
         const run = loopOptions(options, context);
         const stop = nativeStop(context, loader, sign);
-        let bound: number | undefined;
+        let value = Number.NaN;
         await withProgress("score", loader, run, async (tick) => {
           const done = await nativeEvaluate(
             model,
@@ -135,19 +136,18 @@ function nativeScore(
             { inputs, target, teacher, maxBatches: run.maxBatches, signal: run.signal, stop },
             tick,
           );
-          bound = done.bound;
-          if (bound !== undefined) context.stop?.onStop(done.samples);
+          if (done.bound !== undefined) context.stop?.onStop(done.samples);
+          value = done.bound ?? done.value;
           return done.batches;
         });
-        if (bound !== undefined) return bound;
-      } else {
-        await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
-          const target = needsTarget ? targetOf(batch) : null;
-          if (target !== null && !isTensor(target))
-            throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
-          await score.add(model, inputsOf(batch), target, teacher ?? null, context.signal);
-        });
+        return value;
       }
+      await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
+        const target = needsTarget ? targetOf(batch) : null;
+        if (target !== null && !isTensor(target))
+          throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
+        await score.add(model, inputsOf(batch), target, teacher ?? null, context.signal);
+      });
       return score.value();
     });
     return sign * value;

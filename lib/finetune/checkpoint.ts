@@ -19,7 +19,7 @@
 import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
 import { tensorFromRaw, tensorToRaw } from "../data/raw-tensor";
 import { LOSSES } from "../evaluation/losses";
-import type { NamedTensor } from "../model/module";
+import type { NamedTensor } from "../model/types";
 import { presentName } from "../util/renamed";
 
 /** Version of the format that this library writes. */

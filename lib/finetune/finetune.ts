@@ -3,8 +3,7 @@ import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
 import { requireNativeHandle } from "../evaluation/native-engine";
 import { Module } from "../model/module";
-import { addon } from "../native/addon";
-import { callNative } from "../native/call";
+import { createTrainer } from "../native/trainer";
 import { expected } from "../util/check";
 import {
   alphaOf,
@@ -77,18 +76,14 @@ export async function finetuneWith(
     const names = module.namedParameters().map(({ name }) => name);
     const native = nativeOptions(options, length.totalSteps, names);
     const distillation = { alpha, temperature: temperature ?? DISTILLATION_DEFAULTS.temperature };
-    const trainer = await callNative(
-      (call) =>
-        addon().Trainer.create(
-          module.native,
-          {
-            ...native,
-            ...distillation,
-            ...(teacher && { teacher: requireNativeHandle(teacher, "A teacher") }),
-          },
-          call,
-        ),
-      signal,
+    const trainer = await createTrainer(
+      module.native,
+      {
+        ...native,
+        ...distillation,
+        ...(teacher && { teacher: requireNativeHandle(teacher, "A teacher") }),
+      },
+      { signal },
     );
     try {
       const run = new TrainingRun(

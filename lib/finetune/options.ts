@@ -4,7 +4,7 @@ import { rules } from "../contract/config";
 import { TorchSearchError } from "../errors";
 import { LOSSES, type Loss, nativeLoss } from "../evaluation/losses";
 import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
-import type { NativeTrainOptions } from "../native/addon";
+import type { NativeTrainOptions } from "../native/types/trainer";
 import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";

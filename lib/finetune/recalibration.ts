@@ -1,8 +1,9 @@
 /** Batch norms' statistics, averaged over all batches after training. */
 
-import { batchCount, firstElement, ownsBatches, splitInputs, walkBatches } from "../data/data-source";
+import { batchCount, firstElement, ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
+import { splitInputs } from "../model/inputs";
 import { toNative } from "../model/values";
 import { callNative } from "../native/call";
 import type { CompleteOptions, TrainingOptions } from "./options";

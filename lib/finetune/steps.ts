@@ -1,17 +1,11 @@
 /** The steps of one epoch: natively over a `TensorDataLoader`, or batch by batch from JavaScript. */
 
-import {
-  elementAt,
-  firstElement,
-  type ModelInputs,
-  ownsBatches,
-  splitInputs,
-  walkBatches,
-} from "../data/data-source";
+import { elementAt, firstElement, ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { wrapFailure } from "../evaluation/failures";
+import { type ModelInputs, splitInputs } from "../model/inputs";
 import { Tensor } from "../model/tensor";
 import { toNative } from "../model/values";
 import { callNative } from "../native/call";

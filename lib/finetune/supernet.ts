@@ -5,8 +5,7 @@ import { runForwardLoop } from "../evaluation/forward-loop";
 import { exclusively } from "../evaluation/model-guard";
 import type { ScoreFunction } from "../evaluation/types";
 import { Module } from "../model/module";
-import { addon } from "../native/addon";
-import { callNative } from "../native/call";
+import { createSupernetTrainer } from "../native/trainer";
 import { SearchSpace, type SubnetConfig } from "../space/search-space";
 import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";
@@ -67,14 +66,10 @@ export async function trainSupernet(
     const names = module.namedParameters().map(({ name }) => name);
     const native = { ...nativeOptions(options, length.totalSteps, names), alpha, temperature };
     const widths = space.hyperparameters.map(({ name }) => smallest[name] as number);
-    const trainer = await callNative(
-      (call) =>
-        addon().Trainer.createSupernet(
-          space.native,
-          { ...native, random: randomSubnets, smallest: widths },
-          call,
-        ),
-      signal,
+    const trainer = await createSupernetTrainer(
+      space.native,
+      { ...native, random: randomSubnets, smallest: widths },
+      { signal },
     );
     const found = await module.fingerprint({ signal });
     try {

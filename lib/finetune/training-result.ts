@@ -1,4 +1,4 @@
-import type { NativeTrainer } from "../native/addon";
+import type { NativeTrainer } from "../native/types/trainer";
 import type { EpochRecord, TrainingState } from "./training-state";
 
 /** The outcome of training a module or a supernet. */

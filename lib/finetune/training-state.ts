@@ -3,7 +3,7 @@
 import { batchCount, type DataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import type { Module } from "../model/module";
-import type { NativeTrainer } from "../native/addon";
+import type { NativeTrainer } from "../native/types/trainer";
 import type { BatchGradient } from "./loss-function";
 import { type CompleteOptions, DEFAULT_EPOCHS, type TrainingOptions } from "./options";
 

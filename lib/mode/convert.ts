@@ -1,4 +1,4 @@
-import { rememberApplication } from "../model/history";
+import { rememberApplication } from "../model/record-export";
 import type { ModeSpace } from "../space/mode-space";
 import { completeConfig } from "../util/complete-config";
 import { type AnyMode, findMode, type ModeDescriptor } from "./registry";

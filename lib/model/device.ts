@@ -1,5 +1,5 @@
 /** Accelerators: what LibTorch holds of their memory, and graphs of kernels. */
-import { addon } from "../native/addon";
+import * as native from "../native/device";
 import { expected } from "../util/check";
 
 /** Bytes of a device's memory. Peaks count from {@link resetDeviceMemoryPeak}, or from the process's start. */
@@ -22,12 +22,12 @@ export interface DeviceMemory {
  * @throws `ERR_DEVICE`
  */
 export function deviceMemory(device: string): DeviceMemory | null {
-  return addon().deviceMemory(device);
+  return native.deviceMemory(device);
 }
 
 /** Lets the peaks of {@link deviceMemory} count from now on. @throws `ERR_DEVICE` */
 export function resetDeviceMemoryPeak(device: string): void {
-  addon().resetDeviceMemoryPeak(device);
+  native.resetDeviceMemoryPeak(device);
 }
 
 /** Whether models that are evaluated run as graphs of kernels; see {@link setGraphCapture}. */
@@ -50,7 +50,7 @@ export interface GraphCapture {
  */
 export function setGraphCapture(on: boolean): void {
   if (typeof on !== "boolean") throw expected("ERR_ARGUMENT", "true or false", "on", on);
-  addon().setGraphCapture(on);
+  native.setGraphCapture(on);
 }
 
 /**
@@ -60,5 +60,5 @@ export function setGraphCapture(on: boolean): void {
  * @throws `ERR_DEVICE`
  */
 export function graphCapture(device: string): GraphCapture {
-  return addon().graphCapture(device);
+  return native.graphCapture(device);
 }

@@ -1,5 +1,5 @@
 import { TorchSearchError } from "../errors";
-import type { TypedArray } from "../native/addon";
+import type { TypedArray } from "../native/types/tensor";
 
 /** Element types of tensors, by PyTorch's names. */
 export type DType =

@@ -1,8 +1,8 @@
-import type { NativeForwardable } from "../native/addon";
 import { callNative } from "../native/call";
 import { whenLoaded } from "../native/load";
+import type { NativeForwardable } from "../native/types/module";
 import { isRecord } from "../util/check";
-import type { CallOptions, Output } from "./module";
+import type { CallOptions, Output } from "./types";
 import { fromNative, toNative } from "./values";
 
 /** Runs a native model on positional and keyword arguments. */

@@ -1,9 +1,8 @@
 /** The history of the modes that made a model what it is: kept in its TorchScript file, beside the model. */
 import { TorchSearchError } from "../errors";
-import { libraryVersions } from "../native/versions";
+import type { NativeModule } from "../native/types/module";
 import { isRecord } from "../util/check";
 import { type PlainValue, plainRecord } from "../util/plain";
-import type { Module } from "./module";
 
 /** The search that led to an exported model. */
 export interface SearchRecord {
@@ -65,64 +64,9 @@ export const UNREADABLE_FILE = "torchsearch_history.unreadable.json";
 const FORMAT = "torchsearch-history";
 const VERSION = 1;
 
-/** How a converted space began. */
-export interface Application {
-  mode: string;
-  config: Readonly<Record<string, unknown>>;
-  /** Fingerprint of the module before it was converted. */
-  from: string;
-  earlier: readonly ModeRecord[];
-  /** A history of the converted module that could not be read; null mostly. */
-  unreadable: string | null;
-}
-
-const applications = new WeakMap<object, Application>();
-
-/** @internal Remembers how a space was made, so that what it exports gets its history. */
-export function rememberApplication(
-  space: object,
-  module: Module,
-  begun: Omit<Application, "earlier" | "unreadable">,
-): void {
-  const { records, problem, text } = readHistory(module);
-  const kept = module.native.extraFile(UNREADABLE_FILE);
-  applications.set(space, { ...begun, earlier: records, unreadable: problem === null ? kept : text });
-}
-
-/**
- * Writes into an exported module the history of the module that was converted, and what was done to it since. Every
- * space calls it in its `export`.
- *
- * @param result what came out, in values that JSON can say
- * @param search the search that chose it; null for none
- */
-export function recordExport(
-  subnet: Module,
-  space: object,
-  result: Readonly<Record<string, unknown>>,
-  search: SearchRecord | null = null,
-): void {
-  const application = applications.get(space);
-  if (application === undefined) return; // made without convert(): there is nothing to continue
-  const { mode, config, from, earlier, unreadable } = application;
-  const record: ModeRecord = {
-    mode,
-    config: plainRecord(config),
-    from,
-    search,
-    result: plainRecord(result),
-    versions: libraryVersions(),
-  };
-  writeHistory(subnet, [...earlier, record]);
-  if (unreadable !== null) subnet.native.setExtraFile(UNREADABLE_FILE, unreadable);
-}
-
 /** Sets a module's history; `save` writes it. */
-function writeHistory(module: Module, records: readonly ModeRecord[]): void {
-  module.native.setExtraFile(
-    HISTORY_FILE,
-    `${JSON.stringify({ format: FORMAT, version: VERSION, records })}\n`,
-  );
+export function writeHistory(native: NativeModule, records: readonly ModeRecord[]): void {
+  native.setExtraFile(HISTORY_FILE, `${JSON.stringify({ format: FORMAT, version: VERSION, records })}\n`);
 }
 
 /** What a module's file says about its history. */
@@ -134,8 +78,8 @@ export interface ReadHistory {
 }
 
 /** Reads a module's history; one that can't be read counts as none, with the reason. */
-export function readHistory(module: Module): ReadHistory {
-  const text = module.native.extraFile(HISTORY_FILE);
+export function readHistory(native: NativeModule): ReadHistory {
+  const text = native.extraFile(HISTORY_FILE);
   if (text === null) return { records: [], problem: null, text };
   try {
     return { records: parseHistory(text), problem: null, text };

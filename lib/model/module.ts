@@ -1,57 +1,15 @@
 import { resolve } from "node:path";
 
 import { TorchSearchError } from "../errors";
-import { addon, type NativeModule, type NativeNamedTensor } from "../native/addon";
 import { callNative } from "../native/call";
+import { loadModule } from "../native/module";
+import type { NativeModule } from "../native/types/module";
+import type { NativeNamedTensor } from "../native/types/tensor";
 import { isRecord } from "../util/check";
 import { forwardNative } from "./forward";
 import { type ModeRecord, readHistory } from "./history";
 import { Tensor } from "./tensor";
-
-/** What a model may be given: tensors, plain values, and arrays (list, tuple) and records (dict) of them. */
-export type Input =
-  | Tensor
-  | number
-  | bigint
-  | boolean
-  | string
-  | null
-  | undefined
-  | readonly Input[]
-  | { readonly [name: string]: Input };
-
-/** What a model may return: tuples and lists are arrays, dicts and named tuples records, None is null. */
-export type Output =
-  | Tensor
-  | number
-  | bigint
-  | boolean
-  | string
-  | null
-  | Output[]
-  | { [name: string]: Output };
-
-/** Lets a call be stopped. */
-export interface CallOptions {
-  /** Rejects with `ERR_ABORTED`: at once while the call waits for its turn, else when the running operation ends. */
-  signal?: AbortSignal | null;
-}
-
-/** Options of {@link Module.load}. */
-export interface LoadOptions extends CallOptions {
-  /** Where the weights go, such as `cuda:0`; by default where the file says. */
-  device?: string;
-  /** TorchScript files are programs. Those that read or write files are refused unless this is set. */
-  allowUnsafeOperators?: boolean;
-}
-
-/** A parameter or buffer with its dotted path, as in a PyTorch state dict. */
-export interface NamedTensor {
-  /** The parameter's or buffer's path, such as `layer1.0.conv1.weight`. */
-  name: string;
-  /** Shares the module's memory. Lives on when the module is closed. */
-  tensor: Tensor;
-}
+import type { CallOptions, Input, LoadOptions, NamedTensor, Output } from "./types";
 
 /**
  * A TorchScript module. Calls run one after the other on a native thread, without recording gradients; the event
@@ -82,7 +40,7 @@ export class Module {
   static async load(path: string, options: LoadOptions = {}): Promise<Module> {
     const { signal, ...native } = options;
     const file = resolve(requirePath(path, "Module.load"));
-    return new Module(await callNative((call) => addon().Module.load(file, native, call), signal));
+    return new Module(await loadModule(file, native, { signal }));
   }
 
   /**
@@ -132,7 +90,7 @@ export class Module {
    * `ERR_HISTORY` or `ERR_HISTORY_VERSION`; the model is not affected, and `save` writes the text as it was.
    */
   get history(): readonly ModeRecord[] {
-    const { records, problem, text } = readHistory(this);
+    const { records, problem, text } = readHistory(this.native);
     if (problem !== null && this.#warnedOf !== text) {
       this.#warnedOf = text;
       process.emitWarning(problem.message, { type: "TorchSearchWarning", code: problem.code });

@@ -1,5 +1,6 @@
 import { TorchSearchError } from "../errors";
-import { addon, type NativeTensor, type TypedArray } from "../native/addon";
+import { makeTensor } from "../native/tensor";
+import type { NativeTensor, TypedArray } from "../native/types/tensor";
 import {
   arrayClassOf,
   type DType,
@@ -10,7 +11,7 @@ import {
   requireDType,
 } from "./dtype";
 
-export type { TypedArray } from "../native/addon";
+export type { TypedArray } from "../native/types/tensor";
 export type { DType, Element } from "./dtype";
 
 /** A number, boolean or bigint, or arrays of them nested evenly, one level a dimension. */
@@ -155,7 +156,7 @@ function fromTypedArray(
 }
 
 function wrapArray(array: ArrayBufferView, shape: readonly number[], dtype: DType): Tensor {
-  return Tensor.wrap(addon().Tensor.from(array, [...shape], dtype));
+  return Tensor.wrap(makeTensor(array, [...shape], dtype));
 }
 
 function encode(values: ArrayLike<Element>, dtype: DType): TypedArray {

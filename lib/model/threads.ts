@@ -1,5 +1,5 @@
 /** How many threads LibTorch uses inside one operator. */
-import { addon } from "../native/addon";
+import * as native from "../native/threads";
 import { expected } from "../util/check";
 
 const MOST = 4096;
@@ -15,10 +15,10 @@ const MOST = 4096;
 export function setThreads(count: number): void {
   if (!Number.isInteger(count) || count < 1 || count > MOST)
     throw expected("ERR_ARGUMENT", `a whole number from 1 to ${MOST}`, "the number of threads", count);
-  addon().setThreads(count);
+  native.setThreads(count);
 }
 
 /** How many threads LibTorch uses inside one operator. */
 export function getThreads(): number {
-  return addon().getThreads();
+  return native.getThreads();
 }

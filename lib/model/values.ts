@@ -1,6 +1,6 @@
 /** Values on their way in and out of models: tensors are wrapped and unwrapped, whatever they are nested in. */
 import { TorchSearchError } from "../errors";
-import { addon, type NativeTensor } from "../native/addon";
+import { isNativeTensor } from "../native/tensor";
 import { isRecord } from "../util/check";
 import { Tensor } from "./tensor";
 
@@ -14,7 +14,7 @@ export function toNative(value: unknown): unknown {
 /** Replaces every native tensor inside by a `Tensor`. */
 export function fromNative(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
-  if (value instanceof addon().Tensor) return Tensor.wrap(value as NativeTensor);
+  if (isNativeTensor(value)) return Tensor.wrap(value);
   return Array.isArray(value)
     ? value.map(fromNative)
     : mapValues(value as Record<string, unknown>, fromNative);

@@ -1,6 +1,15 @@
 import { abortError, isAbort, throwIfAborted } from "../util/abort";
-import { addon, type NativeCall, type NativeProgress } from "./addon";
+import { addon } from "./addon";
 import { whenLoaded } from "./load";
+import type { NativeCall, NativeProgress } from "./types/call";
+
+/** How a caller stops a native call and follows it. */
+export interface CallControl {
+  /** Rejects the call with `ERR_ABORTED`. */
+  signal?: AbortSignal | null;
+  /** Receives how far the call is. */
+  onProgress?: (event: NativeProgress) => void;
+}
 
 /**
  * Makes one asynchronous native call that an `AbortSignal` can stop. An aborted signal rejects with `ERR_ABORTED`:

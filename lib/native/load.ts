@@ -6,14 +6,7 @@ import bindings from "bindings";
 import { TorchSearchError } from "../errors";
 import { type LibTorch, locateLibTorch, minorOf } from "./locate";
 import { BUILD_COMMAND, packageRoot, SETUP_COMMAND, sharedLibrary } from "./paths";
-
-/** What the loader itself needs of the addon; the whole is typed in `addon.ts`. */
-export interface AddonCore {
-  /** Hands over the class whose instances native errors become. */
-  init(classes: { TorchSearchError: typeof TorchSearchError }): void;
-  versions(): { torch: string; napi: number; cuda: boolean };
-  getThreads(): number;
-}
+import type { LibraryExports } from "./types/library";
 
 /** One build of the addon that lies on this machine. */
 export interface AddonFile {
@@ -164,15 +157,15 @@ function openCudaGraphs(file: AddonFile, loader: Loader): void {
   }
 }
 
-function load(): Loaded<AddonCore> {
+function load(): Loaded<LibraryExports> {
   const libTorch = locateLibTorch();
   const file = chooseAddon(libTorch, listAddonFiles());
   const loader = requireLoader(file);
   const cudaProblem = openLibTorch(libTorch, loader);
   if (libTorch.cuda && cudaProblem === undefined) openCudaGraphs(file, loader);
-  let addon: AddonCore;
+  let addon: LibraryExports;
   try {
-    addon = require(file.file) as AddonCore;
+    addon = require(file.file) as LibraryExports;
   } catch (cause) {
     throw new TorchSearchError(
       "ERR_ADDON_LOAD",
@@ -185,7 +178,7 @@ function load(): Loaded<AddonCore> {
   return { addon, libTorch, file, ...(cudaProblem === undefined ? {} : { cudaProblem }) };
 }
 
-let loaded: Loaded<AddonCore> | undefined;
+let loaded: Loaded<LibraryExports> | undefined;
 let opening: Promise<void> | undefined;
 
 /** Opens LibTorch's libraries on a thread of libuv's pool, so that loading the addon then finds them open. */
@@ -224,7 +217,7 @@ export async function initialize(): Promise<void> {
 }
 
 /** Loads the addon once and tells what was loaded; a failure is tried again at the next call. */
-export function loadNativeDetails<Addon extends AddonCore = AddonCore>(): Loaded<Addon> {
+export function loadNativeDetails<Addon extends LibraryExports = LibraryExports>(): Loaded<Addon> {
   loaded ??= load();
   return loaded as Loaded<Addon>;
 }
@@ -235,6 +228,6 @@ export function loadNativeDetails<Addon extends AddonCore = AddonCore>(): Loaded
  * @throws TorchSearchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`,
  * `ERR_ADDON_NOT_FOUND`, `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`
  */
-export function loadNative<Addon extends AddonCore = AddonCore>(): Addon {
+export function loadNative<Addon extends LibraryExports = LibraryExports>(): Addon {
   return loadNativeDetails<Addon>().addon;
 }

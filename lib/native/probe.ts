@@ -1,13 +1,14 @@
 // Loads the addon in a process of its own and prints, as JSON, what came of it. `torchsearch doctor` runs it: a LibTorch
 // that ends the process on loading must not take the doctor with it.
 import { TorchSearchError } from "../errors";
-import { type AddonCore, loadNativeDetails } from "./load";
+import { loadNativeDetails } from "./load";
+import type { NativeVersions } from "./types/library";
 
 /** What the probe found. */
 export type ProbeReport =
   | {
       ok: true;
-      versions: ReturnType<AddonCore["versions"]>;
+      versions: NativeVersions;
       threads: number;
       seconds: number;
       cudaProblem?: string;

@@ -1,9 +1,7 @@
-import { splitInputs } from "../data/data-source";
 import { TorchSearchError } from "../errors";
+import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
-import { toNative } from "../model/values";
-import { addon, type NativeProfile } from "../native/addon";
-import { callNative } from "../native/call";
+import { profileModule } from "../native/profile";
 import { describe, isPositiveInteger } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { metricsOf } from "./metrics";
@@ -26,23 +24,14 @@ export async function profile(
   options: ProfileOptions = {},
 ): Promise<Profile> {
   const settings = readOptions(options);
-  const { args, kwargs } = splitInputs(dummyInput);
-  const { onProgress } = options;
-  const native = await callNative<NativeProfile>(
-    (call) =>
-      addon().profile(
-        module.native,
-        toNative(args) as unknown[],
-        toNative(kwargs) as Record<string, unknown>,
-        settings,
-        call,
-      ),
-    options.signal,
-    onProgress
+  const { signal, onProgress } = options;
+  const native = await profileModule(module.native, nativeInputsOf(dummyInput), settings, {
+    signal,
+    onProgress: onProgress
       ? ({ done, total, message }) =>
           onProgress({ phase: message, done, total, message: `profiling: ${message}` })
       : undefined,
-  );
+  });
   return {
     params: native.params,
     macs: native.macs,

@@ -1,9 +1,7 @@
 import { rules } from "../contract/config";
-import { splitInputs } from "../data/data-source";
+import { nativeInputsOf } from "../model/inputs";
 import { Module } from "../model/module";
-import { toNative } from "../model/values";
-import { addon } from "../native/addon";
-import { callNative } from "../native/call";
+import { makeQuantizationSpace as makeNativeSpace } from "../native/quantization-space";
 import { expected } from "../util/check";
 import { type ConfigRule, orNull } from "../util/rules";
 import { type FormatChoice, readFormats } from "./formats";
@@ -63,18 +61,8 @@ export async function makeQuantizationSpace(
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
   const { groupSharedInputs, exclude, signal } = settings;
   const formats = readFormats(settings.formats);
-  const { args, kwargs } = splitInputs(dummyInput);
-  const native = await callNative(
-    (call) =>
-      addon().QuantizationSpace.convert(
-        module.native,
-        toNative(args) as unknown[],
-        toNative(kwargs) as Record<string, unknown>,
-        { formats, groupSharedInputs },
-        call,
-      ),
-    signal,
-  );
+  const options = { formats, groupSharedInputs };
+  const native = await makeNativeSpace(module.native, nativeInputsOf(dummyInput), options, { signal });
   try {
     const names = native.layers().map(({ name }) => name);
     const unused = exclude.find((pattern) => !names.some((name) => fits(pattern, name)));

@@ -1,5 +1,6 @@
 /** What formats cost, as sums over groups of layers. */
-import type { NativeLayerFormat, NativeNumberFormat, NativeQuantLayer } from "../native/addon";
+import type { NativeLayerFormat, NativeNumberFormat } from "../native/types/number-format";
+import type { NativeQuantLayer } from "../native/types/quantization-space";
 import { type MetricOf, metricsOf } from "../profile/metrics";
 
 /** What a quantization space can be asked for. */

@@ -1,7 +1,6 @@
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
-import { addon } from "../native/addon";
-import { callNative } from "../native/call";
+import { fakeQuantize as fakeQuantizeNative } from "../native/number-format";
 import { expected } from "../util/check";
 import { type NumberFormat, readNumberFormat } from "./formats";
 
@@ -44,10 +43,7 @@ export async function fakeQuantize(
     throw expected("ERR_ARGUMENT", "one of the tensor's dimensions", "axis", axis);
   }
   const native = readNumberFormat(format, "format", "weight");
-  const { values, scale, zeroPoint } = await callNative(
-    (call) => addon().fakeQuantize(tensor.native, native, axis, call),
-    signal,
-  );
+  const { values, scale, zeroPoint } = await fakeQuantizeNative(tensor.native, native, axis, { signal });
   return {
     values: Tensor.wrap(values),
     scale: Tensor.wrap(scale),

@@ -1,6 +1,6 @@
 /** Number formats: their names, what they mean, and their checks. */
 import { TorchSearchError } from "../errors";
-import type { NativeLayerFormat, NativeNumberFormat } from "../native/addon";
+import type { NativeLayerFormat, NativeNumberFormat } from "../native/types/number-format";
 import { describe, expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 

@@ -1,10 +1,8 @@
 /** Making a search space of widths and blocks: its config, and the conversion. */
 import { rules } from "../contract/config";
-import { splitInputs } from "../data/data-source";
+import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
-import { toNative } from "../model/values";
-import { addon } from "../native/addon";
-import { callNative } from "../native/call";
+import { makeSearchSpace } from "../native/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import { IMPORTANCE_LOSSES, IMPORTANCES, type ImportanceConfig, orderChannels } from "./importance";
@@ -64,21 +62,13 @@ export async function convertWidths(
   moduleFingerprint: string,
 ): Promise<SearchSpace> {
   const { channelDivisor, depth, signal, onProgress } = settings;
-  const { args, kwargs } = splitInputs(dummyInput);
-  const native = await callNative(
-    (call) =>
-      addon().SearchSpace.convert(
-        module.native,
-        toNative(args) as unknown[],
-        toNative(kwargs) as Record<string, unknown>,
-        { channelDivisor, depth },
-        call,
-      ),
+  const options = { channelDivisor, depth };
+  const native = await makeSearchSpace(module.native, nativeInputsOf(dummyInput), options, {
     signal,
-    onProgress
+    onProgress: onProgress
       ? ({ done, total, message }) => onProgress({ phase: "convert", done, total: total || null, message })
       : undefined,
-  );
+  });
   try {
     const order = await orderChannels(native, settings, { signal, onProgress });
     const kept = { channelDivisor, depth, ...order };

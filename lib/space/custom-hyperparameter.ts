@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 
 import { TorchSearchError } from "../errors";
-import type { CallOptions } from "../model/module";
 import { Tensor } from "../model/tensor";
-import type { NativeSearchSpace } from "../native/addon";
+import type { CallOptions } from "../model/types";
 import { callNative } from "../native/call";
+import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 

@@ -1,8 +1,8 @@
 /** What spaces have in common: they run, are never trained, and are closed. */
 import { TorchSearchError } from "../errors";
 import { forwardNative } from "../model/forward";
-import type { CallOptions, Output } from "../model/module";
-import type { NativeForwardable } from "../native/addon";
+import type { CallOptions, Output } from "../model/types";
+import type { NativeForwardable } from "../native/types/module";
 import { isRecord } from "../util/check";
 
 /** The native handle of a space. */

@@ -1,14 +1,17 @@
 /** The importances of channels: their names, what each needs, and putting a space's channels in their order. */
 
-import { type DataSource, elementAt, firstElement, isDataSource, splitInputs } from "../data/data-source";
+import { type DataSource, elementAt, firstElement, isDataSource } from "../data/data-source";
 import { isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { forEachBatch, withProgress } from "../evaluation/forward-loop";
 import type { CollectFunction, RunContext } from "../evaluation/types";
+import { splitInputs } from "../model/inputs";
 import { toNative } from "../model/values";
-import { addon, type NativeImportance, type NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
+import { makeImportance } from "../native/importance";
+import type { NativeImportance } from "../native/types/importance";
+import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected } from "../util/check";
 import type { ProgressListener } from "../util/progress";
 
@@ -106,7 +109,7 @@ export async function orderChannels(
 ): Promise<Record<string, string | number>> {
   const { importance, seed, data, lossFunc } = config;
   if (importance === "none") return { importance };
-  const measure = new (addon().Importance)(importance, { seed, loss: lossFunc ?? undefined });
+  const measure = makeImportance(importance, { seed, loss: lossFunc ?? undefined });
   if (data !== null) await learnImportance(space, measure, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);
   if (importance === "random") return { importance, seed };
@@ -189,7 +192,7 @@ export async function measureChannels(
   const { data, collectFunc = null, targetFunc = null, lossFunc = null, maxBatches = null } = config;
   const { signal = null, onProgress = null } = config;
   if (!isDataSource(data)) throw expected("ERR_CONFIG_VALUE", "batches", "data", data);
-  const measure = new (addon().Importance)("taylor", { loss: lossFunc ?? undefined });
+  const measure = makeImportance("taylor", { loss: lossFunc ?? undefined });
   const run = { signal, onProgress };
   await learnImportance(space, measure, data, { collectFunc, targetFunc, maxBatches }, run);
   return callNative((call) => space.scores(measure, true, call), signal);

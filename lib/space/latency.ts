@@ -2,8 +2,11 @@
 import os from "node:os";
 
 import { TorchSearchError } from "../errors";
-import { addon, type NativeLatencyOperator, type NativeSearchSpace } from "../native/addon";
 import { callNative } from "../native/call";
+import { getThreads } from "../native/threads";
+import type { NativeLatencyOperator } from "../native/types/latency-table";
+import type { NativeSearchSpace } from "../native/types/search-space";
+import { libraryVersions } from "../native/versions";
 import { type LatencyConditions, LatencyTable } from "../profile/latency-table";
 import { expected, isPositiveInteger } from "../util/check";
 import type { ProgressListener } from "../util/progress";
@@ -94,7 +97,7 @@ export async function measureTable(
   if (threads !== undefined) requireCount("threads", threads);
   if (table !== null && !(table instanceof LatencyTable))
     throw expected("ERR_ARGUMENT", "a LatencyTable", "table", table);
-  const wanted = threads ?? table?.conditions.threads ?? addon().getThreads();
+  const wanted = threads ?? table?.conditions.threads ?? getThreads();
   const conditions = conditionsOf(native.device, wanted);
   table?.requireConditions(conditions);
   const measured = await callNative(
@@ -121,7 +124,7 @@ export function conditionsOf(device: string, threads: number): LatencyConditions
   return {
     device,
     threads,
-    torch: addon().versions().torch,
+    torch: libraryVersions().libtorch,
     hardware: isCpu ? (os.cpus()[0]?.model.trim() ?? os.arch()) : device.replace(/:\d+$/, ""),
   };
 }

@@ -1,7 +1,8 @@
 /** What every mode makes of a module. */
 import type { SearchModel } from "../evaluation/types";
 import type { SearchRecord } from "../model/history";
-import type { CallOptions, Module } from "../model/module";
+import type { Module } from "../model/module";
+import type { CallOptions } from "../model/types";
 
 /** Options of a space's `export`. */
 export interface ExportOptions extends CallOptions {

@@ -1,11 +1,10 @@
 /** Making a space of sparse weights: its config, the choice of layers, and the conversion. */
 import { rules } from "../contract/config";
-import { splitInputs } from "../data/data-source";
 import { TorchSearchError } from "../errors";
+import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
-import { toNative } from "../model/values";
-import { addon } from "../native/addon";
-import { callNative } from "../native/call";
+import { countCosts } from "../native/profile";
+import { makeSparseSpace } from "../native/sparse-space";
 import { type ConfigRule, orNull } from "../util/rules";
 import { matches, parsePattern, patternRule, requireMatches } from "./pattern";
 import { type DenseParameter, layerName, SparseSpace } from "./space";
@@ -63,25 +62,10 @@ export async function convertSparse(
   from: string,
 ): Promise<SparseSpace> {
   const { signal } = config;
-  const split = splitInputs(dummyInput);
-  const args = toNative(split.args) as unknown[];
-  const kwargs = toNative(split.kwargs) as Record<string, unknown>;
-  const native = await callNative(
-    (call) => addon().SparseSpace.convert(module.native, args, kwargs, call),
-    signal,
-  );
+  const inputs = nativeInputsOf(dummyInput);
+  const native = await makeSparseSpace(module.native, inputs, { signal });
   try {
-    const { params, macs } = await callNative(
-      (call) =>
-        addon().profile(
-          module.native,
-          args,
-          kwargs,
-          { latency: false, warmup: 0, repeats: 1, threads: 0 },
-          call,
-        ),
-      signal,
-    );
+    const { params, macs } = await countCosts(module.native, inputs, { signal });
     const { layers, dense } = chooseLayers(native.layers(), config);
     if (layers.length === 0) {
       const reasons = dense.map(({ parameter, reason }) => `${parameter}: ${reason}`).slice(0, 8);

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 
 import { TorchSearchError } from "../errors";
-import { recordExport } from "../model/history";
-import { type CallOptions, Module } from "../model/module";
+import { Module } from "../model/module";
+import { recordExport } from "../model/record-export";
 import { Tensor } from "../model/tensor";
-import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from "../native/addon";
+import type { CallOptions } from "../model/types";
 import { callNative } from "../native/call";
+import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from "../native/types/sparse-space";
 import { type MetricOf, metricsOf } from "../profile/metrics";
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";

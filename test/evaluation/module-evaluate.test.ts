@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Module, Tensor } from "../../lib";
-import {
-  addon,
-  type NativeDataset,
-  type NativeEvaluateOptions,
-  type NativeScoreKind,
-} from "../../lib/native/addon";
+import { addon } from "../../lib/native/addon";
 import { callNative } from "../../lib/native/call";
+import type { NativeDataset } from "../../lib/native/types/dataset";
+import type { NativeEvaluateOptions } from "../../lib/native/types/evaluate";
+import type { NativeScoreKind } from "../../lib/native/types/score";
 import { expected, fixture } from "../support/ioforms";
 import { expectCode, tensorOf } from "../support/tensors";
 

@@ -1,7 +1,8 @@
 /** A search space without LibTorch: a chain of three layers whose costs can be worked out by hand. */
 import { type Module, TorchSearchError } from "../../lib";
-import { rememberApplication } from "../../lib/model/history";
-import type { NativeLatencyOperator, NativeModule } from "../../lib/native/addon";
+import { rememberApplication } from "../../lib/model/record-export";
+import type { NativeLatencyOperator } from "../../lib/native/types/latency-table";
+import type { NativeModule } from "../../lib/native/types/module";
 import { SearchSpace } from "../../lib/space/search-space";
 
 type Native = SearchSpace["native"];

@@ -1,19 +1,14 @@
 /** How much each format harms each group of layers. */
 
-import {
-  type DataSource,
-  elementAt,
-  firstElement,
-  type ModelInputs,
-  splitInputs,
-} from "../../data/data-source";
+import { type DataSource, elementAt, firstElement } from "../../data/data-source";
 import { isTensor } from "../../data/raw-tensor";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
 import type { CollectFunction, RunContext } from "../../evaluation/types";
+import { type ModelInputs, splitInputs } from "../../model/inputs";
 import { toNative } from "../../model/values";
-import type { NativeSensitivityPart } from "../../native/addon";
 import { callNative } from "../../native/call";
+import type { NativeSensitivityPart } from "../../native/types/quantization-space";
 import type { QuantizationSpace } from "../../quantization/space";
 import { expected } from "../../util/check";
 

@@ -1,0 +1,57 @@
+/** Continuing a model's history: how a space began is remembered, and written into what the space exports. */
+import { libraryVersions } from "../native/versions";
+import { plainRecord } from "../util/plain";
+import { type ModeRecord, readHistory, type SearchRecord, UNREADABLE_FILE, writeHistory } from "./history";
+import type { Module } from "./module";
+
+/** How a converted space began. */
+export interface Application {
+  mode: string;
+  config: Readonly<Record<string, unknown>>;
+  /** Fingerprint of the module before it was converted. */
+  from: string;
+  earlier: readonly ModeRecord[];
+  /** A history of the converted module that could not be read; null mostly. */
+  unreadable: string | null;
+}
+
+const applications = new WeakMap<object, Application>();
+
+/** @internal Remembers how a space was made, so that what it exports gets its history. */
+export function rememberApplication(
+  space: object,
+  module: Module,
+  begun: Omit<Application, "earlier" | "unreadable">,
+): void {
+  const { records, problem, text } = readHistory(module.native);
+  const kept = module.native.extraFile(UNREADABLE_FILE);
+  applications.set(space, { ...begun, earlier: records, unreadable: problem === null ? kept : text });
+}
+
+/**
+ * Writes into an exported module the history of the module that was converted, and what was done to it since. Every
+ * space calls it in its `export`.
+ *
+ * @param result what came out, in values that JSON can say
+ * @param search the search that chose it; null for none
+ */
+export function recordExport(
+  subnet: Module,
+  space: object,
+  result: Readonly<Record<string, unknown>>,
+  search: SearchRecord | null = null,
+): void {
+  const application = applications.get(space);
+  if (application === undefined) return; // made without convert(): there is nothing to continue
+  const { mode, config, from, earlier, unreadable } = application;
+  const record: ModeRecord = {
+    mode,
+    config: plainRecord(config),
+    from,
+    search,
+    result: plainRecord(result),
+    versions: libraryVersions(),
+  };
+  writeHistory(subnet.native, [...earlier, record]);
+  if (unreadable !== null) subnet.native.setExtraFile(UNREADABLE_FILE, unreadable);
+}

@@ -1,0 +1,47 @@
+/** What models take and give, and the options of calls on them. */
+import type { Tensor } from "./tensor";
+
+/** What a model may be given: tensors, plain values, and arrays (list, tuple) and records (dict) of them. */
+export type Input =
+  | Tensor
+  | number
+  | bigint
+  | boolean
+  | string
+  | null
+  | undefined
+  | readonly Input[]
+  | { readonly [name: string]: Input };
+
+/** What a model may return: tuples and lists are arrays, dicts and named tuples records, None is null. */
+export type Output =
+  | Tensor
+  | number
+  | bigint
+  | boolean
+  | string
+  | null
+  | Output[]
+  | { [name: string]: Output };
+
+/** Lets a call be stopped. */
+export interface CallOptions {
+  /** Rejects with `ERR_ABORTED`: at once while the call waits for its turn, else when the running operation ends. */
+  signal?: AbortSignal | null;
+}
+
+/** Options of `Module.load`. */
+export interface LoadOptions extends CallOptions {
+  /** Where the weights go, such as `cuda:0`; by default where the file says. */
+  device?: string;
+  /** TorchScript files are programs. Those that read or write files are refused unless this is set. */
+  allowUnsafeOperators?: boolean;
+}
+
+/** A parameter or buffer with its dotted path, as in a PyTorch state dict. */
+export interface NamedTensor {
+  /** The parameter's or buffer's path, such as `layer1.0.conv1.weight`. */
+  name: string;
+  /** Shares the module's memory. Lives on when the module is closed. */
+  tensor: Tensor;
+}

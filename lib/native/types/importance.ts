@@ -1,0 +1,22 @@
+/** A measure of how much channels matter; `SearchSpace.measure` feeds it. */
+export interface NativeImportance {
+  /** Whether it must be fed before it gives scores. */
+  readonly needsData: boolean;
+  readonly needsTarget: boolean;
+}
+
+export interface NativeImportanceOptions {
+  /** `random` */
+  seed?: number;
+  /** `taylor`: `crossEntropy` or `mse`. */
+  loss?: string;
+}
+
+/** Exported by native/binding/importance.cpp. */
+export interface ImportanceExports {
+  /** ERR_CONFIG_VALUE for a name or loss that does not exist. */
+  Importance: new (
+    name: string,
+    options?: NativeImportanceOptions,
+  ) => NativeImportance;
+}

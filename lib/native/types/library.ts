@@ -1,0 +1,18 @@
+import type { TorchSearchError } from "../../errors";
+
+/** What the addon was built with. */
+export interface NativeVersions {
+  torch: string;
+  napi: number;
+  cuda: boolean;
+}
+
+/** Exported by native/binding/addon.cpp. */
+export interface LibraryExports {
+  /** Hands over the class whose instances native errors become. */
+  init(classes: { TorchSearchError: typeof TorchSearchError }): void;
+  versions(): NativeVersions;
+  /** Threads that LibTorch uses inside one operator, from the next job on. */
+  setThreads(count: number): void;
+  getThreads(): number;
+}

@@ -1,0 +1,45 @@
+import type { NativeCall } from "./call";
+import type { NativeNamedTensor } from "./tensor";
+
+/** The arguments of a forward, with native tensors in them. */
+export interface NativeInputs {
+  args: unknown[];
+  kwargs: Record<string, unknown>;
+}
+
+/** What can be called on a batch: a module, or the active subnet of a search space. */
+export interface NativeForwardable {
+  forward(args: unknown[], kwargs: Record<string, unknown> | null, call?: NativeCall): Promise<unknown>;
+}
+
+export interface NativeLoadOptions {
+  device?: string;
+  allowUnsafeOperators?: boolean;
+}
+
+export interface NativeModule extends NativeForwardable {
+  readonly training: boolean;
+  readonly bytes: number;
+  readonly device: string;
+  readonly closed: boolean;
+  forwardSchema(): string;
+  save(path: string, call: NativeCall): Promise<void>;
+  /** A text that the file holds beside the model (`extra/NAME` in the archive); null without one. */
+  extraFile(name: string): string | null;
+  /** `save` writes it with the model. */
+  setExtraFile(name: string, text: string): void;
+  namedParameters(): NativeNamedTensor[];
+  namedBuffers(): NativeNamedTensor[];
+  train(on: boolean): void;
+  to(device: string, call: NativeCall): Promise<void>;
+  fingerprint(call: NativeCall): Promise<string>;
+  close(): void;
+}
+
+/** Exported by native/binding/module.cpp. */
+export interface ModuleExports {
+  Module: {
+    new (...args: never): NativeModule;
+    load(path: string, options: NativeLoadOptions, call: NativeCall): Promise<NativeModule>;
+  };
+}
