@@ -126,7 +126,7 @@ const rows = results.map(({ search, busy, idle }) => [
   of(idle, "max"),
 ]);
 finish("eventloop", options, {
-  text: `Milliseconds between two turns of a timer that wants one every millisecond, median (minimum–maximum) of ${rounds} runs:
+  text: `Milliseconds between two turns of a timer set to one millisecond, median (minimum–maximum) of ${rounds} runs:
 
 ${table(["run", "seconds", "p50", "p99", "largest", "idle p99", "idle largest"], rows)}`,
   raw: results,

@@ -43,8 +43,7 @@ const rows = CALLS.map(({ name }, i) => [name, ranged(summary(times[i]))]);
 finish("overhead", options, {
   text: `${table([`${COUNT.toLocaleString("en-US")} times`, "microseconds each"], rows)}
 
-Python's call : ours, ${ratio(ratios(call, one))} one by one, ${ratio(ratios(call, many))} with 64 in flight; Python's batch : ours, ${ratio(ratios(loop, batch))}
-(median, minimum–maximum of ${options.rounds} pairs; above 1 ours is faster).`,
+Python's call : ours is ${ratio(ratios(call, one))} one by one and ${ratio(ratios(call, many))} with 64 in flight; Python's batch : ours is ${ratio(ratios(loop, batch))} (median, minimum–maximum of ${options.rounds} pairs; above 1 ours is faster).`,
   raw: times,
   before,
 });

@@ -104,8 +104,7 @@ const tables = rows
     ranged(summary(latency.table)),
     over(latency.table, latency.forwards),
   ]);
-const text = `One pass is \`module.forward\` on each batch. Of it, or of what the head of a column says, within a round, median (minimum–maximum)
-of ${options.rounds} rounds; below 1 the task costs less than the pass:
+const text = `One pass is \`module.forward\` on each batch. Columns are ratios to that pass, or to what their heading names, within a round: the median (minimum–maximum) of ${options.rounds} rounds. Below 1 the task costs less than the pass:
 
 ${table(
   [
@@ -121,11 +120,11 @@ ${table(
   passes,
 )}
 
-The same against a prepared pass with a score, and \`l1\`, which reads weights only, against a pass of \`module.forward\`:
+Ratios to a prepared pass with a score. \`l1\`, which reads weights only, is compared with a pass of \`module.forward\`:
 
 ${table(["model", "`recalibrate` : prepared", "`activation` : prepared", "`activation` on one batch : a batch", "`l1`"], plain)}
 
-A latency table, against as many forwards of the full model on the dummy input:
+A latency table, compared with as many forwards of the full model on the dummy input:
 
 ${table(["model", "subnets", "repeats", "forwards", "seconds", "table : forwards"], tables)}`;
 finish("pass-costs", options, { text, raw: rows, before });

@@ -174,7 +174,7 @@ for (const model of ["digits_resnet", "digits_vit"]) {
 const cpu = os.cpus()[0]?.model.trim() ?? "an unknown processor";
 const text = [
   ...parts,
-  `Measured on ${cpu}, one thread, Node ${process.versions.node}, by \`OMP_NUM_THREADS=1 node bench/quantization.mjs --seeds ${seeds.length}${options.peer ? " --peer .peers/bin/python" : ""}\`. Seconds are CPU seconds of a search; ModelOpt's, wall seconds.`,
+  `Measured on ${cpu}, one thread, Node ${process.versions.node}, by \`OMP_NUM_THREADS=1 node bench/quantization.mjs --seeds ${seeds.length}${options.peer ? " --peer .peers/bin/python" : ""}\`. Seconds are CPU seconds of a search; ModelOpt's are wall seconds.`,
 ].join("\n\n");
 console.log(text);
 if (!options.dry) writeSection("results.md", "quantization", text);

@@ -169,8 +169,7 @@ const text = `${table}
 Full model: accuracy ${percent(full)}. Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by
 \`OMP_NUM_THREADS=1 node bench/searchers.mjs --seeds ${options.seeds} --more ${options.more}\`.
 
-Sum of the sensitivities, which both minimize, of \`MilpSearcher\` against \`BinarySearcher\`, by seed: ${harms.join("; ")}. The largest
-dual gap was ${Math.max(...milp.map(({ gap }) => gap))}.`;
+Both minimize the sum of the sensitivities. \`MilpSearcher\` against \`BinarySearcher\`, by seed: ${harms.join("; ")}. The largest dual gap was ${Math.max(...milp.map(({ gap }) => gap))}.`;
 console.log(text);
 if (!options.dry) writeSection("results.md", "searchers", text);
 

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import { root } from "../../scripts/lib/run.mjs";
+import { wrapped } from "../../scripts/lib/wrap.mjs";
 
 /** What benchmarks make on demand (models, data, raw results); git does not see it. */
 export const scratch = path.join(root, ".bench");
@@ -15,7 +16,7 @@ export function writeSection(page, name, text) {
   const [start, stop] = [content.indexOf(begin), content.indexOf(end)];
   if (start < 0 || stop < start)
     throw new Error(`docs/${page} has no markers ${begin} and ${end} in this order`);
-  writeFileSync(file, `${content.slice(0, start + begin.length)}\n${text}\n${content.slice(stop)}`);
+  writeFileSync(file, `${content.slice(0, start + begin.length)}\n${wrapped(text)}\n${content.slice(stop)}`);
 }
 
 /** Keeps what a table was made from. */

@@ -1,4 +1,5 @@
-// docs/zoo.md, from the records.
+// Makes docs/zoo.md of the records.
+import { wrapped } from "../lib/wrap.mjs";
 import { failureOf } from "./check.mjs";
 import { fixturesVersion, formsOf } from "./models.mjs";
 
@@ -50,9 +51,9 @@ function summary(models, records) {
       "",
       "models run",
       "files",
-      "profiled right",
+      "profiled correctly",
       "pruned and verified",
-      "models of which every file holds",
+      "models whose files all pass",
     ]),
     row(["---", "---", "---", "---", "---", "---"]),
     summaryRow("torchvision, classification", of("classification"), records, { pruned: true }),
@@ -137,10 +138,11 @@ function tables(records) {
 
 function failures(records) {
   const failed = records.map((record) => ({ record, failure: failureOf(record) })).filter((x) => x.failure);
-  if (failed.length === 0) return ["None of those that ran."];
+  if (failed.length === 0) return ["Nothing that ran failed."];
   const groups = new Map();
   for (const { record, failure } of failed) {
-    const message = failure.message.split("\n")[0].slice(0, 300);
+    // Names such as __torch__ are not emphasis.
+    const message = failure.message.split("\n")[0].slice(0, 300).replaceAll("__", "\\_\\_");
     const key = `${failure.stage} | ${failure.code} | ${message.replace(/[\d.e+-]+/g, "#").slice(0, 160)}`;
     const group = groups.get(key) ?? { failure, message, names: [] };
     group.names.push(`${record.name}:${record.form}`);
@@ -217,7 +219,7 @@ function numbers(records) {
   const older = records.filter(({ fixtures }) => fixtures !== fixturesVersion()).length;
   return [
     `- At half widths, ${percent(left("params"), 1)} of the parameters and ${percent(left("macs"), 1)} of the multiply-adds remain (median of the files).`,
-    `- Conversion takes at its peak ${median(ratios).toFixed(2)} x the memory of one plain forward pass (median; at most ${Math.max(...ratios).toFixed(2)} x; ${within} of ${ratios.length} files within 1.3 x).`,
+    `- The peak memory of a conversion is ${median(ratios).toFixed(2)} x that of one plain forward pass (median; at most ${Math.max(...ratios).toFixed(2)} x; ${within} of ${ratios.length} files within 1.3 x).`,
     ...(large.length === 0
       ? []
       : [
@@ -239,36 +241,37 @@ function numbers(records) {
 
 const INTRODUCTION = `# The zoo
 
-Written by \`npm run zoo\`; do not edit. Every classification and segmentation model of torchvision and 55 of timm's,
-with random weights, as \`torch.jit.script\` and as \`torch.jit.trace\` save them, goes through these stages, each file in
-processes of its own:
+\`npm run zoo\` writes this page; don't edit it. It takes every classification and segmentation model of torchvision and
+55 of timm's, with random weights, as \`torch.jit.script\` and as \`torch.jit.trace\` save them. Each file goes through
+these stages in processes of its own:
 
 | stage | holds when |
 | --- | --- |
-| make | PyTorch scripts or traces the model (what it refuses counts neither way) |
+| make | PyTorch scripts or traces the model (models that it refuses are not counted) |
 | load | the loaded file's output is that of PyTorch's eager model, within 1e-4 of its size |
 | profile | parameters are PyTorch's exactly, FLOPs are FlopCounterMode's within 0.1 % |
 | convert | \`convert()\` succeeds, and the converted model, its channels in another order, still gives the eager output |
-| prune | every width is set to half (the largest choice that is no more); the subnet runs and gives finite outputs |
+| prune | every width is set to half (the largest choice up to that); the subnet runs and gives finite outputs |
 | export | the subnet is exported; a fresh profile of it equals \`cost()\` exactly |
 | verify | Python loads the file, gives the selected subnet's output within 1e-5 of its size, and knows every parameter's name |
 | train | in Python, one step of gradient descent lowers a loss, with finite gradients |
 
-Detectors are profiled only. The input has a batch of one and the side that the table tells.
+Detectors are only profiled. The input is a batch of one image, whose side is in the table.
 `;
 
-const COLUMNS = `*narrowable*: share of the parameters of which a dimension can be narrowed. *params left*, *MACs left*: what remains at half
-widths; where everything can be narrowed, about a quarter of the parameters. *convert s*: wall clock, with the recording
-forward pass. *forward ms*, *half's ms*: one forward pass of the file and of the exported subnet, one thread, the
-fastest of a few, on a machine that did other work too. *peak MiB*: most resident memory while converting, above the
-process's before the model was loaded; *of forward's*: against the same of one plain forward pass of the loaded file.
+const COLUMNS = `*narrowable*: share of the parameters with a dimension that can be narrowed. *params left*, *MACs left*: what remains at
+half widths, about a quarter of the parameters where everything can be narrowed. *convert s*: wall clock, with the
+recording forward pass. *forward ms*, *half's ms*: one forward pass of the file and of the exported subnet, on one
+thread, the fastest of a few; the machine did other work too. *peak MiB*: the most resident memory while converting,
+above the process's before the model was loaded. *of forward's*: that peak against the same of one plain forward pass of
+the loaded file.
 `;
 
 /** The page's text. */
 export function zooReport(records, models) {
   const known = records.filter(({ name }) => models.some((model) => model.name === name));
   if (known.length === 0) return `${INTRODUCTION}\nNothing has run yet.\n`;
-  return `${[
+  const page = [
     INTRODUCTION,
     ...summary(models, known),
     "",
@@ -282,7 +285,7 @@ export function zooReport(records, models) {
     "",
     "## What stays whole",
     "",
-    "Reasons for which no dimension of a parameter can be narrowed, over all files.",
+    "Reasons why no dimension of a parameter can be narrowed, over all files.",
     "",
     ...reasons(known),
     "",
@@ -290,5 +293,6 @@ export function zooReport(records, models) {
     "",
     COLUMNS,
     ...tables(known),
-  ].join("\n")}\n`;
+  ];
+  return `${wrapped(page.join("\n"))}\n`;
 }

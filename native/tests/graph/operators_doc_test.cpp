@@ -14,18 +14,17 @@ namespace {
 
 std::string page() {
   std::ostringstream text;
-  text
-      << "# Operators\n\n"
-         "What the dependency analysis knows of each operator: how the channels of what goes in belong to "
-         "those of\n"
-         "what comes out (`native/core/graph/rules/`). Every other operator keeps whole whatever passes "
-         "through it, and\n"
-         "`torchsearch prunable MODEL` names it; a fused multi-head attention is the one that matters most.\n"
-         "A dimension that \"stays whole\" is not narrowed in any tensor that it is tied to.\n\n"
-         "This page is made from the table of rules: `TORCHSEARCH_WRITE_DOCS=1 npm test -- cpp` writes "
-         "it.\n\n"
-         "| what | rule | operators (`aten::`) |\n"
-         "| --- | --- | --- |\n";
+  text << "# Operators\n\n"
+          "The dependency analysis knows the operators in this table, and how the channels of their inputs "
+          "relate to those of their\n"
+          "outputs (`native/core/graph/rules/`). Any other operator keeps whole what passes through it, and\n"
+          "`torchsearch prunable MODEL` names it. The most important of these is fused multi-head attention. "
+          "A dimension that\n"
+          "\"stays whole\" is not narrowed in any tensor that it is tied to.\n"
+          "\n"
+          "A test writes this page from the table of rules: `TORCHSEARCH_WRITE_DOCS=1 npm test -- cpp`.\n\n"
+          "| what | rule | operators (`aten::`) |\n"
+          "| --- | --- | --- |\n";
   for (const auto& family : ruleFamilies()) {
     text << "| " << family.title << " | " << family.description << " | ";
     std::istringstream names(family.names);

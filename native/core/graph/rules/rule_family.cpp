@@ -24,8 +24,8 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "softmax log_softmax _softmax _log_softmax complex polar real imag angle conj "
        "_weight_norm",
        false, true},
-      {"Copies and conversions",
-       "The result is shaped like the first tensor; others only say of what type it is.", unaryRule,
+      {"Copies and conversions", "The result has the first tensor's shape; others only give its type.",
+       unaryRule,
        "clone contiguous to type_as detach alias cpu cuda "
        "lift_fresh lift_fresh_copy _to_copy resolve_conj resolve_neg requires_grad "
        "zeros_like ones_like empty_like full_like rand_like randn_like randint_like",
@@ -34,29 +34,30 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "expand expand_as broadcast_to"},
       {"Expansion of several", "Tensors that are broadcast against each other.", elementwiseRule,
        "broadcast_tensors", true},
-      {"New tensors", "Made of nothing but numbers: they have no channels.", factoryRule,
+      {"New tensors", "Made of numbers alone: they have no channels.", factoryRule,
        "arange zeros ones full empty eye linspace logspace tensor scalar_tensor rand randn randint randperm "
        "new_zeros new_ones new_full new_empty tril_indices triu_indices hann_window"},
       {"Triangles", "The last two dimensions stay whole; the others pass.", triangleRule, "tril triu", false,
        true},
       {"Convolutions",
-       "The input's channels are tied to the weight's; of a grouped one, whole groups are kept, or the same "
+       "The input's channels are tied to the weight's; a grouped convolution keeps whole groups, or the same "
        "channels of each group.",
        convolutionRule,
        "conv1d conv2d conv3d _convolution _convolution_mode convolution conv_transpose1d conv_transpose2d "
        "conv_transpose3d"},
       {"Linear layers", "The input's features are tied to the weight's.", linearRule, "linear"},
-      {"Matrix products", "What is summed over is tied; batches run along each other.", matmulRule,
+      {"Matrix products", "The summed dimensions are tied; batches run along each other.", matmulRule,
        "matmul mm bmm mv dot vdot linalg_matmul"},
-      {"Sums of a tensor and a product", "As matrix products; the tensor is broadcast onto the product.",
+      {"Sums of a tensor and a product", "Like matrix products; the tensor is broadcast onto the product.",
        addedProductRule, "addmm addmv baddbmm addbmm", false, true},
       {"Outer products", "Both vectors' indices pass.", outerRule, "outer ger"},
-      {"Chains of products", "What is summed over is tied.", chainRule, "chain_matmul linalg_multi_dot"},
-      {"Tensor products over given dimensions", "What is summed over is tied.", tensordotRule, "tensordot"},
+      {"Chains of products", "The summed dimensions are tied.", chainRule, "chain_matmul linalg_multi_dot"},
+      {"Tensor products over given dimensions", "The summed dimensions are tied.", tensordotRule,
+       "tensordot"},
       {"Bilinear layers", "Both inputs' features are tied to the weight's.", bilinearRule, "bilinear"},
       {"Einstein sums",
-       "A letter, or a dimension of the ellipsis, is one dimension of all operands that it stands on.",
-       einsumRule, "einsum"},
+       "A letter, or a dimension of the ellipsis, is one dimension of all operands that have it.", einsumRule,
+       "einsum"},
       {"Attention",
        "Queries' and keys' features are tied, and stay whole where the scale is derived from their number.",
        attentionRule,
@@ -84,7 +85,8 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "_upsample_bicubic2d_aa _upsample_lanczos2d_aa"},
       {"Sampling by a grid", "Channels pass.", gridSampleRule,
        "grid_sampler grid_sampler_2d grid_sampler_3d"},
-      {"Windows as columns", "Each channel becomes as many as the window has places.", windowRule, "im2col"},
+      {"Windows as columns", "Each channel becomes one channel for each place of the window.", windowRule,
+       "im2col"},
       {"Columns as windows", "The window's places of one channel are kept or dropped together.", columnsRule,
        "col2im"},
       {"Windows of one dimension", "That dimension stays whole; the others pass.", unfoldRule, "unfold"},
@@ -112,7 +114,8 @@ const std::vector<RuleFamily>& ruleFamilies() {
       {"Unbinding", "The dimension taken apart stays whole; the others pass.", unbindRule, "unbind", true},
       {"Gated linear units", "Value and gate keep equal widths.", gluRule, "glu"},
       {"Padding",
-       "Constants stand beside the channels; a channel dimension padded in another way stays whole.", padRule,
+       "Constants are added beside the channels; a channel dimension padded in another way stays whole.",
+       padRule,
        "pad constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
        "replication_pad2d "
        "replication_pad3d"},
@@ -139,11 +142,11 @@ const std::vector<RuleFamily>& ruleFamilies() {
        reduceRule,
        "mean sum nanmean nansum prod amax amin aminmax logsumexp all any count_nonzero norm linalg_norm "
        "linalg_vector_norm linalg_matrix_norm frobenius_norm"},
-      {"Variances", "As reductions; with Bessel's correction what is reduced stays whole.", varianceRule,
-       "var std var_mean std_mean"},
-      {"Extrema", "Of two tensors, index by index; of one, as reductions, where the places are not used.",
+      {"Variances", "Like reductions; with Bessel's correction the reduced dimensions stay whole.",
+       varianceRule, "var std var_mean std_mean"},
+      {"Extrema", "For two tensors, index by index; for one, like reductions if the places are not used.",
        extremumRule, "max min median nanmedian mode"},
-      {"Places of extrema", "What is reduced stays whole; the others pass.", positionRule,
+      {"Places of extrema", "The reduced dimension stays whole; the others pass.", positionRule,
        "argmax argmin kthvalue"},
       {"Similarity", "Two tensors are broadcast against each other, then reduced.", similarityRule,
        "cosine_similarity"},
@@ -154,7 +157,7 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift "
        "fft_ifftshift",
        false, true},
-      {"Recurrent layers", "Gates are fused into one weight; these and what runs into them stay whole.",
+      {"Recurrent layers", "Gates are fused into one weight, which stays whole together with its inputs.",
        recurrentRule, "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"},
   };
   return families;
