@@ -20,6 +20,7 @@ const ROOMS = [
   "finetune/",
   "report/",
   "cli/",
+  "entries/",
 ];
 
 const within = (rooms) => `^lib/(${rooms.join("|")})`;

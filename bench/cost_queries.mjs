@@ -8,7 +8,8 @@
 // and the median rate per second of processor time, which a busy machine distorts less.
 import { parseArgs } from "node:util";
 
-import { convert, Module, Random, SPACE_METRICS, Tensor } from "torchsearch";
+import { convert, Module, Random, Tensor } from "torchsearch";
+import { SPACE_METRICS } from "torchsearch/space";
 
 const { values } = parseArgs({
   options: {

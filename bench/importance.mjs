@@ -8,7 +8,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { convert, IMPORTANCES, Module, Tensor, TensorDataLoader, topKAccuracy } from "../dist/index.mjs";
+import { IMPORTANCES } from "../dist/entries/space.mjs";
+import { convert, Module, Tensor, TensorDataLoader, topKAccuracy } from "../dist/index.mjs";
 
 const { values } = parseArgs({
   options: { samples: { type: "string", default: "512" }, seeds: { type: "string", default: "10" } },

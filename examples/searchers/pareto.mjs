@@ -1,5 +1,6 @@
 // The whole trade-off between score and FLOPs in one run.   node examples/searchers/pareto.mjs
-import { ParetoSearcher, subnetsOf } from "torchsearch";
+import { ParetoSearcher } from "torchsearch";
+import { subnetsOf } from "torchsearch/search";
 import { digitsConfig, digitsSpace, example, tell } from "./digits-space.mjs";
 
 const result = await new ParetoSearcher().search(await digitsSpace(), { flops: "60%" }, example, {

@@ -49,7 +49,7 @@ export const UNITS = {
 } as const satisfies Record<string, Unit>;
 
 /** What has metrics: a profile of a model, and each kind of space. */
-type Owner = "profile" | "widths" | "formats" | "sparsity";
+export type MetricOwner = "profile" | "widths" | "formats" | "sparsity";
 
 interface MetricFacts {
   /** Its name within a sentence. */
@@ -58,7 +58,7 @@ interface MetricFacts {
   /** Whether it is measured on a machine; the others are computed. */
   readonly measured: boolean;
   /** What can say its value. */
-  readonly of: readonly Owner[];
+  readonly of: readonly MetricOwner[];
   /** A bound as the command takes it. */
   readonly example: string;
 }
@@ -129,16 +129,15 @@ export const METRICS = {
   },
 } as const satisfies Record<string, MetricFacts>;
 
-type Table = typeof METRICS;
 /** The name of a metric that the library knows. */
-export type MetricName = keyof Table;
+export type MetricName = keyof typeof METRICS;
 /** The metrics that a profile or a kind of space has. */
-export type MetricOf<Of extends Owner> = {
-  [Name in MetricName]: Of extends Table[Name]["of"][number] ? Name : never;
+export type MetricOf<Of extends MetricOwner> = {
+  [Name in MetricName]: Of extends (typeof METRICS)[Name]["of"][number] ? Name : never;
 }[MetricName];
 /** The same without those that have to be measured. */
-export type ComputedMetricOf<Of extends Owner> = {
-  [Name in MetricName]: Table[Name]["measured"] extends true ? never : Name;
+export type ComputedMetricOf<Of extends MetricOwner> = {
+  [Name in MetricName]: (typeof METRICS)[Name]["measured"] extends true ? never : Name;
 }[MetricName] &
   MetricOf<Of>;
 
@@ -146,14 +145,14 @@ export type ComputedMetricOf<Of extends Owner> = {
 export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 
 /** The names of the metrics that `owner` has, in the table's order. */
-export function metricsOf<Of extends Owner>(owner: Of): readonly MetricOf<Of>[] {
+export function metricsOf<Of extends MetricOwner>(owner: Of): readonly MetricOf<Of>[] {
   return METRIC_NAMES.filter((name): name is MetricOf<Of> =>
     (METRICS[name] as MetricFacts).of.includes(owner),
   );
 }
 
 /** The same without those that have to be measured. */
-export function computedMetricsOf<Of extends Owner>(owner: Of): readonly ComputedMetricOf<Of>[] {
+export function computedMetricsOf<Of extends MetricOwner>(owner: Of): readonly ComputedMetricOf<Of>[] {
   return metricsOf(owner).filter((name): name is ComputedMetricOf<Of> => !METRICS[name].measured);
 }
 
@@ -198,7 +197,7 @@ export function axisUnits(metric: string): Unit["axis"] {
 }
 
 /** Examples of bounds, as the command's help lists them. */
-export function exampleBounds(owners: readonly Owner[]): string[] {
+export function exampleBounds(owners: readonly MetricOwner[]): string[] {
   return METRIC_NAMES.map((name) => METRICS[name] as MetricFacts)
     .filter(({ of }) => of.some((owner) => owners.includes(owner)))
     .map(({ example }) => example);

@@ -16,7 +16,7 @@ export interface ModeSpace extends SearchModel {
   readonly mode: string;
   /** Whether `close()` was called. */
   readonly closed: boolean;
-  /** What is chosen now, as a module of its own, whose history {@link recordExport} has continued. */
+  /** What is chosen now, as a module of its own, whose history `recordExport` has continued. */
   export(options?: ExportOptions): Promise<Module>;
   /** Lets go of the module, which stays open. */
   close(): void;

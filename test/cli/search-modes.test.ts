@@ -4,9 +4,8 @@ import os from "node:os";
 import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-
-import { readReportData } from "../../lib";
 import type { SearchOutcome } from "../../lib/cli/search-run";
+import { readReportData } from "../../lib/entries/report";
 import { runPython } from "../data/python";
 import { fixture, interrupted, torchsearch } from "./command";
 

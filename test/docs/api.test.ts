@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { expect, it } from "vitest";
 
+import { ENTRY_POINTS } from "../support/entry-points";
 import { root } from "../support/zoo";
 
 it("npm run docs makes a page of everything that is exported", { timeout: 120_000 }, () => {
@@ -30,18 +31,21 @@ it("npm run docs makes a page of everything that is exported", { timeout: 120_00
     const pages = readdirSync(out, { recursive: true, encoding: "utf8" }).map((file) =>
       path.basename(file, ".md"),
     );
-    const index = readFileSync(path.join(root, "lib", "index.ts"), "utf8");
-    const names = [...index.matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
-      list
-        .split(",")
-        .map((name) => name.replace(/^\s*type /, "").trim())
-        .filter((name) => name !== ""),
-    );
-    for (const name of names)
-      expect(
-        pages.some((page) => page.split(".").at(-1) === name),
-        `${name} has a page`,
-      ).toBe(true);
+    for (const [entry, file] of ENTRY_POINTS) {
+      const source = readFileSync(file, "utf8");
+      const names = [...source.matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
+        list
+          .split(",")
+          .map((name) => name.replace(/^\s*type /, "").trim())
+          .filter((name) => name !== ""),
+      );
+      for (const name of names)
+        expect(
+          pages.some((page) => page.split(".").at(-1) === name),
+          `${name} of ${entry} has a page`,
+        ).toBe(true);
+      expect(existsSync(path.join(out, entry, "README.md")), `${entry} has an index`).toBe(true);
+    }
     expect(existsSync(path.join(out, "README.md"))).toBe(true);
   } finally {
     rmSync(out, { recursive: true });

@@ -23,6 +23,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { command, fixture, torchsearch } from "../cli/command";
 import { python, runPython } from "../data/python";
+import { fromCheckout } from "../support/entry-points";
 import { root } from "../support/zoo";
 
 interface Block {
@@ -52,8 +53,10 @@ const COMPARED_ELSEWHERE: Readonly<Record<string, string>> = { "docs/cli.md": "t
 /** What pages take for granted. */
 const GIVEN: Readonly<Record<string, string>> = {
   "docs/modes.md": `
-    import { convert, crossEntropy, type ExportOptions, type Input, Module, type ModeSpace, RandomSearcher, recordExport } from "torchsearch";
-    import { registerMode, rules, search, Tensor, TensorDataLoader } from "torchsearch";
+    import { convert, crossEntropy, type ExportOptions, type Input, Module, type ModeSpace, RandomSearcher } from "torchsearch";
+    import { recordExport } from "torchsearch/mode";
+    import { registerMode, search, Tensor, TensorDataLoader } from "torchsearch";
+    import { rules } from "torchsearch/contract";
     const module = await Module.load("classifier.pt");
     const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
     const train = await TensorDataLoader.fromNpz("train.npz", { keys: ["images", "labels"], batchSize: 32 });
@@ -184,7 +187,7 @@ function typescriptOf(page: string, blocks: readonly Block[]): string {
   const code = blocks.filter(({ language }) => language === "ts").map((block) => block.code);
   const file = path.join(folder, `${page.replaceAll(/\W/g, "_")}.ts`);
   const whole = [GIVEN[page] ?? "", ...code, "export {};"].join("\n");
-  writeFileSync(file, whole.replaceAll('"torchsearch"', JSON.stringify(path.join(root, "lib", "index.ts"))));
+  writeFileSync(file, fromCheckout(whole));
   return file;
 }
 

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { type FinetuneOptions, finetune, Module, TensorDataLoader, type TrainingProgress } from "../../lib";
+import { type FinetuneOptions, finetune, Module, TensorDataLoader } from "../../lib";
+import type { TrainingProgress } from "../../lib/entries/finetune";
 import { root } from "../support/zoo";
 
 interface Case {

@@ -12,12 +12,12 @@ import {
   Module,
   modeNames,
   RandomSearcher,
-  recordExport,
   registerMode,
   type SearchSpace,
   search,
   Tensor,
 } from "../../lib";
+import { recordExport } from "../../lib/entries/mode";
 import { HISTORY_FILE, UNREADABLE_FILE } from "../../lib/model/history";
 import { torchsearch } from "../cli/command";
 import { runPython } from "../data/python";

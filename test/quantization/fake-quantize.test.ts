@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { fakeQuantize, type NumberFormat, Tensor } from "../../lib";
+import { Tensor } from "../../lib";
+import { fakeQuantize, type NumberFormat } from "../../lib/entries/quantization";
 import { expectCode, numbersOf } from "../support/tensors";
 import { oracle } from "./oracle";
 

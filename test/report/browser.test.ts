@@ -9,7 +9,8 @@ import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Locator, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { readReportData, writeReport } from "../../lib";
+import { writeReport } from "../../lib";
+import { readReportData } from "../../lib/entries/report";
 import { searched } from "./searches";
 
 const CANDIDATES = [

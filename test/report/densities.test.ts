@@ -6,18 +6,9 @@ import path from "node:path";
 import { parseHTML } from "linkedom";
 import { expect, it } from "vitest";
 
-import {
-  convert,
-  Module,
-  readReportData,
-  renderReport,
-  type SparseSearchState,
-  search,
-  Tensor,
-  TensorDataLoader,
-  topKAccuracy,
-  writeReport,
-} from "../../lib";
+import { convert, Module, search, Tensor, TensorDataLoader, topKAccuracy, writeReport } from "../../lib";
+import { readReportData, renderReport } from "../../lib/entries/report";
+import type { SparseSearchState } from "../../lib/entries/search";
 import { root } from "../support/zoo";
 
 const fixtures = path.join(root, "test", "fixtures");

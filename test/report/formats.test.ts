@@ -5,7 +5,9 @@ import path from "node:path";
 import { parseHTML } from "linkedom";
 import { expect, it } from "vitest";
 
-import { AutoQuantizeSearcher, type AutoQuantizeState, readReportData, renderReport } from "../../lib";
+import { AutoQuantizeSearcher } from "../../lib";
+import { readReportData, renderReport } from "../../lib/entries/report";
+import type { AutoQuantizeState } from "../../lib/entries/search";
 import { digitsSpace, dummyInput, trainData } from "../quantization/spaces";
 
 it("a report of formats tells each layer's harms, bits and choice", async () => {

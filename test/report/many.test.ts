@@ -6,7 +6,7 @@ import path from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { type ReportData, readReportData, renderReport } from "../../lib";
+import { type ReportData, readReportData, renderReport } from "../../lib/entries/report";
 import { drawnOf, frontOf, pointsOf } from "../../lib/report/charts/plane";
 import { MOST_MARKS, thinned } from "../../lib/report/charts/thin";
 import { Random } from "../../lib/util/random";

@@ -9,7 +9,8 @@ import fc from "fast-check";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { readCheckpoint, readReportData, renderReport, writeReport } from "../../lib";
+import { readCheckpoint, writeReport } from "../../lib";
+import { readReportData, renderReport } from "../../lib/entries/report";
 import { frontOf } from "../../lib/report/charts/plane";
 import { reportDataOf } from "../../lib/report/data";
 import { searched } from "./searches";
@@ -221,8 +222,8 @@ describe("cost by operator", () => {
 
 describe("a report of thousands of candidates", () => {
   it("is drawn beside the event loop, and keeps ruined models at the edge", async () => {
-    const dist = path.resolve(__dirname, "../../dist/index.js");
-    const built = createRequire(__filename)(dist) as typeof import("../../lib");
+    const dist = path.resolve(__dirname, "../../dist/entries/report.js");
+    const built = createRequire(__filename)(dist) as typeof import("../../lib/entries/report");
     const data = await built.readReportData(await searched(folder, "EvolveSearcher", 5));
     const measurements = Array.from({ length: 4000 }, (_, i) => ({
       score: i === 7 ? -1e6 : -1 + i / 8000,

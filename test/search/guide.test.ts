@@ -5,8 +5,10 @@ import path from "node:path";
 import ts from "typescript";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { BaseSearcher, type ScoredSubnet, type ScoreFunction, type SearchSpace } from "../../lib";
+import { BaseSearcher, type ScoreFunction, type SearchSpace } from "../../lib";
+import type { ScoredSubnet } from "../../lib/entries/search";
 import { allSubnets, chainSpace } from "../support/chain-space";
+import { fromCheckout } from "../support/entry-points";
 import { root } from "../support/zoo";
 
 const page = readFileSync(path.join(root, "docs", "guides", "custom-searcher.md"), "utf8");
@@ -21,7 +23,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** Writes code to a file that imports this checkout's library. */
 function write(name: string, code: string): string {
   const file = path.join(folder, name);
-  writeFileSync(file, code.replaceAll('"torchsearch"', JSON.stringify(path.join(root, "lib", "index.ts"))));
+  writeFileSync(file, fromCheckout(code));
   return file;
 }
 

@@ -8,7 +8,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   BinarySearcher,
   type ConvertConfig,
-  type CustomHyperparameter,
   convert,
   EvolveSearcher,
   GradientSearcher,
@@ -17,15 +16,15 @@ import {
   ParetoSearcher,
   Random,
   RandomSearcher,
-  readReportData,
-  renderReport,
   type SearchSpace,
   type SubnetConfig,
-  subnetsOf,
   Tensor,
   TensorDataLoader,
   trainSupernet,
 } from "../../lib";
+import { readReportData, renderReport } from "../../lib/entries/report";
+import { subnetsOf } from "../../lib/entries/search";
+import type { CustomHyperparameter } from "../../lib/entries/space";
 import { python } from "../data/python";
 import { expectCode, numbersOf } from "../support/tensors";
 import { root } from "../support/zoo";

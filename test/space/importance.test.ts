@@ -8,8 +8,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type ConvertConfig,
   convert,
-  IMPORTANCES,
-  type Importance,
   Module,
   type ProgressEvent,
   type SearchSpace,
@@ -17,6 +15,7 @@ import {
   TensorDataLoader,
   type TorchSearchError,
 } from "../../lib";
+import { IMPORTANCES, type Importance } from "../../lib/entries/space";
 import { addon } from "../../lib/native/addon";
 import { callNative } from "../../lib/native/call";
 import { runPython } from "../data/python";

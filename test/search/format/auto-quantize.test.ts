@@ -6,9 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import {
-  type AutoQuantizeConfig,
   AutoQuantizeSearcher,
-  type AutoQuantizeState,
   type Constraints,
   Module,
   type QuantizationSpace,
@@ -16,6 +14,7 @@ import {
   Tensor,
   topKAccuracy,
 } from "../../../lib";
+import type { AutoQuantizeConfig, AutoQuantizeState } from "../../../lib/entries/search";
 import { formatProgram, readChoices } from "../../../lib/search/format/format-program";
 import { solveMilp } from "../../../lib/search/solver/highs";
 import { digitsSpace, dummyInput, testData, trainData } from "../../quantization/spaces";

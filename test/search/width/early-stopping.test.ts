@@ -11,11 +11,11 @@ import {
   Module,
   RandomSearcher,
   type ScoreFunction,
-  subnetsOf,
   Tensor,
   TensorDataLoader,
   topKAccuracy,
 } from "../../../lib";
+import { subnetsOf } from "../../../lib/entries/search";
 import { expectCode } from "../../support/tensors";
 
 const fixtures = path.join(__dirname, "..", "..", "fixtures");

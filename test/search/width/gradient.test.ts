@@ -7,13 +7,13 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   convert,
   crossEntropy,
-  type GradientSearchConfig,
   GradientSearcher,
   Module,
   type SearchSpace,
   Tensor,
   TensorDataLoader,
 } from "../../../lib";
+import type { GradientSearchConfig } from "../../../lib/entries/search";
 import { runPython } from "../../data/python";
 import { expectCode } from "../../support/tensors";
 

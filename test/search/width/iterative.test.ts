@@ -8,17 +8,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Constraints,
   EvolveSearcher,
-  type EvolveSearchState,
   ParetoSearcher,
-  type ParetoSearchState,
   type ProgressEvent,
   RandomSearcher,
   readCheckpoint,
   type ScoreFunction,
   type SearchSpace,
   type SpaceMetric,
-  subnetsOf,
 } from "../../../lib";
+import { type EvolveSearchState, type ParetoSearchState, subnetsOf } from "../../../lib/entries/search";
 import { allSubnets, type Chain, chainSpace, chains } from "../../support/chain-space";
 import { expectCode } from "../../support/tensors";
 

@@ -3,9 +3,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import {
-  type ActivationReuse,
   BinarySearcher,
-  type BinarySearchState,
   convert,
   crossEntropy,
   Module,
@@ -15,6 +13,8 @@ import {
   Tensor,
   TensorDataLoader,
 } from "../../../lib";
+import type { BinarySearchState } from "../../../lib/entries/search";
+import type { ActivationReuse } from "../../../lib/entries/space";
 import { expectCode, numbersOf } from "../../support/tensors";
 import { root } from "../../support/zoo";
 

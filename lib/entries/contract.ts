@@ -1,0 +1,30 @@
+/**
+ * The contract of a search: the base class of searchers, configs, constraints, and checkpoints.
+ *
+ * @module torchsearch/contract
+ */
+export { BaseSearcher, type ConstructForwardLoopOptions } from "../contract/base";
+export { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
+export { rules, type SearchConfig } from "../contract/config";
+export {
+  type Bounds,
+  type Costs,
+  KNOWN_METRICS,
+  type Metric,
+  type ResolvedConstraints,
+  requireReachable,
+  resolveConstraints,
+  satisfies,
+  violated,
+} from "../contract/constraints";
+export type {
+  BoundValue,
+  Constraints,
+  ConstraintValue,
+  Deployment,
+  SearchResult,
+  SearchStateDict,
+} from "../contract/types";
+export type { PlainValue } from "../util/plain";
+export { Random, type RandomState } from "../util/random";
+export { type ConfigRule, orNull } from "../util/rules";

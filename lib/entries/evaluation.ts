@@ -1,0 +1,26 @@
+/**
+ * Scores, and the types of the functions that a search calls.
+ *
+ * @module torchsearch/evaluation
+ */
+export { LOSSES, type Loss } from "../evaluation/losses";
+export {
+  type BatchLoss,
+  crossEntropy,
+  customLoss,
+  klDivergence,
+  meanSquaredError,
+  type ScoreOptions,
+  type TopKOptions,
+  topKAccuracy,
+} from "../evaluation/scores";
+export type {
+  CollectFunction,
+  ForwardLoop,
+  LossFunction,
+  PostProcessFunction,
+  RunContext,
+  ScoreFunction,
+  SearchModel,
+  StopRule,
+} from "../evaluation/types";

@@ -1,0 +1,47 @@
+/**
+ * The space of `fastnas` and `autonas`: widths, blocks, and hyperparameters of your own.
+ *
+ * @module torchsearch/space
+ */
+export type { ConvertConfig } from "../space/convert";
+export type {
+  ConstantHyperparameter,
+  CustomHyperparameter,
+  GraphConstant,
+  TensorHyperparameter,
+} from "../space/custom-hyperparameter";
+export {
+  type ChannelScoreConfig,
+  IMPORTANCE_LOSSES,
+  IMPORTANCES,
+  type Importance,
+  type ImportanceConfig,
+  type ImportanceLoss,
+} from "../space/importance";
+export type {
+  LatencyError,
+  LatencyErrorOptions,
+  LatencySample,
+  LatencyTimingOptions,
+  MeasureLatencyOptions,
+} from "../space/latency";
+export type { ExportOptions, ModeSpace } from "../space/mode-space";
+export {
+  type ParameterDimension,
+  type Prunability,
+  prunability,
+  type WholeDimensions,
+} from "../space/prunability";
+export {
+  type ActivationReuse,
+  type CostFunction,
+  type Hyperparameter,
+  type HyperparameterKind,
+  type RecalibrateOptions,
+  SearchSpace,
+  SPACE_METRICS,
+  type SpaceCosts,
+  type SpaceMetric,
+  type SubnetConfig,
+  type Unprunable,
+} from "../space/search-space";
