@@ -1,6 +1,7 @@
 /** What the modes differ in, for the command: how a space is made, what its searchers are told, what came out. */
 
 import type { Deployment, SearchStateDict } from "../contract/types";
+import { lossFor } from "../evaluation/losses";
 import { convert } from "../mode/convert";
 import { autoQuantize } from "../mode/quantize-mode";
 import type { AnyMode } from "../mode/registry";
@@ -12,6 +13,7 @@ import type { QuantizationSpace } from "../quantization/space";
 import type { QuantizedResult } from "../search/format/auto-quantize";
 import type { SparseSearchState } from "../search/sparse/sparse-searcher";
 import type { ScoredSubnet } from "../search/width/space-searcher";
+import { type Importance, importanceNeeds } from "../space/importance";
 import type { ModeSpace } from "../space/mode-space";
 import type { SearchSpace } from "../space/search-space";
 import type { SparseSpace } from "../sparsity/space";
@@ -80,7 +82,7 @@ function widths(mode: AnyMode): CommandMode {
     comparesOperators: true,
     convert: (module, dummyInput, request, data, { signal, onProgress }) => {
       const { channelDivisor, importance, seed } = request;
-      const learns = importance === "taylor" || importance === "activation";
+      const needs = importanceNeeds(importance as Importance);
       return convert(module, mode.name, dummyInput, {
         ...request.modeOptions,
         channelDivisor,
@@ -88,15 +90,15 @@ function widths(mode: AnyMode): CommandMode {
         seed,
         signal,
         onProgress,
-        ...(learns &&
+        ...(needs.data &&
           data !== null && {
             data: data.loader,
             collectFunc: data.collect,
             maxBatches: request.calibrationBatches ?? request.maxBatches,
           }),
-        ...(importance === "taylor" &&
+        ...(needs.targets &&
           data !== null && {
-            lossFunc: data.labels ? "crossEntropy" : "mse",
+            loss: lossFor(data.labels),
             targetFunc: targetFunc(data),
           }),
       });
@@ -228,7 +230,7 @@ const GIVEN_OTHERWISE: ReadonlySet<string> = new Set([
   "data",
   "collectFunc",
   "targetFunc",
-  "lossFunc",
+  "loss",
   "maxBatches",
   "signal",
   "onProgress",

@@ -5,7 +5,7 @@ import type { Constraints } from "../contract/types";
 import { INTERPOLATIONS } from "../data/image-decode";
 import type { ImagePreprocessing } from "../data/image-preprocess";
 import { TorchSearchError } from "../errors";
-import { IMPORTANCES } from "../space/importance";
+import { IMPORTANCE_CHOICES } from "../space/importance";
 import { isRecord } from "../util/check";
 import { checkConfig } from "../util/complete-config";
 import { type ConfigRule, oneOf, orNull, plainRules } from "../util/rules";
@@ -144,7 +144,7 @@ const RULES: Readonly<Record<keyof RequestSettings, ConfigRule>> = {
   input: orNull(texts),
   mode: oneOf(MODES),
   channelDivisor: positive,
-  importance: oneOf([...IMPORTANCES, "none"]),
+  importance: oneOf(IMPORTANCE_CHOICES),
   modeOptions: record,
   constraints: record,
   searcher: oneOf(SEARCHERS),

@@ -7,7 +7,7 @@ import type { Constraints } from "../contract/types";
 import { TorchSearchError } from "../errors";
 import { exampleBounds } from "../profile/metrics";
 import { QUANTIZATION_FORMATS } from "../quantization/formats";
-import { IMPORTANCES } from "../space/importance";
+import { IMPORTANCE_CHOICES } from "../space/importance";
 import { commandLine } from "./command-line";
 import { addDataFiles } from "./data-files";
 import { addImageOptions, type ImageOptions, imageRequest } from "./image-options";
@@ -200,10 +200,9 @@ export function addSpaceOptions(command: Command, modes: readonly string[]): Com
       positiveNumber,
     )
     .addOption(
-      new Option("--importance <name>", `how channels are ranked (default: ${importance})`).choices([
-        ...IMPORTANCES,
-        "none",
-      ]),
+      new Option("--importance <name>", `how channels are ranked (default: ${importance})`).choices(
+        IMPORTANCE_CHOICES,
+      ),
     );
 }
 

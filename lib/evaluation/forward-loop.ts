@@ -1,11 +1,12 @@
 /** Running a model over data: natively where everything is native, else one call of JavaScript a batch. */
 
-import { batchCount, type DataSource, firstElement, ownsBatches, walkBatches } from "../data/data-source";
+import { batchCount, type DataSource, ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
-import { joinInputs, type ModelInputs, splitInputs } from "../model/inputs";
+import { joinInputs, type ModelInputs } from "../model/inputs";
 import { startProgressBar } from "../util/progress-bar";
 import { nativeForwardAll, nativeHandle } from "./native-engine";
+import { inputsPicker } from "./pickers";
 import type { CollectFunction, PostProcessFunction, RunContext, SearchModel } from "./types";
 
 export interface ForwardLoopOptions extends RunContext {
@@ -42,9 +43,9 @@ export async function runForwardLoop(
       ),
     );
   }
-  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+  const inputsOf = inputsPicker(collectFunc);
   return forEachBatch("forward", source, options, async (batch) => {
-    const output = await callModel(model, splitInputs(collect(batch)), options.signal);
+    const output = await callModel(model, inputsOf(batch), options.signal);
     try {
       if (postProcess) await postProcess(output, batch);
     } finally {

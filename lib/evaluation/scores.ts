@@ -6,15 +6,16 @@
  * JavaScript is called once a batch. The model is put in evaluation mode for the pass and back afterwards.
  */
 
-import { type DataSource, elementAt, firstElement } from "../data/data-source";
+import type { DataSource } from "../data/data-source";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
-import { type ModelInputs, splitInputs } from "../model/inputs";
+import type { ModelInputs } from "../model/inputs";
 import type { NativeScoreKind } from "../native/types/score";
 import { expected, isPositiveInteger } from "../util/check";
 import { callModel, forEachBatch, withProgress } from "./forward-loop";
 import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine";
+import { inputsPicker, targetPicker } from "./pickers";
 import type { CollectFunction, RunContext, ScoreFunction, SearchModel } from "./types";
 
 /** What all the built-in scores take. */
@@ -77,7 +78,7 @@ export type BatchLoss = (output: never, batch: never) => number | Promise<number
  * of samples, which is the first dimension of the model's first input.
  */
 export function customLoss(loader: DataSource, loss: BatchLoss, options: ScoreOptions = {}): ScoreFunction {
-  const { inputsOf } = pickers(options);
+  const inputsOf = inputsPicker(options.collectFunc, options.input);
   const lossOf = loss as (output: unknown, batch: unknown) => number | Promise<number>;
   return async (model, context = {}) => {
     let sum = 0;
@@ -115,7 +116,8 @@ function nativeScore(
   settings: NativeScoreSettings,
 ): ScoreFunction {
   const { sign, teacher, k } = settings;
-  const { inputsOf, targetOf } = pickers(options);
+  const inputsOf = inputsPicker(options.collectFunc, options.input);
+  const targetOf = targetPicker(options.targetFunc, options.target);
   const needsTarget = kind !== "klDivergence";
   return async (model, context = {}) => {
     requireNativeHandle(model, `The score ${kind}`);
@@ -144,8 +146,6 @@ function nativeScore(
       }
       await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
         const target = needsTarget ? targetOf(batch) : null;
-        if (target !== null && !isTensor(target))
-          throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
         await score.add(model, inputsOf(batch), target, teacher ?? null, context.signal);
       });
       return score.value();
@@ -169,22 +169,6 @@ function nativeStop(
     );
   }
   return { threshold: sign * below, errorProbability };
-}
-
-function pickers(options: ScoreOptions): {
-  inputsOf: (batch: unknown) => ModelInputs;
-  targetOf: (batch: unknown) => unknown;
-} {
-  const { input, target = 1, collectFunc, targetFunc } = options;
-  const collect = collectFunc as ((batch: unknown) => unknown) | null | undefined;
-  const pick = targetFunc as ((batch: unknown) => unknown) | null | undefined;
-  return {
-    inputsOf: (batch) =>
-      splitInputs(
-        collect ? collect(batch) : input === undefined ? firstElement(batch) : elementAt(batch, input),
-      ),
-    targetOf: (batch) => (pick ? pick(batch) : elementAt(batch, target)),
-  };
 }
 
 function loopOptions(

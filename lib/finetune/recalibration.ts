@@ -1,10 +1,10 @@
 /** Batch norms' statistics, averaged over all batches after training. */
 
-import { batchCount, firstElement, ownsBatches, walkBatches } from "../data/data-source";
+import { batchCount, ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
-import { splitInputs } from "../model/inputs";
-import { toNative } from "../model/values";
+import { inputsPicker } from "../evaluation/pickers";
+import { nativeInputs } from "../model/inputs";
 import { callNative } from "../native/call";
 import type { CompleteOptions, TrainingOptions } from "./options";
 import type { TrainingParts } from "./training-state";
@@ -28,21 +28,12 @@ export async function recalibrateBatchNorms(
       ({ done }) => report(done),
     );
   }
-  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+  const inputsOf = inputsPicker(collectFunc);
   let done = 0;
   for await (const batch of walkBatches(data, null, signal)) {
     try {
-      const { args, kwargs } = splitInputs(collect(batch));
-      const found = await callNative(
-        (call) =>
-          trainer.recalibrateBatch(
-            toNative(args) as unknown[],
-            toNative(kwargs) as Record<string, unknown>,
-            done,
-            call,
-          ),
-        signal,
-      );
+      const { args, kwargs } = nativeInputs(inputsOf(batch));
+      const found = await callNative((call) => trainer.recalibrateBatch(args, kwargs, done, call), signal);
       if (!found) return 0;
       done += 1;
       report(done);

@@ -1,16 +1,15 @@
 /** The steps of one epoch: natively over a `TensorDataLoader`, or batch by batch from JavaScript. */
 
-import { elementAt, firstElement, ownsBatches, walkBatches } from "../data/data-source";
+import { ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { wrapFailure } from "../evaluation/failures";
-import { type ModelInputs, splitInputs } from "../model/inputs";
+import { inputsPicker, targetPicker } from "../evaluation/pickers";
+import { type ModelInputs, nativeInputs } from "../model/inputs";
 import { Tensor } from "../model/tensor";
-import { toNative } from "../model/values";
 import { callNative } from "../native/call";
 import { throwIfAborted } from "../util/abort";
-import { expected } from "../util/check";
 import { type BatchGradient, requireGradient } from "./loss-function";
 import type { CompleteOptions, TrainingOptions } from "./options";
 import type { TrainingParts, TrainingState } from "./training-state";
@@ -83,18 +82,18 @@ async function trainByBatches(context: StepContext): Promise<void> {
   const { state } = context;
   const { data, needsTarget, lossFunc } = context.parts;
   const { collectFunc, targetFunc, signal } = context.options;
-  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
-  const pick = (targetFunc ?? ((batch: unknown) => elementAt(batch, 1))) as (batch: unknown) => unknown;
+  const inputsOf = inputsPicker(collectFunc);
+  const targetOf = targetPicker(targetFunc);
   let position = 0;
   for await (const batch of walkBatches(data, null, signal)) {
     try {
       position += 1;
       if (position <= state.losses.length) continue; // trained on before the run was interrupted
       const start = performance.now();
-      const inputs = splitInputs(collect(batch));
+      const inputs = inputsOf(batch);
       const loss =
         lossFunc === null
-          ? await stepByTarget(context, inputs, needsTarget ? pick(batch) : null)
+          ? await stepByTarget(context, inputs, needsTarget ? targetOf(batch) : null)
           : await stepByFunction(context, lossFunc, inputs, batch);
       state.losses.push(loss);
       state.steps += 1;
@@ -113,36 +112,22 @@ async function trainByBatches(context: StepContext): Promise<void> {
 /** A step by the built-in loss. */
 async function stepByTarget(
   { parts: { trainer }, options: { signal } }: StepContext,
-  { args, kwargs }: ModelInputs,
-  target: unknown,
+  inputs: ModelInputs,
+  target: Tensor | null,
 ): Promise<number> {
-  if (target !== null && !isTensor(target))
-    throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
-  return callNative(
-    (call) =>
-      trainer.step(
-        toNative(args) as unknown[],
-        toNative(kwargs) as Record<string, unknown>,
-        target === null ? null : (target as Tensor).native,
-        call,
-      ),
-    signal,
-  );
+  const { args, kwargs } = nativeInputs(inputs);
+  return callNative((call) => trainer.step(args, kwargs, target?.native ?? null, call), signal);
 }
 
 /** A step by a loss written in JavaScript. */
 async function stepByFunction(
   { parts: { trainer, module }, options: { signal } }: StepContext,
   lossFunc: BatchGradient,
-  { args, kwargs }: ModelInputs,
+  inputs: ModelInputs,
   batch: unknown,
 ): Promise<number> {
-  const output = Tensor.wrap(
-    await callNative(
-      (call) => trainer.begin(toNative(args) as unknown[], toNative(kwargs) as Record<string, unknown>, call),
-      signal,
-    ),
-  );
+  const { args, kwargs } = nativeInputs(inputs);
+  const output = Tensor.wrap(await callNative((call) => trainer.begin(args, kwargs, call), signal));
   try {
     const { loss, gradient } = requireGradient(await lossFunc(output, batch as never));
     try {

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
-import { type DataSource, firstElement, isDataSource } from "../data/data-source";
+import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import { forEachBatch } from "../evaluation/forward-loop";
+import { inputsPicker } from "../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../evaluation/types";
-import { splitInputs } from "../model/inputs";
+import { nativeInputs } from "../model/inputs";
 import { Module } from "../model/module";
 import { recordExport } from "../model/record-export";
 import type { CallOptions } from "../model/types";
-import { toNative } from "../model/values";
 import { callNative } from "../native/call";
 import type { NativeLayerFormat } from "../native/types/number-format";
 import type { NativeQuantizationSpace, NativeQuantLayer } from "../native/types/quantization-space";
@@ -258,15 +258,11 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   async calibrate(data: DataSource, options: CalibrateOptions = {}): Promise<void> {
     if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches", "data", data);
     const { collectFunc, maxBatches, signal, onProgress } = options;
-    const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+    const inputsOf = inputsPicker(collectFunc);
     await callNative((call) => this.native.forgetActivations(call), signal);
     await forEachBatch("calibrate", data, { maxBatches, signal, onProgress }, async (batch) => {
-      const { args, kwargs } = splitInputs(collect(batch));
-      await callNative(
-        (call) =>
-          this.native.observe(toNative(args) as unknown[], toNative(kwargs) as Record<string, unknown>, call),
-        signal,
-      );
+      const { args, kwargs } = nativeInputs(inputsOf(batch));
+      await callNative((call) => this.native.observe(args, kwargs, call), signal);
     });
   }
 

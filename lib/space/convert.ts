@@ -5,7 +5,7 @@ import type { Module } from "../model/module";
 import { makeSearchSpace } from "../native/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
-import { IMPORTANCE_LOSSES, IMPORTANCES, type ImportanceConfig, orderChannels } from "./importance";
+import { IMPORTANCE_CHOICES, IMPORTANCE_LOSSES, type ImportanceConfig, orderChannels } from "./importance";
 import { SearchSpace } from "./search-space";
 
 /** The config of the modes `fastnas` and `autonas`. */
@@ -28,7 +28,7 @@ export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
   data: null,
   collectFunc: null,
   targetFunc: null,
-  lossFunc: null,
+  loss: null,
   maxBatches: null,
   depth: true,
   signal: null,
@@ -38,7 +38,7 @@ export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
 /** What each key of {@link ConvertConfig} accepts. */
 export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
-  importance: oneOf([...IMPORTANCES, "none"]),
+  importance: oneOf(IMPORTANCE_CHOICES),
   depth: rules.boolean,
   seed: {
     expected: "a whole number of at least 0",
@@ -47,7 +47,7 @@ export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   data: orNull(rules.dataSource),
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),
-  lossFunc: orNull(oneOf(IMPORTANCE_LOSSES)),
+  loss: orNull(oneOf(IMPORTANCE_LOSSES)),
   maxBatches: orNull(rules.positiveInteger),
   signal: orNull(rules.signal),
   onProgress: orNull(rules.func),

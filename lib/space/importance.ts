@@ -1,13 +1,13 @@
 /** The importances of channels: their names, what each needs, and putting a space's channels in their order. */
 
-import { type DataSource, elementAt, firstElement, isDataSource } from "../data/data-source";
-import { isTensor } from "../data/raw-tensor";
+import { type DataSource, isDataSource } from "../data/data-source";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { forEachBatch, withProgress } from "../evaluation/forward-loop";
+import { LOSSES, type Loss, nativeLoss } from "../evaluation/losses";
+import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../evaluation/types";
-import { splitInputs } from "../model/inputs";
-import { toNative } from "../model/values";
+import { nativeInputs } from "../model/inputs";
 import { callNative } from "../native/call";
 import { makeImportance } from "../native/importance";
 import type { NativeImportance } from "../native/types/importance";
@@ -15,48 +15,73 @@ import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected } from "../util/check";
 import type { ProgressListener } from "../util/progress";
 
+/** What a measure of importance needs beside the weights. */
+interface ImportanceNeeds {
+  /** Batches. */
+  data: boolean;
+  /** Targets in these batches. */
+  targets: boolean;
+}
+
+const WEIGHTS_ONLY: ImportanceNeeds = { data: false, targets: false };
+
 /**
- * How channels are ranked; the least important ones go first. Every one sums, over all the parameters or layers that a
- * channel runs through, that parameter's values for the channel divided by their mean. docs/importance.md has the
- * formulas and compares them.
- *
- * - `l1`, `l2`: the norm of the channel's weights (Li et al., ICLR 2017)
- * - `bn_scale`: the magnitude of batch norm's scale (Liu et al., ICCV 2017); channels without a batch norm go by their
- *   other norms' scales, without any by `l1`
- * - `taylor`: |sum of weight x gradient|, summed over batches (Molchanov et al., CVPR 2019); needs data with targets
- * - `activation`: the mean absolute value that the next layers read (Molchanov et al., ICLR 2017); needs data
- * - `random`: by seed, as a baseline
+ * The measures of importance, by which channels are ranked; the least important channels are dropped first. A measure
+ * is taken of every parameter or layer that a channel runs through, divided by its mean over the channels, and summed.
+ * docs/importance.md has the formulas and compares the measures.
  */
-export const IMPORTANCES = ["l1", "l2", "bn_scale", "taylor", "activation", "random"] as const;
-/** One of {@link IMPORTANCES}. */
-export type Importance = (typeof IMPORTANCES)[number];
+export const IMPORTANCE_TABLE = {
+  /** The sum of the absolute weights (Li et al., ICLR 2017). */
+  l1: WEIGHTS_ONLY,
+  /** The Euclidean norm of the weights (Li et al., ICLR 2017). */
+  l2: WEIGHTS_ONLY,
+  /**
+   * The magnitude of batch norm's scale (Liu et al., ICCV 2017). Channels without a batch norm are ranked by the scales
+   * of their other norms, and channels without any norm by `l1`.
+   */
+  bn_scale: WEIGHTS_ONLY,
+  /** |sum of weight x gradient|, summed over batches (Molchanov et al., CVPR 2019). */
+  taylor: { data: true, targets: true },
+  /** The mean absolute value that the next layers read (Molchanov et al., ICLR 2017). */
+  activation: { data: true, targets: false },
+  /** Drawn by seed, as a baseline. */
+  random: WEIGHTS_ONLY,
+} as const satisfies Record<string, ImportanceNeeds>;
 
-/** The losses that `taylor` can take gradients of. */
-export const IMPORTANCE_LOSSES = ["crossEntropy", "mse"] as const;
-/** One of {@link IMPORTANCE_LOSSES}. */
-export type ImportanceLoss = (typeof IMPORTANCE_LOSSES)[number];
+/** The name of a measure of importance. */
+export type Importance = keyof typeof IMPORTANCE_TABLE;
 
-/** Importances that are learnt from batches. */
-const DATA_IMPORTANCES: readonly string[] = ["taylor", "activation"];
+/** Every {@link Importance}. */
+export const IMPORTANCES = Object.keys(IMPORTANCE_TABLE) as readonly Importance[];
+
+/** What `importance` accepts: every measure, and `none`, which leaves the channels in their order. */
+export const IMPORTANCE_CHOICES: readonly (Importance | "none")[] = [...IMPORTANCES, "none"];
 
 /** Importances that need no data. */
-export const WEIGHT_IMPORTANCES: readonly Importance[] = IMPORTANCES.filter(
-  (name) => !DATA_IMPORTANCES.includes(name),
-);
+export const WEIGHT_IMPORTANCES = IMPORTANCES.filter((name) => !IMPORTANCE_TABLE[name].data);
+
+/** What a choice of `importance` needs. */
+export function importanceNeeds(importance: Importance | "none"): ImportanceNeeds {
+  return importance === "none" ? WEIGHTS_ONLY : IMPORTANCE_TABLE[importance];
+}
+
+/** The losses whose gradients `taylor` can take. */
+export const IMPORTANCE_LOSSES = LOSSES;
+/** One of {@link IMPORTANCE_LOSSES}. */
+export type ImportanceLoss = Loss;
 
 /** The part of a conversion's config that says how channels are ranked. */
 export interface ImportanceConfig {
   /**
-   * How channels are ranked; the least important ones go first. Default `l1`. `none` leaves them in the order that they
-   * have: for a model whose weights `trainSupernet()` has trained, where the leading channels are those that serve all
-   * subnets.
+   * How channels are ranked; the least important ones are dropped first. Default `l1`. `none` leaves them in their
+   * order. Use it for a model whose weights `trainSupernet()` has trained: the leading channels serve all its subnets.
    */
   importance?: Importance | "none";
   /** Seed of `random`: a whole number of at least 0; default 0. */
   seed?: number;
   /**
-   * Batches that `taylor` and `activation` learn from; they are walked once and never held together. A few hundred
-   * samples of training data will do.
+   * Batches that `taylor` and `activation` learn from. They are walked once and never held together. A few hundred
+   * samples of training data are enough.
    */
   data?: DataSource | null;
   /** Picks the model's inputs out of a batch; null (the default) takes the batch's first element. */
@@ -65,41 +90,42 @@ export interface ImportanceConfig {
   targetFunc?: CollectFunction | null;
   /**
    * The loss whose gradients `taylor` takes: `crossEntropy` (the default; logits `[N, C]` or `[N, C, …]`, targets whole
-   * numbers `[N]` or `[N, …]`) or `mse` (targets of the outputs' shape). It is computed natively: a function written in
-   * JavaScript has no gradients.
+   * numbers `[N]` or `[N, …]`) or `meanSquaredError` (targets of the outputs' shape). It is computed natively: a
+   * function written in JavaScript has no gradients.
    */
-  lossFunc?: ImportanceLoss | null;
+  loss?: ImportanceLoss | null;
   /** At most so many batches; null (the default) for all. */
   maxBatches?: number | null;
 }
 
+const DATA_KEYS = ["data", "collectFunc", "maxBatches"] as const;
+const TARGET_KEYS = ["targetFunc", "loss"] as const;
+
 /** @throws `ERR_CONFIG_VALUE` where the measure and the data don't go together */
 export function requireMatchingData(config: Required<ImportanceConfig>): void {
   const { importance, data } = config;
-  const needsData = DATA_IMPORTANCES.includes(importance);
-  if (needsData && data === null) {
+  const needs = importanceNeeds(importance);
+  if (needs.data && data === null) {
     throw new TorchSearchError(
       "ERR_CONFIG_VALUE",
-      `importance "${importance}" is learnt from batches: give some as data, such as a TensorDataLoader over training samples`,
+      `importance "${importance}" is learned from batches: give some as data, such as a TensorDataLoader over training samples`,
     );
   }
-  const dataKeys = ["data", "collectFunc", "maxBatches"] as const;
-  const targetKeys = ["targetFunc", "lossFunc"] as const;
-  const unused = [...(needsData ? [] : dataKeys), ...(importance === "taylor" ? [] : targetKeys)];
+  const unused = [...(needs.data ? [] : DATA_KEYS), ...(needs.targets ? [] : TARGET_KEYS)];
   const given = unused.find((key) => config[key] !== null);
-  if (given !== undefined) {
-    const users = (targetKeys as readonly string[]).includes(given) ? '"taylor"' : '"taylor" or "activation"';
-    throw new TorchSearchError(
-      "ERR_CONFIG_VALUE",
-      `importance "${importance}" has no use for ${given}: drop it, or choose importance ${users}`,
-    );
-  }
+  if (given === undefined) return;
+  const need = (TARGET_KEYS as readonly string[]).includes(given) ? "targets" : "data";
+  const users = IMPORTANCES.filter((name) => IMPORTANCE_TABLE[name][need]).map((name) => `"${name}"`);
+  throw new TorchSearchError(
+    "ERR_CONFIG_VALUE",
+    `importance "${importance}" has no use for ${given}: drop it, or choose importance ${users.join(" or ")}`,
+  );
 }
 
 /**
  * Puts a space's channels in order of importance, in place.
  *
- * @returns what of it decides which channels a width stands for, to be part of the space's fingerprint
+ * @returns the settings that decide which channels a width stands for, as a part of the space's fingerprint
  * @throws `ERR_EMPTY_LOADER`, `ERR_IMPORTANCE_NAN`, `ERR_GRADIENT`, and what walking the data and running the model throw
  */
 export async function orderChannels(
@@ -107,13 +133,13 @@ export async function orderChannels(
   config: Required<ImportanceConfig>,
   run: { signal: AbortSignal | null; onProgress: ProgressListener | null },
 ): Promise<Record<string, string | number>> {
-  const { importance, seed, data, lossFunc } = config;
+  const { importance, seed, data, loss } = config;
   if (importance === "none") return { importance };
-  const measure = makeImportance(importance, { seed, loss: lossFunc ?? undefined });
+  const measure = makeImportance(importance, { seed, loss: nativeLossOf(loss) });
   if (data !== null) await learnImportance(space, measure, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);
   if (importance === "random") return { importance, seed };
-  // Whatever the data was: a width stands for the same channels where the orders are the same.
+  // Whatever the data: a width stands for the same channels where the orders are the same.
   return measure.needsData ? { importance, order } : { importance };
 }
 
@@ -140,26 +166,17 @@ export async function learnImportance(
     });
     return;
   }
-  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
-  const pickTarget = (targetFunc ?? ((batch: unknown) => elementAt(batch, 1))) as (batch: unknown) => unknown;
+  const inputsOf = inputsPicker(collectFunc);
+  const targetOf = targetPicker(targetFunc);
   await forEachBatch("importance", data, options, async (batch) => {
-    const { args, kwargs } = splitInputs(collect(batch));
-    const target = measure.needsTarget ? pickTarget(batch) : null;
-    if (target !== null && !isTensor(target)) {
-      throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
-    }
-    await callNative(
-      (call) =>
-        space.measure(
-          measure,
-          toNative(args) as unknown[],
-          toNative(kwargs) as Record<string, unknown>,
-          target?.native ?? null,
-          call,
-        ),
-      run.signal,
-    );
+    const { args, kwargs } = nativeInputs(inputsOf(batch));
+    const target = measure.needsTarget ? targetOf(batch).native : null;
+    await callNative((call) => space.measure(measure, args, kwargs, target, call), run.signal);
   });
+}
+
+function nativeLossOf(loss: ImportanceLoss | null): string | undefined {
+  return loss === null ? undefined : nativeLoss(loss);
 }
 
 function positionOfTarget(loader: TensorDataLoader): number {
@@ -173,9 +190,9 @@ function positionOfTarget(loader: TensorDataLoader): number {
   return position;
 }
 
-/** What `SearchSpace.channelScores` learns from; keys as in {@link ImportanceConfig}. */
+/** The data that `SearchSpace.channelScores` learns from; keys as in {@link ImportanceConfig}. */
 export interface ChannelScoreConfig
-  extends Pick<ImportanceConfig, "collectFunc" | "targetFunc" | "lossFunc" | "maxBatches"> {
+  extends Pick<ImportanceConfig, "collectFunc" | "targetFunc" | "loss" | "maxBatches"> {
   /** Batches with targets. */
   data: DataSource;
   /** Ends the call with `ERR_ABORTED`. */
@@ -184,15 +201,15 @@ export interface ChannelScoreConfig
   onProgress?: ProgressListener | null;
 }
 
-/** Takes gradients over the data; scores by hyperparameter. */
+/** Takes gradients over the data, and gives the channels' scores by hyperparameter. */
 export async function measureChannels(
   space: NativeSearchSpace,
   config: ChannelScoreConfig,
 ): Promise<number[][]> {
-  const { data, collectFunc = null, targetFunc = null, lossFunc = null, maxBatches = null } = config;
+  const { data, collectFunc = null, targetFunc = null, loss = null, maxBatches = null } = config;
   const { signal = null, onProgress = null } = config;
   if (!isDataSource(data)) throw expected("ERR_CONFIG_VALUE", "batches", "data", data);
-  const measure = makeImportance("taylor", { loss: lossFunc ?? undefined });
+  const measure = makeImportance("taylor", { loss: nativeLossOf(loss) });
   const run = { signal, onProgress };
   await learnImportance(space, measure, data, { collectFunc, targetFunc, maxBatches }, run);
   return callNative((call) => space.scores(measure, true, call), signal);

@@ -17,6 +17,7 @@ const RENAMED: Readonly<Record<string, readonly string[]>> = {
   // Keys and options.
   loader: ["data"],
   gradientLoss: ["loss"],
+  lossFunc: ["loss"],
   divisor: ["channelDivisor"],
   config: ["settings"],
   random: ["randomSubnets"],

@@ -238,9 +238,9 @@ describe("fingerprints", { timeout: 240_000 }, () => {
     const generated = { importance: "taylor", data: batches, maxBatches: 2 } as const;
     expect(await fingerprint(generated)).toBe(native);
     expect(await fingerprint({ ...generated, collectFunc, targetFunc })).toBe(native);
-    expect(await fingerprint({ ...generated, lossFunc: "crossEntropy" })).toBe(native);
+    expect(await fingerprint({ ...generated, loss: "crossEntropy" })).toBe(native);
     expect(await fingerprint({ ...generated, maxBatches: 1 })).not.toBe(native);
-    expect(await fingerprint({ ...generated, data: oneHot, lossFunc: "mse" })).not.toBe(native);
+    expect(await fingerprint({ ...generated, data: oneHot, loss: "meanSquaredError" })).not.toBe(native);
   });
 });
 
@@ -287,8 +287,10 @@ describe("learning from data", { timeout: 240_000 }, () => {
     expect(await config({ importance: "activation" })).toContain("TensorDataLoader");
     expect(await config({ importance: "l1", data: train })).toContain("no use for data");
     expect(await config({ maxBatches: 3 })).toContain("no use for maxBatches");
-    expect(await config({ importance: "activation", data: train, lossFunc: "mse" })).toContain('"taylor"');
-    expect(await config({ importance: "taylor", data: train, lossFunc: () => 0 })).toContain("crossEntropy");
+    expect(await config({ importance: "activation", data: train, loss: "meanSquaredError" })).toContain(
+      '"taylor"',
+    );
+    expect(await config({ importance: "taylor", data: train, loss: () => 0 })).toContain("crossEntropy");
     expect(await config({ importance: "random", seed: -1 })).toContain("at least 0");
     expect(await config({ importance: "taylor", data: 5 })).toContain("iterable");
     for (const importance of ["taylor", "activation"]) {

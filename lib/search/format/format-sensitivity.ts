@@ -1,16 +1,14 @@
 /** How much each format harms each group of layers. */
 
-import { type DataSource, elementAt, firstElement } from "../../data/data-source";
-import { isTensor } from "../../data/raw-tensor";
+import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
+import { inputsPicker, targetPicker } from "../../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../../evaluation/types";
-import { type ModelInputs, splitInputs } from "../../model/inputs";
-import { toNative } from "../../model/values";
+import { nativeInputs } from "../../model/inputs";
 import { callNative } from "../../native/call";
 import type { NativeSensitivityPart } from "../../native/types/quantization-space";
 import type { QuantizationSpace } from "../../quantization/space";
-import { expected } from "../../util/check";
 
 /** How sensitivities are measured. */
 export const FORMAT_SENSITIVITIES = ["gradient", "klDivergence", "mse"] as const;
@@ -57,12 +55,9 @@ export async function measureGradients(
   loss: FormatLoss,
   options: SensitivityData,
 ): Promise<number[][]> {
-  const pickTarget = (options.targetFunc ?? ((batch: unknown) => elementAt(batch, 1))) as (
-    batch: unknown,
-  ) => unknown;
+  const targetOf = targetPicker(options.targetFunc);
   const byLayer = await means(space, options, "gradients", (args, kwargs, batch, call) => {
-    const target = pickTarget(batch);
-    if (!isTensor(target)) throw expected("ERR_BATCH", "a tensor", "the target of a batch", target);
+    const target = targetOf(batch);
     return space.native.gradients(args, kwargs, target.native, loss, call);
   });
   const count = space.formats.length;
@@ -103,7 +98,7 @@ async function means(
   step: Step,
 ): Promise<number[]> {
   const { data, collectFunc, maxBatches, signal, onProgress } = options;
-  const collect = (collectFunc ?? firstElement) as (batch: unknown) => unknown;
+  const inputsOf = inputsPicker(collectFunc);
   const found = new Means();
   const progressBarMsg = `measuring ${what}`;
   await forEachBatch(
@@ -111,14 +106,8 @@ async function means(
     data,
     { maxBatches, signal, onProgress, silent: true, progressBarMsg },
     async (batch) => {
-      const { args, kwargs }: ModelInputs = splitInputs(collect(batch));
-      found.add(
-        await callNative(
-          (call) =>
-            step(toNative(args) as unknown[], toNative(kwargs) as Record<string, unknown>, batch, call),
-          signal,
-        ),
-      );
+      const { args, kwargs } = nativeInputs(inputsOf(batch));
+      found.add(await callNative((call) => step(args, kwargs, batch, call), signal));
     },
   );
   const values = found.values();

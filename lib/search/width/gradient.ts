@@ -9,7 +9,7 @@ import { SpaceSearcher, type SpaceSearchState } from "./space-searcher";
 
 /** The config of {@link GradientSearcher}. */
 export interface GradientSearchConfig extends SearchConfig {
-  /** The loss whose gradients are taken, computed natively; see `ImportanceConfig.lossFunc`. Default `crossEntropy`. */
+  /** The loss whose gradients are taken, computed natively; see `ImportanceConfig.loss`. Default `crossEntropy`. */
   gradientLoss: ImportanceLoss;
   /** Picks the target tensor out of a batch of `dataLoader`; null (the default) takes the batch's second element. */
   targetFunc: CollectFunction | null;
@@ -99,7 +99,7 @@ export class GradientSearcher extends SpaceSearcher<GradientSearchState, Gradien
         data: dataLoader as NonNullable<typeof dataLoader>,
         collectFunc,
         targetFunc,
-        lossFunc: gradientLoss,
+        loss: gradientLoss,
         maxBatches: maxIterDataLoader,
         signal,
         onProgress,
