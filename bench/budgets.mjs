@@ -1,5 +1,5 @@
-// Accuracy without fine-tuning at 60 % of the FLOPs, alone and together with 70 % of the latency, on the digits ResNet and the
-// digits ViT, by the searchers that need few measurements. Writes the table into docs/results.md.
+// Accuracy without fine-tuning at 60 % of the FLOPs, alone and together with 70 % of the latency, on the digits ResNet
+// and the digits ViT, by the searchers that need few measurements. Writes the table into docs/results.md.
 //
 //   npm run bench -- budgets [--quick] [--dry]
 import path from "node:path";
@@ -37,7 +37,7 @@ async function searched({ model, channelDivisor }, Searcher, constraints, seed) 
   const train = await trainLoader(128, seed);
   const full = await loadModel(model);
   const space = await convert(await loadModel(model), "fastnas", example, { channelDivisor });
-  // Gradients want small batches; the images are as many.
+  // Gradients need small batches; the number of images is the same.
   const small = Searcher === GradientSearcher;
   const { subnet, stateDict } = await new Searcher().search(space, constraints, example, {
     scoreFunc: crossEntropy(train, { maxBatches: 4 }),

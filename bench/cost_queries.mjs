@@ -4,8 +4,8 @@
 //   node bench/cost_queries.mjs [--model .zoo/resnet50.scripted.pt] [--input 1x3x224x224] [--rounds 9] [--seconds 0.5]
 //
 // The model is made by `.torch/bin/python scripts/fixtures/architectures.py --out .zoo resnet50:scripted`. Prints the
-// minimum, median and maximum over the rounds, which alternate between metrics so that a disturbance of the machine hits all,
-// and the median rate per second of processor time, which a busy machine distorts less.
+// minimum, median and maximum over the rounds, which alternate between metrics so that a disturbance of the machine
+// affects all, and the median rate per second of processor time, which a busy machine distorts less.
 import { parseArgs } from "node:util";
 
 import { convert, Module, Random, Tensor } from "torchsearch";

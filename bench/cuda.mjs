@@ -1,5 +1,6 @@
-// Images a second and the peak of device memory on a CUDA device, ours against PyTorch's, from images in the CPU's memory, in turns,
-// with graphs of kernels and without; elsewhere one line that says that it was skipped. See docs/cuda.md.
+// Images a second and the peak of device memory on a CUDA device, ours against PyTorch's, from images in the CPU's
+// memory, in turns, with graphs of kernels and without. Without a device, one line says that it was skipped. See
+// docs/cuda.md.
 import { createRequire } from "node:module";
 
 import { graphCapture, initialize } from "torchsearch";

@@ -1,5 +1,5 @@
-// What stopping candidates early saves: random and evolutionary search on the digits ResNet with and without, in turns, with the
-// outcomes compared. Writes the table into docs/evaluation.md.
+// What stopping candidates early saves: random and evolutionary search on the digits ResNet with and without, in turns,
+// and their outcomes compared. Writes the table into docs/evaluation.md.
 //
 //   npm run bench -- early-stopping [--quick] [--dry]
 import { convert, crossEntropy, EvolveSearcher, RandomSearcher, topKAccuracy } from "torchsearch";

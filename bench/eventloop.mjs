@@ -1,5 +1,5 @@
-// What Node's event loop feels: its delay, by perf_hooks' monitorEventLoopDelay, while images are decoded, while models are loaded,
-// converted, searched and exported, and while nothing happens, in turns in one process. See docs/benchmarks.md.
+// The delay of Node's event loop, by perf_hooks' monitorEventLoopDelay: while images are decoded, while models are
+// loaded, converted, searched and exported, and while nothing happens, in turns in one process. See docs/benchmarks.md.
 import path from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as pause } from "node:timers/promises";
@@ -82,7 +82,7 @@ async function compare(search, body) {
   for (let round = 0; round < rounds; round++) {
     const busy = await watched(() => body(round));
     found.busy.push(busy);
-    // As long again, with the processor as busy as others make it.
+    // As long again, idle, on the same busy machine.
     found.idle.push(await watched(() => pause(1000 * Math.min(busy.seconds, 5))));
   }
   results.push(found);

@@ -1,6 +1,6 @@
 // Images a second of forward loops: one pass after another over the same images with top-1 accuracy, ours against PyTorch's
-// ways and ONNX Runtime. Each tool runs in a process of its own, one at a time, for a moment each, round after round;
-// first all outputs are compared. See docs/benchmarks.md.
+// ways and ONNX Runtime. Each tool runs in a process of its own, one at a time, in short rounds. All
+// outputs are compared first. See docs/benchmarks.md.
 import { run } from "../scripts/lib/run.mjs";
 import { benchOptions } from "./lib/options.mjs";
 import { ensureOnnxRuntime, ensurePeers, peerPython } from "./lib/peers.mjs";
@@ -10,7 +10,7 @@ import { number, ratio, table } from "./lib/text.mjs";
 import { Worker } from "./lib/worker.mjs";
 
 const options = benchOptions({ seconds: { type: "string" } });
-const SECONDS = Number(options.seconds ?? (options.quick ? 0.05 : 0.5)); // of one tool in one round, at least a pass
+const SECONDS = Number(options.seconds ?? (options.quick ? 0.05 : 0.5)); // for one tool in one round; at least one pass
 
 const CASES = [
   ...[1, 8, 64].map((batch) => ({ model: "digits_cnn", batch, images: 256 })),
@@ -64,7 +64,7 @@ async function measure({ model, batch, images }) {
   return { ...work, difference, rates };
 }
 
-/** Of the first batch's outputs from eager PyTorch's, relative to the largest of these. Throws where it is not rounding. */
+/** The error of the first batch's outputs, relative to eager PyTorch's largest. Throws if it is more than rounding. */
 async function largestDifference(variants) {
   const outputs = {};
   for (const [worker, variant] of variants)

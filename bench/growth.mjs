@@ -1,5 +1,5 @@
-// How cost grows: seconds and memory of conversion, profiling, evaluation and search against layers, candidates, batch size and
-// threads, on synthetic networks; the power law that fits, and plots. See docs/growth.md.
+// How cost grows: seconds and memory of conversion, profiling, evaluation and search by layers, candidates, batch size
+// and threads, on synthetic networks, with a fitted power law and plots. See docs/growth.md.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -85,7 +85,7 @@ const results = SWEEPS.map(({ values, stages, name, over, ...fixed }) => {
   return { name, over, stages, points };
 });
 
-/** Seconds, and what grew by more than a megabyte throughout, since pages and arenas hide less. */
+/** Seconds, and memory that grew by more than a megabyte throughout; pages and arenas hide smaller growth. */
 const laws = results.flatMap(({ name, stages, points }) =>
   stages.flatMap((stage) =>
     ["seconds", "megabytes"].flatMap((unit) => {

@@ -1,5 +1,5 @@
 /**
- * Which importance keeps the most: accuracy of the digits models at uniform widths, for every importance, without any
+ * Which importance keeps the most accuracy: the digits models at uniform widths, for every importance, without
  * training. Prints the table of docs/importance.md.
  *
  *     node bench/importance.mjs [--samples 512] [--seeds 10]

@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [options]`: one benchmark, after what it needs was built. Without a name, lists them all.
+// `npm run bench -- NAME [options]` builds what a benchmark needs and runs it. Without a name, lists them all.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 
@@ -22,7 +22,7 @@ main(() => {
     args.push(...models.map((model) => path.join(".zoo", `${model}.scripted.pt`)));
   const { status } = spawnSync(process.execPath, [path.join("bench", `${found.file ?? name}.mjs`), ...args], {
     cwd: root,
-    // More than the cores are never asked for, and one thread is what single numbers are compared at.
+    // Never more threads than cores. Single numbers are compared at one thread.
     env: { OMP_NUM_THREADS: "1", ...process.env, ...env },
     stdio: "inherit",
   });

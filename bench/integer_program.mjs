@@ -72,7 +72,7 @@ function randomHarms(hyperparameters) {
   return harms.map((list) => list.map((harm) => harm / largest));
 }
 
-/** What a function gives, and the CPU seconds that it took on all threads. */
+/** A function's result, and the CPU seconds that it took on all threads. */
 async function timed(body) {
   const start = process.cpuUsage();
   const result = await body();

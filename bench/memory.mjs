@@ -1,5 +1,5 @@
-// The most memory that a whole process holds for the same work, ours against PyTorch's: forward loops over the same images, each in a
-// fresh process, in turns. See docs/benchmarks.md.
+// Peak memory of a whole process for the same work, ours against PyTorch's: forward loops over the same images, each in
+// a new process, in turns. See docs/benchmarks.md.
 import { spawnSync } from "node:child_process";
 
 import { root, run } from "../scripts/lib/run.mjs";

@@ -1,4 +1,4 @@
-// What a call costs beyond the model: forwards of a model that gives back what it gets, against Python's calls of the same
+// What a call costs beyond the model: forwards of a model that returns its input, against Python's calls of the same
 // ScriptModule, in turns. See docs/benchmarks.md.
 import { mkdirSync } from "node:fs";
 import path from "node:path";

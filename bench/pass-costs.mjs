@@ -1,6 +1,6 @@
 // What recalibrating batch norms, ranking channels and measuring latencies cost, in passes over their data: the same loader,
-// batches and thread, in turns. One pass is `module.forward` (TorchScript as it is, in evaluation mode) on each batch; of
-// gradients it is PyTorch's forward and backward. See docs/benchmarks.md.
+// batches and thread, in turns. One pass is `module.forward` (TorchScript as it is, in evaluation mode) on each batch;
+// for gradients it is PyTorch's forward and backward. See docs/benchmarks.md.
 import { run } from "../scripts/lib/run.mjs";
 import { benchOptions } from "./lib/options.mjs";
 import { ensurePeers, peerPython } from "./lib/peers.mjs";
@@ -12,7 +12,7 @@ import { Worker } from "./lib/worker.mjs";
 const options = benchOptions();
 const before = machine(options);
 
-/** `repeats` of each subnet of a latency table; 12 unless told otherwise. */
+/** `repeats` of each subnet of a latency table; 12 by default. */
 const CASES = [
   { model: "digits_resnet", batch: 64, images: 1024, repeats: 12 },
   { model: "resnet18", batch: 8, images: 24, repeats: 3 },
@@ -56,7 +56,7 @@ async function measure({ model, batch, images, repeats }) {
   const seconds = Object.fromEntries([...tasks, "backward"].map((task) => [task, []]));
   const latency = { table: [], forwards: [] };
   let size = null;
-  // The first round makes what later ones find made: recorded programs, folded weights, kernels.
+  // The first round also records programs, folds weights and compiles kernels, which later rounds reuse.
   for (let round = -1; round < options.rounds; round++) {
     const keep = (list, value) => round >= 0 && list.push(value);
     for (const task of tasks) keep(seconds[task], (await ours.ask({ op: task })).seconds);
@@ -64,7 +64,7 @@ async function measure({ model, batch, images, repeats }) {
     if (repeats === 0 || round < 0) continue;
     const { seconds: took, ...made } = await ours.ask({ op: "table", warmup: 2, repeats });
     size = made;
-    // As many forwards of the full model as there were of subnets; a part of them, scaled up, where they are many.
+    // As many forwards of the full model as there were of subnets; if they are many, a part of them, scaled up.
     const count = Math.min(made.forwards, 50);
     const forwards = (await ours.ask({ op: "examples", count })).seconds * (made.forwards / count);
     latency.table.push(took);

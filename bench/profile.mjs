@@ -16,7 +16,7 @@ ensurePeers();
 run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...MODELS], { remedy: "See its message above." });
 
 const workers = { ours: Worker.ours("workers/analysis.mjs"), peers: Worker.python("analysis.py") };
-/** Each with who does it; `profile` and `convert` are ours. */
+/** Each task and the tool that runs it; `profile` and `convert` are ours. */
 const TASKS = [
   ["ours", "profile"],
   ["peers", "flopCounter"],

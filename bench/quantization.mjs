@@ -4,9 +4,9 @@
 //   OMP_NUM_THREADS=1 node bench/quantization.mjs [--seeds 3] [--peer .peers/bin/python] [--methods gradient,kl_div]
 //     [--rows FILE] [--dry]
 //
-// Calibrated and measured on 512 training images, which the seed draws; accuracy and cross-entropy are of the 500 held-out ones.
-// `--peer` is the Python of the environment that bench/python/setup_peers.py makes; without it, the peer is left out. `--rows` keeps
-// what was measured in a file, so that an interrupted run goes on.
+// Calibrates and measures on 512 training images, picked by the seed; accuracy and cross-entropy are on the 500
+// held-out images. `--peer` is the Python of the environment that bench/python/setup_peers.py makes; without it, the
+// peer is left out. `--rows` keeps measurements in a file, so an interrupted run continues.
 import { execFileSync } from "node:child_process";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import os from "node:os";
@@ -46,7 +46,7 @@ const heldOut = await TensorDataLoader.fromNpz(data, {
   batchSize: 250,
 });
 const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
-/** What there is to choose from: the usual two, and smaller ones, which hurt. */
+/** The formats to choose from: the usual two, and smaller ones, which do harm. */
 const activation = { bits: 8, symmetric: false };
 const narrow = (bits) => ({ weight: { bits, calibration: "mse" }, activation });
 const FEW = { int8: "int8", int4: "int4" };
@@ -91,7 +91,7 @@ async function chosen(model, formats, effectiveBits, sensitivity, seed) {
   };
 }
 
-/** ModelOpt's, from weights of so many bits. */
+/** ModelOpt's choice among weights of these bits. */
 function peer(model, bits, effectiveBits, method, seed) {
   const script = path.join(root, "bench", "python", "modelopt_auto_quantize.py");
   const flags = ["--model", model, "--formats", bits, "--effective-bits", effectiveBits, "--method", method];

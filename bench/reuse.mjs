@@ -1,5 +1,5 @@
-// What keeping activations spares a sensitivity sweep: `BinarySearcher`'s sweep with and without, in one process each
-// after the other, on the same data. Prints a table; every score must be the same.
+// What kept activations save in a sensitivity sweep: `BinarySearcher`'s sweep with and without them, one after
+// the other in one process, on the same data. Prints a table; every score must be the same.
 //
 //   OMP_NUM_THREADS=1 node bench/reuse.mjs [--zoo FOLDER] [--choices 2] [--batch 4]
 //
@@ -37,7 +37,7 @@ async function digits() {
   };
 }
 
-/** Images of noise: what a network computes takes as long whatever it sees. */
+/** Images of noise: the time of a network doesn't depend on its input. */
 function noise(name, classes) {
   const random = new Random(0);
   const batch = Number(options.batch);
@@ -58,7 +58,7 @@ function noise(name, classes) {
   };
 }
 
-/** One sweep; its seconds, its scores and what was spared. */
+/** One sweep: its seconds, its scores and what it saved. */
 async function sweep({ model, shape, ...config }, activationCache) {
   const module = await Module.load(model);
   const input = Tensor.from(new Float32Array(shape.reduce((a, b) => a * b)), shape);

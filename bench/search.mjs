@@ -25,7 +25,7 @@ const CASES = [
   { ...mobile, divisor: 32, score: "crossEntropy" },
 ].filter(({ model, divisor, score }) => options.wanted(`${model}:${divisor}:${score}`));
 
-/** Who searches: each in a process of its own. */
+/** The searches, each in a process of its own. */
 const SIDES = [
   {
     key: "modelopt",
@@ -70,7 +70,7 @@ function argumentsOf({ model, divisor, score, batch, scoreSamples, calibrationSa
   }).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }
 
-/** What a search in a process of its own tells on its last line. */
+/** The last line that a search in a process of its own prints. */
 function searched(program, args) {
   const { status, stdout, stderr } = spawnSync(program, args, { cwd: root, encoding: "utf8" });
   if (status !== 0) throw new Error(`${args.join(" ")} failed: ${stderr.slice(-2000)}`);

@@ -1,11 +1,12 @@
-// Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning, and writes the table into docs/results.md.
+// Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning. Writes the table into
+// docs/results.md.
 //
 //   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 1] [--rows FILE] [--dry]
 //
-// All see the same 512 training images, which rate a candidate (cross-entropy) and recalibrate its batch norms; the seed says
-// which ones. Each gets as many measurements as the binary search takes; with `--more 5`, say, those that can use more get
-// a second row with 5 times as many. `--rows` keeps what was measured in a file, so that an interrupted run goes on; `--dry`
-// prints the table only.
+// All see the same 512 training images, picked by the seed, which rate a candidate (cross-entropy) and recalibrate its
+// batch norms. Each gets as many measurements as the binary search takes. With `--more 5`, searchers that can use more
+// get a second row with 5 times as many. `--rows` keeps measurements in a file, so an interrupted run continues;
+// `--dry` only prints the table.
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import { parseArgs } from "node:util";
@@ -41,7 +42,7 @@ const known = new Map(
     : [],
 );
 
-/** One search, and what is to be said of it. */
+/** One search, and its row of the table. */
 async function measure(Searcher, seed, config) {
   const key = JSON.stringify([Searcher.name, seed, config]);
   const row = known.get(key) ?? (await searched(Searcher, seed, config));
@@ -75,7 +76,7 @@ async function searched(Searcher, seed, config) {
     evaluations,
     seconds,
     widths: Object.values(widths).join(" "),
-    // Of searchers that measure sensitivities: their sum over what was chosen by them, before anything is scored.
+    // For searchers that measure sensitivities: the sum over their choice, before anything is scored.
     harm: harmOf(stateDict),
     gap: stateDict.milp?.gap,
   };
@@ -130,7 +131,7 @@ const lines = [
   line("`MilpSearcher`, all widths", await rowsOf(MilpSearcher, all)),
   line("`GradientSearcher`", await rowsOf(GradientSearcher, {})),
 ];
-/** Generations small enough that there are about eight of them. */
+/** Generations of a size that gives about eight of them. */
 const generations = (numIters) => {
   const populationSize = Math.min(100, Math.max(8, Math.round(numIters / 8)));
   return { numIters, populationSize };

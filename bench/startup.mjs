@@ -1,5 +1,5 @@
-// Start-up: whole processes, from their start to the end of the first forward and exit, in turns. Ours loads LibTorch through the addon;
-// PyTorch's load it through `import torch`. A process that only starts Node, or Python, says what that alone takes.
+// Start-up: whole processes, from their start to the first forward and exit, in turns. Ours loads LibTorch through the
+// addon, PyTorch's through `import torch`. A process that only starts Node, or Python, measures that part.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { python } from "../scripts/lib/python.mjs";

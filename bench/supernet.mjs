@@ -1,4 +1,5 @@
-// Runs examples/supernet.mjs on the digits ResNet and the digits vision transformer, and writes the table into docs/results.md.
+// Runs examples/supernet.mjs on the digits ResNet and the digits vision transformer. Writes the table into
+// docs/results.md.
 //
 //   node bench/supernet.mjs [--seeds 3] [--epochs 10] [--model digits_resnet …] [--dry]
 import os from "node:os";

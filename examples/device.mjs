@@ -1,5 +1,5 @@
-// Scores a digits classifier on a CUDA device, or on the CPU where there is none: images a second with kernels launched one by one
-// and as a graph, and the peak of the device's memory.
+// Scores a digits classifier on a CUDA device, or on the CPU if there is none. Prints images a second, with kernels
+// launched one by one and as a graph, and the peak of the device's memory.
 //
 //   node examples/device.mjs [device, default cuda:0]
 import path from "node:path";
@@ -27,7 +27,7 @@ const module = await Module.load(file, { device }).catch((error) => {
 });
 module.eval();
 
-// Shuffled batches have to be gathered: for a device a thread does that, and sends them, while the model computes.
+// Shuffled batches must be gathered. For a device, a thread gathers and copies them while the model computes.
 const loader = await TensorDataLoader.fromNpz(path.join(fixtures, "digits.npz"), {
   keys: ["train_images", "train_labels"],
   batchSize: 64,
@@ -37,7 +37,7 @@ const loader = await TensorDataLoader.fromNpz(path.join(fixtures, "digits.npz"),
 const accuracy = topKAccuracy(loader);
 
 async function measure(name) {
-  await accuracy(module); // prepares the model for these shapes; captures, where that is on
+  await accuracy(module); // prepares the model for these shapes, and captures a graph if that is on
   resetDeviceMemoryPeak(device);
   const start = performance.now();
   let score = 0;

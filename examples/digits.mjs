@@ -16,8 +16,8 @@ import {
   topKAccuracy,
 } from "torchsearch";
 
-// A network this small gains nothing from more threads, and on a busy machine they wait for each other. LibTorch reads
-// this when it is opened, which is at the first call below.
+// More threads don't speed up a network this small, and on a busy machine they wait for each other. LibTorch reads this
+// variable when it is opened, at the first call below.
 process.env.OMP_NUM_THREADS ??= "1";
 
 const BOUND = "60%";
@@ -29,8 +29,8 @@ const data = path.join(fixtures, "digits.npz");
 const folder = process.argv[2] ?? "demo-out";
 const subnetFile = path.join(folder, "digits_resnet.60-percent-flops.pt");
 
-// The search sees training images only: their cross-entropy rates candidates, and they calibrate batch norms. The
-// held-out images are for the table, so that what it says was not searched for.
+// The search sees training images only: their cross-entropy rates candidates, and they recalibrate batch norms. The
+// table is measured on held-out images, so the search could not adapt to them.
 const test = await TensorDataLoader.fromNpz(data, { keys: ["test_images", "test_labels"], batchSize: 250 });
 const train = await TensorDataLoader.fromNpz(data, {
   keys: ["train_images", "train_labels"],
@@ -39,7 +39,7 @@ const train = await TensorDataLoader.fromNpz(data, {
 const accuracy = topKAccuracy(test);
 const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 
-/** What the table says of a module and its file. */
+/** A module's column of the table. */
 async function measure(module, file) {
   const { flops, params, latency } = await profile(module, dummyInput, LATENCY);
   // TorchScript compiles during the first passes; the median of later ones is what scoring costs from then on.

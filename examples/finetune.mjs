@@ -48,7 +48,7 @@ const { subnet, stateDict } = await new BinarySearcher().search(space, { [metric
   seed,
 });
 const before = await heldOut(subnet);
-// The images that are held out choose nothing: the weights are those after the last epoch.
+// Held-out images influence no choice: the weights are those after the last epoch.
 await finetune(subnet, train, {
   epochs: 2,
   learningRate: 2e-3,

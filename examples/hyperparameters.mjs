@@ -1,5 +1,5 @@
-// Hyperparameters of your own: how many bits each weight matrix of a small vision transformer gets, and the temperature of
-// its attention, searched together with its widths under a budget of FLOPs and one of stored bits.
+// Hyperparameters of your own: the bits of each weight matrix of a small vision transformer and the temperature of its
+// attention, searched together with its widths within a budget of FLOPs and one of stored bits.
 //
 //   node examples/hyperparameters.mjs
 import path from "node:path";
@@ -27,8 +27,8 @@ const train = await open("train", { batchSize: 256 });
 const test = await open("test", { batchSize: 256 });
 
 /**
- * A matrix as a sum of `terms` binary ones, each with one scale a row, fitted one after the other to what is left (Guo et al.,
- * "Network Sketching", CVPR 2017).
+ * A matrix as a sum of `terms` binary matrices with one scale a row, each fitted to the remainder (Guo et al., "Network
+ * Sketching", CVPR 2017).
  */
 function sketched(weight, terms) {
   const [rows, columns] = weight.shape;
@@ -49,7 +49,7 @@ function sketched(weight, terms) {
   return Tensor.from(sum, weight.shape);
 }
 
-// Made of the weights as the file has them, before convert() puts channels in another order.
+// Made from the weights of the file, before convert() reorders channels.
 const module = await Module.load(path.join(fixtures, "digits_vit.pt"));
 const TERMS = [1, 2, 4];
 const matrices = module

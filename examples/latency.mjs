@@ -1,5 +1,5 @@
-// Searches a digits classifier for the best subnet that takes at most 60 % of its latency on this machine, and compares
-// what was predicted with what is measured.
+// Searches a digits classifier for the best subnet within 60 % of its latency on this machine, and compares the
+// predicted with the measured latency.
 //
 //   node examples/latency.mjs [file for the latency table, default latency-table.json]
 import path from "node:path";
@@ -15,7 +15,7 @@ import {
   TensorDataLoader,
 } from "torchsearch";
 
-// A network this small gains nothing from more threads.
+// More threads don't speed up a network this small.
 process.env.OMP_NUM_THREADS ??= "1";
 
 const fixtures = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "test", "fixtures");
@@ -29,8 +29,8 @@ const dummyInput = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 const module = await Module.load(path.join(fixtures, "digits_resnet.pt"));
 const space = await convert(module, "fastnas", dummyInput);
 
-// The first run measures the operators and writes the table; later ones read it. A file from another machine makes the
-// search one for that machine.
+// The first run measures the operators and writes the table; later runs read it. With a table from another machine, the
+// search is for that machine.
 const { subnet, stateDict } = await new BinarySearcher().search(space, { latency: "60%" }, dummyInput, {
   scoreFunc: crossEntropy(train, { maxBatches: 4 }),
   dataLoader: train,

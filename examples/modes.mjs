@@ -1,4 +1,4 @@
-// Modes: a model pruned twice, whose file remembers both times.   node examples/modes.mjs
+// Modes: a model is pruned twice, and its file records both times.   node examples/modes.mjs
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";

@@ -1,6 +1,7 @@
 /**
- * Makes half of a network's weights zero, two of each four neighbours (2:4), and compares keeping the largest ones with
- * SparseGPT, which adjusts what stays; then writes a TorchScript file whose masks keep the zeros in training.
+ * Makes half of a network's weights zero, two of each four neighbours (2:4). Compares keeping the largest weights with
+ * SparseGPT, which also adjusts the weights that it keeps. Writes a TorchScript file whose masks keep the zeros in
+ * training.
  *
  *     node examples/sparsity.mjs [model.pt]
  */

@@ -1,4 +1,4 @@
-// Supernet training: subnets within 50 % of the FLOPs, none of them trained by itself, before and after `trainSupernet()`.
+// Supernet training: subnets within 50 % of the FLOPs before and after `trainSupernet()`. None is trained by itself.
 // `node examples/supernet.mjs [--model digits_vit] [--epochs 10] [--subnets 16] [--seed 0]`
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -49,7 +49,7 @@ while (subnets.length < Number(values.subnets)) {
   if (share >= 0.45 && share <= 0.5) subnets.push(config);
 }
 
-/** Scores on the held-out images, each subnet with batch norm statistics of its own. */
+/** Scores on the held-out images; each subnet has batch norm statistics of its own. */
 async function scores(configs) {
   const found = { accuracy: [], loss: [] };
   for (const config of configs) {
@@ -61,7 +61,7 @@ async function scores(configs) {
   return found;
 }
 
-async function tell(when) {
+async function printScores(when) {
   const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
   const { accuracy, loss } = await scores(subnets);
   const [best] = (await scores([space.fullConfig])).accuracy;
@@ -71,7 +71,7 @@ async function tell(when) {
   );
 }
 
-await tell("Before");
+await printScores("Before");
 const start = performance.now();
 const { steps } = await trainSupernet(space, train, {
   epochs: Number(values.epochs),
@@ -81,5 +81,5 @@ const { steps } = await trainSupernet(space, train, {
   seed,
 });
 console.log(`${steps} steps in ${((performance.now() - start) / 1000).toFixed(1)} s`);
-await tell("After");
+await printScores("After");
 module.close();

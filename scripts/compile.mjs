@@ -1,4 +1,4 @@
-// `npm run compile`: the addon and dist/, from what is installed already.
+// `npm run compile`: the addon and dist/, with the packages that are installed.
 import { buildNative } from "./lib/native.mjs";
 import { main } from "./lib/run.mjs";
 import { buildLib } from "./lib/typescript.mjs";

@@ -1,4 +1,4 @@
-// Prints the LibTorch to build against; CMakeLists.txt asks when it was given none.
+// Prints the LibTorch to build against; CMakeLists.txt runs it when none is given.
 import { libTorchForBuild } from "./lib/native.mjs";
 import { main } from "./lib/run.mjs";
 

@@ -1,4 +1,4 @@
-// Makes the README's picture, docs/images/search-{light,dark}.svg, of a real search of the digits ResNet:
+// Draws the picture of docs/results.md, docs/images/search-{light,dark}.svg, from a real search of the digits ResNet:
 // `node scripts/picture.mjs`. Needs the compiled library.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

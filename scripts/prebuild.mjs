@@ -1,6 +1,6 @@
-// `npm run prebuild`: packs the addon for this platform and the LibTorch at hand into
-// prebuilds/<platform>-<arch>/torchsearch-torch<minor>.node, with the loader beside it. prebuildify drives node-gyp,
-// binding.gyp's only action is the same cmake-js build as everywhere.
+// `npm run prebuild`: packs the addon, for this platform and the LibTorch found on it, into
+// prebuilds/<platform>-<arch>/torchsearch-torch<minor>.node, with the loader beside it. prebuildify drives node-gyp;
+// the only action of binding.gyp is the usual cmake-js build.
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -15,8 +15,8 @@ main(async () => {
   const libTorch = libTorchForBuild();
   const name = `torchsearch-torch${libTorchMinor(libTorch)}`;
   const prebuildify = promisify(createRequire(import.meta.url)("prebuildify"));
-  // node-gyp wants Node's headers, though nothing here is compiled with them: those of this installation, when it has
-  // them, rather than a download.
+  // node-gyp requires Node's headers, though this build doesn't compile with them. Those of this installation spare a
+  // download.
   const prefix = path.resolve(path.dirname(process.execPath), "..");
   if (existsSync(path.join(prefix, "include", "node", "common.gypi")))
     process.env.npm_config_nodedir ??= prefix;
@@ -24,7 +24,7 @@ main(async () => {
   await prebuildify({ cwd: root, napi: true, name, strip: true, targets: [process.versions.node] });
   const folder = path.join(root, "prebuilds", `${process.platform}-${process.arch}`);
   mkdirSync(folder, { recursive: true });
-  // prebuildify took the addon away from build/Release; building again puts it back there without compiling.
+  // prebuildify moved the addon out of build/Release; building again puts it back without compiling.
   buildNative({ libTorch });
   copyFileSync(
     path.join(root, "build", "Release", "torchsearch_loader.node"),

@@ -1,4 +1,4 @@
-// `npm run setup`: LibTorch, npm packages, the addon and dist/, each only if not there yet.
+// `npm run setup`: LibTorch, npm packages, the addon and dist/, each only if it is missing.
 import { main } from "./lib/run.mjs";
 import { setup } from "./lib/setup.mjs";
 

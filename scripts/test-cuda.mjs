@@ -1,4 +1,4 @@
-// `npm run test:cuda`: the tests in test/cuda where LibTorch sees a CUDA device; elsewhere one line that says they were skipped.
+// `npm run test:cuda`: the tests in test/cuda. Without a CUDA device, one line says that they were skipped.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 

@@ -19,7 +19,7 @@ main(() => {
       for (const key of Object.keys(sum)) sum[key] += counts[key];
     }
   } catch (error) {
-    // What cannot be set up fails the run; the closing line says so too.
+    // A failed set-up fails the run; the closing line counts it.
     process.stderr.write(`[torchsearch] ${error instanceof SetupError ? error.message : error.stack}\n`);
     sum.failed += 1;
   }

@@ -1,5 +1,5 @@
-// `npm run zoo`: checks every model of the zoo, one after the other, and writes docs/zoo.md. What is finished is
-// remembered in .zoo/zoo.jsonl and skipped the next time, so that a run that was stopped goes on where it was.
+// `npm run zoo`: checks every model of the zoo, one after the other, and writes docs/zoo.md. Finished
+// models are recorded in .zoo/zoo.jsonl and skipped the next time, so an interrupted run continues.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -59,7 +59,7 @@ function readOptions() {
   }
 }
 
-/** What runs: a model with those of its forms that are wanted and not finished. */
+/** What to run: models, each with the requested forms that are not finished. */
 function plan(options, records) {
   const forms = options.forms.split(",");
   const kinds = options.kinds.split(",");
@@ -88,7 +88,7 @@ function asBuilt() {
   return { env: { TORCHSEARCH_LIBTORCH: torchRoot(), TORCHSEARCH_PYTHON: python } };
 }
 
-/** Tells which code a record is of, and which made its model. */
+/** The versions, for a record, of the code that ran and of the scripts that made the model. */
 function buildOf() {
   const addon = readFileSync(path.join(root, "build", "Release", "torchsearch.node"));
   return {

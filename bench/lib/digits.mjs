@@ -24,10 +24,10 @@ const open = (part, options) =>
     ...options,
   });
 
-/** The training images, in an order that the seed draws. */
+/** The training images, in an order given by the seed. */
 export const trainLoader = (batchSize, seed = 0) => open("train", { batchSize, shuffle: true, seed });
 
-/** The 500 images that nothing is trained or rated on. */
+/** The 500 images that are used neither to train nor to rate. */
 export const heldOutLoader = () => open("test", { batchSize: 250 });
 
 /** Accuracy on them, as a score function. */

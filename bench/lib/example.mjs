@@ -1,4 +1,4 @@
-// Runs a program of examples/ for what it prints.
+// Runs a program of examples/ and returns its output.
 import { spawnSync } from "node:child_process";
 
 import { root } from "../../scripts/lib/run.mjs";

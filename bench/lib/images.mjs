@@ -14,7 +14,7 @@ export async function imageFolder(folder, count = 64) {
   for (let i = 0; i < count; i++) {
     const target = path.join(partial, `class${i % 4}`);
     mkdirSync(target, { recursive: true });
-    // Any bytes do, as long as they are the same everywhere.
+    // Any bytes work, as long as they are the same everywhere.
     const noise = hkdfSync("sha256", String(i), "", "", coarse.width * coarse.height * 3);
     await sharp(Buffer.from(noise), { raw: coarse })
       .resize(WIDTH, HEIGHT, { kernel: "cubic" })

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 
 /**
- * The most bytes that this process held in memory at once. Linux tells it exactly in VmHWM; elsewhere it is what the
- * operating system counts, which may include the parent's at the fork.
+ * The peak of this process's resident memory in bytes. Linux reports it exactly in VmHWM; elsewhere it is the operating
+ * system's count, which may include the parent's at the fork.
  */
 export function peakMemory() {
   try {

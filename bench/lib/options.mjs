@@ -2,8 +2,8 @@
 import { parseArgs } from "node:util";
 
 /**
- * `--quick` takes tiny numbers of repetitions, to see that a benchmark works, and writes no page; nor does `--dry`.
- * `--only` picks what contains one of some words. What `extra` adds is parsed along, as node:util's parseArgs does.
+ * `--quick` uses tiny numbers of repetitions, to test a benchmark, and writes no page; nor does `--dry`. `--only` picks
+ * the cases that contain one of some words. `extra` adds options, as node:util's parseArgs takes them.
  */
 export function benchOptions(extra = {}) {
   const { values } = parseArgs({

@@ -1,4 +1,4 @@
-// Writes what a benchmark found between its markers in a page: `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
+// Writes the result of a benchmark between its markers in a page: `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
@@ -19,7 +19,7 @@ export function writeSection(page, name, text) {
   writeFileSync(file, `${content.slice(0, start + begin.length)}\n${wrapped(text)}\n${content.slice(stop)}`);
 }
 
-/** Keeps what a table was made from. */
+/** Keeps the data of a table. */
 export function keepRaw(name, data) {
   const folder = path.join(scratch, "results");
   mkdirSync(folder, { recursive: true });

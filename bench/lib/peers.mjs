@@ -1,4 +1,4 @@
-// Whom we compare with: installed on demand, never a dependency of the package.
+// The tools we compare with: installed on demand, never a dependency of the package.
 import { existsSync } from "node:fs";
 import path from "node:path";
 

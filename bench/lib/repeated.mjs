@@ -1,7 +1,7 @@
 // The data of a benchmark, repeated or cut to a number of samples.
 import { Tensor, TensorDataLoader } from "torchsearch";
 
-/** A loader over the first `samples` rows of `images` and `labels` in a .npz file, from the start again where it has fewer. */
+/** A loader over the first `samples` rows of `images` and `labels` in a .npz file, repeated if it has fewer. */
 export async function repeated(file, samples, batchSize) {
   const source = await TensorDataLoader.fromNpz(file, { keys: ["images", "labels"], batchSize: 1 });
   const whole = await TensorDataLoader.fromNpz(file, {

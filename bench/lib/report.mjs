@@ -1,4 +1,4 @@
-// How a benchmark ends: its text on standard output, and, unless it was a trial, in the page and in .bench/results.
+// The end of a benchmark: its text on standard output and, unless it was a trial, in the page and in .bench/results.
 import { machine } from "./machine.mjs";
 import { keepRaw, writeSection } from "./page.mjs";
 

@@ -1,4 +1,4 @@
-// The other end of worker.mjs: answers requests with what the function of that name gives, until standard input ends.
+// The other end of worker.mjs: answers each request by the function of that name, until standard input ends.
 import { createInterface } from "node:readline";
 
 export async function serve(functions) {

@@ -1,4 +1,4 @@
-// Summaries of what was measured.
+// Summaries of measurements.
 
 /** The value below which the share `q` of the sorted values lies, interpolated linearly. */
 export function quantile(values, q) {
@@ -17,8 +17,8 @@ export function summary(values) {
 }
 
 /**
- * Ratios a / b, pair by pair: both members of a pair were measured right after one another, so what disturbed the machine
- * hit both.
+ * Ratios a / b, pair by pair. The members of a pair were measured one right after the other, so a disturbance of the
+ * machine affects both.
  */
 export function ratios(a, b) {
   return summary(a.map((value, i) => value / b[i]));

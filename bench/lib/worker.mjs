@@ -1,4 +1,4 @@
-// A process that answers JSON lines: whoever is compared runs in one of its own, and takes its own time.
+// A process that answers JSON lines. Each compared tool runs in one of its own, and measures its own time.
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -36,7 +36,7 @@ export class Worker {
     return new Worker(peerPython, ["-W", "ignore", path.join("bench", "python", script)]);
   }
 
-  /** Sends a request and gives its answer. Throws what the worker's exception says. */
+  /** Sends a request and returns its answer. Throws with the message of the worker's exception. */
   async ask(request) {
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#lines.next();

@@ -1,5 +1,5 @@
-// ONNX Runtime's side of the benchmarks; the same requests as bench/python/worker.py. Its forward loop is JavaScript, as it
-// offers no other.
+// ONNX Runtime's side of the benchmarks, with the same requests as bench/python/worker.py. Its forward loop is in
+// JavaScript, because it offers no other.
 import path from "node:path";
 import ort from "onnxruntime-node";
 

@@ -103,7 +103,7 @@ def output_to_stderr():
 
 
 def peak_memory() -> float:
-    """The most bytes that this process held in memory at once, as bench/lib/memory.mjs tells it."""
+    """The peak of this process's resident memory in bytes, as in bench/lib/memory.mjs."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

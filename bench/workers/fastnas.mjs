@@ -1,6 +1,6 @@
-// torchsearch's side of the whole search: as bench/python/modelopt_fastnas.py, with the same options, data and score; one
-// JSON line on standard output. The clock runs over what mtp.prune does: conversion, search and export. `--searcher gradient`
-// takes gradients on the calibration data instead of measuring widths.
+// torchsearch's side of the whole search, with the same options, data and score as bench/python/modelopt_fastnas.py.
+// Prints one JSON line. The measured time covers the work of mtp.prune: conversion, search and export. `--searcher
+// gradient` uses gradients on the calibration data instead of measuring widths.
 import path from "node:path";
 import { parseArgs } from "node:util";
 

@@ -1,5 +1,5 @@
-// One point of bench/growth.mjs, in a process of its own: node growth.mjs '{"file": …, "batch": 8, "candidates": 20}'; prints the
-// seconds of each stage, and the megabytes that the process's peak rose by.
+// One point of bench/growth.mjs, in a process of its own: node growth.mjs '{"file": …, "batch": 8, "candidates": 20}'.
+// Prints the seconds of each stage, and the megabytes by which the process's peak rose.
 import {
   convert,
   Module,
@@ -46,7 +46,7 @@ warm.close();
 
 const module = await stage("load", () => Module.load(file));
 await stage("profile", () => profile(module, example, { metrics: ["flops"] }));
-// A module whose channels are in order already would be converted faster.
+// A module whose channels are ordered already would convert faster.
 const prepare = () => Module.load(file);
 const space = await stage("convert", (fresh) => convert(fresh, "fastnas", example), { prepare });
 await score(space);

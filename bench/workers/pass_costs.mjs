@@ -40,7 +40,7 @@ function recalibrate(config) {
   return timed(() => at.space.recalibrate(at.loader));
 }
 
-/** Of a conversion that ranks channels by some importance. */
+/** Seconds of a conversion that ranks channels by an importance. */
 async function conversion(config) {
   const module = await Module.load(at.file);
   let space;
@@ -60,7 +60,7 @@ await serve({
   recalibrate: () => recalibrate(at.space.fullConfig),
   halfRecalibrate: () => recalibrate(at.half),
   taylor: () => timed(() => at.space.channelScores({ data: at.loader })),
-  /** A pass without what comes once with its first batch: recording the model at this size, and trying its prepared form. */
+  /** A pass without the cost of its first batch, which records the model at this size and tries its prepared form. */
   async activation() {
     const config = { importance: "activation", data: at.loader };
     const first = await conversion({ ...config, maxBatches: 1 });
@@ -77,7 +77,7 @@ await serve({
     const unranked = await conversion({ importance: "none" });
     return { seconds: (await conversion({ importance: "l1" })) - unranked };
   },
-  /** A latency table: `subnets` that were run, `forwards` of them in all. */
+  /** A latency table: the number of `subnets`, and of their `forwards` in all. */
   async table({ warmup, repeats }) {
     const rounds = Math.min(3, repeats);
     let subnets = 0;

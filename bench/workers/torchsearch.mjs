@@ -20,8 +20,8 @@ import { serve } from "../lib/serve.mjs";
 let loop = null;
 
 /**
- * `module` is a loaded file, `space` the full subnet of a search space made of it; `graphs` is the file with its kernels captured
- * as a graph, where that is asked for.
+ * `module` is a loaded file, `space` the full subnet of a search space made from it. `graphs` is the file with its
+ * kernels captured as a graph, if requested.
  */
 async function load({ model, batch, images, device, graphs }) {
   loop?.close();
@@ -63,7 +63,7 @@ async function outputs({ variant }) {
   return { values: Array.from(output.data()) };
 }
 
-/** Seconds of so many calls; `inFlight` are begun before the first is awaited. */
+/** Seconds of `count` calls; `inFlight` of them are started before the first is awaited. */
 async function calls({ file, count, inFlight = 1 }) {
   const module = await Module.load(file);
   const x = Tensor.from(new Float32Array([1]), [1]);

@@ -1,5 +1,5 @@
-// What the examples of this folder search: a digits classifier, rated by its cross-entropy on some training images, with
-// batch norms recalibrated on some others. Held-out images are for the last line that each example prints.
+// The search space of this folder's examples: a digits classifier, rated by its cross-entropy on some training images,
+// with batch norms recalibrated on others. The last line of each example is measured on held-out images.
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,12 +13,12 @@ const data = path.join(fixtures, "digits.npz");
 export const modelFile = path.join(fixtures, "digits_resnet.pt");
 export const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 
-/** A fresh search space: a search leaves the subnet that it found selected. */
+/** A new search space, because a search leaves its result selected. */
 export async function digitsSpace() {
   return convert(await Module.load(modelFile), "fastnas", example);
 }
 
-/** Config that rates and recalibrates candidates; the seed says on which training images. */
+/** A config that rates and recalibrates candidates; the seed picks the training images. */
 export async function digitsConfig(seed = 0) {
   const keys = ["train_images", "train_labels"];
   const train = await TensorDataLoader.fromNpz(data, { keys, batchSize: 128, shuffle: true, seed });
@@ -37,8 +37,8 @@ export async function heldOutAccuracy(module) {
   return topKAccuracy(test)(module);
 }
 
-/** Prints what came out. */
-export async function tell({ subnet, stateDict }) {
+/** Prints the result. */
+export async function printResult({ subnet, stateDict }) {
   const { config, score, costs } = stateDict.best;
   console.log(`Widths: ${Object.values(config).join(" ")}`);
   console.log(`Score: ${score.toFixed(4)} (minus the cross-entropy on training images)`);

@@ -1,7 +1,7 @@
 // The whole trade-off between score and FLOPs in one run.   node examples/searchers/pareto.mjs
 import { ParetoSearcher } from "torchsearch";
 import { subnetsOf } from "torchsearch/search";
-import { digitsConfig, digitsSpace, example, tell } from "./digits-space.mjs";
+import { digitsConfig, digitsSpace, example, printResult } from "./digits-space.mjs";
 
 const result = await new ParetoSearcher().search(await digitsSpace(), { flops: "60%" }, example, {
   ...(await digitsConfig()),
@@ -14,4 +14,4 @@ for (const { score, costs } of subnetsOf(result.stateDict.front)) {
   console.log(`  ${((100 * costs.flops) / full).toFixed(1).padStart(5)} % FLOPs  score ${score.toFixed(4)}`);
 }
 console.log("The best within 60 % FLOPs:");
-await tell(result);
+await printResult(result);

@@ -5,7 +5,7 @@ import { root, run, SetupError, say } from "./run.mjs";
 
 const modules = path.join(root, "node_modules");
 
-/** Whether node_modules holds what package-lock.json pins, told from npm's own record of what it installed. */
+/** Whether node_modules holds what package-lock.json pins, by npm's own record of what it installed. */
 function upToDate() {
   const record = path.join(modules, ".package-lock.json");
   if (!existsSync(record)) return false;

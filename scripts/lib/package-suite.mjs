@@ -1,5 +1,5 @@
-// The suite `package`: what a user gets from the packed file, in an empty project, with a PATH on which there is Node and
-// no compiler. Each step is one test; what a failed step makes impossible is not run.
+// The suite `package`: the packed file in an empty project, with a PATH that has Node and no compiler. Each step is one
+// test; steps that depend on a failed one are not run.
 import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
@@ -16,7 +16,7 @@ import path from "node:path";
 import { root, run, say } from "./run.mjs";
 
 const MODEL = path.join(root, "test", "fixtures", "digits_cnn.pt");
-/** Of that model, as PyTorch counted (digits_cnn.json). */
+/** The costs of that model by PyTorch (digits_cnn.json). */
 const { params: PARAMS } = JSON.parse(
   readFileSync(path.join(root, "test", "fixtures", "digits_cnn.json"), "utf8"),
 );
@@ -25,7 +25,7 @@ function check(holds, what) {
   if (!holds) throw new Error(what);
 }
 
-/** A folder to be the only one on PATH: Node, npm, and the shell that npm starts programs with. */
+/** Makes the only folder on PATH: Node, npm, and the shell that npm starts programs with. */
 function barePath(folder) {
   const bin = path.join(folder, "bin");
   mkdirSync(bin);

@@ -1,5 +1,5 @@
-// The project's own Python environment, `.torch`: LibTorch is the one inside PyTorch's wheel, and the same PyTorch is
-// what tests take their expected values from. Nothing of it is needed to use a built torchsearch.
+// The project's own Python environment, `.torch`. LibTorch is the one inside PyTorch's wheel, and tests take their
+// expected values from the same PyTorch. A built torchsearch doesn't need it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
@@ -7,7 +7,7 @@ import { capture, root, run, SetupError, say } from "./run.mjs";
 
 const TORCH = "torch==2.13.0";
 
-/** What pip is asked for, group by group; each inner list is one call of pip. */
+/** The packages for pip, by group; each inner list is one call of pip. */
 const GROUPS = {
   // LibTorch, and what tests compare with.
   base: [[TORCH, "numpy>=1.26", "safetensors"]],
@@ -24,7 +24,7 @@ const GROUPS = {
   // What trains the committed fixtures.
   fixtures: [["scikit-learn==1.9.1"]],
   lint: [["clang-format==20.1.8"]],
-  // CUDA's headers, 3 MB: enough to compile what there is for CUDA alone, not to run it.
+  // CUDA's headers, 3 MB: enough to compile native/cuda, not to run it.
   cuda: [["--no-deps", "nvidia-cuda-runtime==13.5.37", "nvidia-cuda-crt==13.5.37"]],
 };
 
@@ -64,7 +64,7 @@ function createEnvironment() {
   });
 }
 
-/** Installs the groups that are not installed yet; which are is remembered in `.torch/groups`. */
+/** Installs the groups that are missing; `.torch/groups` records the installed ones. */
 export function ensurePython(groups) {
   if (!existsSync(python)) createEnvironment();
   const stamps = path.join(venv, "groups");

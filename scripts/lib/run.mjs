@@ -1,4 +1,4 @@
-// Running other programs, and saying what is being done. Plain Node: these scripts work before `npm ci`.
+// Runs other programs and prints progress. Plain Node, because these scripts run before `npm ci`.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
 /** A failure with a remedy; printed without a stack. */
 export class SetupError extends Error {}
 
-/** Says what is done now. On standard error, so that a demo's or a test's own output stays clean. */
+/** Prints the present step. On standard error, so that the output of a demo or a test stays clean. */
 export function say(text) {
   process.stderr.write(`[torchsearch] ${text}\n`);
 }
@@ -24,7 +24,7 @@ export function run(command, args, { remedy = "", env = {}, cwd = root } = {}) {
   }
 }
 
-/** Runs a program and gives what it printed, or undefined when it failed. */
+/** Runs a program and returns its output, or undefined when it failed. */
 export function capture(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
   return result.status === 0 ? result.stdout.trim() : undefined;

@@ -1,4 +1,4 @@
-// Prose of the pages that scripts write, in lines as long as `npm run lint` lets them be.
+// Wraps the prose of pages that scripts write, at the width that `npm run lint` checks.
 
 const WIDTH = 120;
 

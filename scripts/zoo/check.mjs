@@ -1,4 +1,4 @@
-// All stages of one model in one form, as a record. Nothing that a model does may end the run.
+// Runs all stages of one model in one form and returns a record. A model's crash must not end the run.
 import { fork } from "node:child_process";
 import { statSync } from "node:fs";
 import path from "node:path";
@@ -111,7 +111,7 @@ export async function checkModel(model, { file, expectation, folder }, { verifie
   });
 }
 
-/** Random weights may give tiny outputs, which an absolute bound would let pass: 1e-5 of their own size is asked for. */
+/** Random weights may give tiny outputs, which would pass an absolute bound; so the bound is 1e-5 of their own size. */
 function requireRelative(record) {
   record.relativeDifference = record.maxAbsDiff / record.magnitude;
   if (record.relativeDifference <= 1e-5) return;

@@ -1,5 +1,5 @@
-// Time and memory limits of child processes. Memory is what is resident, polled: address space would be the wrong
-// measure for Node, which reserves far more than it uses.
+// Time and memory limits of child processes. Memory is the resident set, polled. Address space would be the wrong
+// measure, because Node reserves far more than it uses.
 import { readFileSync } from "node:fs";
 
 const POLL_MS = 250;

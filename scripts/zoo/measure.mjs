@@ -1,4 +1,4 @@
-// What a child measures of itself: memory, time, and how far outputs are from each other.
+// What a child process measures: its memory, its time, and how much outputs differ.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -18,7 +18,7 @@ export { TorchSearchError };
 /** Resident bytes now. */
 export const resident = () => processMemory("self", "VmRSS") ?? 0;
 
-/** Runs `body` and gives the most memory that was resident meanwhile, in bytes. */
+/** Runs `body` and returns the peak of resident memory meanwhile, in bytes. */
 export async function peakOf(body) {
   try {
     writeFileSync("/proc/self/clear_refs", "5"); // lowers VmHWM to what is resident now
@@ -71,7 +71,7 @@ export function writeTensors(file, input, outputs) {
   writeFileSync(file, Buffer.concat(encodeSafetensors(new Map(raw))));
 }
 
-/** Largest magnitude of all tensors; throws where they are zero or not finite, since those agree with anything. */
+/** Largest magnitude of all tensors; throws if they are zero or not finite, because a comparison would mean nothing. */
 export function magnitudeOf(tensors) {
   let largest = 0;
   for (const tensor of tensors) {

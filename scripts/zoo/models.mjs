@@ -1,4 +1,4 @@
-// Which models there are: those of the FLOPs oracle, smallest first, so that a run has much to show early.
+// The models: those of the FLOPs oracle, smallest first, so that a run shows many results early.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -7,7 +7,7 @@ import { root } from "../lib/run.mjs";
 
 export const FORMS = ["scripted", "traced"];
 
-// The first match names the family; what matches none is called by the letters that its name begins with.
+// The first match names the family; other models are named by the letters that their name begins with.
 const FAMILIES = [
   [/^(resnext|wide_resnet)/, "resnet"],
   [/^(deeplabv3|fcn|lraspp)/, "segmentation"],

@@ -9,7 +9,7 @@ const { Module, profile, Tensor, TorchSearchError } = createRequire(import.meta.
   path.join(root, "dist", "index.js"),
 );
 
-/** FLOPs may be off by so much. */
+/** The relative error allowed in FLOPs. */
 const TOLERANCE = 1e-3;
 
 export async function run({ file, expectation, oracle }, stage) {

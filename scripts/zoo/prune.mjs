@@ -11,7 +11,7 @@ const { convert, Module, profile, prunability, Tensor, TorchSearchError } = crea
 
 const PRICES = ["params", "macs", "flops", "size"];
 
-/** Half of every width: the largest choice that is no more, else the smallest. A depth stays as it is. */
+/** Half of every width: the largest choice up to that, else the smallest. A depth stays as it is. */
 function halfConfig(space) {
   return Object.fromEntries(
     space.hyperparameters.map(({ name, kind, choices, full }) => {
@@ -31,7 +31,7 @@ export async function run({ file, expectation, subnetFile, tensorsFile }, stage)
     const start = performance.now();
     const { value: space, peak: convertPeak } = await measure.peakOf(() => convert(module, "fastnas", input));
     const convertSeconds = Number(((performance.now() - start) / 1000).toFixed(3));
-    // The conversion put channels in another order: were one tied wrongly, the output would change.
+    // The conversion reordered channels. If one were tied wrongly, the output would change.
     const output = await space.forward(input);
     const difference = measure.requireClose(measure.tensorsOf(output), outputs, "The converted model");
     measure.closeAll(output);

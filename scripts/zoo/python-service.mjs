@@ -1,10 +1,10 @@
-// A Python script that answers JSON lines: importing PyTorch takes longer than most of what it is asked for.
+// A Python script that answers JSON lines. It stays alive because importing PyTorch takes longer than most requests.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
 import { processMemory, watch } from "./limits.mjs";
 
-/** Kept after an answer only below this: a process that held a large model rarely gives all of it back. */
+/** The process is kept only below this memory: after a large model it rarely returns all of it. */
 const KEEP_BYTES = 2 * 2 ** 30;
 
 export class PythonService {
@@ -16,7 +16,7 @@ export class PythonService {
     this.#command = command;
   }
 
-  /** What the script said of itself when it got ready. */
+  /** What the script printed when it was ready. */
   ready = null;
 
   /**
@@ -48,7 +48,7 @@ export class PythonService {
     }
   }
 
-  /** Ends the process; the next question starts another. */
+  /** Ends the process; the next request starts another. */
   async close() {
     const running = this.#process;
     this.#process = null;

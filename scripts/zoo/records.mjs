@@ -1,4 +1,4 @@
-// The run's memory: one JSON line a model and form, appended as soon as it is known. A later line replaces an earlier one.
+// The records of a run: one JSON line for each model and form, appended at once. A later line replaces an earlier one.
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 

@@ -1,11 +1,11 @@
-// Makes docs/zoo.md of the records.
+// Writes docs/zoo.md from the records.
 import { wrapped } from "../lib/wrap.mjs";
 import { failureOf } from "./check.mjs";
 import { fixturesVersion, formsOf } from "./models.mjs";
 
 const PRUNED = ["load", "convert", "prune", "export", "verify", "train"];
 
-/** From here on, weights rather than activations decide how much memory a model takes. */
+/** Above this size, weights rather than activations decide a model's memory. */
 const LARGE_BYTES = 200 * 2 ** 20;
 
 const ok = (record, ...stages) => stages.every((stage) => record.stages[stage]?.status === "ok");
@@ -63,7 +63,7 @@ function summary(models, records) {
   ];
 }
 
-/** Peak memory while converting, above what the process took before it loaded the model, against a plain forward's. */
+/** Peak memory while converting, above the process's before it loaded the model, relative to a plain forward's. */
 function memoryOf(record) {
   const { profile, prune } = record.memory;
   if (!prune) return {};
@@ -159,7 +159,7 @@ function failures(records) {
   ];
 }
 
-/** What keeps parameters whole, over all models: by the parameters that are lost to it. */
+/** The reasons that keep parameters whole, over all models, ordered by the number of parameters. */
 function reasons(records) {
   const groups = new Map();
   for (const record of records) {
