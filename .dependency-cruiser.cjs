@@ -23,6 +23,9 @@ const ROOMS = [
   "entries/",
 ];
 
+/** What runs without being imported: the package's entry points, the command, threads. */
+const ENTRY_POINTS = "^lib/(index\\.ts|entries/|cli/main\\.ts|report/render-thread\\.ts|data/image-thread\\.ts)";
+
 const within = (rooms) => `^lib/(${rooms.join("|")})`;
 
 /** @type {import("dependency-cruiser").IConfiguration} */
@@ -63,6 +66,13 @@ module.exports = {
       severity: "error",
       from: { path: "^lib/", pathNot: "^lib/native/" },
       to: { path: "^lib/native/addon\\.ts$" },
+    },
+    {
+      name: "nothing-is-forgotten",
+      comment: "Every file is used by an entry point, the command or a thread: a chart, say, has a place in the page.",
+      severity: "error",
+      from: { path: ENTRY_POINTS },
+      to: { path: "^lib/", pathNot: ENTRY_POINTS, reachable: false },
     },
     {
       name: "tests-stay-outside",

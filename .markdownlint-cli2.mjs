@@ -4,7 +4,7 @@
 /** What to avoid, and what to write instead. */
 const AVOID = [
   [
-    /\b(?:is|are|was|were) no (?!longer|more|less|slower|faster|larger|smaller|better|worse)\w+/i,
+    /(?<!\bthere )\b(?:is|are|was|were) no (?!longer|more|less|slower|faster|larger|smaller|better|worse)\w+/i,
     '"isn\'t a …"',
   ],
   [/(?:^|[.:;] )Of (?:what|which|those|that)\b/, "the subject first"],

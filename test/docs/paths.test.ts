@@ -22,8 +22,11 @@ const ELSEWHERE = ["docs/api", "lib/libtorch_cpu"];
 /** Files, folders, and files without their extension, as texts may name them. */
 const known = new Set(tree.flatMap((entry) => [entry, entry.replace(/\.(ts|mjs|h|cpp|py)$/, "")]));
 
-/** A path from the root, also with `*` and `{a,b}`; not the end of a longer path, nor a part of an address. */
-const NAMED = /(?<![\w./<>@-])(?:bench|docs|examples|lib|native|scripts|test)\/[\w.*{},/-]*[\w*}/]/g;
+/**
+ * A path from the root, also with `*` and `{a,b}`; not the end of a longer path, nor a part of an address. One that
+ * begins with `./` may be relative to its file.
+ */
+const NAMED = /(?<![\w./<>@-])(?:\.\/)?(?:bench|docs|examples|lib|native|scripts|test)\/[\w.*{},/-]*[\w*}/]/g;
 
 /** In prose, a file or folder of native/core by its room: `graph/interpreter`. */
 const ROOMS = readdirSync(path.join(root, "native", "core")).filter((entry) => !entry.includes("."));
@@ -59,7 +62,9 @@ describe("paths", () => {
     const missing = [...pages, ...sources].flatMap((file) =>
       [...read(file).matchAll(NAMED)]
         .map(([name]) => name)
-        .filter((name) => !exists(name))
+        .filter(
+          (name) => !exists(name.replace("./", "")) && !exists(path.posix.join(path.dirname(file), name)),
+        )
         .map((name) => `${file}: ${name}`),
     );
     expect(missing).toEqual([]);

@@ -17,12 +17,12 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-kill-"));
   script = path.join(folder, "search.cjs");
   const source = `
-    import { BinarySearcher } from "./lib/search/binary";
-    import { EvolveSearcher } from "./lib/search/evolve";
-    import { GradientSearcher } from "./lib/search/gradient";
-    import { MilpSearcher } from "./lib/search/milp";
-    import { ParetoSearcher } from "./lib/search/pareto";
-    import { RandomSearcher } from "./lib/search/random";
+    import { BinarySearcher } from "./lib/search/width/binary";
+    import { EvolveSearcher } from "./lib/search/width/evolve";
+    import { GradientSearcher } from "./lib/search/width/gradient";
+    import { MilpSearcher } from "./lib/search/width/milp";
+    import { ParetoSearcher } from "./lib/search/width/pareto";
+    import { RandomSearcher } from "./lib/search/width/random";
     import { chainSpace } from "./test/support/chain-space";
     const [, , name, checkpoint] = process.argv;
     const widths = [4, 8, 12, 16, 20, 24];
