@@ -24,7 +24,8 @@ const ROOMS = [
 ];
 
 /** What runs without being imported: the package's entry points, the command, threads. */
-const ENTRY_POINTS = "^lib/(index\\.ts|entries/|cli/main\\.ts|report/render-thread\\.ts|data/image-thread\\.ts)";
+const ENTRY_POINTS =
+  "^lib/(index\\.ts|entries/|cli/main\\.ts|report/render-thread\\.ts|data/image-thread\\.ts)";
 
 const within = (rooms) => `^lib/(${rooms.join("|")})`;
 
@@ -69,7 +70,8 @@ module.exports = {
     },
     {
       name: "nothing-is-forgotten",
-      comment: "Every file is used by an entry point, the command or a thread: a chart, say, has a place in the page.",
+      comment:
+        "Every file is used by an entry point, the command or a thread: a chart, say, has a place in the page.",
       severity: "error",
       from: { path: ENTRY_POINTS },
       to: { path: "^lib/", pathNot: ENTRY_POINTS, reachable: false },

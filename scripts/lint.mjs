@@ -1,6 +1,7 @@
-// `npm run lint`: formatting and lint of TypeScript, JavaScript and JSON (biome), which room of lib/ imports
-// which (dependency-cruiser), types of lib/ and test/ (tsc), formatting of C++ (clang-format), and, where the addon is built, its exports against their declarations (`npm test` checks that
-// always). With --fix (`npm run format`) what can be rewritten is rewritten. All is looked at before the exit code tells.
+// `npm run lint` checks: format and lint of TypeScript, JavaScript and JSON (biome); which room of lib/ imports which
+// (dependency-cruiser); types of lib/ and test/ (tsc); format of C++ (clang-format);
+// and, where the addon is built, its exports against their declarations (`npm test` always checks these). With --fix
+// (`npm run format`), rewrites what can be rewritten. Every check runs before the exit code reports a failure.
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 
@@ -62,7 +63,7 @@ main(() => {
   });
   if (failed.length > 0) {
     throw new SetupError(
-      `Lint failed: ${failed.join(", ")}. \`npm run format\` mends what is only formatting.`,
+      `Lint failed: ${failed.join(", ")}. \`npm run format\` fixes what is only formatting.`,
     );
   }
   say("Lint passed");
