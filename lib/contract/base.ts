@@ -1,15 +1,14 @@
 import { TorchSearchError } from "../errors";
-import { scoreOf, wrapFailure } from "../evaluation/failures";
-import { runForwardLoop } from "../evaluation/forward-loop";
-import { exclusively, isModel, restoring } from "../evaluation/model-guard";
-import type { ForwardLoop, PostProcessFunction, RunContext, SearchModel } from "../evaluation/types";
+import { exclusively, isModel, restoring, SEARCHER_BUSY } from "../evaluation/model-guard";
+import { type BoundedScore, scoreModel, scoreUnless } from "../evaluation/score-model";
+import type { ForwardLoop, RunContext, SearchModel } from "../evaluation/types";
 import { throwIfAborted } from "../util/abort";
-import { describe, expected, isFunction } from "../util/check";
+import { expected } from "../util/check";
 import type { ProgressEvent } from "../util/progress";
 import { Random } from "../util/random";
 import type { ConfigRule } from "../util/rules";
-import { readCheckpoint, requireFitting, requireWritableCheckpoint, writeCheckpoint } from "./checkpoint";
-import { baseConfigDefaults, requireOneDataPath, type SearchConfig, sanitizeConfig } from "./config";
+import { requireImplemented } from "./abstract-members";
+import { baseConfigDefaults, type SearchConfig, sanitizeConfig } from "./config";
 import {
   type Costs,
   type ParsedConstraints,
@@ -17,67 +16,64 @@ import {
   type ResolvedConstraints,
   resolveParsed,
 } from "./constraints";
+import { type ConstructForwardLoopOptions, constructForwardLoop } from "./construct-forward-loop";
 import { enforceFinalMembers } from "./final-members";
-import { isMaster } from "./rank";
+import { plainSettings, SearchCheckpoint } from "./search-checkpoint";
 import { copyState } from "./state-values";
 import type { Constraints, Deployment, SearchResult, SearchStateDict } from "./types";
 
-/** Options of {@link BaseSearcher.constructForwardLoop}. */
-export interface ConstructForwardLoopOptions {
-  /** Draw nothing on the terminal. Events are sent all the same. Default true. */
-  silent?: boolean;
-  /** Text beside a progress bar on standard error; null (the default) draws no bar. */
-  progressBarMsg?: string | null;
-  /** At most so many batches; null (the default) takes the config's `maxIterDataLoader`. */
-  maxIterDataLoader?: number | null;
-  /** Called with each batch's output and the batch; false (the default) for none. */
-  postProcessFn?: PostProcessFunction | false;
-}
-
 /**
- * The workflow of a search: set up, resume, prepare, run, clean up. An algorithm is a subclass that says what its
- * state is (`defaultStateDict`) and what it does (`runSearch`).
+ * The workflow of a search: set up, resume, prepare, run, clean up. An algorithm is a subclass that defines its state
+ * (`defaultStateDict`) and its steps (`runSearch`).
  *
- * The constructor, `search` and `stateDict` are final; a subclass that overrides one of them is refused with
- * `ERR_FINAL_MEMBER` as soon as it is constructed.
+ * The constructor, `search` and `stateDict` are final: a subclass that overrides one of them is refused with
+ * `ERR_FINAL_MEMBER` when it is constructed. One that lacks an abstract member is refused with `ERR_ABSTRACT_CLASS`.
  *
- * @typeParam State what the search keeps; a record with the keys of `defaultStateDict`
- * @typeParam Config {@link SearchConfig} and the searcher's own keys
- * @typeParam Model what it searches, for example a `SearchSpace`
- * @typeParam Subnet what `search` gives back
+ * @typeParam State the search's state; a record with the keys of `defaultStateDict`
+ * @typeParam Config {@link SearchConfig}, perhaps without some of its keys, and the searcher's own keys
+ * @typeParam Model the kind of model that is searched, for example a `SearchSpace`
+ * @typeParam Subnet the kind of model that `search` returns
  */
 export abstract class BaseSearcher<
   State extends object = SearchStateDict,
-  Config extends SearchConfig = SearchConfig,
+  Config extends Partial<SearchConfig> = SearchConfig,
   Model extends SearchModel = SearchModel,
   Subnet = Model,
 > {
+  /** Members that a subclass must implement, and how each is written; for the message of `ERR_ABSTRACT_CLASS`. */
+  protected static readonly abstractMembers: Readonly<Record<string, string>> = {
+    defaultStateDict: "a getter defaultStateDict",
+    runSearch: "a method runSearch()",
+  };
+
   #model: Model | null = null;
   #config: Config | null = null;
   #state: State | null = null;
-  #searching = false;
-  #fingerprint: Promise<string> | null = null;
-  #saving: Promise<void> = Promise.resolve();
   #parsed: ParsedConstraints = { upper: {}, lower: {} };
+  readonly #checkpoint = new SearchCheckpoint();
 
   /** The constraints as they were given to `search`; {@link resolveConstraints} makes numbers of them. */
   constraints: Constraints = {};
   /** Where the subnet will run; from the config. */
   deployment: Deployment | null = null;
-  /** Arguments of the model's `forward`, by the convention of `torch.onnx.export`'s `args`; null when none were given. */
+  /**
+   * Arguments of the model's `forward`, by the convention of `torch.onnx.export`'s `args`; null when none were given. For
+   * searchers that export or profile the model; the built-in ones take costs from their space, and don't read it.
+   */
   dummyInput: unknown = null;
   /** Runs a model over the config's data; null when the config has neither `dataLoader` nor `forwardLoop`. */
   forwardLoop: ForwardLoop | null = null;
   /** The searcher's random numbers: seeded by the config, saved in and restored from checkpoints. */
   random: Random = new Random();
   /**
-   * Whatever JSON can say that is to be kept in the checkpoint's `settings`, such as the command that started the
-   * search. The search itself neither reads nor changes it.
+   * Values that the checkpoint keeps in its `settings`, such as the command that started the search. JSON must be able to
+   * hold them. The search itself neither reads nor changes them.
    */
   annotations: Record<string, unknown> = {};
 
-  /** Final: a subclass may have a constructor without parameters, none with. */
+  /** Final: a subclass may have a constructor without parameters only. */
   constructor(...surplus: never[]) {
+    requireImplemented(this);
     enforceFinalMembers(this, BaseSearcher, ["search", "stateDict"], surplus.length);
   }
 
@@ -94,7 +90,7 @@ export abstract class BaseSearcher<
 
   set model(model: Model) {
     this.#model = model;
-    this.#fingerprint = null;
+    this.#checkpoint.reset();
   }
 
   /** The config of the search, complete and checked. Before the first search it is the default one. */
@@ -107,7 +103,7 @@ export abstract class BaseSearcher<
     this.#config = config;
   }
 
-  /** What the search keeps; reset by {@link resetSearch}, restored from a checkpoint, given out by {@link stateDict}. */
+  /** The search's state: reset by {@link resetSearch}, restored from a checkpoint, returned by {@link stateDict}. */
   protected get state(): State {
     this.#state ??= copyState(this.defaultStateDict);
     return this.#state;
@@ -117,9 +113,12 @@ export abstract class BaseSearcher<
     this.#state = state;
   }
 
-  /** All config keys with their defaults. A subclass adds its own: `{ ...super.defaultSearchConfig, population: 100 }`. */
+  /**
+   * All config keys with their defaults. A subclass adds its own: `{ ...super.defaultSearchConfig, population: 100 }`. It
+   * may also leave keys out; these are then unknown to its users, and the base class goes by their defaults.
+   */
   get defaultSearchConfig(): Config {
-    return baseConfigDefaults() as Config;
+    return baseConfigDefaults() as unknown as Config;
   }
 
   /** The state at the beginning of a search. `state` starts as a deep copy of it, and has exactly its keys. */
@@ -130,7 +129,7 @@ export abstract class BaseSearcher<
     return {};
   }
 
-  /** What a subclass wants to have in a checkpoint's `settings`, for reports, beside constraints and config. */
+  /** Further values for the checkpoint's `settings`, beside constraints and config; reports read them. */
   protected get checkpointSettings(): Readonly<Record<string, unknown>> {
     return {};
   }
@@ -168,21 +167,27 @@ export abstract class BaseSearcher<
     return sanitizeConfig(config, this.defaultSearchConfig, this.searchConfigRules);
   }
 
+  /** The base class's keys of the config, with defaults for those that the subclass leaves out. */
+  get #baseConfig(): SearchConfig {
+    return { ...baseConfigDefaults(), ...this.config };
+  }
+
   /**
    * Searches the model for the subnet with the highest score among those that meet the constraints. Final.
    *
    * In order: remember training mode; {@link resetSearch}; set model, config, deployment, constraints, dummy input and
    * forward loop; {@link loadSearchCheckpoint}; {@link beforeSearch}; {@link runSearch}; {@link afterSearch}. The
-   * model's training mode is restored whatever happens; after a failure or an abort, so is what else the search
-   * changed (see `SearchModel.captureState`).
+   * model's training mode is always restored. After a failure or an abort, everything else that the search changed is
+   * restored as well (see `SearchModel.captureState`).
    *
    * @param model the model to search
-   * @param constraints upper bounds by metric: a number, `"60%"` of the full model, a nested record, or null for none
+   * @param constraints bounds by metric: a number, `"60%"` of the full model, a nested record, or null for none; a pair
+   *   `[lower, upper]` where the searcher takes lower bounds
    * @param dummyInput arguments of `model.forward`: one value, an array of them, or an array whose last item is a
    *   plain record of keyword arguments
    * @param config see {@link SearchConfig}
    * @throws `ERR_BUSY` when this searcher or this model is already in a search; `ERR_ABORTED`; errors of config,
-   *   constraints and checkpoint; whatever the searcher throws
+   *   constraints and checkpoint; any error of the searcher
    */
   async search(
     model: Model,
@@ -191,28 +196,19 @@ export abstract class BaseSearcher<
     config: Partial<Config> | null = null,
   ): Promise<SearchResult<SearchStateDict & State, Subnet>> {
     if (!isModel(model)) throw expected("ERR_ARGUMENT", "a Module or SearchSpace", "model", model);
-    if (this.#searching) {
-      throw new TorchSearchError(
-        "ERR_BUSY",
-        "This searcher is searching already; await that search, or make another searcher.",
-      );
-    }
-    this.#searching = true;
-    try {
-      return await exclusively(model, () =>
-        restoring(model, async () => {
-          await this.#prepare(model, constraints, dummyInput, config);
-          await this.beforeSearch();
-          throwIfAborted(this.config.signal);
-          await this.runSearch();
-          await this.afterSearch();
-          return { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
-        }),
-      );
-    } finally {
-      await this.#saving;
-      this.#searching = false;
-    }
+    const steps = async (): Promise<SearchResult<SearchStateDict & State, Subnet>> => {
+      try {
+        await this.#prepare(model, constraints, dummyInput, config);
+        await this.beforeSearch();
+        throwIfAborted(this.#baseConfig.signal);
+        await this.runSearch();
+        await this.afterSearch();
+        return { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
+      } finally {
+        await this.#checkpoint.settled();
+      }
+    };
+    return exclusively(this, () => exclusively(model, () => restoring(model, steps)), SEARCHER_BUSY);
   }
 
   async #prepare(
@@ -224,20 +220,21 @@ export abstract class BaseSearcher<
     await this.resetSearch();
     this.model = model;
     this.config = this.sanitizeSearchConfig(config);
-    this.deployment = this.config.deployment;
+    const { deployment, seed, verbose, signal, checkpoint } = this.#baseConfig;
+    this.deployment = deployment;
     this.#parsed = parseConstraints(constraints, {
       known: this.knownConstraints,
       lowerBounds: this.takesLowerBounds,
+      searcher: this.constructor.name,
     });
     this.constraints = constraints;
     this.dummyInput = dummyInput;
-    this.random = new Random(this.config.seed);
-    this.forwardLoop = this.constructForwardLoop({ silent: !this.config.verbose });
-    throwIfAborted(this.config.signal);
-    if (this.config.checkpoint !== null && isMaster())
-      await requireWritableCheckpoint(this.config.checkpoint);
+    this.random = new Random(seed);
+    this.forwardLoop = this.constructForwardLoop({ silent: !verbose });
+    throwIfAborted(signal);
+    await this.#checkpoint.requireWritable(checkpoint);
     await this.loadSearchCheckpoint();
-    throwIfAborted(this.config.signal);
+    throwIfAborted(signal);
   }
 
   /** Puts the state back to a deep copy of {@link defaultStateDict}. */
@@ -248,69 +245,43 @@ export abstract class BaseSearcher<
   /** Steps before the search: checks, `model.eval()`, measurements. Nothing by default. */
   beforeSearch(): void | Promise<void> {}
 
-  /** The search itself. Long ones call {@link saveSearchCheckpoint} now and then, and look at `config.signal`. */
+  /** The search itself. A long one calls {@link saveSearchCheckpoint} repeatedly, and checks `config.signal`. */
   abstract runSearch(): void | Promise<void>;
 
   /** Steps after the search. Nothing by default. */
   afterSearch(): void | Promise<void> {}
 
-  /** Makes `search`'s `subnet` once the search is done: the searched model itself unless a subclass exports one. */
+  /** Makes the `subnet` that `search` returns: the searched model itself, unless a subclass exports one. */
   protected buildSubnet(): Subnet | Promise<Subnet> {
     return this.model as unknown as Subnet;
   }
 
   /** Whether the config has a score function. */
   get hasScore(): boolean {
-    return this.config.scoreFunc !== null;
+    return this.#baseConfig.scoreFunc !== null;
   }
 
   /**
    * Rates the model as it is now; the higher, the better.
    *
    * @param silent draw nothing on the terminal (progress events are sent all the same)
-   * @throws `ERR_NO_SCORE` without a `scoreFunc`; `ERR_SCORE_NAN` when it gives anything but a finite number;
-   *   `ERR_SCORE_FAILED` with a cause when it throws (a `TorchSearchError` comes through as it is)
+   * @throws `ERR_NO_SCORE` without a `scoreFunc`; `ERR_SCORE_NAN` when it returns anything but a finite number;
+   *   `ERR_SCORE_FAILED` with a cause when it throws (a `TorchSearchError` is thrown on as it is)
    */
   async evalScore(silent = true): Promise<number> {
-    return this.#evalScore(this.#context(silent));
+    return scoreModel(this.model, this.#baseConfig.scoreFunc, this.#context(silent));
   }
 
   /**
    * As {@link evalScore}, but the score function may stop as soon as the score can't reach `below` any more, certainly or
    * except with a probability of `errorProbability` (see `StopRule`). Built-in scores over built-in loaders do so.
    *
-   * @returns the score; or, where it was stopped, an upper bound of it and how many samples had been seen
    * @throws as {@link evalScore}; `ERR_EARLY_STOPPING` where an error probability can't be kept
    */
-  async evalScoreUnless(
-    below: number,
-    errorProbability = 0,
-  ): Promise<{ score: number } | { atMost: number; samples: number }> {
-    let stoppedAt: number | null = null;
-    const onStop = (samples: number): void => {
-      stoppedAt = samples;
-    };
-    const value = await this.#evalScore({
-      ...this.#context(true),
-      stop: { below, errorProbability, onStop },
-    });
-    if (stoppedAt === null) return { score: value };
-    if (value >= below) {
-      throw new TorchSearchError(
-        "ERR_EARLY_STOPPING",
-        `scoreFunc stopped early, but gave ${value}, which is not below ${below}: give an upper bound that is, or the score.`,
-      );
-    }
-    return { atMost: value, samples: stoppedAt };
-  }
-
-  async #evalScore(context: RunContext): Promise<number> {
-    const { scoreFunc, signal } = this.config;
-    if (scoreFunc === null) {
-      throw new TorchSearchError("ERR_NO_SCORE", "This search needs a score; set scoreFunc in its config.");
-    }
-    throwIfAborted(signal);
-    return scoreOf(() => scoreFunc(this.model, context), signal);
+  async evalScoreUnless(below: number, errorProbability = 0): Promise<BoundedScore> {
+    return scoreUnless(below, errorProbability, (stop) =>
+      scoreModel(this.model, this.#baseConfig.scoreFunc, { ...this.#context(true), stop }),
+    );
   }
 
   /**
@@ -321,87 +292,54 @@ export abstract class BaseSearcher<
    * @throws `ERR_CONFIG_VALUE` when the config has both, or when an option is of the wrong type
    */
   constructForwardLoop(options: ConstructForwardLoopOptions = {}): ForwardLoop | null {
-    const { silent = true, progressBarMsg = null, maxIterDataLoader = null, postProcessFn = false } = options;
-    const { dataLoader, forwardLoop, collectFunc } = this.config;
-    requireOneDataPath(this.config);
-    if (postProcessFn !== false && !isFunction(postProcessFn)) {
-      throw expected("ERR_CONFIG_VALUE", "a function or false", "postProcessFn", postProcessFn);
-    }
-    const maxBatches = maxIterDataLoader ?? this.config.maxIterDataLoader;
-    if (maxBatches !== null && !(Number.isSafeInteger(maxBatches) && maxBatches >= 1)) {
-      throw expected(
-        "ERR_CONFIG_VALUE",
-        "a whole number of at least 1 or null",
-        "maxIterDataLoader",
-        maxBatches,
-      );
-    }
-    if (dataLoader !== null) {
-      return async (model, context) => {
+    const { silent = true } = options;
+    return constructForwardLoop(this.#baseConfig, options, {
+      context: this.#context(silent),
+      onStart: () => {
         if (!silent) this.log("Running forward loop...");
-        await runForwardLoop(model, dataLoader, {
-          ...this.#context(silent),
-          ...context,
-          collectFunc,
-          maxBatches,
-          progressBarMsg,
-          postProcess: postProcessFn,
-        });
-      };
-    }
-    if (forwardLoop !== null) {
-      return async (model, context) => {
-        if (!silent) this.log("Running forward loop...");
-        const full = { ...this.#context(silent), ...context };
-        throwIfAborted(full.signal);
-        try {
-          await forwardLoop(model, full);
-        } catch (error) {
-          throw wrapFailure(error, full.signal, "ERR_FORWARD_LOOP_FAILED", "forwardLoop");
-        }
-        throwIfAborted(full.signal);
-      };
-    }
-    return null;
+      },
+    });
   }
 
   /**
    * Restores state and random numbers from the config's checkpoint, if it names one that exists.
    *
+   * @param options `strict: false` accepts a checkpoint with other state keys: missing ones get their defaults, and
+   *   surplus ones are dropped
    * @returns whether a checkpoint was loaded
    * @throws `ERR_CHECKPOINT_KEYS`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_VERSION`, `ERR_CHECKPOINT_CORRUPT`,
    *   `ERR_CHECKPOINT_READ`
    */
-  async loadSearchCheckpoint(): Promise<boolean> {
-    const file = this.config.checkpoint;
-    if (file === null) return false;
-    const checkpoint = await readCheckpoint(file);
-    if (checkpoint === null) {
-      this.log(`Checkpoint ${file} does not exist yet; starting from scratch.`);
-      return false;
-    }
-    requireFitting(file, checkpoint, await this.#modelFingerprint(), Object.keys(this.defaultStateDict));
-    this.random = Random.fromState(checkpoint.random);
-    this.state = checkpoint.state as State;
-    this.log(`Resuming from checkpoint ${file}.`);
+  async loadSearchCheckpoint({ strict = true }: { strict?: boolean } = {}): Promise<boolean> {
+    const { checkpoint, signal } = this.#baseConfig;
+    const found = await this.#checkpoint.load(checkpoint, {
+      model: () => this.model,
+      initial: copyState(this.defaultStateDict) as SearchStateDict,
+      strict,
+      signal,
+      log: (message) => this.log(message),
+    });
+    if (found === null) return false;
+    this.random = Random.fromState(found.random);
+    this.state = found.state as State;
     return true;
   }
 
   /**
-   * Saves state and random numbers to the config's checkpoint, atomically; does nothing when it names none, or on a
-   * rank other than 0.
+   * Saves state and random numbers to the config's checkpoint, atomically. Does nothing when the config names none, or
+   * when it names a file and this process is not rank 0.
    *
+   * @param options `verbose: true` prints the file's name on standard error, whatever the config's `verbose` says
    * @throws `ERR_CHECKPOINT_WRITE`, `ERR_STATE_VALUE`
    */
-  async saveSearchCheckpoint(): Promise<void> {
-    const file = this.config.checkpoint;
-    if (file === null || !isMaster()) return;
-    // One after the other, so that an older state never replaces a newer one.
-    const saved = this.#saving.then(async () => {
-      const fingerprint = await this.#modelFingerprint();
-      await writeCheckpoint(file, {
-        state: this.stateDict() as SearchStateDict,
-        fingerprint,
+  async saveSearchCheckpoint({ verbose = false }: { verbose?: boolean } = {}): Promise<void> {
+    const { checkpoint, signal } = this.#baseConfig;
+    await this.#checkpoint.save(checkpoint, {
+      model: () => this.model,
+      verbose,
+      signal,
+      content: () => ({
+        state: this.stateDict(),
         random: this.random.state,
         searcher: this.constructor.name,
         settings: {
@@ -410,10 +348,8 @@ export abstract class BaseSearcher<
           ...this.checkpointSettings,
           annotations: this.annotations,
         },
-      });
+      }),
     });
-    this.#saving = saved.catch(() => {});
-    await saved;
   }
 
   /** The state as it can be stored: exactly the keys of {@link defaultStateDict}. Final. Values are not copied. */
@@ -426,30 +362,16 @@ export abstract class BaseSearcher<
 
   /** Sends a progress event to the config's `onProgress`. */
   protected report(event: ProgressEvent): void {
-    this.config.onProgress?.(event);
+    this.#baseConfig.onProgress?.(event);
   }
 
-  /** Says a line on standard error when the config is verbose. */
+  /** Prints a line on standard error when the config is verbose. */
   protected log(message: string): void {
-    if (this.config.verbose) process.stderr.write(`${message}\n`);
+    if (this.#baseConfig.verbose) process.stderr.write(`${message}\n`);
   }
 
-  #context(silent: boolean): RunContext & { signal: AbortSignal | null } {
-    return { signal: this.config.signal, onProgress: this.config.onProgress, silent };
+  #context(silent: boolean): RunContext {
+    const { signal, onProgress } = this.#baseConfig;
+    return { signal, onProgress, silent };
   }
-
-  /** Computed once a search, since it reads all weights. */
-  #modelFingerprint(): Promise<string> {
-    // A search that was aborted still saves its checkpoint.
-    const signal = this.config.signal?.aborted ? null : this.config.signal;
-    this.#fingerprint ??= this.model.fingerprint({ signal });
-    return this.#fingerprint;
-  }
-}
-
-/** Config values that JSON can say; functions and loaders are named by their type. */
-function plainSettings(config: SearchConfig): Record<string, unknown> {
-  const plain = (value: unknown): unknown =>
-    value === null || ["number", "string", "boolean"].includes(typeof value) ? value : describe(value);
-  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, plain(value)]));
 }

@@ -23,6 +23,7 @@ import {
 import { TorchSearchError } from "../errors";
 import { requireWritable } from "../util/atomic-file";
 import type { RandomState } from "../util/random";
+import { placeOf } from "./checkpoint-path";
 import { decodeState, encodeState } from "./state-values";
 import type { SearchStateDict } from "./types";
 
@@ -86,12 +87,14 @@ export async function requireWritableCheckpoint(file: string): Promise<void> {
 }
 
 /**
- * Reads a checkpoint, or gives null when there is no such file.
+ * Reads a checkpoint. Returns null when there is no such file.
  *
+ * @param checkpoint a file, or a folder that holds one for each rank, as in the config of the search
  * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged or no
  *   checkpoint, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
  */
-export function readCheckpoint(file: string): Promise<Checkpoint | null> {
+export async function readCheckpoint(checkpoint: string): Promise<Checkpoint | null> {
+  const { file } = await placeOf(checkpoint);
   return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
     state: decodeState({ json: JSON.parse(state), tensors: new Map(tensors) }),
     fingerprint: metadata.fingerprint ?? "",
@@ -105,6 +108,7 @@ export function readCheckpoint(file: string): Promise<Checkpoint | null> {
 /**
  * Refuses a checkpoint that does not belong to this search.
  *
+ * @param keys the keys that its state must have; null for any
  * @throws `ERR_CHECKPOINT_MODEL` when it was written for another model, `ERR_CHECKPOINT_KEYS` when its state has
  *   other keys than `keys`
  */
@@ -112,11 +116,11 @@ export function requireFitting(
   file: string,
   checkpoint: Checkpoint,
   fingerprint: string,
-  keys: readonly string[],
+  keys: readonly string[] | null,
 ): void {
   const found = Object.keys(checkpoint.state);
-  const missing = keys.filter((key) => !found.includes(key));
-  const extra = found.filter((key) => !keys.includes(key));
+  const missing = keys?.filter((key) => !found.includes(key)) ?? [];
+  const extra = keys === null ? [] : found.filter((key) => !keys.includes(key));
   if (missing.length > 0 || extra.length > 0) {
     const parts = [
       missing.length > 0 ? `it lacks ${missing.join(", ")}` : "",

@@ -108,21 +108,21 @@ export function baseConfigDefaults(): SearchConfig {
  * @param extraRules rules for a searcher's own keys; see {@link completeConfig}
  * @throws `ERR_UNKNOWN_CONFIG_KEY` naming the nearest key, `ERR_CONFIG_VALUE` saying what was expected
  */
-export function sanitizeConfig<Config extends SearchConfig>(
+export function sanitizeConfig<Config extends Partial<SearchConfig>>(
   config: Partial<Config> | null | undefined,
   defaults: Config,
   extraRules: Readonly<Record<string, ConfigRule>> = {},
 ): Config {
   const sanitized = completeConfig(config, defaults, { ...baseConfigRules, ...extraRules });
   // Only rank 0 writes to the terminal, even where the user asks for more.
-  sanitized.verbose = sanitized.verbose && defaults.verbose;
+  if (defaults.verbose === false) sanitized.verbose = false;
   requireOneDataPath(sanitized);
   return sanitized;
 }
 
 /** `forwardLoop` and `dataLoader` are two ways to say the same thing; having both is a mistake. */
-export function requireOneDataPath(config: Pick<SearchConfig, "forwardLoop" | "dataLoader">): void {
-  if (config.forwardLoop !== null && config.dataLoader !== null) {
+export function requireOneDataPath(config: Partial<SearchConfig>): void {
+  if ((config.forwardLoop ?? null) !== null && (config.dataLoader ?? null) !== null) {
     throw new TorchSearchError(
       "ERR_CONFIG_VALUE",
       `expected only one of forwardLoop and dataLoader but received both (dataLoader is ${describe(config.dataLoader)}); drop one`,

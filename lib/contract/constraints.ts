@@ -31,6 +31,8 @@ export interface ParseConstraintsOptions {
   known?: readonly string[];
   /** Whether a pair `[lower, upper]` may have a lower bound; default false. */
   lowerBounds?: boolean;
+  /** The name of the searcher, for messages. */
+  searcher?: string;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface ParseConstraintsOptions {
  */
 export function parseConstraints(
   constraints: Constraints,
-  { known = [], lowerBounds = false }: ParseConstraintsOptions = {},
+  { known = [], lowerBounds = false, searcher = "This function" }: ParseConstraintsOptions = {},
 ): ParsedConstraints {
   if (!isRecord(constraints)) {
     throw expected("ERR_CONSTRAINT_VALUE", 'an object such as { flops: "60%" }', "constraints", constraints);
@@ -66,7 +68,7 @@ export function parseConstraints(
   if (lower !== undefined && !lowerBounds) {
     throw new TorchSearchError(
       "ERR_CONSTRAINT_VALUE",
-      `This searcher takes upper bounds only, but ${lower} has a lower one; replace its pair by one value, such as "60%".`,
+      `${searcher} takes upper bounds only, but ${lower} has a lower one; replace its pair by one value, such as "60%".`,
     );
   }
   return parsed;

@@ -3,7 +3,7 @@
  *
  * @module torchsearch/contract
  */
-export { BaseSearcher, type ConstructForwardLoopOptions } from "../contract/base";
+export { BaseSearcher } from "../contract/base";
 export { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
 export { rules, type SearchConfig } from "../contract/config";
 export {
@@ -17,6 +17,7 @@ export {
   satisfies,
   violated,
 } from "../contract/constraints";
+export type { ConstructForwardLoopOptions } from "../contract/construct-forward-loop";
 export type {
   BoundValue,
   Constraints,
@@ -25,6 +26,7 @@ export type {
   SearchResult,
   SearchStateDict,
 } from "../contract/types";
+export type { BoundedScore } from "../evaluation/score-model";
 export type { PlainValue } from "../util/plain";
 export { Random, type RandomState } from "../util/random";
-export { type ConfigRule, orNull } from "../util/rules";
+export { type ConfigRule, oneOf, orNull } from "../util/rules";

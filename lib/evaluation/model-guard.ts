@@ -1,38 +1,42 @@
-/** A model in a search: one search at a time, and afterwards it is as it was. */
+/** A model in a search: one search at a time, and the model is restored afterwards. */
 import { TorchSearchError } from "../errors";
 import { isFunction } from "../util/check";
 import type { SearchModel } from "./types";
 
 const MEMBERS = ["forward", "train", "eval", "fingerprint"] as const;
 
-/** Whether a value can be searched at all. */
+/** Whether a value has the members of a {@link SearchModel}. */
 export function isModel(value: unknown): value is SearchModel {
   if (typeof value !== "object" || value === null) return false;
   return MEMBERS.every((member) => isFunction((value as Record<string, unknown>)[member]));
 }
 
-/** Models that a search is running on. */
-const busyModels = new WeakSet<SearchModel>();
+/** Models and searchers that are in use. */
+const busy = new WeakSet<object>();
 
-/** Runs `body` unless the model is in another one's already. @throws `ERR_BUSY` */
-export async function exclusively<T>(model: SearchModel, body: () => Promise<T>): Promise<T> {
-  if (busyModels.has(model)) {
-    throw new TorchSearchError(
-      "ERR_BUSY",
-      "This model is being searched already; await that search, or load the model once more.",
-    );
-  }
-  busyModels.add(model);
+const MODEL_BUSY = "This model is being searched already; await that search, or load the model once more.";
+/** The message for a searcher that is in a search already. */
+export const SEARCHER_BUSY =
+  "This searcher is searching already; await that search, or make another searcher.";
+
+/** Runs `body`, unless it or another body runs for the same owner already. @throws `ERR_BUSY` with `message` */
+export async function exclusively<T>(
+  owner: object,
+  body: () => Promise<T>,
+  message: string = MODEL_BUSY,
+): Promise<T> {
+  if (busy.has(owner)) throw new TorchSearchError("ERR_BUSY", message);
+  busy.add(owner);
   try {
     return await body();
   } finally {
-    busyModels.delete(model);
+    busy.delete(owner);
   }
 }
 
 /**
- * Runs `body`, then puts the model back: its training mode always, what else a search changes when `body` fails. Of
- * several errors the first one is told, even where the model is too broken to be put back.
+ * Runs `body`, then restores the model: its training mode always, and everything else that a search changes when `body`
+ * fails. The first error is thrown, even when restoring the model fails as well.
  */
 export async function restoring<T>(model: SearchModel, body: () => Promise<T>): Promise<T> {
   const wasTraining = model.training;

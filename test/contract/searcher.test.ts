@@ -82,6 +82,60 @@ describe("final members", () => {
   });
 });
 
+describe("abstract members", () => {
+  class Half extends BaseSearcher {
+    get defaultStateDict() {
+      return {};
+    }
+    declare runSearch: () => void;
+  }
+
+  it("refuses BaseSearcher itself, as Python's ABC does, and says what to implement", () => {
+    expect(() => new (BaseSearcher as unknown as new () => BaseSearcher)()).toThrow(
+      code(
+        "ERR_ABSTRACT_CLASS",
+        /^BaseSearcher is abstract.*getter defaultStateDict and a method runSearch\(\)/,
+      ),
+    );
+  });
+
+  it("refuses a subclass that lacks some of them, also further down, and an anonymous one", () => {
+    class Below extends Half {}
+    const Empty = (() => class extends (BaseSearcher as unknown as new () => object) {})();
+    expect(() => new Half()).toThrow(code("ERR_ABSTRACT_CLASS", /^Half .*lacks runSearch of BaseSearcher/));
+    expect(() => new Below()).toThrow(code("ERR_ABSTRACT_CLASS", /^Below .*a method runSearch\(\)/));
+    expect(() => new Empty()).toThrow(
+      code("ERR_ABSTRACT_CLASS", /^This subclass .*lacks defaultStateDict and runSearch/),
+    );
+  });
+
+  it("counts members of classes only, which exist when the object is made", () => {
+    class AsField extends Half {
+      override runSearch = () => {};
+    }
+    expect(() => new AsField()).toThrow(code("ERR_ABSTRACT_CLASS", /A field does not count/));
+    class Whole extends AsField {}
+    Whole.prototype.runSearch = () => {};
+    expect(new Whole()).toBeInstanceOf(BaseSearcher);
+  });
+
+  it("lets a subclass have abstract members of its own", () => {
+    abstract class Proposing extends TrialSearcher {
+      protected static override readonly abstractMembers = { propose: "a method propose()" };
+      abstract propose(): number;
+    }
+    class Sound extends Proposing {
+      propose(): number {
+        return 1;
+      }
+    }
+    expect(() => new (Proposing as unknown as new () => Proposing)()).toThrow(
+      code("ERR_ABSTRACT_CLASS", /^Proposing is abstract.*a method propose\(\)/),
+    );
+    expect(new Sound().propose()).toBe(1);
+  });
+});
+
 describe("final members as fields", () => {
   it("can't be defined or assigned", () => {
     const searcher = new TrialSearcher();
@@ -390,7 +444,12 @@ describe("checkpoints of a search", () => {
   it("fail before the search starts where the path can't be written", async () => {
     const file = path.join(folder, "file");
     writeFileSync(file, "precious");
-    for (const checkpoint of [path.join(file, "state.safetensors"), folder, path.join(folder, "\0")]) {
+    for (const checkpoint of [
+      path.join(file, "state.safetensors"),
+      path.join(file, path.sep),
+      path.join(file, "deeper"),
+      path.join(folder, "\0"),
+    ]) {
       const searcher = new TrialSearcher();
       await expect(searcher.search(new FakeModel(), {}, null, { checkpoint })).rejects.toThrow(
         code("ERR_CHECKPOINT_WRITE"),

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import type { ConstructForwardLoopOptions } from "../../lib/contract/base";
+import type { ConstructForwardLoopOptions } from "../../lib/contract/construct-forward-loop";
 import { TorchSearchError } from "../../lib/errors";
 import type { SearchModel } from "../../lib/evaluation/types";
 import type { ProgressEvent } from "../../lib/util/progress";
