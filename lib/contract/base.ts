@@ -57,8 +57,8 @@ export abstract class BaseSearcher<
   /** Where the subnet will run; from the config. */
   deployment: Deployment | null = null;
   /**
-   * Arguments of the model's `forward`, by the convention of `torch.onnx.export`'s `args`; null when none were given. For
-   * searchers that export or profile the model; the built-in ones take costs from their space, and don't read it.
+   * Arguments of the model's `forward`, by the convention of `torch.onnx.export`'s `args`; null when none were given.
+   * For searchers that export or profile the model; the built-in ones take costs from their space, and don't read it.
    */
   dummyInput: unknown = null;
   /** Runs a model over the config's data; null when the config has neither `dataLoader` nor `forwardLoop`. */
@@ -66,8 +66,8 @@ export abstract class BaseSearcher<
   /** The searcher's random numbers: seeded by the config, saved in and restored from checkpoints. */
   random: Random = new Random();
   /**
-   * Values that the checkpoint keeps in its `settings`, such as the command that started the search. JSON must be able to
-   * hold them. The search itself neither reads nor changes them.
+   * Values that the checkpoint keeps in its `settings`, such as the command that started the search. JSON must be able
+   * to hold them. The search itself neither reads nor changes them.
    */
   annotations: Record<string, unknown> = {};
 
@@ -114,8 +114,8 @@ export abstract class BaseSearcher<
   }
 
   /**
-   * All config keys with their defaults. A subclass adds its own: `{ ...super.defaultSearchConfig, population: 100 }`. It
-   * may also leave keys out; these are then unknown to its users, and the base class goes by their defaults.
+   * All config keys with their defaults. A subclass adds its own: `{ ...super.defaultSearchConfig, population: 100 }`.
+   * It may also leave keys out; these are then unknown to its users, and the base class goes by their defaults.
    */
   get defaultSearchConfig(): Config {
     return baseConfigDefaults() as unknown as Config;
@@ -273,8 +273,8 @@ export abstract class BaseSearcher<
   }
 
   /**
-   * As {@link evalScore}, but the score function may stop as soon as the score can't reach `below` any more, certainly or
-   * except with a probability of `errorProbability` (see `StopRule`). Built-in scores over built-in loaders do so.
+   * As {@link evalScore}, but the score function may stop as soon as the score can't reach `below` any more, certainly
+   * or except with a probability of `errorProbability` (see `StopRule`). Built-in scores over built-in loaders do so.
    *
    * @throws as {@link evalScore}; `ERR_EARLY_STOPPING` where an error probability can't be kept
    */

@@ -9,9 +9,9 @@
  * | `searcher` | class name of the searcher |
  * | `fingerprint` | `fingerprint()` of the searched model |
  * | `random` | JSON: the state of the searcher's random generator, four unsigned 32-bit numbers |
- * | `settings` | JSON: constraints and those config values that JSON can say, for a report; not read back |
- * | `state` | JSON: the state, spelled as `state-values.ts` says; tensors and typed arrays are the file's tensors |
- * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, tensors in order of name |
+ * | `settings` | JSON: constraints and those config values that JSON can hold, for reports; not read back |
+ * | `state` | JSON: the state, encoded as `state-values.ts` describes; tensors and typed arrays are the file's tensors |
+ * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, in the order of the tensors' names |
  */
 
 import {
@@ -27,7 +27,7 @@ import { placeOf } from "./checkpoint-path";
 import { decodeState, encodeState } from "./state-values";
 import type { SearchStateDict } from "./types";
 
-/** Version of the format that this library writes. */
+/** The version of the format that this library writes. */
 export const CHECKPOINT_VERSION = 1;
 
 const FORMAT: CheckpointFormat = {
@@ -36,9 +36,9 @@ const FORMAT: CheckpointFormat = {
   what: "a checkpoint",
 };
 
-/** What a checkpoint holds. */
+/** The content of a checkpoint. */
 export interface Checkpoint {
-  /** What the searcher keeps: its `stateDict`. */
+  /** The searcher's `stateDict`. */
   state: SearchStateDict;
   /** Fingerprint of the searched model. */
   fingerprint: string;
@@ -46,17 +46,17 @@ export interface Checkpoint {
   random: RandomState;
   /** Class name of the searcher. */
   searcher: string;
-  /** Constraints and config, as far as JSON can say them. */
+  /** Constraints and config, as far as JSON can hold them. */
   settings: Record<string, unknown>;
-  /** Version of the library that wrote it; filled in by {@link readCheckpoint}. */
+  /** The version of the library that wrote it; set by {@link readCheckpoint}. */
   libraryVersion?: string;
 }
 
 /**
  * Writes a checkpoint atomically: an earlier file stays intact if anything fails.
  *
- * @throws `ERR_CHECKPOINT_WRITE` when the file can't be written, `ERR_STATE_VALUE` when the state holds a value that
- *   a checkpoint can't
+ * @throws `ERR_CHECKPOINT_WRITE` when the file can't be written, `ERR_STATE_VALUE` when the state has a value that a
+ *   checkpoint can't hold
  */
 export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Promise<void> {
   const { json, tensors } = encodeState(checkpoint.state);
@@ -73,8 +73,8 @@ export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Pro
 }
 
 /**
- * Refuses a path that can't be written, before a search spends hours on what it then can't save. Makes the folder
- * where it is missing.
+ * Refuses a path that can't be written, before a search spends hours on a state that it then can't save. Creates the
+ * folder if it is missing.
  *
  * @throws `ERR_CHECKPOINT_WRITE`
  */
@@ -90,7 +90,7 @@ export async function requireWritableCheckpoint(file: string): Promise<void> {
  * Reads a checkpoint. Returns null when there is no such file.
  *
  * @param checkpoint a file, or a folder that holds one for each rank, as in the config of the search
- * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged or no
+ * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged or is not a
  *   checkpoint, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
  */
 export async function readCheckpoint(checkpoint: string): Promise<Checkpoint | null> {

@@ -1,4 +1,4 @@
-/** The search config: its keys, defaults and checks, all in this file. */
+/** The search config: its keys, defaults and checks. */
 
 import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
@@ -11,11 +11,16 @@ import { type ConfigRule, orNull, plainRules } from "../util/rules";
 import { isMaster } from "./rank";
 import type { Deployment } from "./types";
 
-/** The config that every searcher understands; a searcher adds keys of its own in `defaultSearchConfig`. */
+/**
+ * The config of every searcher. A searcher adds keys of its own, or leaves out some of these, in `defaultSearchConfig`.
+ */
 export interface SearchConfig {
-  /** File that the search saves its state to and resumes from; null for none. */
+  /**
+   * Where the search saves its state, and where it resumes from: a file; or a folder with a file for each rank, when it
+   * ends in a separator, has no extension, or is one already. Null for none.
+   */
   checkpoint: string | null;
-  /** Whether to say on standard error what is going on. Off on ranks other than 0, whatever is asked. */
+  /** Whether to log to standard error. Always off on ranks other than 0. */
   verbose: boolean;
   /** Runs the model over data for its side effects. Excludes `dataLoader`. */
   forwardLoop: ForwardLoop | null;
@@ -23,11 +28,11 @@ export interface SearchConfig {
   dataLoader: DataSource | null;
   /** Picks the model's inputs out of a batch; null takes the batch's first element. */
   collectFunc: CollectFunction | null;
-  /** At most so many batches a pass; null for all of them. */
+  /** The largest number of batches in a pass; null for all of them. */
   maxIterDataLoader: number | null;
-  /** Rates a candidate; the higher, the better. */
+  /** Rates a candidate; higher is better. */
   scoreFunc: ScoreFunction | null;
-  /** The loss of a batch, for searchers that need one. */
+  /** The loss of a batch, for searchers that need one. No built-in searcher reads it: they take losses by name. */
   lossFunc: LossFunction | null;
   /** Where the subnet will run. */
   deployment: Deployment | null;
@@ -66,7 +71,7 @@ function isDeploymentValue(key: string, value: unknown): boolean {
   return typeof value === "string" || (key === "latencyTable" && value instanceof LatencyTable);
 }
 
-/** The checks of the keys that every searcher has. */
+/** The rules of the base config's keys. */
 export const baseConfigRules: Readonly<Record<keyof SearchConfig, ConfigRule>> = {
   checkpoint: orNull(rules.path),
   verbose: rules.boolean,
@@ -120,7 +125,7 @@ export function sanitizeConfig<Config extends Partial<SearchConfig>>(
   return sanitized;
 }
 
-/** `forwardLoop` and `dataLoader` are two ways to say the same thing; having both is a mistake. */
+/** Refuses a config with both `forwardLoop` and `dataLoader`, because they are two ways to do the same. */
 export function requireOneDataPath(config: Partial<SearchConfig>): void {
   if ((config.forwardLoop ?? null) !== null && (config.dataLoader ?? null) !== null) {
     throw new TorchSearchError(

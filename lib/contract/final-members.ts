@@ -1,15 +1,15 @@
-/** What `@final` says in Python, JavaScript has to check when an object is made. */
+/** Final members: Python's type checkers enforce `@final`, here it is checked when an object is constructed. */
 import { TorchSearchError } from "../errors";
 
 type Class = abstract new (...args: never[]) => object;
 
 /**
- * Refuses a subclass whose constructor takes parameters or which overrides one of the final members. A class field
- * or an assignment of that name is refused by JavaScript itself, with a TypeError: nothing of ours runs then.
+ * Refuses a subclass whose constructor takes parameters, or that overrides one of the final members. JavaScript itself
+ * refuses a class field or an assignment of that name, with a TypeError.
  *
  * @param instance the object being constructed
  * @param base the class whose members are final
- * @param argumentCount how many arguments reached the base constructor
+ * @param argumentCount the number of arguments that reached the base constructor
  * @throws `ERR_FINAL_MEMBER`
  */
 export function enforceFinalMembers(

@@ -1,6 +1,7 @@
 /**
- * This process's rank among those that search together, by torchrun's convention: the environment variables `RANK`
- * and `WORLD_SIZE`. A process started alone has rank 0. `RANK` without `WORLD_SIZE` is somebody else's variable.
+ * This process's rank among the processes that search together, from the environment variables `RANK` and `WORLD_SIZE`
+ * that torchrun sets. A process that was started alone has rank 0. `RANK` without `WORLD_SIZE` is ignored, because
+ * another program may have set it.
  */
 export function rank(): number {
   const worldSize = Number(process.env.WORLD_SIZE);
@@ -8,7 +9,7 @@ export function rank(): number {
   return worldSize > 1 && Number.isInteger(own) && own >= 0 && own < worldSize ? own : 0;
 }
 
-/** Whether this process writes checkpoints and talks to the terminal. */
+/** Whether this process writes shared files and prints to the terminal. */
 export function isMaster(): boolean {
   return rank() === 0;
 }

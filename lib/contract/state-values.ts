@@ -1,11 +1,11 @@
 /**
- * The values that a search's state may hold, how they are copied, and how a checkpoint spells them in JSON.
+ * The values that a search's state may hold, how they are copied, and how a checkpoint encodes them as JSON.
  *
  * Allowed: null, undefined, booleans, strings, numbers (NaN, ±Infinity and -0 too), bigints, typed arrays, tensors,
  * and arrays, plain records, Maps and Sets of allowed values. Anything else (functions, class instances, cycles) is
- * refused with `ERR_STATE_VALUE` and the path at which it sits. Records without a prototype come back with one.
+ * refused with `ERR_STATE_VALUE` and the path to it. Records without a prototype are read back with one.
  *
- * In JSON, whatever JSON itself cannot say is an object with one key that starts with `$`:
+ * A value that JSON can't hold is encoded as an object with one key that starts with `$`:
  *
  *     {"$number": "NaN" | "Infinity" | "-Infinity" | "-0"}   {"$bigint": "123"}   {"$undefined": true}
  *     {"$tensor": NAME}   {"$array": NAME, "type": "Float32Array"}    NAME is a tensor of the safetensors file
@@ -42,13 +42,13 @@ function kindOf(array: NodeJS.TypedArray): string {
   return Object.prototype.toString.call(array).slice("[object ".length, -1);
 }
 
-/** A state taken apart: JSON for the structure, tensors by name. */
+/** An encoded state: JSON for the structure, and tensors by name. */
 export interface EncodedState {
   json: unknown;
   tensors: Map<string, RawTensor>;
 }
 
-/** Takes a state apart; names of tensors are the paths at which they sit, such as `history.3.widths`. */
+/** Encodes a state. The names of tensors are their paths in it, such as `history.3.widths`. */
 export function encodeState(state: Readonly<Record<string, unknown>>): EncodedState {
   const tensors = new Map<string, RawTensor>();
   const open = new Set<object>();
@@ -56,7 +56,7 @@ export function encodeState(state: Readonly<Record<string, unknown>>): EncodedSt
   const add = (path: string, tensor: RawTensor): string => {
     let name = path;
     for (let i = 1; tensors.has(name); i++) name = `${path}#${i}`; // keys with dots may give one path twice
-    // Copied, so that what is written is what the state was now, whatever the search does meanwhile.
+    // Copied, so that the state is written as it is now, even if the search changes it meanwhile.
     tensors.set(name, { ...tensor, bytes: tensor.bytes.slice() });
     return name;
   };
@@ -117,7 +117,7 @@ export function encodeState(state: Readonly<Record<string, unknown>>): EncodedSt
 }
 
 /**
- * Puts a state together again. Tensors are fresh, typed arrays have buffers of their own.
+ * Decodes a state. Tensors are new, and typed arrays have buffers of their own.
  *
  * @throws a plain Error when the JSON does not follow the format
  */
@@ -179,7 +179,7 @@ export function decodeState({ json, tensors }: EncodedState): Record<string, unk
   return state;
 }
 
-/** Copies a state all the way down: a change of the copy never shows in the original. */
+/** Makes a deep copy of a state. */
 export function copyState<T>(value: T, path = "state"): T {
   const open = new Set<object>();
   const copy = (item: unknown, at: string): unknown => {

@@ -3,8 +3,8 @@ import type { SearchModel } from "../evaluation/types";
 import type { LatencyTable } from "../profile/latency-table";
 
 /**
- * Where the searched model will run: strings by key, as in ModelOpt, for example `{ runtime: "trt" }`. Searchers of search
- * spaces read `latencyTable`, `device` and `threads` when a constraint names `latency`.
+ * Where the searched model will run: strings by key, as in ModelOpt, for example `{ runtime: "trt" }`. Searchers of
+ * search spaces read `latencyTable`, `device` and `threads` when a constraint names `latency`.
  */
 export interface Deployment {
   /** Latencies on the machine that the model will run on. A path is read, or measured here and written. */
@@ -16,12 +16,14 @@ export interface Deployment {
   [key: string]: string | number | LatencyTable | undefined;
 }
 
-/** One bound: a number in the metric's unit, a percentage of the full model's value such as `"60%"`, or null for none. */
+/**
+ * One bound: a number in the metric's unit, a percentage of the full model's value such as `"60%"`, or null for none.
+ */
 export type BoundValue = number | string | null;
 
 /**
- * The constraint on one metric: an upper bound; a pair `[lower, upper]`, for searchers that take lower bounds; or several by
- * name.
+ * The constraint on one metric: an upper bound; a pair `[lower, upper]`, for searchers that take lower bounds; or
+ * several by name.
  */
 export type ConstraintValue =
   | BoundValue

@@ -3,8 +3,8 @@ import { abortError, isAbort, throwIfAborted } from "../util/abort";
 import { describe } from "../util/check";
 
 /**
- * The error of a user's function under our code, with the thrown value as its cause. Errors that have a code already
- * come through as they are; whatever is thrown after an abort counts as the abort.
+ * Wraps what a user's function threw in an error with our code; the thrown value is its cause. An error that has a code
+ * already is returned as it is. After an abort, everything that is thrown counts as the abort.
  */
 export function wrapFailure(
   error: unknown,
@@ -19,7 +19,7 @@ export function wrapFailure(
 }
 
 /**
- * What a score function gives, once it is a score.
+ * Calls a score function and checks its result.
  *
  * @throws `ERR_SCORE_FAILED` (with cause) when it throws, `ERR_SCORE_NAN`, `ERR_ABORTED`
  */

@@ -1,4 +1,4 @@
-/** Running a model over data: natively where everything is native, else one call of JavaScript a batch. */
+/** Running a model over data: natively when everything is native, otherwise with one JavaScript call per batch. */
 
 import { batchCount, type DataSource, ownsBatches, walkBatches } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
@@ -21,11 +21,11 @@ export interface ForwardLoopOptions extends RunContext {
 }
 
 /**
- * Runs the model on every batch of the source, in whatever mode the model is. Outputs are closed after each batch.
+ * Runs the model on every batch of the source, in the mode that the model is in. Outputs are closed after each batch.
  *
  * @returns the number of batches that ran
- * @throws `ERR_EMPTY_LOADER`, `ERR_LOADER_ONE_SHOT`, `ERR_LOADER_FAILED`, `ERR_ABORTED` (within one batch), and what
- *   the model's `forward` throws
+ * @throws `ERR_EMPTY_LOADER`, `ERR_LOADER_ONE_SHOT`, `ERR_LOADER_FAILED`, `ERR_ABORTED` (within one batch), and errors
+ *   of the model's `forward`
  */
 export async function runForwardLoop(
   model: SearchModel,
@@ -54,7 +54,7 @@ export async function runForwardLoop(
   });
 }
 
-/** Runs a model on inputs; a native one stops amid its operators when the signal is aborted. */
+/** Runs a model on inputs. A native one stops between two operators when the signal is aborted. */
 export function callModel(
   model: SearchModel,
   inputs: ModelInputs,
@@ -63,7 +63,7 @@ export function callModel(
   return model.forwardWith?.(inputs.args, inputs.kwargs, { signal }) ?? model.forward(...joinInputs(inputs));
 }
 
-/** Calls `step` with every batch, with progress and abort; closes batches that the source made for us. */
+/** Calls `step` with every batch, reports progress, stops when aborted, and closes batches that the source made. */
 export async function forEachBatch(
   phase: string,
   source: DataSource,
@@ -85,7 +85,7 @@ export async function forEachBatch(
   });
 }
 
-/** Turns ticks into events and, when wanted, into a bar. */
+/** Turns ticks into progress events, and into a progress bar if the options ask for one. */
 export async function withProgress(
   phase: string,
   source: DataSource,

@@ -1,12 +1,12 @@
-/** The losses by name: what each compares an output with, and how people call it. */
+/** The losses by name: their titles, and the targets that each compares an output with. */
 
 /** One row of {@link LOSS_TABLE}. */
 interface LossEntry {
-  /** Such as "cross-entropy". */
+  /** Its name in text, such as "cross-entropy". */
   title: string;
   /**
-   * What the output is compared with: `labels` are whole numbers `[N]` or `[N, …]`, `values` have the output's shape,
-   * and null stands for another model's output.
+   * The targets that the output is compared with: `labels` are whole numbers `[N]` or `[N, …]`, `values` have the
+   * output's shape, and null stands for another model's output.
    */
   targets: "labels" | "values" | null;
   /** The addon's name. */
@@ -15,9 +15,9 @@ interface LossEntry {
 
 /** Every loss that the addon computes; all of them are means over the samples. */
 export const LOSS_TABLE = {
-  /** Of logits `[N, C]` or `[N, C, …]`, in nats; the label -100 is left out. */
+  /** For logits `[N, C]` or `[N, C, …]`, in nats; samples with the label -100 are left out. */
   crossEntropy: { title: "cross-entropy", targets: "labels", native: "crossEntropy" },
-  /** Over all elements. */
+  /** The mean over all elements. */
   meanSquaredError: { title: "squared error", targets: "values", native: "mse" },
   /** KL(other model ‖ this model) of the softmax outputs `[N, C]`, in nats. */
   klDivergence: { title: "KL divergence", targets: null, native: "klDivergence" },
@@ -26,7 +26,7 @@ export const LOSS_TABLE = {
 /** The name of a loss. */
 export type LossName = keyof typeof LOSS_TABLE;
 
-/** A loss that compares the output with targets: one that a model can be trained by. */
+/** A loss that compares the output with targets, so that a model can be trained with it. */
 export type Loss = {
   [Name in LossName]: (typeof LOSS_TABLE)[Name]["targets"] extends null ? never : Name;
 }[LossName];
@@ -36,7 +36,7 @@ export const LOSSES = (Object.keys(LOSS_TABLE) as LossName[]).filter(
   (name): name is Loss => LOSS_TABLE[name].targets !== null,
 );
 
-/** The loss for targets that are labels (whole numbers), and for other targets. */
+/** The loss that suits the targets: labels (whole numbers) or other values. */
 export function lossFor(labels: boolean): Loss {
   return labels ? "crossEntropy" : "meanSquaredError";
 }

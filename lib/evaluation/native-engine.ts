@@ -1,4 +1,4 @@
-/** The part of the native door that forward loops and scores use. */
+/** The native functions that forward loops and scores use. */
 
 import type { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
@@ -10,7 +10,7 @@ import type { NativeForwardable } from "../native/types/module";
 import type { NativeScore, NativeScoreKind } from "../native/types/score";
 import type { SearchModel } from "./types";
 
-/** Which part of the data to run, and how to stop. */
+/** The part of the data to run, and how to stop. */
 export interface NativeRunOptions {
   /** Positions, in a batch, of the model's arguments. */
   inputs: number[];
@@ -38,7 +38,7 @@ export function requireNativeHandle(model: SearchModel, what: string): NativeFor
   return handle;
 }
 
-/** Runs the model over a whole data set natively, for its side effects; gives the number of batches. */
+/** Runs the model over a whole data set natively, for its side effects, and returns the number of batches. */
 export async function nativeForwardAll(
   model: SearchModel,
   loader: TensorDataLoader,
@@ -53,27 +53,27 @@ export async function nativeForwardAll(
   return batches;
 }
 
-/** What {@link nativeEvaluate} scores. */
+/** Options of {@link nativeEvaluate}. */
 export interface NativeEvaluateOptions extends NativeRunOptions {
   /** Position, in a batch, of the target; -1 for none. */
   target: number;
-  /** The model to compare with, for scores that do. */
+  /** The model to compare with, for scores that compare models. */
   teacher?: SearchModel | null;
-  /** In the score's own unit and direction. */
+  /** When to stop early; the threshold is in the score's own unit and direction. */
   stop?: { threshold: number; errorProbability: number };
 }
 
-/** The score of a pass, and how far it went. */
+/** The score of a pass, and how much of the data it covered. */
 export interface NativeEvaluation {
   /** The mean over the batches that ran. */
   value: number;
   batches: number;
   samples: number;
-  /** The best that the whole pass could have given, where it was stopped; else undefined. */
+  /** The best score that the whole pass could have reached, if it was stopped early; otherwise undefined. */
   bound?: number;
 }
 
-/** Runs the model over a whole data set natively and scores every batch, unless its options stop it. */
+/** Runs the model over a whole data set natively, and scores every batch until the options stop it. */
 export async function nativeEvaluate(
   model: SearchModel,
   loader: TensorDataLoader,
@@ -93,7 +93,7 @@ export async function nativeEvaluate(
   );
 }
 
-/** A native score that takes batches from JavaScript. */
+/** A native score that receives its batches from JavaScript. */
 export class BatchScore {
   /** @internal */
   readonly native: NativeScore;

@@ -11,7 +11,7 @@ type Pick = (batch: unknown) => unknown;
 /**
  * Picks the model's inputs.
  *
- * @param collectFunc the user's own choice; null or nothing takes the element at `input`
+ * @param collectFunc the user's function; null or undefined takes the element at `input`
  * @param input position or name, in a batch, of the inputs
  */
 export function inputsPicker(
@@ -25,7 +25,7 @@ export function inputsPicker(
 /**
  * Picks the target.
  *
- * @param targetFunc the user's own choice; null or nothing takes the element at `target`
+ * @param targetFunc the user's function; null or undefined takes the element at `target`
  * @param target position or name, in a batch, of the target
  * @returns a function that throws `ERR_BATCH` where the target is not a tensor
  */

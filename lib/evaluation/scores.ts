@@ -1,9 +1,10 @@
 /**
- * Built-in scores. Each is a factory: given data, it returns a {@link ScoreFunction}. Scores are "the higher, the
- * better", so losses come out negated.
+ * Built-in scores. Each is a factory: given data, it returns a {@link ScoreFunction}. A higher score is better, so
+ * losses are negated.
  *
- * With a built-in loader and no `collectFunc` or `targetFunc`, a whole pass runs natively; with any other iterable,
- * JavaScript is called once a batch. The model is put in evaluation mode for the pass and back afterwards.
+ * With a built-in loader and no `collectFunc` or `targetFunc`, a whole pass runs natively. With any other iterable,
+ * JavaScript is called once per batch. The model is in evaluation mode during the pass; its mode is restored
+ * afterwards.
  */
 
 import type { DataSource } from "../data/data-source";
@@ -18,7 +19,7 @@ import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine
 import { inputsPicker, targetPicker } from "./pickers";
 import type { CollectFunction, RunContext, ScoreFunction, SearchModel } from "./types";
 
-/** What all the built-in scores take. */
+/** Options of all built-in scores. */
 export interface ScoreOptions {
   /** At most so many batches; null (the default) for all. */
   maxBatches?: number | null;
@@ -32,13 +33,15 @@ export interface ScoreOptions {
   targetFunc?: CollectFunction | null;
 }
 
+/** Options of {@link topKAccuracy}. */
 export interface TopKOptions extends ScoreOptions {
   /** A sample counts when its label is among the `k` highest logits; default 1. */
   k?: number;
 }
 
 /**
- * Share of samples, 0 to 1, whose label is among the `k` highest logits. Outputs `[N, C]`, targets integers `[N]`.
+ * The share of samples, 0 to 1, whose label is among the `k` highest logits. Outputs are `[N, C]`, targets are integers
+ * `[N]`.
  */
 export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): ScoreFunction {
   const { k = 1 } = options;
@@ -46,7 +49,7 @@ export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): Sco
   return nativeScore("topk", loader, options, { k, sign: 1 });
 }
 
-/** Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets integers `[N]`. */
+/** Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets are integers `[N]`. */
 export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
   return nativeScore("crossEntropy", loader, options, { sign: -1 });
 }
@@ -58,9 +61,9 @@ export function meanSquaredError(loader: DataSource, options: ScoreOptions = {})
 
 /**
  * Minus the mean Kullback-Leibler divergence KL(full ‖ subnet) in nats between the two models' softmax outputs
- * `[N, C]`: 0 where the subnet answers as the full model does. No targets are needed.
+ * `[N, C]`. It is 0 when the subnet answers like the full model. No targets are needed.
  *
- * @param fullModel the model to agree with; must be native
+ * @param fullModel the model to compare with; must be native
  */
 export function klDivergence(
   loader: DataSource,
@@ -70,12 +73,12 @@ export function klDivergence(
   return nativeScore("klDivergence", loader, options, { sign: -1, teacher: fullModel });
 }
 
-/** The mean loss of one batch. The output's and batch's tensors are only valid until it returns (or its promise settles). */
+/** The mean loss of one batch. The tensors of output and batch are valid until it returns (or its promise settles). */
 export type BatchLoss = (output: never, batch: never) => number | Promise<number>;
 
 /**
- * Minus the mean of a loss written in JavaScript, which is called once a batch. Batches are weighted by their number
- * of samples, which is the first dimension of the model's first input.
+ * Minus the mean of a loss that is written in JavaScript and called once per batch. Batches are weighted by their
+ * number of samples, which is the first dimension of the model's first input.
  */
 export function customLoss(loader: DataSource, loss: BatchLoss, options: ScoreOptions = {}): ScoreFunction {
   const inputsOf = inputsPicker(options.collectFunc, options.input);
@@ -154,7 +157,9 @@ function nativeScore(
   };
 }
 
-/** The rule in the native score's unit; @throws `ERR_EARLY_STOPPING` for racing over samples that are not shuffled */
+/**
+ * The stop rule in the native score's unit. @throws `ERR_EARLY_STOPPING` for racing over samples that are not shuffled
+ */
 function nativeStop(
   { stop }: RunContext,
   loader: TensorDataLoader,
@@ -165,7 +170,7 @@ function nativeStop(
   if (errorProbability > 0 && !loader.shuffled) {
     throw new TorchSearchError(
       "ERR_EARLY_STOPPING",
-      "Racing draws conclusions from samples in a random order: give the score's loader shuffle: true, or stop early by exact bounds.",
+      "Racing needs samples in random order: give the score's loader shuffle: true, or use exact early stopping.",
     );
   }
   return { threshold: sign * below, errorProbability };
@@ -193,7 +198,7 @@ function positionOf(loader: TensorDataLoader, at: number | string): number {
   return index;
 }
 
-/** Samples of a batch: the first dimension of the first tensor among the inputs, or 1 when there is none. */
+/** The number of samples in a batch: the first dimension of the first tensor among the inputs; 1 without tensors. */
 function sampleCount({ args, kwargs }: ModelInputs): number {
   const tensor = [...args, ...Object.values(kwargs)].find(isTensor);
   return tensor?.shape[0] ?? 1;

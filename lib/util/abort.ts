@@ -10,6 +10,7 @@ export function abortError(signal: AbortSignal): TorchSearchError {
   return new TorchSearchError("ERR_ABORTED", "The call was aborted by its signal.", { cause: signal.reason });
 }
 
+/** Whether an error is that of an aborted call. */
 export function isAbort(error: unknown): boolean {
   return error instanceof TorchSearchError && error.code === "ERR_ABORTED";
 }

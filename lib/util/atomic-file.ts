@@ -1,13 +1,13 @@
-/** Files that are either the old one or the new one, whatever happens in between. */
+/** Writing files so that a crash leaves either the old file or the new one. */
 import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 
 let counter = 0;
 
 /**
- * Writes the chunks one after the other to a temporary file in the same folder, flushes it to the disk, gives it the
- * final name and flushes the folder. A crash or failure at any moment leaves an earlier file intact. Errors of the
- * file system come through as they are.
+ * Writes the chunks in order to a temporary file in the same folder, flushes it to the disk, renames it to the final
+ * name and flushes the folder. A crash or failure at any moment leaves an earlier file intact. Errors of the file
+ * system are thrown as they are.
  */
 export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[]): Promise<void> {
   await requireNothingElse(file);
@@ -22,15 +22,15 @@ export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[
     }
     await rename(temporary, file);
   } catch (error) {
-    await unlink(temporary).catch(() => {}); // it may never have been made
+    await unlink(temporary).catch(() => {}); // it may not exist yet
     throw error;
   }
   await syncFolder(path.dirname(file));
 }
 
 /**
- * Makes sure that a file can be written: its folder is made where it's missing, and a temporary file is made and
- * removed again. Leftovers of writers that were killed more than an hour ago are removed on the way.
+ * Makes sure that a file can be written: creates its folder if it is missing, then creates and removes a temporary
+ * file. Also removes temporary files that killed processes left more than an hour ago.
  */
 export async function requireWritable(file: string): Promise<void> {
   const folder = path.dirname(file);
@@ -43,7 +43,7 @@ export async function requireWritable(file: string): Promise<void> {
   await removeLeftovers(file);
 }
 
-/** A device such as /dev/null is not to be replaced by a file, which root could do. */
+/** Refuses to replace a device such as /dev/null by a file, which root could do. */
 async function requireNothingElse(file: string): Promise<void> {
   const existing = await stat(file).catch(() => null);
   if (existing?.isDirectory()) throw new Error("it is a folder");
@@ -72,7 +72,7 @@ async function removeLeftovers(file: string): Promise<void> {
 }
 
 async function syncFolder(folder: string): Promise<void> {
-  // Windows can't open a folder; there the rename itself is as durable as it gets.
+  // Windows can't open a folder, so nothing more than the rename is possible there.
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");
   try {

@@ -1,28 +1,29 @@
-/** Small checks of what callers hand in, and the one way to say what was wrong with it. */
+/** Small checks of arguments, and the one way to describe a wrong one. */
 import { TorchSearchError } from "../errors";
 
-/** A plain `{}` record: not an array, not an instance of a class. */
+/** Whether a value is a plain `{}` record: not an array, not an instance of a class. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
 
+/** Whether a value can be called. */
 export function isFunction(value: unknown): value is (...args: never[]) => unknown {
   return typeof value === "function";
 }
 
-/** A number that is a whole one of at least 1. */
+/** Whether a value is a whole number of at least 1. */
 export function isPositiveInteger(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1;
 }
 
-/** Any typed array, but no DataView. */
+/** Whether a value is a typed array; a DataView is not. */
 export function isTypedArray(value: unknown): value is NodeJS.TypedArray {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
-/** Names a value in a message: what it is and its type, never more than about 60 characters. */
+/** Describes a value in a message: the value and its type, in at most about 60 characters. */
 export function describe(value: unknown): string {
   if (value === undefined) return "undefined";
   if (value === null) return "null";

@@ -12,7 +12,7 @@ export interface ProgressBar {
 
 const NONE: ProgressBar = { update: () => {}, stop: () => {} };
 
-/** Starts a bar, unless standard error is no terminal to draw on; then nothing is drawn. `total` is null when unknown. */
+/** Starts a bar. Nothing is drawn when standard error is not a terminal. `total` is null when unknown. */
 export function startProgressBar(message: string, total: number | null): ProgressBar {
   if (!canDrawLive()) return NONE;
   const format =

@@ -7,11 +7,11 @@ export type RandomState = readonly [number, number, number, number];
 const TWO_POW_32 = 0x1_0000_0000;
 
 /**
- * A seeded random generator whose state can be saved and restored, so that a resumed search draws what an
- * uninterrupted one would have drawn. The same seed gives the same numbers on every platform and version of Node.
+ * A seeded random generator whose state can be saved and restored, so that a resumed search draws the same numbers as
+ * an uninterrupted one. The same seed gives the same numbers on every platform and version of Node.
  *
- * The algorithm is xoshiro128** 1.1 by Blackman and Vigna (https://prng.di.unimi.it/xoshiro128starstar.c), its
- * state filled from the seed by SplitMix32. It is not fit for cryptography.
+ * The algorithm is xoshiro128** 1.1 by Blackman and Vigna (https://prng.di.unimi.it/xoshiro128starstar.c), its state
+ * filled from the seed by SplitMix32. It is not fit for cryptography.
  */
 export class Random {
   #a = 0;
@@ -33,14 +33,14 @@ export class Random {
     this.state = [next(), next(), next(), next()];
   }
 
-  /** A generator that goes on from a saved state. */
+  /** A generator that continues from a saved state. */
   static fromState(state: RandomState): Random {
     const random = new Random();
     random.state = state;
     return random;
   }
 
-  /** Four unsigned 32-bit numbers; set them to go on from there. */
+  /** Four unsigned 32-bit numbers; set them to continue from there. */
   get state(): RandomState {
     return [this.#a, this.#b, this.#c, this.#d];
   }
@@ -98,7 +98,7 @@ export class Random {
     return this.float() < p;
   }
 
-  /** One of the items, each as likely as the others. */
+  /** One of the items, all with the same probability. */
   choice<T>(items: readonly T[]): T {
     if (items.length === 0) {
       throw new TorchSearchError(
@@ -109,7 +109,7 @@ export class Random {
     return items[this.integer(items.length)] as T;
   }
 
-  /** Normally distributed with mean 0 and variance 1 (Box and Muller's method; two floats a draw, none kept). */
+  /** Normally distributed with mean 0 and variance 1 (Box and Muller's method, with two floats per draw). */
   normal(): number {
     return Math.sqrt(-2 * Math.log(1 - this.float())) * Math.cos(2 * Math.PI * this.float());
   }

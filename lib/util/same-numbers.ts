@@ -1,4 +1,4 @@
-/** Whether two records of numbers are the same, whatever the order of their keys. */
+/** Whether two records of numbers are equal, in any order of their keys. */
 export function sameNumbers(
   a: Readonly<Record<string, number>> | null,
   b: Readonly<Record<string, number>>,

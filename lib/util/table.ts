@@ -1,13 +1,15 @@
-/** A column of a {@link formatTable}. */
+/** Tables for a terminal. */
+
+/** A column of {@link formatTable}. */
 export interface TableColumn {
   title: string;
-  /** Numbers stand right; default left. */
+  /** Use right for numbers; default left. */
   align?: "left" | "right";
 }
 
 /**
- * Lays rows out in columns for a terminal: a header, a line, the rows; `footer` rows follow after another line.
- * No line ends in spaces.
+ * Formats rows in columns for a terminal: a header, a line, and the rows. After another line come the `footer` rows. No
+ * line ends in spaces.
  */
 export function formatTable(
   columns: readonly TableColumn[],
