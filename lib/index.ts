@@ -98,15 +98,14 @@ export { SpaceSearcher } from "./search/width/space-searcher";
 export type { ConvertConfig } from "./space/convert";
 export type { ExportOptions, ModeSpace } from "./space/mode-space";
 export { type Prunability, prunability } from "./space/prunability";
-export {
-  type CostFunction,
-  type Hyperparameter,
-  type HyperparameterKind,
-  SearchSpace,
-  type SpaceCosts,
-  type SpaceMetric,
-  type SubnetConfig,
-} from "./space/search-space";
+export { type CostFunction, SearchSpace } from "./space/search-space";
+export type {
+  Hyperparameter,
+  HyperparameterKind,
+  SpaceCosts,
+  SpaceMetric,
+  SubnetConfig,
+} from "./space/types";
 export type { SparseConfig } from "./sparsity/convert";
 export { type DensityConfig, SparseSpace } from "./sparsity/space";
 export type { ProgressEvent, ProgressListener } from "./util/progress";

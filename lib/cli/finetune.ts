@@ -12,7 +12,7 @@ import { type FinetuneOptions, OPTIMIZERS, SCHEDULES, type TrainingOptions } fro
 import type { EpochRecord } from "../finetune/training-state";
 import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
-import type { SubnetConfig } from "../space/search-space";
+import type { SubnetConfig } from "../space/types";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { addDataFiles } from "./data-files";

@@ -1,10 +1,10 @@
 /** The data of a search, opened: which arrays are inputs and which the target. */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 
+import { ArrayFile } from "../data/array-file";
 import { ImageFolderLoader } from "../data/image-folder";
-import { listNpz } from "../data/npz";
-import { decodeSafetensors } from "../data/safetensors";
+import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
@@ -45,6 +45,11 @@ export async function openData(request: DataRequest, part: keyof typeof FORMS = 
   const options = { batchSize, shuffle, seed };
   const chooseArrays = (names: readonly string[], ordered: boolean, of: string) =>
     choose(names, request, FORMS[part], ordered, of);
+  const openArrays = async (arrays: ArrayFile): Promise<OpenData> => {
+    const { inputs, target } = chooseArrays(arrays.names, arrays.ordered, arrays.path);
+    const keys = [...inputs, ...(target === null ? [] : [target])];
+    return opened(await TensorDataLoader.fromArrays(arrays, { ...options, keys }), inputs, target);
+  };
   const kinds = new Set(request.data.map((file) => path.extname(file).toLowerCase()));
   const [file = ""] = request.data;
   if (request.data.length === 1 && (await isFolder(file))) return openImages(file, request);
@@ -58,17 +63,9 @@ export async function openData(request: DataRequest, part: keyof typeof FORMS = 
   if (request.data.length !== 1)
     throw badOption("Give a folder of images, one .npz or .safetensors file, or .npy files.");
   if (kinds.has(".npz")) {
-    const names = listNpz(await read(file), path.basename(file));
-    const { inputs, target } = chooseArrays(names, true, file);
-    const keys = [...inputs, ...(target === null ? [] : [target])];
-    return opened(await TensorDataLoader.fromNpz(file, { ...options, keys }), inputs, target);
+    return openArrays(await ArrayFile.openNpz(file));
   }
-  if (kinds.has(".safetensors")) {
-    const names = [...decodeSafetensors(await read(file)).tensors.keys()].sort();
-    const { inputs, target } = chooseArrays(names, false, file);
-    const keys = [...inputs, ...(target === null ? [] : [target])];
-    return opened(await TensorDataLoader.fromSafetensors(file, { ...options, keys }), inputs, target);
-  }
+  if (kinds.has(".safetensors")) return openArrays(await ArrayFile.openSafetensors(file));
   throw badOption(
     `${file} is of an unknown kind: give a folder of images, a .npz or .safetensors file, or .npy files.`,
   );
@@ -159,45 +156,29 @@ function opened(loader: TensorDataLoader, inputs: string[], target: string | nul
       `The data have no samples: the first dimension of ${inputs.join(", ")} is 0. Give arrays of at least one sample.`,
     );
   }
-  const [first] = loader;
-  const batch = first as Record<string, Tensor>;
+  const batch = loader.batch(0) as Record<string, Tensor>;
   const dtype = target === null ? null : (batch[target] as Tensor).dtype;
-  for (const tensor of Object.values(batch)) tensor.close();
+  const samples = inputs.map((name) => firstSample(batch[name] as Tensor));
+  closeTensors(batch);
   return {
     loader,
     inputs,
     target,
     labels: dtype !== null && /int/.test(dtype),
     collect: inputs.length === 1 ? null : (tensors) => inputs.map((name) => tensors[name] as Tensor),
-    example: () => exampleOf(loader, inputs),
+    example: () => samples.map((make) => make()),
   };
 }
 
-function exampleOf(loader: TensorDataLoader, inputs: readonly string[]): Tensor[] {
-  const [first] = loader;
-  const batch = first as Record<string, Tensor>;
-  const samples = inputs.map((name) => {
-    const { shape, dtype, size } = batch[name] as Tensor;
-    const elements = size / (shape[0] as number);
-    const sample = (batch[name] as Tensor).data().slice(0, elements);
-    return Tensor.from(sample, [1, ...shape.slice(1)], { dtype });
-  });
-  for (const tensor of Object.values(batch)) tensor.close();
-  return samples;
+/** Copies a batch's first sample. @returns a function that makes a batch of it alone */
+function firstSample(tensor: Tensor): () => Tensor {
+  const { shape, dtype, size } = tensor;
+  const sample = tensor.data().slice(0, size / (shape[0] as number));
+  return () => Tensor.from(sample.slice(), [1, ...shape.slice(1)], { dtype });
 }
 
 function namedFile(entry: string): [string, string] {
   const match = /^(\w+)=(.+)$/.exec(entry);
   if (match !== null) return [match[1] as string, match[2] as string];
   return [path.basename(entry, ".npy"), entry];
-}
-
-async function read(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}.`, {
-      cause: error,
-    });
-  }
 }

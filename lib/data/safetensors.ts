@@ -5,29 +5,20 @@
  */
 import { open, readFile } from "node:fs/promises";
 import { TorchSearchError } from "../errors";
+import { arrayClassOf, DTYPE_NAMES, type FileDType, fileDTypeOf } from "../model/dtype";
 import { isRecord } from "../util/check";
 
-/** Bytes per element of each dtype that the format knows. */
+/** Element types, as safetensors spells them: those of tensors, and 8-bit floats. */
+export type SafetensorsDtype = FileDType | "F8_E5M2" | "F8_E4M3";
+
+/** Bytes of an element, by dtype. */
 export const SAFETENSORS_DTYPES = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
   F8_E5M2: 1,
   F8_E4M3: 1,
-  I16: 2,
-  U16: 2,
-  F16: 2,
-  BF16: 2,
-  I32: 4,
-  U32: 4,
-  F32: 4,
-  I64: 8,
-  U64: 8,
-  F64: 8,
+  ...(Object.fromEntries(
+    DTYPE_NAMES.map((dtype) => [fileDTypeOf(dtype), arrayClassOf(dtype).BYTES_PER_ELEMENT]),
+  ) as Record<FileDType, number>),
 } as const;
-
-/** Element types, as safetensors spells them. */
-export type SafetensorsDtype = keyof typeof SAFETENSORS_DTYPES;
 
 /** A tensor as the file holds it: row-major little-endian bytes. */
 export interface RawTensor {

@@ -1,16 +1,14 @@
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
 import { makeDataset } from "../native/dataset";
-import { whenLoaded } from "../native/load";
 import type { NativeDataset } from "../native/types/dataset";
 import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
+import { ArrayFile, readDataFile } from "./array-file";
 import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
-import { decodeNpz } from "./npz";
 import { isTensor, tensorFromRaw } from "./raw-tensor";
-import { decodeSafetensors, type RawTensor } from "./safetensors";
+import type { RawTensor } from "./safetensors";
 
 /** How samples become batches. */
 export interface LoaderOptions {
@@ -112,8 +110,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    * @throws `ERR_DATA_FILE` when the file is missing or damaged, `ERR_DATA_KEYS`, `ERR_DATASET`
    */
   static async fromNpz(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
-    const arrays = await decodeNpz(await read(file), path.basename(file), options.keys);
-    return TensorDataLoader.#fromRaw(arrays, file, options);
+    return TensorDataLoader.fromArrays(await ArrayFile.openNpz(file), options);
   }
 
   /**
@@ -128,7 +125,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     const named = typeof files === "string" ? { "0": files } : files;
     const arrays = new Map<string, RawTensor>();
     for (const [key, file] of Object.entries(named))
-      arrays.set(key, decodeNpy(await read(file), path.basename(file)));
+      arrays.set(key, decodeNpy(await readDataFile(file), path.basename(file)));
     return TensorDataLoader.#fromRaw(arrays, "The list of files", options, isRecord(files));
   }
 
@@ -139,34 +136,19 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    * @throws `ERR_DATA_FILE`, `ERR_DATA_KEYS`, `ERR_DATASET`
    */
   static async fromSafetensors(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
-    const bytes = await read(file);
-    let tensors: Map<string, RawTensor>;
-    try {
-      ({ tensors } = decodeSafetensors(bytes));
-    } catch (error) {
-      throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}`, {
-        cause: error,
-      });
-    }
-    const names = [...tensors.keys()].sort();
-    const keys = options.keys ?? names;
-    if (options.keys === undefined && names.length > 1) {
+    const arrays = await ArrayFile.openSafetensors(file);
+    if (options.keys === undefined && arrays.names.length > 1) {
       throw new TorchSearchError(
         "ERR_DATA_KEYS",
-        `${file} holds several tensors (${names.join(", ")}); say with keys which to use and in which order.`,
+        `${file} holds several tensors (${arrays.names.join(", ")}); say with keys which to use and in which order.`,
       );
     }
-    const chosen = new Map<string, RawTensor>();
-    for (const key of keys) {
-      const tensor = tensors.get(key);
-      if (tensor === undefined)
-        throw new TorchSearchError(
-          "ERR_DATA_KEYS",
-          `${file} has no tensor "${key}"; it has ${names.join(", ") || "none"}.`,
-        );
-      chosen.set(key, tensor);
-    }
-    return TensorDataLoader.#fromRaw(chosen, file, options);
+    return TensorDataLoader.fromArrays(arrays, options);
+  }
+
+  /** @internal Over arrays of a file that is open already, all of them unless `keys` says otherwise. */
+  static async fromArrays(file: ArrayFile, options: FileLoaderOptions): Promise<TensorDataLoader> {
+    return TensorDataLoader.#fromRaw(await file.arrays(options.keys), file.path, options);
   }
 
   static #fromRaw(
@@ -209,18 +191,6 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-async function read(file: string): Promise<Uint8Array> {
-  // What is read becomes tensors, whose making must not wait for LibTorch.
-  await whenLoaded();
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}.`, {
-      cause: error,
-    });
   }
 }
 

@@ -32,16 +32,15 @@ export {
   prunability,
   type WholeDimensions,
 } from "../space/prunability";
+export { type CostFunction, SearchSpace } from "../space/search-space";
 export {
   type ActivationReuse,
-  type CostFunction,
   type Hyperparameter,
   type HyperparameterKind,
   type RecalibrateOptions,
-  SearchSpace,
   SPACE_METRICS,
   type SpaceCosts,
   type SpaceMetric,
   type SubnetConfig,
   type Unprunable,
-} from "../space/search-space";
+} from "../space/types";

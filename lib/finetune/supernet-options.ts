@@ -1,7 +1,7 @@
 /** The options of supernet training: their defaults and checks. */
 
 import { rules } from "../contract/config";
-import type { SubnetConfig } from "../space/search-space";
+import type { SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
 import { type ConfigRule, orNull } from "../util/rules";
 import {

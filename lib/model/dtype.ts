@@ -1,62 +1,74 @@
+/** The dtypes of tensors, and their elements in JavaScript. */
 import { TorchSearchError } from "../errors";
 import type { TypedArray } from "../native/types/tensor";
 
-/** Element types of tensors, by PyTorch's names. */
-export type DType =
-  | "bool"
-  | "uint8"
-  | "int8"
-  | "int16"
-  | "int32"
-  | "int64"
-  | "uint16"
-  | "uint32"
-  | "uint64"
-  | "float16"
-  | "bfloat16"
-  | "float32"
-  | "float64";
-
-/** What one element is in JavaScript. */
+/** One element in JavaScript. */
 export type Element = number | bigint | boolean;
 
 interface TypedArrayClass {
   new (length: number): TypedArray;
+  new (buffer: ArrayBuffer): TypedArray;
   readonly name: string;
+  readonly BYTES_PER_ELEMENT: number;
 }
 
-interface DTypeInfo {
+interface DTypeFacts {
+  /** The class of typed arrays that holds the elements. */
   array: TypedArrayClass;
+  /** Whether a typed array of that class has this dtype where none is given. */
+  natural: boolean;
+  /** The name in safetensors files. */
+  file: string;
   /** Smallest and largest value of an integer type. */
   range?: readonly [bigint, bigint];
 }
 
-function integer(array: TypedArrayClass, bits: number, signed: boolean): DTypeInfo {
-  const half = 1n << BigInt(bits - 1);
-  return { array, range: signed ? [-half, half - 1n] : [0n, 2n * half - 1n] };
+function signed(bits: bigint): readonly [bigint, bigint] {
+  return [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n];
 }
 
-const DTYPES: Record<DType, DTypeInfo> = {
-  bool: { array: Uint8Array },
-  uint8: integer(Uint8Array, 8, false),
-  int8: integer(Int8Array, 8, true),
-  int16: integer(Int16Array, 16, true),
-  int32: integer(Int32Array, 32, true),
-  int64: integer(BigInt64Array, 64, true),
-  uint16: integer(Uint16Array, 16, false),
-  uint32: integer(Uint32Array, 32, false),
-  uint64: integer(BigUint64Array, 64, false),
-  float16: { array: Uint16Array },
-  bfloat16: { array: Uint16Array },
-  float32: { array: Float32Array },
-  float64: { array: Float64Array },
-};
+function unsigned(bits: bigint): readonly [bigint, bigint] {
+  return [0n, (1n << bits) - 1n];
+}
 
-/** Refuses names that are no dtype. @throws `ERR_DTYPE` */
+/** The dtypes by PyTorch's names: the one table of them. 16-bit floats are bit patterns in a `Uint16Array`. */
+const DTYPES = {
+  float32: { array: Float32Array, natural: true, file: "F32" },
+  float64: { array: Float64Array, natural: true, file: "F64" },
+  float16: { array: Uint16Array, natural: false, file: "F16" },
+  bfloat16: { array: Uint16Array, natural: false, file: "BF16" },
+  int64: { array: BigInt64Array, natural: true, file: "I64", range: signed(64n) },
+  int32: { array: Int32Array, natural: true, file: "I32", range: signed(32n) },
+  int16: { array: Int16Array, natural: true, file: "I16", range: signed(16n) },
+  int8: { array: Int8Array, natural: true, file: "I8", range: signed(8n) },
+  uint8: { array: Uint8Array, natural: true, file: "U8", range: unsigned(8n) },
+  bool: { array: Uint8Array, natural: false, file: "BOOL" },
+  uint16: { array: Uint16Array, natural: true, file: "U16", range: unsigned(16n) },
+  uint32: { array: Uint32Array, natural: true, file: "U32", range: unsigned(32n) },
+  uint64: { array: BigUint64Array, natural: true, file: "U64", range: unsigned(64n) },
+} as const satisfies Record<string, DTypeFacts>;
+
+/** Element types of tensors, by PyTorch's names. */
+export type DType = keyof typeof DTYPES;
+
+/** A dtype's name in safetensors files. */
+export type FileDType = (typeof DTYPES)[DType]["file"];
+
+/** All dtypes, the most usual first. */
+export const DTYPE_NAMES = Object.keys(DTYPES) as readonly DType[];
+
+/** Whether a name is that of a dtype. */
+export function isDType(name: string): name is DType {
+  return Object.hasOwn(DTYPES, name);
+}
+
+/** Refuses names that are not dtypes. @throws `ERR_DTYPE` */
 export function requireDType(name: string): DType {
-  if (Object.hasOwn(DTYPES, name)) return name as DType;
-  const known = Object.keys(DTYPES).join(", ");
-  throw new TorchSearchError("ERR_DTYPE", `There is no dtype "${name}"; use one of ${known}.`);
+  if (isDType(name)) return name;
+  throw new TorchSearchError(
+    "ERR_DTYPE",
+    `There is no dtype "${name}"; use one of ${DTYPE_NAMES.join(", ")}.`,
+  );
 }
 
 /** The typed array class that holds a dtype's elements. */
@@ -64,25 +76,23 @@ export function arrayClassOf(dtype: DType): TypedArrayClass {
   return DTYPES[dtype].array;
 }
 
-/** The dtype that a typed array has unless told otherwise; null for an unknown kind of array. */
-export function dtypeOfArray(array: ArrayBufferView): DType | null {
-  if (array instanceof Uint8ClampedArray) return "uint8";
-  const order: DType[] = [
-    "float32",
-    "float64",
-    "int64",
-    "int32",
-    "int16",
-    "int8",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-  ];
-  return order.find((dtype) => array instanceof DTYPES[dtype].array) ?? null;
+/** The name in safetensors files; undefined for a dtype that JavaScript has no arrays for. */
+export function fileDTypeOf(dtype: DType): FileDType | undefined {
+  return isDType(dtype) ? DTYPES[dtype].file : undefined;
 }
 
-/** An element's stored form: what its typed array holds. @throws `ERR_DTYPE` when the dtype cannot hold it */
+/** The reverse of {@link fileDTypeOf}. */
+export function dtypeOfFile(name: string): DType | undefined {
+  return DTYPE_NAMES.find((dtype) => DTYPES[dtype].file === name);
+}
+
+/** The dtype of a typed array where none is given; null for an unknown kind of array. */
+export function dtypeOfArray(array: ArrayBufferView): DType | null {
+  if (array instanceof Uint8ClampedArray) return "uint8";
+  return DTYPE_NAMES.find((dtype) => DTYPES[dtype].natural && array instanceof DTYPES[dtype].array) ?? null;
+}
+
+/** An element as its typed array holds it. @throws `ERR_DTYPE` when the dtype cannot hold it */
 export function encodeElement(value: Element, dtype: DType): number | bigint {
   switch (dtype) {
     case "bool":
@@ -108,7 +118,7 @@ export function decodeElement(stored: number | bigint, dtype: DType): Element {
 }
 
 function encodeInteger(value: Element, dtype: DType): number | bigint {
-  const { array, range } = DTYPES[dtype];
+  const { array, range }: DTypeFacts = DTYPES[dtype];
   const [smallest, largest] = range as readonly [bigint, bigint];
   if (typeof value === "number" && !Number.isInteger(value)) {
     throw new TorchSearchError("ERR_DTYPE", `${value} is not a whole number, which dtype ${dtype} needs.`);

@@ -1,7 +1,8 @@
 import os from "node:os";
 
 import { TorchSearchError } from "../errors";
-import { type DType, Tensor } from "../model/tensor";
+import { DTYPE_NAMES, type DType, isDType } from "../model/dtype";
+import { Tensor } from "../model/tensor";
 import { Random } from "../util/random";
 import { formatBytes } from "./units";
 
@@ -13,18 +14,6 @@ export interface InputSpec {
   dtype: DType;
 }
 
-const DTYPES: readonly DType[] = [
-  "float32",
-  "float64",
-  "float16",
-  "bfloat16",
-  "int64",
-  "int32",
-  "int16",
-  "int8",
-  "uint8",
-  "bool",
-];
 const SYNTAX =
   "write a shape such as 1x3x224x224, with a type such as 1x16:int64, with a name such as mask=1x16:bool";
 
@@ -37,14 +26,14 @@ export function parseInputSpec(text: string): InputSpec {
   const match = /^(?:([A-Za-z_]\w*)=)?(scalar|\d+(?:[x,]\d+)*)(?::(\w+))?$/.exec(text.trim());
   if (match === null) throw new TorchSearchError("ERR_INPUT_SPEC", `"${text}" is no input: ${SYNTAX}.`);
   const [, keyword, shape = "", dtype = "float32"] = match;
-  if (!DTYPES.includes(dtype as DType)) {
+  if (!isDType(dtype)) {
     throw new TorchSearchError(
       "ERR_INPUT_SPEC",
-      `"${text}" has an unknown type; use one of ${DTYPES.join(", ")}.`,
+      `"${text}" has an unknown type; use one of ${DTYPE_NAMES.join(", ")}.`,
     );
   }
   const sizes = shape === "scalar" ? [] : shape.split(/[x,]/).map(Number);
-  return { keyword: keyword ?? null, shape: sizes, dtype: dtype as DType };
+  return { keyword: keyword ?? null, shape: sizes, dtype };
 }
 
 /** @throws `ERR_INPUT_SPEC` for a tensor that no memory holds */

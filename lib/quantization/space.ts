@@ -1,22 +1,21 @@
-import { createHash } from "node:crypto";
+/** The space of number formats of a module's layers. */
 import { type DataSource, isDataSource } from "../data/data-source";
-import { TorchSearchError } from "../errors";
+import type { TorchSearchError } from "../errors";
 import { forEachBatch } from "../evaluation/forward-loop";
 import { inputsPicker } from "../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../evaluation/types";
 import { nativeInputs } from "../model/inputs";
-import { Module } from "../model/module";
-import { recordExport } from "../model/record-export";
+import type { Module } from "../model/module";
 import type { CallOptions } from "../model/types";
 import { callNative } from "../native/call";
 import type { NativeLayerFormat } from "../native/types/number-format";
 import type { NativeQuantizationSpace, NativeQuantLayer } from "../native/types/quantization-space";
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
-import { throwIfAborted } from "../util/abort";
+import { byName, NameIndex, sampleChoices, unknownMetric } from "../space/names";
 import { expected, isRecord } from "../util/check";
-import { suggestion } from "../util/nearest";
-import { Random } from "../util/random";
+import { jsonDigest } from "../util/digest";
+import type { Random } from "../util/random";
 import { costTable, type FormatCosts, QUANTIZATION_METRICS, type QuantizationMetric } from "./costs";
 import { UNQUANTIZED } from "./formats";
 
@@ -87,12 +86,13 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   /** What {@link cost} knows. */
   readonly metrics: readonly QuantizationMetric[] = QUANTIZATION_METRICS;
 
-  readonly #fingerprint: string;
+  readonly #origin: QuantizationOrigin;
   readonly #costs: FormatCosts;
-  readonly #index: ReadonlyMap<string, number>;
+  readonly #index: NameIndex;
 
   private constructor(native: NativeQuantizationSpace, origin: QuantizationOrigin) {
     super(native);
+    this.#origin = origin;
     this.mode = origin.mode;
     this.formats = origin.formats.map(({ name }) => name);
     const layers = native.layers();
@@ -120,18 +120,8 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
         return all[(native.active()[at] as number) + 1] as string;
       },
     }));
-    this.#index = new Map(this.hyperparameters.map(({ name }, at) => [name, at]));
-    this.#fingerprint = createHash("sha256")
-      .update(
-        JSON.stringify([
-          origin.moduleFingerprint,
-          origin.mode,
-          origin.formats,
-          origin.groupSharedInputs,
-          this.hyperparameters.map(({ choices }) => choices.length),
-        ]),
-      )
-      .digest("hex");
+    const names = this.hyperparameters.map(({ name }) => name);
+    this.#index = new NameIndex("ERR_UNKNOWN_HYPERPARAMETER", "hyperparameter", names);
   }
 
   /** @internal */
@@ -143,10 +133,11 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
     return "A quantization space has no training mode; export() a module, whose gradients pass the rounding, and train that.";
   }
 
-  /** Hexadecimal SHA-256 of the module's graph and weights, the mode, the formats and the groups. */
-  async fingerprint(options: CallOptions = {}): Promise<string> {
-    throwIfAborted(options.signal);
-    return this.#fingerprint;
+  /** Depends on the module's graph and weights, the mode, the formats and the groups. */
+  protected override get digest(): string {
+    const { moduleFingerprint, mode, formats, groupSharedInputs } = this.#origin;
+    const counts = this.hyperparameters.map(({ choices }) => choices.length);
+    return jsonDigest([moduleFingerprint, mode, formats, groupSharedInputs, counts]);
   }
 
   /** Remembers the formats selected; the function it gives selects them again. */
@@ -157,7 +148,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
 
   /** The formats that are selected. */
   get active(): FormatConfig {
-    return Object.fromEntries(this.hyperparameters.map(({ name, active }) => [name, active]));
+    return byName(this.hyperparameters, ({ active }) => active);
   }
 
   /** Nothing quantized. */
@@ -168,22 +159,15 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   /** Every layer in one format, but for those that the conversion excluded. @throws `ERR_CHOICE` */
   uniform(format: string): FormatConfig {
     if (format !== UNQUANTIZED && !this.formats.includes(format)) throw this.#unknown("the format", format);
-    return Object.fromEntries(
-      this.hyperparameters.map(({ name, choices }) => [
-        name,
-        choices.includes(format) ? format : UNQUANTIZED,
-      ]),
-    );
+    return byName(this.hyperparameters, ({ choices }) => (choices.includes(format) ? format : UNQUANTIZED));
   }
 
   /** The formats that cost least by a metric. */
   smallest(metric: QuantizationMetric): FormatConfig {
-    return Object.fromEntries(
-      this.hyperparameters.map(({ name, choices }) => {
-        const costs = this.groupCosts(name, metric);
-        return [name, choices[costs.indexOf(Math.min(...costs))] as string];
-      }),
-    );
+    return byName(this.hyperparameters, ({ name, choices }) => {
+      const costs = this.groupCosts(name, metric);
+      return choices[costs.indexOf(Math.min(...costs))] as string;
+    });
   }
 
   /**
@@ -201,9 +185,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
 
   /** Random formats: a uniform choice for each group. Selects nothing. */
   sample(rng: Random): FormatConfig {
-    if (!(rng instanceof Random))
-      throw expected("ERR_ARGUMENT", "a Random, such as new Random(0),", "rng", rng);
-    return Object.fromEntries(this.hyperparameters.map(({ name, choices }) => [name, rng.choice(choices)]));
+    return sampleChoices(this.hyperparameters, rng);
   }
 
   /**
@@ -235,7 +217,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   /** A group's part of a cost in each of its choices; {@link fixedCost} and all groups' parts sum up to the cost. */
   groupCosts(name: string, metric: QuantizationMetric): number[] {
     requireMetric(metric);
-    const at = this.#at(name);
+    const at = this.#index.at(name);
     const { table, divisor } = this.#costs.metrics[metric];
     return this.#choice(at).choices.map(
       (format) => ((table[at] as number[])[this.#place(format)] as number) / divisor,
@@ -289,13 +271,9 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
    * @throws `ERR_NOT_CALIBRATED`, `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: ExportOptions = {}): Promise<Module> {
-    const module = Module.wrap(await callNative((call) => this.native.exportModule(call), options.signal));
-    recordExport(
-      module,
-      this,
-      { config: this.active, costs: this.costs(this.active), fullCosts: this.costs(this.fullConfig) },
-      options.search,
-    );
+    const config = this.active;
+    const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig) };
+    const module = await this.exported((call) => this.native.exportModule(call), result, options);
     return module.training ? module.eval() : module;
   }
 
@@ -307,15 +285,6 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
     return this.hyperparameters[at] as QuantizationChoice;
   }
 
-  #at(name: string): number {
-    const at = this.#index.get(name);
-    if (at !== undefined) return at;
-    throw new TorchSearchError(
-      "ERR_UNKNOWN_HYPERPARAMETER",
-      `unknown hyperparameter "${name}": ${suggestion(name, [...this.#index.keys()])}`,
-    );
-  }
-
   /** The format of every group. */
   #complete(config: Readonly<FormatConfig>): string[] {
     if (!isRecord(config))
@@ -323,7 +292,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
     const whole = Object.keys(config).length === this.hyperparameters.length;
     const complete = whole ? [] : this.hyperparameters.map(({ active }) => active);
     for (const [name, format] of Object.entries(config)) {
-      const at = this.#at(name);
+      const at = this.#index.at(name);
       if (!this.#choice(at).choices.includes(format)) throw this.#unknown(name, format);
       complete[at] = format;
     }
@@ -337,8 +306,5 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
 
 function requireMetric(metric: string): void {
   if ((QUANTIZATION_METRICS as readonly string[]).includes(metric)) return;
-  throw new TorchSearchError(
-    "ERR_UNKNOWN_METRIC",
-    `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), QUANTIZATION_METRICS)}`,
-  );
+  throw unknownMetric(metric, QUANTIZATION_METRICS);
 }

@@ -8,7 +8,7 @@ import type { MilpReport } from "../search/solver/knapsack";
 import { type CandidateColumns, subnetsOf } from "../search/width/candidates";
 import type { Sensitivity } from "../search/width/sensitivity";
 import type { ScoredSubnet } from "../search/width/space-searcher";
-import type { SubnetConfig } from "../space/search-space";
+import type { SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
 
 /** Costs by metric, in each metric's unit. */

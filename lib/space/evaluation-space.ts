@@ -1,9 +1,15 @@
-/** What spaces have in common: they run, are never trained, and are closed. */
+/** What all spaces have in common: they run, are never trained, are identified, exported and closed. */
 import { TorchSearchError } from "../errors";
 import { forwardNative } from "../model/forward";
+import { Module } from "../model/module";
+import { recordExport } from "../model/record-export";
 import type { CallOptions, Output } from "../model/types";
-import type { NativeForwardable } from "../native/types/module";
+import { callNative } from "../native/call";
+import type { NativeCall } from "../native/types/call";
+import type { NativeForwardable, NativeModule } from "../native/types/module";
+import { throwIfAborted } from "../util/abort";
 import { isRecord } from "../util/check";
+import type { ExportOptions } from "./mode-space";
 
 /** The native handle of a space. */
 export interface NativeEvaluationSpace extends NativeForwardable {
@@ -12,7 +18,7 @@ export interface NativeEvaluationSpace extends NativeForwardable {
   close(): void;
 }
 
-/** A model of which something can be chosen. It is for evaluation: train the module that its `export` gives. */
+/** A model with parts that can be chosen. It is for evaluation: train the module that its `export` gives. */
 export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
   /** @internal The native handle. */
   readonly native: Native;
@@ -23,6 +29,9 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
 
   /** Says that there is no training mode, and what to do instead. */
   protected abstract get noTraining(): string;
+
+  /** Identifies the space, whatever is selected. */
+  protected abstract get digest(): string;
 
   /**
    * Runs the model as it is chosen now. Arguments follow `torch.onnx.export`'s `args`: a plain record in last place
@@ -43,6 +52,16 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
     options: CallOptions = {},
   ): Promise<Output> {
     return forwardNative(this.native, args, kwargs, options);
+  }
+
+  /**
+   * Hexadecimal SHA-256 of the converted module's graph and weights, the mode and the settings of the conversion. It
+   * doesn't depend on what is selected. A `SearchSpace` also counts what was added to it, and weights that
+   * `trainSupernet()` changed.
+   */
+  async fingerprint(options: CallOptions = {}): Promise<string> {
+    throwIfAborted(options.signal);
+    return this.digest;
   }
 
   /** Always false: a space is for evaluation. */
@@ -78,5 +97,16 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Makes a module, and continues in it the history of the module that was converted. */
+  protected async exported(
+    make: (call: NativeCall) => Promise<NativeModule>,
+    result: Readonly<Record<string, unknown>>,
+    { signal, search }: ExportOptions,
+  ): Promise<Module> {
+    const module = Module.wrap(await callNative(make, signal));
+    recordExport(module, this, result, search ?? null);
+    return module;
   }
 }

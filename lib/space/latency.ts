@@ -5,7 +5,7 @@ import { TorchSearchError } from "../errors";
 import { callNative } from "../native/call";
 import { getThreads } from "../native/threads";
 import type { NativeLatencyOperator } from "../native/types/latency-table";
-import type { NativeSearchSpace } from "../native/types/search-space";
+import type { NativeSearchSpace, NativeWidths } from "../native/types/search-space";
 import { libraryVersions } from "../native/versions";
 import { type LatencyConditions, LatencyTable } from "../profile/latency-table";
 import { expected, isPositiveInteger } from "../util/check";
@@ -74,14 +74,14 @@ export interface LatencyError {
 }
 
 /** @throws `ERR_ARGUMENT` */
-export function readTiming(options: LatencyTimingOptions): { warmup: number; repeats: number } {
+function readTiming(options: LatencyTimingOptions): { warmup: number; repeats: number } {
   const { warmup = 2, repeats = 12 } = options;
   if (warmup !== 0) requireCount("warmup", warmup);
   requireCount("repeats", repeats);
   return { warmup, repeats };
 }
 
-export function requireCount(name: string, value: unknown, least = 1): void {
+function requireCount(name: string, value: unknown, least = 1): void {
   if (isPositiveInteger(value) && value >= least) return;
   throw expected("ERR_ARGUMENT", `a whole number of at least ${least}`, name, value);
 }
@@ -137,8 +137,35 @@ export function toNativeTable(table: LatencyTable): NativeLatencyOperator[] {
   }));
 }
 
-/** Sums up samples. */
-export function latencyErrorOf(samples: LatencySample[]): LatencyError {
+/** @throws `ERR_ARGUMENT` */
+export function readErrorOptions(options: LatencyErrorOptions): { samples: number; seed: number } {
+  const { samples = 8, seed = 0 } = options;
+  readTiming(options);
+  requireCount("samples", samples);
+  return { samples, seed };
+}
+
+/** Runs subnets as wholes, as exported ones, and compares with what a table predicts. */
+export async function compareLatencies(
+  native: NativeSearchSpace,
+  table: LatencyTable,
+  subnets: readonly (Omit<LatencySample, "measured"> & { widths: NativeWidths })[],
+  options: LatencyErrorOptions,
+): Promise<LatencyError> {
+  table.requireConditions({ device: native.device });
+  const timing = { ...readTiming(options), threads: table.conditions.threads };
+  const widths = subnets.map((subnet) => subnet.widths);
+  const measured = await callNative(
+    (call) => native.timeSubnets(widths, timing, call),
+    options.signal,
+    progressTo(options.onProgress),
+  );
+  return latencyErrorOf(
+    subnets.map(({ config, predicted }, at) => ({ config, predicted, measured: measured[at] as number })),
+  );
+}
+
+function latencyErrorOf(samples: LatencySample[]): LatencyError {
   const scale = medianOf(samples.map(({ predicted, measured }) => measured / predicted));
   const errors = (factor: number): number[] =>
     samples.map(({ predicted, measured }) => Math.abs(predicted * factor - measured) / measured);
@@ -152,7 +179,7 @@ export function latencyErrorOf(samples: LatencySample[]): LatencyError {
   };
 }
 
-export function progressTo(
+function progressTo(
   listener: ProgressListener | null | undefined,
 ): ((event: { done: number; total: number; message: string }) => void) | undefined {
   if (!listener) return undefined;

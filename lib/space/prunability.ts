@@ -1,5 +1,6 @@
 import type { Module } from "../model/module";
-import type { SearchSpace, SpaceCosts } from "./search-space";
+import type { SearchSpace } from "./search-space";
+import type { SpaceCosts } from "./types";
 
 /** A dimension of a parameter. */
 export interface ParameterDimension {

@@ -1,8 +1,6 @@
-import { createHash } from "node:crypto";
-
+/** The space of sparse weights. */
 import { TorchSearchError } from "../errors";
-import { Module } from "../model/module";
-import { recordExport } from "../model/record-export";
+import type { Module } from "../model/module";
 import { Tensor } from "../model/tensor";
 import type { CallOptions } from "../model/types";
 import { callNative } from "../native/call";
@@ -10,9 +8,9 @@ import type { NativeSparseLayer, NativeSparseSpace, NativeSparsityPlan } from ".
 import { type MetricOf, metricsOf } from "../profile/metrics";
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
-import { throwIfAborted } from "../util/abort";
+import { byName, NameIndex, unknownMetric } from "../space/names";
 import { expected } from "../util/check";
-import { suggestion } from "../util/nearest";
+import { jsonDigest } from "../util/digest";
 import { parsePattern, type SparsityPattern } from "./pattern";
 
 /** What {@link SparseSpace.cost} can be asked for. */
@@ -105,7 +103,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   readonly #origin: SparseOrigin;
   readonly #native: readonly NativeSparseLayer[];
   /** By name: the position among {@link layers}. */
-  readonly #index: ReadonlyMap<string, number>;
+  readonly #index: NameIndex;
   readonly #kept: number[];
 
   private constructor(native: NativeSparseSpace, origin: SparseOrigin) {
@@ -130,7 +128,8 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
         return (kept[at] as number) / elements;
       },
     }));
-    this.#index = new Map(this.layers.map(({ name }, at) => [name, at]));
+    const names = this.layers.map(({ name }) => name);
+    this.#index = new NameIndex("ERR_UNKNOWN_LAYER", "layer", names);
   }
 
   /** @internal */
@@ -142,14 +141,10 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     return "A sparse space has no training mode; export() a module, whose masks keep the zeros, and train that.";
   }
 
-  /** Hexadecimal SHA-256 of the module's graph and weights, the mode, the pattern and the layers. */
-  async fingerprint(options: CallOptions = {}): Promise<string> {
-    throwIfAborted(options.signal);
+  /** Depends on the module's graph and weights, the mode, the pattern and the layers. */
+  protected override get digest(): string {
     const { mode, pattern, moduleFingerprint } = this.#origin;
-    const names = this.layers.map(({ name }) => name);
-    return createHash("sha256")
-      .update(JSON.stringify([moduleFingerprint, mode, pattern, names]))
-      .digest("hex");
+    return jsonDigest([moduleFingerprint, mode, pattern, this.layers.map(({ name }) => name)]);
   }
 
   /** The function it gives makes the model dense again. */
@@ -159,12 +154,12 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
 
   /** The density that each layer has now. */
   get active(): DensityConfig {
-    return Object.fromEntries(this.layers.map(({ name, density }) => [name, density]));
+    return byName(this.layers, ({ density }) => density);
   }
 
   /** Every layer dense. */
   get fullConfig(): DensityConfig {
-    return Object.fromEntries(this.layers.map(({ name }) => [name, 1]));
+    return byName(this.layers, () => 1);
   }
 
   /**
@@ -179,7 +174,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   cost(config: Readonly<DensityConfig>, metric: SparseMetric): number {
     const keeps = this.layers.map(({ elements }, at) => (this.#kept[at] as number) / elements);
     for (const [name, density] of Object.entries(config)) {
-      const at = this.#at(name);
+      const at = this.#index.at(name);
       keeps[at] = this.#keep(at, density) / (this.layers[at] as SparseLayer).elements;
     }
     const gone = (weight: (layer: SparseLayer) => number): number =>
@@ -195,10 +190,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
       case "flops":
         return (metric === "flops" ? 2 : 1) * Math.round(this.#origin.macs - gone(({ macs }) => macs));
       default:
-        throw new TorchSearchError(
-          "ERR_UNKNOWN_METRIC",
-          `unknown metric ${JSON.stringify(metric)}: ${suggestion(String(metric), SPARSE_METRICS)}`,
-        );
+        throw unknownMetric(metric, SPARSE_METRICS);
     }
   }
 
@@ -217,7 +209,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    */
   uniform(density = 0.5): DensityConfig {
     const own = this.pattern === null ? density : this.pattern.n / this.pattern.m;
-    return Object.fromEntries(this.layers.map(({ name }) => [name, own]));
+    return byName(this.layers, () => own);
   }
 
   /**
@@ -237,9 +229,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
       (call) => this.native.globalCounts([...this.#origin.layers], Math.round(total * density), call),
       options.signal,
     );
-    return Object.fromEntries(
-      this.layers.map(({ name, elements }, at) => [name, (counts[at] as number) / elements]),
-    );
+    return byName(this.layers, ({ elements }, at) => (counts[at] as number) / elements);
   }
 
   /**
@@ -264,7 +254,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
 
   /** Bytes that {@link collect} takes for a layer. */
   bytesToCollect(layer: string): number {
-    return (this.#native[this.#at(layer)] as NativeSparseLayer).productBytes;
+    return (this.#native[this.#index.at(layer)] as NativeSparseLayer).productBytes;
   }
 
   /**
@@ -274,7 +264,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * @throws `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`, `ERR_WEIGHT_NAN`, `ERR_HESSIAN`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async sparsify(layer: string, density: number, options: SparsifyOptions): Promise<LayerSparsity> {
-    const at = this.#at(layer);
+    const at = this.#index.at(layer);
     const native = this.#nativeAt(layer);
     const keep = this.#keep(at, density);
     const { elements } = this.layers[at] as SparseLayer;
@@ -315,7 +305,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   async restoreLayer(layer: string, weight: Tensor, mask: Tensor, kept: number): Promise<void> {
     const at = this.#nativeAt(layer);
     await callNative((call) => this.native.restore(at, weight.native, mask.native, call));
-    this.#kept[this.#at(layer)] = kept;
+    this.#kept[this.#index.at(layer)] = kept;
   }
 
   /** Makes every layer dense, and forgets what was gathered. */
@@ -335,24 +325,14 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * @throws `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_SPARSITY_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: ExportOptions & { masks?: boolean } = {}): Promise<Module> {
-    const { masks = true, signal, search } = options;
-    const module = Module.wrap(await callNative((call) => this.native.exportModule(masks, call), signal));
-    const { active } = this;
-    recordExport(module, this, { config: active, costs: this.costs(active), masks }, search ?? null);
-    return module;
+    const { masks = true } = options;
+    const config = this.active;
+    const result = { config, costs: this.costs(config), masks };
+    return this.exported((call) => this.native.exportModule(masks, call), result, options);
   }
 
   #nativeAt(name: string): number {
-    return this.#origin.layers[this.#at(name)] as number;
-  }
-
-  #at(name: string): number {
-    const at = this.#index.get(name);
-    if (at !== undefined) return at;
-    throw new TorchSearchError(
-      "ERR_UNKNOWN_LAYER",
-      `unknown layer "${name}": ${suggestion(name, [...this.#index.keys()])}`,
-    );
+    return this.#origin.layers[this.#index.at(name)] as number;
   }
 
   /** How many weights a density keeps. */

@@ -1,6 +1,7 @@
 /** The subnet with the least harm within the budgets, harm being a sum over hyperparameters: a knapsack with one choice of each. */
 
-import type { SearchSpace, SpaceMetric, SubnetConfig } from "../../space/search-space";
+import type { SearchSpace } from "../../space/search-space";
+import type { SpaceMetric, SubnetConfig } from "../../space/types";
 import type { ProgressEvent } from "../../util/progress";
 import { type MilpSolution, solveMilp } from "./highs";
 import { SearchProgram } from "./milp-program";

@@ -1,5 +1,5 @@
 /** The integer program of a search: one choice of each hyperparameter, the least degradation, all budgets met. */
-import type { Hyperparameter, SubnetConfig } from "../../space/search-space";
+import type { Hyperparameter, SubnetConfig } from "../../space/types";
 import type { MilpProgram, MilpRow } from "./highs";
 import type { GatedTerm, PairTerm, PairwiseCosts } from "./pairwise-costs";
 

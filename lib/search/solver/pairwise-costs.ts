@@ -1,5 +1,6 @@
 /** A space's costs, taken apart so that an integer program can state them. */
-import type { Hyperparameter, SearchSpace, SpaceMetric, SubnetConfig } from "../../space/search-space";
+import type { SearchSpace } from "../../space/search-space";
+import type { Hyperparameter, SpaceMetric, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { Random } from "../../util/random";

@@ -1,5 +1,5 @@
 import { rules } from "../../contract/config";
-import type { SubnetConfig } from "../../space/search-space";
+import type { SubnetConfig } from "../../space/types";
 import type { ConfigRule } from "../../util/rules";
 import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
 import { crossover, fitWithin, mutate, sampleWithin } from "./sampling";

@@ -2,7 +2,7 @@ import { rules, type SearchConfig } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
 import type { CollectFunction } from "../../evaluation/types";
 import { IMPORTANCE_LOSSES, type ImportanceLoss } from "../../space/importance";
-import type { SubnetConfig } from "../../space/search-space";
+import type { SubnetConfig } from "../../space/types";
 import { type ConfigRule, oneOf, orNull } from "../../util/rules";
 import { type MilpReport, solveKnapsack } from "../solver/knapsack";
 import { SpaceSearcher, type SpaceSearchState } from "./space-searcher";

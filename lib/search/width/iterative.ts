@@ -1,6 +1,6 @@
 import { rules, type SearchConfig } from "../../contract/config";
 import type { StopRule } from "../../evaluation/types";
-import type { SubnetConfig } from "../../space/search-space";
+import type { SubnetConfig } from "../../space/types";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { isRecord } from "../../util/check";

@@ -1,5 +1,5 @@
 import { rules } from "../../contract/config";
-import type { SubnetConfig } from "../../space/search-space";
+import type { SubnetConfig } from "../../space/types";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
 import { type MilpReport, solveKnapsack } from "../solver/knapsack";

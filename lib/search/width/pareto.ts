@@ -1,6 +1,6 @@
 import { rules } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
-import type { SpaceMetric, SubnetConfig } from "../../space/search-space";
+import type { SpaceMetric, SubnetConfig } from "../../space/types";
 import { suggestion } from "../../util/nearest";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { type CandidateColumns, noCandidates } from "./candidates";

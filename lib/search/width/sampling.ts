@@ -1,5 +1,6 @@
 /** Random subnets within budgets, and how searchers make new subnets of old ones. */
-import type { Hyperparameter, SearchSpace, SpaceMetric, SubnetConfig } from "../../space/search-space";
+import type { SearchSpace } from "../../space/search-space";
+import type { Hyperparameter, SpaceMetric, SubnetConfig } from "../../space/types";
 import type { Random } from "../../util/random";
 
 /** Upper bounds by metric, in each metric's unit. */

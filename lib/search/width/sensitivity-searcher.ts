@@ -1,5 +1,5 @@
 import { rules, type SearchConfig } from "../../contract/config";
-import type { Hyperparameter, SubnetConfig } from "../../space/search-space";
+import type { Hyperparameter, SubnetConfig } from "../../space/types";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { type ConfigRule, orNull } from "../../util/rules";

@@ -1,6 +1,6 @@
 /** What narrowing one hyperparameter alone does to the score, and which subnets follow from it. */
 import { type Costs, satisfies } from "../../contract/constraints";
-import type { Hyperparameter, SubnetConfig } from "../../space/search-space";
+import type { Hyperparameter, SubnetConfig } from "../../space/types";
 
 /** The sensitivity of one hyperparameter; arrays run parallel to its choices, ascending. */
 export interface Sensitivity {
