@@ -42,7 +42,7 @@ module.exports = {
     {
       name: "no-cycle",
       comment: "Files that import each other are one file, or need a third below both.",
-      severity: "warn",
+      severity: "error",
       from: { path: "^lib/" },
       to: { circular: true },
     },

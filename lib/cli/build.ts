@@ -7,13 +7,14 @@ import type { Command } from "commander";
 import { TorchSearchError } from "../errors";
 import { locateLibTorch } from "../native/locate";
 import { packageRoot } from "../native/paths";
+import { declare, type GivenOf } from "./options/declare";
 import { printJson, say } from "./output";
 
-async function run({ json = false }: { json?: boolean }): Promise<void> {
+async function run({ json = false }: GivenOf<"build">): Promise<void> {
   const libTorch = locateLibTorch();
   say(`Building for LibTorch ${libTorch.version} (${libTorch.root}).`);
   const script = path.join(packageRoot, "scripts", "build-native.mjs");
-  // What the build says goes to standard error.
+  // The output of the build goes to standard error.
   const child = spawn(process.execPath, [script], {
     stdio: ["ignore", 2, 2],
     env: { ...process.env, TORCHSEARCH_LIBTORCH: libTorch.root },
@@ -25,7 +26,7 @@ async function run({ json = false }: { json?: boolean }): Promise<void> {
   if (end !== null) {
     throw new TorchSearchError(
       "ERR_ADDON_BUILD",
-      `The addon could not be built (${end}); what is printed above says why. A build needs CMake 3.18, ninja or make, and ` +
+      `The addon could not be built (${end}); see its output above. A build needs CMake 3.18, ninja or make, and ` +
         "a C++20 compiler (Debian: apt-get install cmake ninja-build g++).",
     );
   }
@@ -35,9 +36,5 @@ async function run({ json = false }: { json?: boolean }): Promise<void> {
 
 /** Adds `torchsearch build`. */
 export function addBuildCommand(program: Command): void {
-  program
-    .command("build")
-    .description("compile the addon for the LibTorch on this machine, where no prebuilt one fits")
-    .option("--json", "print one JSON document on standard output")
-    .action(run);
+  declare(program, "build", (_, given) => run(given));
 }

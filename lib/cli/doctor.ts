@@ -9,9 +9,10 @@ import { type AddonFile, chooseAddon, listAddonFiles } from "../native/load";
 import { type LibTorchCandidate, listLibTorchCandidates, locateLibTorch } from "../native/locate";
 import { BUILD_COMMAND } from "../native/paths";
 import type { ProbeReport } from "../native/probe";
+import { declare } from "./options/declare";
 import { printJson } from "./output";
 
-/** Something that keeps torchsearch from working, and how to mend it. */
+/** Something that keeps torchsearch from working, and how to fix it. */
 export interface Problem {
   code: string;
   message: string;
@@ -22,11 +23,11 @@ export interface DoctorReport {
   node: string;
   platform: string;
   cpu: { model: string; threads: number };
-  /** Every place LibTorch is looked for, in order. */
+  /** Every place where LibTorch is looked for, in order. */
   libTorch: (LibTorchCandidate & { used: boolean })[];
-  /** Every build of the addon, and which one is used. */
+  /** Every build of the addon, and the one that is used. */
   addons: (AddonFile & { used: boolean })[];
-  /** Whether the addon loads: tried in a process of its own. Absent when there is nothing to load. */
+  /** Whether the addon loads, tried in a separate process. Absent when there is nothing to load. */
   load?: ProbeReport;
   /** Version of the optional package that decodes images; null where it can't be loaded. */
   sharp: string | null;
@@ -59,7 +60,7 @@ function runProbe(): ProbeReport {
   }
 }
 
-/** The image decoder's version; null where it is not installed, or has no build for this platform. */
+/** The image decoder's version; null where it is not installed or has no build for this platform. */
 function sharpVersion(): string | null {
   try {
     return (require("sharp") as { versions: { sharp: string } }).versions.sharp;
@@ -68,7 +69,7 @@ function sharpVersion(): string | null {
   }
 }
 
-/** Looks at everything torchsearch needs to run; never throws for what it finds. */
+/** Examines everything that torchsearch needs to run. Problems are reported, not thrown. */
 export function examine(): DoctorReport {
   const problems: Problem[] = [];
   const notes: string[] = [];
@@ -90,7 +91,7 @@ export function examine(): DoctorReport {
   };
   if (report.sharp === null)
     notes.push(
-      "The optional package sharp is not there, so folders of images can't be read; `npm install sharp` mends it.",
+      "The optional package sharp is missing, so folders of images can't be read; `npm install sharp` adds it.",
     );
   if (used === undefined && files.length > 0) {
     const versions = [...new Set(files.map(({ torch }) => torch))].join(" or ");
@@ -143,22 +144,16 @@ function describe(report: DoctorReport): string {
   if (report.sharp !== null) lines.push(`Images    decoded by sharp ${report.sharp}`);
   lines.push(...report.notes.map((note) => `Note      ${note}`));
   lines.push(...report.problems.map((problem) => `Problem   ${problem.code}: ${problem.message}`));
-  lines.push(
-    report.problems.length === 0 ? "All is well." : "Something is broken; see above how to mend it.",
-  );
+  lines.push(report.problems.length === 0 ? "All is well." : "Something is broken; see above how to fix it.");
   return `${lines.join("\n")}\n`;
 }
 
 /** Adds `torchsearch doctor`. */
 export function addDoctorCommand(program: Command): void {
-  program
-    .command("doctor")
-    .description("show what torchsearch found on this machine, what is missing and how to mend it")
-    .option("--json", "print one JSON document on standard output")
-    .action((options: { json?: boolean }) => {
-      const report = examine();
-      if (options.json) printJson(report);
-      else process.stdout.write(describe(report));
-      if (report.problems.length > 0) process.exitCode = 1;
-    });
+  declare(program, "doctor", (_, { json = false }) => {
+    const report = examine();
+    if (json) printJson(report);
+    else process.stdout.write(describe(report));
+    if (report.problems.length > 0) process.exitCode = 1;
+  });
 }

@@ -1,3 +1,4 @@
+/** `torchsearch export`. */
 import path from "node:path";
 
 import type { Command } from "commander";
@@ -10,114 +11,61 @@ import type { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
 import { commandLine } from "./command-line";
-import { type ImageOptions, imageRequest } from "./image-options";
 import { untilInterrupted } from "./interrupt";
+import { hasWidths } from "./modes";
 import { openData } from "./open-data";
-import { badOption } from "./options";
+import { declare, type GivenOf } from "./options/declare";
+import { badOption } from "./options/kinds";
+import { readJson } from "./options/settings";
+import { defaultsOf } from "./options/table";
 import { printJson, requireOutput } from "./output";
-import { addDataOptions, addSpaceOptions } from "./search";
-import { modeOf, WIDTH_MODES } from "./search-modes";
-import {
-  REQUEST_DEFAULTS,
-  readJson,
-  recordedRequest,
-  resolveEntry,
-  type SearchRequest,
-} from "./search-request";
+import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
+import { adapterOf } from "./search-modes";
+import { recordedRequest } from "./search-request";
 import { exampleInput, loadModel } from "./search-run";
 
-interface ExportCommandOptions extends ImageOptions {
-  config?: string;
-  checkpoint?: string;
-  output: string;
-  data?: string[];
-  inputArray?: string[];
-  targetArray?: string;
-  batchSize?: number;
-  shuffle?: boolean;
-  seed?: number;
-  calibrationBatches?: number;
-  recalibrate?: boolean;
-  input?: string[];
-  device?: string;
-  mode?: string;
-  channelDivisor?: number;
-  importance?: string;
-  json?: boolean;
-}
+/** The subnet's model, data and settings. */
+type ExportRequest = DataRequest &
+  SpaceRequest &
+  Pick<SearchRequest, "recalibrate" | "calibrationBatches" | "maxBatches" | "output">;
 
-/** What is to be exported, and how. */
-type ExportRequest = Omit<
-  SearchRequest,
-  | "constraints"
-  | "latencyTable"
-  | "threads"
-  | "searcher"
-  | "searcherOptions"
-  | "score"
-  | "topK"
-  | "holdout"
-  | "evalData"
-  | "evalInputArrays"
-  | "evalTargetArray"
-  | "checkpoint"
->;
-
-async function run(model: string, options: ExportCommandOptions, command: Command): Promise<void> {
-  const { widths, recorded, fingerprint, search } = await widthsOf(options);
-  const given = (name: "shuffle" | "recalibrate"): boolean | undefined =>
-    command.getOptionValueSource(name) === "cli" ? options[name] : undefined;
-  const flags = {
-    data: options.data?.map((entry) => resolveEntry(entry)),
-    inputArrays: options.inputArray,
-    targetArray: options.targetArray,
-    batchSize: options.batchSize,
-    images: imageRequest(options),
-    shuffle: given("shuffle"),
-    seed: options.seed,
-    calibrationBatches: options.calibrationBatches,
-    recalibrate: given("recalibrate"),
-    input: options.input,
-    device: options.device,
-    mode: options.mode,
-    channelDivisor: options.channelDivisor,
-    importance: options.importance,
-  };
+async function run(model: string, given: GivenOf<"export">): Promise<void> {
+  const { widths, recorded, fingerprint, search } = await widthsOf(given);
+  const { json, config: _config, checkpoint: _checkpoint, ...asked } = given;
   const request: ExportRequest = {
-    ...REQUEST_DEFAULTS,
+    ...defaultsOf("export"),
+    modeOptions: {},
+    maxBatches: null,
     ...recorded,
-    ...Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)),
+    ...asked,
     model: path.resolve(model),
-    output: path.resolve(options.output),
+    output: given.output as string,
   };
   const again = commandLine(process.argv.slice(2));
   const costs = await untilInterrupted({ resume: () => null, again }, (signal) =>
     exportSubnet(request, widths, { fingerprint, search }, signal),
   );
-  if (options.json) {
-    printJson({ model: request.model, output: request.output, ...costs });
-    return;
-  }
-  process.stdout.write(`Saved the subnet as ${request.output}\n`);
+  if (json) printJson({ model: request.model, output: request.output, ...costs });
+  else process.stdout.write(`Saved the subnet as ${request.output}\n`);
 }
 
 interface Choice {
   widths: SubnetConfig;
   recorded: Partial<SearchRequest>;
-  /** Of the search space that the widths belong to; null when not known. */
+  /** Fingerprint of the search space that the widths belong to; null when it is not known. */
   fingerprint: string | null;
-  /** What the history says of the search; null when there was none. */
+  /** The record of the search for the history; null without a search. */
   search: SearchRecord | null;
 }
 
-/** The widths asked for, and what the search that found them recorded. */
-async function widthsOf({ config, checkpoint: file }: ExportCommandOptions): Promise<Choice> {
-  if ((config === undefined) === (file === undefined)) {
+/** The widths asked for, and the record of the search that found them. */
+async function widthsOf({ config = null, checkpoint: file = null }: GivenOf<"export">): Promise<Choice> {
+  if ((config === null) === (file === null)) {
     throw badOption(
-      "Say which subnet: with --config (JSON, widths by name) or --checkpoint (the best one there).",
+      "Choose the subnet: with --config (JSON, widths by name) or --checkpoint (the best one there).",
     );
   }
-  if (config !== undefined)
+  if (config !== null)
     return { widths: readJson(config) as SubnetConfig, recorded: {}, fingerprint: null, search: null };
   const checkpoint = await readCheckpoint(file as string);
   if (checkpoint === null) {
@@ -127,13 +75,13 @@ async function widthsOf({ config, checkpoint: file }: ExportCommandOptions): Pro
   if (!isRecord(best)) {
     throw new TorchSearchError(
       "ERR_CLI_CHECKPOINT",
-      `${file} has no best subnet yet: go on with the search (torchsearch resume) until it has one.`,
+      `${file} has no best subnet yet: continue the search (torchsearch resume) until it has one.`,
     );
   }
   const recorded = recordedRequest(checkpoint.settings.annotations, file as string);
-  if (!(WIDTH_MODES as readonly string[]).includes(recorded.mode)) {
+  if (!hasWidths(recorded.mode)) {
     throw badOption(
-      `${file} holds a search of mode ${recorded.mode}, which made its result itself: ` +
+      `${file} holds a search of mode ${recorded.mode}, which saved its result itself: ` +
         `torchsearch resume ${file} --output FILE saves it again.`,
     );
   }
@@ -161,7 +109,7 @@ async function exportSubnet(
     if (data !== null) closing.push(data.loader);
     const dummyInput = exampleInput(request, data);
     closing.push({ close: () => closeTensors(dummyInput) });
-    const { convert } = modeOf(request);
+    const { convert } = adapterOf(request);
     const context = { signal, onProgress: () => {} };
     const space = (await convert(module, dummyInput, request, data, context)) as SearchSpace;
     closing.push(space);
@@ -172,7 +120,7 @@ async function exportSubnet(
       );
     }
     space.select(widths);
-    // As in a search, the full model keeps the statistics that it came with.
+    // As in a search, the full model keeps its own statistics.
     const narrowed = space.hyperparameters.some(({ active, full }) => active < full);
     const recalibrated = data !== null && request.recalibrate && narrowed;
     if (data !== null && recalibrated) {
@@ -193,18 +141,5 @@ async function exportSubnet(
 
 /** Adds `torchsearch export`. */
 export function addExportCommand(program: Command): void {
-  const command = program
-    .command("export")
-    .description("save one subnet of a model: given widths, or the best of a search")
-    .argument("<model>", "a TorchScript file (torch.jit.save)")
-    .option(
-      "--config <file>",
-      "JSON: the width of each hyperparameter by name; what it leaves out stays full",
-    )
-    .option("--checkpoint <file>", "take the best subnet of this search, with its data and settings")
-    .requiredOption("--output <file>", "where the subnet goes");
-  addDataOptions(command);
-  addSpaceOptions(command, WIDTH_MODES)
-    .option("--json", "print one JSON document on standard output")
-    .action(run);
+  declare(program, "export", run);
 }

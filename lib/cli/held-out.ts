@@ -1,13 +1,13 @@
-/** Rating a search's outcome on data that the search did not see. */
+/** Rating the outcome of a search on data that the search did not use. */
 
 import { OWNED_BATCHES } from "../data/data-source";
 import type { Module } from "../model/module";
 import { type OpenData, openData } from "./open-data";
-import { badOption } from "./options";
-import type { SearchRequest } from "./search-request";
+import { badOption } from "./options/kinds";
+import type { SearchRequest } from "./request";
 import { type ChosenScore, chooseScore } from "./search-scores";
 
-/** Data apart from those of the search. */
+/** Data that the search does not use. */
 export interface HeldOut {
   /** Number of samples. */
   samples: number;
@@ -17,7 +17,7 @@ export interface HeldOut {
 
 type Loader = OpenData["loader"];
 
-/** The batches of a loader from one on, made afresh in each pass. */
+/** The last batches of a loader, from `first` on; each pass makes them anew. */
 class LastBatches implements AsyncIterable<unknown> {
   readonly [OWNED_BATCHES] = true;
   readonly batches: number;
@@ -35,7 +35,7 @@ class LastBatches implements AsyncIterable<unknown> {
 }
 
 /**
- * The request of the search itself, which leaves the last batches alone when some are held out.
+ * The request of the search itself, which leaves out the last batches when some are held out.
  *
  * @throws `ERR_CLI_OPTION` when there are too few batches
  */
@@ -56,7 +56,7 @@ function heldOutBatches(share: number, { batches }: Loader): number {
   return Math.max(1, Math.round(share * batches));
 }
 
-/** Opens what the outcome is rated on; null when the request says nothing of it. @throws as {@link openData} */
+/** Opens the data that the outcome is rated on; null where the request has none. @throws as {@link openData} */
 export async function openHeldOut(
   request: SearchRequest,
   data: OpenData,
@@ -85,7 +85,7 @@ export async function openHeldOut(
   if (request.evalData.join() === request.data.join() && other.inputs.join() === data.inputs.join()) {
     other.loader.close();
     throw badOption(
-      `--eval-data names the arrays that the search itself uses (${data.inputs.join(", ")}): name others, or use --holdout.`,
+      `--eval-data has the arrays that the search itself uses (${data.inputs.join(", ")}): name others, or use --holdout.`,
     );
   }
   const score = chooseScore({ ...request, maxBatches: null }, other, full);

@@ -2,13 +2,14 @@ import type { Command } from "commander";
 
 import { type ModeRecord, readHistory } from "../model/history";
 import { Module } from "../model/module";
+import { declare, type GivenOf } from "./options/declare";
 import { printJson } from "./output";
 
-async function run(file: string, options: { json?: boolean }): Promise<void> {
+async function run(file: string, { json = false }: GivenOf<"history">): Promise<void> {
   using module = await Module.load(file);
   const { records, problem } = readHistory(module.native);
   if (problem !== null) throw problem;
-  if (options.json) printJson({ model: file, history: records });
+  if (json) printJson({ model: file, history: records });
   else
     process.stdout.write(
       records.length === 0 ? `${file} has no history.\n` : records.map(describeRecord).join("\n"),
@@ -35,10 +36,5 @@ function describeRecord(record: ModeRecord, at: number): string {
 
 /** Adds `torchsearch history`. */
 export function addHistoryCommand(program: Command): void {
-  program
-    .command("history")
-    .description("show which modes, searches and settings made a TorchScript model what it is")
-    .argument("<model>", "a TorchScript file that torchsearch exported")
-    .option("--json", "print one JSON document on standard output")
-    .action(run);
+  declare(program, "history", run);
 }

@@ -1,5 +1,5 @@
-/** The data of a search, opened: which arrays are inputs and which the target. */
-import { stat } from "node:fs/promises";
+/** Opening the data of a request: which arrays are inputs, and which one is the target. */
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 
 import { ArrayFile } from "../data/array-file";
@@ -8,23 +8,23 @@ import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
-import { badOption } from "./options";
-import type { DataRequest } from "./search-request";
+import { badOption } from "./options/kinds";
+import type { DataRequest } from "./request";
 
 const INPUT_NAMES = ["inputs", "input", "x", "images", "image", "data", "features"];
-/** How arrays of a part of the data are named. */
+/** How the arrays of a part of the data are named. */
 const FORMS = {
   train: ["*", "train_*", "*_train"],
   eval: ["test_*", "*_test", "val_*", "*_val", "eval_*", "*_eval", "*"],
 } as const;
 const TARGET_NAMES = ["targets", "target", "y", "labels", "label", "classes"];
 
-/** What data consist of, whichever files they came from. */
+/** Opened data, the same for every kind of file. */
 export interface OpenData {
   loader: TensorDataLoader | ImageFolderLoader;
-  /** Names of the arrays that the model gets. */
+  /** Names of the arrays that the model takes. */
   inputs: string[];
-  /** Name of the targets' array; null when there is none. */
+  /** Name of the targets' array; null without targets. */
   target: string | null;
   /** Whether the targets are whole numbers, such as class labels. */
   labels: boolean;
@@ -37,7 +37,7 @@ export interface OpenData {
 /**
  * Opens the files of a request.
  *
- * @throws `ERR_CLI_OPTION` for files of an unknown kind, `ERR_DATA_KEYS` when it has to be said which arrays to use,
+ * @throws `ERR_CLI_OPTION` for files of an unknown kind, `ERR_DATA_KEYS` when the names don't show which arrays to use,
  *   `ERR_DATA_FILE`, `ERR_DATASET`
  */
 export async function openData(request: DataRequest, part: keyof typeof FORMS = "train"): Promise<OpenData> {
@@ -67,7 +67,7 @@ export async function openData(request: DataRequest, part: keyof typeof FORMS = 
   }
   if (kinds.has(".safetensors")) return openArrays(await ArrayFile.openSafetensors(file));
   throw badOption(
-    `${file} is of an unknown kind: give a folder of images, a .npz or .safetensors file, or .npy files.`,
+    `${file} has an unknown kind: give a folder of images, a .npz or .safetensors file, or .npy files.`,
   );
 }
 
@@ -92,7 +92,7 @@ function choose(
   if (inputs === null) {
     throw new TorchSearchError(
       "ERR_DATA_KEYS",
-      `${file} holds the arrays ${names.join(", ") || "none"}: say with --input-array and --target-array which to use.`,
+      `${file} holds the arrays ${names.join(", ") || "none"}: choose with --input-array and --target-array.`,
     );
   }
   const rest = names.filter((name) => !inputs.includes(name));
@@ -100,7 +100,7 @@ function choose(
   return { inputs, target };
 }
 
-/** The array of a usual name, in the forms of a part of the data: `x`, `x_train`, `train_x`. */
+/** The array with a usual name, in the forms of a part of the data: `x`, `x_train`, `train_x`. */
 function byName(
   names: readonly string[],
   usual: readonly string[],
@@ -120,7 +120,7 @@ async function isFolder(file: string): Promise<boolean> {
   try {
     return (await stat(file)).isDirectory();
   } catch {
-    return false; // whoever reads it says what is wrong
+    return false; // reading it reports the problem
   }
 }
 
@@ -129,7 +129,7 @@ async function openImages(
   { batchSize, shuffle, seed, images }: DataRequest,
 ): Promise<OpenData> {
   const loader = await ImageFolderLoader.open(folder, { ...images, batchSize, shuffle, seed });
-  // Of the loader's first image, so that all that can be wrong with decoding shows before anything is computed.
+  // The first image is decoded right away, so that problems with decoding show before anything is computed.
   const single = await ImageFolderLoader.open(folder, { ...images, batchSize: 1, shuffle, seed });
   const first = await single.batch(0);
   const sample = first.images.data().slice();

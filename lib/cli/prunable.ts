@@ -1,38 +1,31 @@
+/** `torchsearch prunable`. */
 import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
 import { convert } from "../mode/convert";
 import { Module } from "../model/module";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { formatBytes, formatCount, formatPercent } from "../profile/units";
-import { type Importance, WEIGHT_IMPORTANCES } from "../space/importance";
+import type { Importance } from "../space/importance";
 import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
 import type { SearchSpace } from "../space/search-space";
 import type { Hyperparameter } from "../space/types";
 import { startProgressBar } from "../util/progress-bar";
 import { formatTable } from "../util/table";
-import { wholeNumber } from "./options";
+import { declare, type GivenOf } from "./options/declare";
+import { defaultsOf } from "./options/table";
 import { printJson } from "./output";
 
-interface PrunableCommandOptions {
-  input: string[];
-  json?: boolean;
-  divisor: number;
-  importance: string;
-  examples: number;
-  seed: number;
-  device?: string;
-}
-
-async function run(file: string, options: PrunableCommandOptions): Promise<void> {
+async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
+  const options = { ...defaultsOf("prunable"), ...given };
   const specs = options.input.map(parseInputSpec);
-  const module = await Module.load(file, options.device === undefined ? {} : { device: options.device });
+  const module = await Module.load(file, options.device === null ? {} : { device: options.device });
   const inputs = randomInputs(specs, options.seed);
   try {
     const bar = startProgressBar("converting", 3);
     let space: SearchSpace;
     try {
       space = await convert(module, "fastnas", inputs, {
-        channelDivisor: options.divisor,
+        channelDivisor: options.channelDivisor,
         importance: options.importance as Importance,
         onProgress: ({ done }) => bar.update(done),
       });
@@ -140,19 +133,5 @@ function percent(part: number, whole: number): string {
 
 /** Adds `torchsearch prunable`. */
 export function addPrunableCommand(program: Command): void {
-  program
-    .command("prunable")
-    .description("show what of a TorchScript model can be narrowed, and why the rest stays whole")
-    .argument("<model>", "a TorchScript file (torch.jit.save)")
-    .requiredOption(
-      "--input <shape...>",
-      "an input's shape, such as 1x3x224x224, 1x16:int64 or mask=1x16:bool; once for each input",
-    )
-    .option("--json", "print one JSON document on standard output")
-    .option("--divisor <number>", "widths to choose from are multiples of it", wholeNumber, 8)
-    .option("--importance <name>", `how channels are ranked: ${WEIGHT_IMPORTANCES.join(", ")}`, "l1")
-    .option("--examples <count>", "dimensions to show for each reason", wholeNumber, 3)
-    .option("--seed <number>", "of the random inputs", wholeNumber, 0)
-    .option("--device <device>", "cpu or cuda (default: cpu)")
-    .action(run);
+  declare(program, "prunable", run);
 }

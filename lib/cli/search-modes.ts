@@ -1,51 +1,49 @@
-/** What the modes differ in, for the command: how a space is made, what its searchers are told, what came out. */
+/** How the modes differ for the command: making a space, the searcher's config, and the outcome. */
 
 import type { Deployment, SearchStateDict } from "../contract/types";
 import { lossFor } from "../evaluation/losses";
 import { convert } from "../mode/convert";
-import { autoQuantize } from "../mode/quantize-mode";
-import type { AnyMode } from "../mode/registry";
-import { sparsegpt, sparseMagnitude } from "../mode/sparse-modes";
-import { autonas, fastnas } from "../mode/width-modes";
 import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
+import { exampleBounds } from "../profile/metrics";
 import type { QuantizationSpace } from "../quantization/space";
 import type { QuantizedResult } from "../search/format/auto-quantize";
 import type { SparseSearchState } from "../search/sparse/sparse-searcher";
 import type { ScoredSubnet } from "../search/width/space-searcher";
-import { type Importance, importanceNeeds } from "../space/importance";
+import { importanceNeeds } from "../space/importance";
 import type { ModeSpace } from "../space/mode-space";
 import type { SearchSpace } from "../space/search-space";
 import type { SparseSpace } from "../sparsity/space";
 import { isRecord } from "../util/check";
+import { type ModeName, modeNamed } from "./modes";
 import type { OpenData } from "./open-data";
-import { badOption } from "./options";
-import type { RequestSettings, SearchRequest, SpaceRequest } from "./search-request";
-import type { SearchContext } from "./search-run";
+import { badOption } from "./options/kinds";
+import { flagOf, type SettingsOf } from "./options/table";
+import type { SearchRequest, SpaceRequest } from "./request";
+import type { SearchContext } from "./search-context";
 
-/** What was chosen, by kind of space; an outcome has the one that its mode makes. */
+/** The choices of a search, by kind of space; an outcome has those of its mode. */
 export interface Chosen {
   /** Widths and blocks. */
   hyperparameters?: { name: string; kind: string; full: number; selected: number }[];
-  /** The share of each layer's weights that stays; `error`: which share of its outputs, in squares, is missed. */
+  /** The share of each layer's weights that is kept; `error`: the squared error of its outputs, as a share. */
   densities?: { name: string; kind: string; elements: number; density: number; error: number | null }[];
-  /** Formats of layers; those of one entry share a weight or an input. */
+  /** Formats of layers; the layers of one entry share a weight or an input. */
   formats?: { name: string; layers: string[]; weights: number; format: string }[];
 }
 
-/** Costs, and what was chosen. */
+/** The choices and their costs. */
 export interface Found extends Chosen {
   costs: { before: Record<string, number>; after: Record<string, number> };
 }
 
 /** A mode as `torchsearch search` uses it. */
 export interface CommandMode {
-  mode: AnyMode;
-  /** Constraints that it takes, for people; null for none. */
+  /** Examples of its constraints, for messages; null for a mode without constraints. */
   constraints: string | null;
-  /** Settings of a request that mean nothing to it, by the option that gives them. */
-  without: Partial<Record<keyof RequestSettings, string>>;
-  /** Whether operators of the result stand beside those of the model, so that their costs compare. */
+  /** Settings of a request that have no effect on it. */
+  without: readonly (keyof SettingsOf<"search">)[];
+  /** Whether the result has the model's operators, so that their costs compare. */
   comparesOperators: boolean;
   convert(
     module: Module,
@@ -54,7 +52,7 @@ export interface CommandMode {
     data: OpenData | null,
     context: Pick<SearchContext, "signal" | "onProgress">,
   ): Promise<ModeSpace>;
-  /** How much there is to choose, such as "9 hyperparameters". */
+  /** The size of the choice, such as "9 hyperparameters". */
   size(space: ModeSpace): string;
   /** Keys of the searcher's config that follow from the request and its data. */
   config(request: SearchRequest, data: OpenData): Record<string, unknown>;
@@ -74,16 +72,15 @@ function calibrationData(request: SearchRequest, { loader, collect }: OpenData):
   };
 }
 
-function widths(mode: AnyMode): CommandMode {
+function widths(mode: "fastnas" | "autonas"): CommandMode {
   return {
-    mode,
-    constraints: "flops=60%, params=2.5M, macs=1e9, size=10MiB or latency=5",
-    without: {},
+    constraints: exampleBounds(["widths"]).join(", "),
+    without: [],
     comparesOperators: true,
     convert: (module, dummyInput, request, data, { signal, onProgress }) => {
       const { channelDivisor, importance, seed } = request;
-      const needs = importanceNeeds(importance as Importance);
-      return convert(module, mode.name, dummyInput, {
+      const needs = importanceNeeds(importance);
+      return convert(module, mode, dummyInput, {
         ...request.modeOptions,
         channelDivisor,
         importance,
@@ -105,7 +102,7 @@ function widths(mode: AnyMode): CommandMode {
     },
     size: (space) => counted((space as SearchSpace).hyperparameters.length, "hyperparameter"),
     config: (request, data) => ({
-      // By which batch norms are recalibrated.
+      // Data to recalibrate batch norms with.
       ...(request.recalibrate && calibrationData(request, data)),
       deployment: deploymentOf(request),
     }),
@@ -130,28 +127,28 @@ function deploymentOf({ constraints, latencyTable, threads }: SearchRequest): De
   return { latencyTable, ...(threads !== null && { threads }) };
 }
 
-const OF_WIDTHS: CommandMode["without"] = {
-  channelDivisor: "--channel-divisor",
-  importance: "--importance",
-  recalibrate: "--no-recalibrate",
-  latencyTable: "--latency-table",
-  threads: "--threads",
-};
+/** Settings that only modes with widths use. */
+const WIDTHS_ONLY: CommandMode["without"] = [
+  "channelDivisor",
+  "importance",
+  "recalibrate",
+  "latencyTable",
+  "threads",
+];
 
 const plainConvert =
-  (name: string): CommandMode["convert"] =>
+  (name: ModeName): CommandMode["convert"] =>
   (module, dummyInput, { modeOptions }, _data, { signal }) =>
     convert(module, name, dummyInput, { ...modeOptions, signal });
 
-function sparse(mode: AnyMode): CommandMode {
+function sparse(mode: "sparse_magnitude" | "sparsegpt"): CommandMode {
   return {
-    mode,
     constraints: null,
-    without: { ...OF_WIDTHS, constraints: "--constraint" },
+    without: [...WIDTHS_ONLY, "constraints"],
     comparesOperators: false,
-    convert: plainConvert(mode.name),
+    convert: plainConvert(mode),
     size: (space) => counted((space as SparseSpace).layers.length, "layer"),
-    // Magnitudes need no data, but data tell what the zeros cost each layer.
+    // Magnitudes need no data, but with data the error of each layer is measured.
     config: calibrationData,
     found: (space, state) => {
       const { layers, fullConfig } = space as SparseSpace;
@@ -171,17 +168,16 @@ function sparse(mode: AnyMode): CommandMode {
 }
 
 const quantization: CommandMode = {
-  mode: autoQuantize as AnyMode,
-  constraints: "effectiveBits=6 or size=10MiB",
-  without: OF_WIDTHS,
+  constraints: exampleBounds(["formats"]).join(" or "),
+  without: WIDTHS_ONLY,
   comparesOperators: false,
-  convert: plainConvert(autoQuantize.name),
+  convert: plainConvert("auto_quantize"),
   size: (space) => `${counted((space as QuantizationSpace).hyperparameters.length, "group")} of layers`,
   config: (request, data) => {
     const sensitivity =
       data.target === null
         ? { sensitivity: "klDivergence" }
-        : { loss: data.labels ? "crossEntropy" : "mse", targetFunc: targetFunc(data) };
+        : { loss: lossFor(data.labels), targetFunc: targetFunc(data) };
     return {
       ...calibrationData(request, data),
       maxIterDataLoader: request.maxBatches,
@@ -204,25 +200,15 @@ const quantization: CommandMode = {
   },
 };
 
-/** The modes that the command searches, by name. */
-export const COMMAND_MODES = {
-  fastnas: widths(fastnas as unknown as AnyMode),
-  autonas: widths(autonas as unknown as AnyMode),
-  sparse_magnitude: sparse(sparseMagnitude as unknown as AnyMode),
-  sparsegpt: sparse(sparsegpt as unknown as AnyMode),
+const ADAPTERS: Readonly<Record<ModeName, CommandMode>> = {
+  fastnas: widths("fastnas"),
+  autonas: widths("autonas"),
+  sparse_magnitude: sparse("sparse_magnitude"),
+  sparsegpt: sparse("sparsegpt"),
   auto_quantize: quantization,
-} as const satisfies Record<string, CommandMode>;
-export type ModeName = keyof typeof COMMAND_MODES;
+};
 
-export const MODES = Object.keys(COMMAND_MODES) as ModeName[];
-/** Those whose subnets are made of widths. */
-export const WIDTH_MODES: readonly ModeName[] = ["fastnas", "autonas"];
-/** Of all modes. */
-export const SEARCHERS = [
-  ...new Set(MODES.flatMap((name) => Object.keys(COMMAND_MODES[name].mode.searchers))),
-];
-
-/** Keys of a mode's config that options of their own, or the data, give. */
+/** Keys of a mode's config that come from other options, or from the data. */
 const GIVEN_OTHERWISE: ReadonlySet<string> = new Set([
   "channelDivisor",
   "importance",
@@ -236,51 +222,54 @@ const GIVEN_OTHERWISE: ReadonlySet<string> = new Set([
   "onProgress",
 ]);
 
-/** The adapter of a request, whose mode was checked. */
-export function modeOf({ mode }: Pick<SpaceRequest, "mode">): CommandMode {
-  return COMMAND_MODES[mode as ModeName];
+/** The keys of a mode's config that `--mode-set` and `modeOptions` may give. */
+export function modeKeys(mode: ModeName): string[] {
+  return Object.keys(modeNamed(mode).rules).filter((key) => !GIVEN_OTHERWISE.has(key));
+}
+
+/** The adapter of a request's mode. */
+export function adapterOf({ mode }: Pick<SpaceRequest, "mode">): CommandMode {
+  return ADAPTERS[mode];
 }
 
 /**
- * Refuses settings that a mode has no use for, and searchers of other modes.
+ * Refuses settings that have no effect in a mode, and searchers of other modes.
  *
- * @param given what was said, without defaults
+ * @param asked the settings that were given, without defaults
  * @throws `ERR_CLI_OPTION`
  */
-export function requireFitting(request: SearchRequest, given: RequestSettings): void {
-  const { mode, without, constraints } = modeOf(request);
+export function requireFitting(request: SearchRequest, asked: Partial<SettingsOf<"search">>): void {
+  const { without, constraints } = adapterOf(request);
+  const mode = modeNamed(request.mode);
   const searchers = Object.keys(mode.searchers);
   if (!searchers.includes(request.searcher)) {
     throw badOption(
       `--mode ${mode.name} has the searchers ${searchers.join(", ")}, not ${request.searcher}.`,
     );
   }
-  const asked = (key: string): boolean => {
-    const value = given[key as keyof RequestSettings];
+  const useless = without.find((key) => {
+    const value = asked[key];
     return value !== undefined && value !== null && !(isRecord(value) && Object.keys(value).length === 0);
-  };
-  const useless = Object.entries(without).find(([key]) => asked(key));
+  });
   if (useless !== undefined) {
     const remedy =
-      useless[0] === "constraints" ? "the pattern decides the cost (--pattern, --density)" : "leave it out";
-    throw badOption(`--mode ${mode.name} has no use for ${useless[1]}: ${remedy}.`);
+      useless === "constraints" ? "the pattern decides the cost (--pattern, --density)" : "leave it out";
+    throw badOption(`--mode ${mode.name} has no use for ${flagOf("search", useless)}: ${remedy}.`);
   }
   const { modeOptions, searcherOptions } = request;
-  const unknown = Object.keys(modeOptions).find(
-    (key) => !Object.hasOwn(mode.rules, key) || GIVEN_OTHERWISE.has(key),
-  );
+  const keys = modeKeys(request.mode);
+  const unknown = Object.keys(modeOptions).find((key) => !keys.includes(key));
   if (unknown !== undefined) {
-    const keys = Object.keys(mode.rules).filter((key) => !GIVEN_OTHERWISE.has(key));
     throw badOption(`--mode ${mode.name} has no use for ${unknown}: its keys are ${keys.join(", ")}.`);
   }
   const pattern = modeOptions.pattern ?? (mode.defaults as { pattern?: string }).pattern ?? "unstructured";
   if (searcherOptions.density !== undefined && pattern !== "unstructured") {
-    throw badOption(`The pattern ${pattern} has a density of its own: leave out --density, or --pattern.`);
+    throw badOption(`The pattern ${pattern} has its own density: leave out --density or --pattern.`);
   }
   const bounded = Object.keys(request.constraints).length > 0;
   if (constraints !== null && !bounded && request.searcher !== "pareto") {
     throw badOption(
-      `A search needs at least one --constraint, such as ${constraints}; only pareto and the sparse modes do without.`,
+      `A search needs at least one --constraint, such as ${constraints}; only pareto and the sparse modes need none.`,
     );
   }
 }

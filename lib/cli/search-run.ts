@@ -13,24 +13,15 @@ import { type RunVersions, runVersions } from "../native/versions";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { isRecord } from "../util/check";
-import type { ProgressListener } from "../util/progress";
 import { openHeldOut, withoutHeldOut } from "./held-out";
+import { modeNamed } from "./modes";
 import { type OpenData, openData } from "./open-data";
 import { requireOutput } from "./output";
-import { type Found, modeOf } from "./search-modes";
-import type { DataRequest, SearchRequest, SpaceRequest } from "./search-request";
+import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
+import type { SearchContext } from "./search-context";
+import { adapterOf, type Found } from "./search-modes";
+import { presentRequest } from "./search-request";
 import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
-
-/** What the work needs besides the request. */
-export interface SearchContext {
-  /** The command's arguments, for the record. */
-  args: readonly string[];
-  signal: AbortSignal;
-  onProgress: ProgressListener;
-  /** Says a line on standard error. */
-  say(line: string): void;
-  verbose: boolean;
-}
 
 /** What `torchsearch search --json` prints. */
 export interface SearchOutcome extends Found {
@@ -40,34 +31,34 @@ export interface SearchOutcome extends Found {
   mode: string;
   searcher: string;
   score: { name: string; title: string; before: number; after: number };
-  /** Where the score is another one and the targets are labels. */
+  /** Where the targets are labels and the score is not the accuracy itself. */
   accuracy: { before: number; after: number } | null;
-  /** Ratings on data that the search did not see; null when none were kept apart. */
+  /** Ratings on data that the search did not use; null when none were held out. */
   heldOut: {
     samples: number;
     score: { before: number; after: number };
     accuracy: { before: number; after: number } | null;
   } | null;
-  /** The example input's shapes, which costs refer to. */
+  /** Shapes of the example input that costs refer to. */
   inputs: number[][];
   /** Upper bounds, in each metric's unit. */
   bounds: Record<string, number>;
   /** Whether all bounds hold. */
   met: boolean;
-  /** Of all runs that the search took. */
+  /** Seconds of all runs of the search. */
   seconds: number;
   versions: RunVersions;
 }
 
 type AnySearcher = BaseSearcher<SearchStateDict, SearchConfig, SearchModel, Module>;
 
-/** Searches, saves the subnet and the checkpoint, and tells what came out. @throws what searching throws */
+/** Searches, and saves the subnet and the checkpoint. @throws what searching throws */
 export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
   const { signal, onProgress, say } = context;
   const start = performance.now();
   const earlier = await earlierSeconds(asked);
   const secondsSoFar = (): number => earlier + (performance.now() - start) / 1000;
-  const mode = modeOf(asked);
+  const adapter = adapterOf(asked);
   const module = await loadModel(asked, signal);
   const closing: { close(): void }[] = [module];
   try {
@@ -90,14 +81,14 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
     const before = await rate(score, module, { signal });
     const heldOutBefore = heldOut === null ? null : await rate(heldOut.score, module, { signal });
-    const space = await mode.convert(module, dummyInput, request, data, context);
+    const space = await adapter.convert(module, dummyInput, request, data, context);
     closing.push(space);
-    say(`${mode.size(space)}; searching (${request.searcher}).`);
+    say(`${adapter.size(space)}; searching (${request.searcher}).`);
 
-    const Searcher = mode.mode.searchers[request.searcher] as new () => unknown;
+    const Searcher = modeNamed(request.mode).searchers[request.searcher] as new () => unknown;
     const searcher = new Searcher() as AnySearcher;
     const versions = runVersions(module.device);
-    const told = {
+    const recorded = {
       score: { name: score.name, title: score.title },
       before,
       inputs: shapesOf(dummyInput),
@@ -108,7 +99,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
         command: [...context.args],
         cwd: process.cwd(),
         request: asked,
-        ...told,
+        ...recorded,
         // Read whenever a checkpoint is written.
         get seconds() {
           return secondsSoFar();
@@ -118,7 +109,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     };
     annotate();
     const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
-      ...mode.config(request, data),
+      ...adapter.config(request, data),
       ...request.searcherOptions,
       scoreFunc: score.score,
       checkpoint: request.checkpoint,
@@ -137,7 +128,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
             ...compared(heldOutBefore, await rate(heldOut.score, subnet, { signal })),
           };
     await subnet.save(request.output, { signal });
-    const operators = mode.comparesOperators && {
+    const operators = adapter.comparesOperators && {
       before: await operatorCosts(module, dummyInput, signal),
       after: await operatorCosts(subnet, dummyInput, signal),
     };
@@ -146,13 +137,13 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     await searcher.saveSearchCheckpoint();
     return outcomeOf(
       request,
-      mode.found(space, stateDict),
+      adapter.found(space, stateDict),
       score,
       { before, after },
       {
         bounds: { ...(stateDict.bounds as Record<string, number> | null | undefined) },
         heldOut: held,
-        inputs: told.inputs,
+        inputs: recorded.inputs,
         seconds,
         versions,
       },
@@ -162,7 +153,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
   }
 }
 
-/** What a model's operators cost, for the report. */
+/** The cost of each operator of a model, for the report. */
 async function operatorCosts(
   model: Module,
   input: unknown[],
@@ -179,7 +170,7 @@ export function loadModel({ model, device }: SpaceRequest, signal: AbortSignal):
   return Module.load(model, device === null ? { signal } : { signal, device });
 }
 
-/** The inputs that costs refer to: those described, else one sample of the data. The caller closes them. */
+/** The inputs that costs refer to: as `input` describes them, else one sample of the data. The caller closes them. */
 export function exampleInput(request: SpaceRequest & DataRequest, data: OpenData | null): unknown[] {
   if (request.input !== null) return randomInputs(request.input.map(parseInputSpec), request.seed);
   if (data !== null) return data.example();
@@ -189,7 +180,7 @@ export function exampleInput(request: SpaceRequest & DataRequest, data: OpenData
   );
 }
 
-/** Keys of a request that decide what a measured score means. */
+/** Keys of a request that decide what a score means. */
 const DECISIVE = [
   "data",
   "inputArrays",
@@ -208,16 +199,17 @@ const DECISIVE = [
 ] as const;
 
 /**
- * The seconds that earlier runs took, by the checkpoint; 0 without one.
+ * The seconds of earlier runs, as the checkpoint has them; 0 without one.
  *
- * @throws `ERR_CLI_CHECKPOINT` rather than go on from scores that another command measured otherwise
+ * @throws `ERR_CLI_CHECKPOINT` when another command measured the scores there in another way
  */
 async function earlierSeconds(request: SearchRequest): Promise<number> {
   const checkpoint = await readCheckpoint(request.checkpoint);
   const annotations = checkpoint?.settings.annotations;
-  const earlier = isRecord(annotations) && isRecord(annotations.request) ? annotations.request : null;
+  const earlier =
+    isRecord(annotations) && isRecord(annotations.request) ? presentRequest(annotations.request) : null;
   if (earlier === null || !isRecord(annotations)) return 0;
-  // As JSON has it: a key that is undefined is not there.
+  // As JSON keeps it: without keys that are undefined.
   const plain = JSON.parse(JSON.stringify(request)) as Record<string, unknown>;
   const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key] ?? null, plain[key] ?? null));
   if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");

@@ -1,24 +1,26 @@
-/** The score of a request, and what else is worth telling of a model. */
+/** The score of a request, and the accuracy that is shown beside it. */
 
 import type { DataSource } from "../data/data-source";
+import { LOSS_TABLE, lossFor } from "../evaluation/losses";
 import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../evaluation/scores";
 import type { RunContext, ScoreFunction } from "../evaluation/types";
 import type { Module } from "../model/module";
 import type { OpenData } from "./open-data";
-import { badOption } from "./options";
-import type { ScoreName, SearchRequest } from "./search-request";
+import { badOption } from "./options/kinds";
+import type { ScoreName } from "./options/table";
+import type { SearchRequest } from "./request";
 
-/** How candidates are rated, by a name for people. */
+/** How candidates are rated. */
 export interface ChosenScore {
   name: Exclude<ScoreName, "auto">;
   /** Such as "top-5 accuracy". */
   title: string;
   score: ScoreFunction;
-  /** Accuracy, told beside a score that people find hard to read; null where there are no labels. */
+  /** Accuracy, shown beside a score that is hard to read; null without labels. */
   accuracy: ScoreFunction | null;
 }
 
-/** What a score needs to know of data. */
+/** The part of the data that a score needs. */
 export type ScoredData = Pick<OpenData, "target" | "labels" | "collect"> & { loader: DataSource };
 
 /** A model's ratings. */
@@ -28,38 +30,39 @@ export interface Ratings {
 }
 
 /**
- * The score that the request names; `auto` is the cross-entropy for labels, the squared error for other targets, and
- * the divergence from the full model where there are no targets.
+ * The score that the request names. `auto` is minus the cross-entropy for labels, minus the squared error for other
+ * targets, and minus the divergence from the full model without targets.
  *
- * @throws `ERR_CLI_OPTION` when it needs targets and there are none
+ * @throws `ERR_CLI_OPTION` when the score needs targets and there are none
  */
 export function chooseScore(request: SearchRequest, data: ScoredData, full: Module): ChosenScore {
   const { loader, target, labels } = data;
   const name = request.score === "auto" ? automatic(data) : request.score;
-  if (target === null && name !== "kl") {
+  if (target === null && name !== "klDivergence") {
     throw badOption(
-      `The score ${name} needs targets: name their array with --target-array, or take --score kl.`,
+      `The score ${name} needs targets: name their array with --target-array, or take --score klDivergence.`,
     );
   }
   const options = { maxBatches: request.maxBatches, collectFunc: data.collect, target: target ?? undefined };
   const { topK } = request;
   const accuracy = labels ? topKAccuracy(loader, { ...options, k: topK }) : null;
-  const title = topK === 1 ? "accuracy" : `top-${topK} accuracy`;
+  if (name === "accuracy") {
+    const title = topK === 1 ? "accuracy" : `top-${topK} accuracy`;
+    return { name, title, score: topKAccuracy(loader, { ...options, k: topK }), accuracy: null };
+  }
+  const title = `-${LOSS_TABLE[name].title}`;
   switch (name) {
-    case "accuracy":
-      return { name, title, score: topKAccuracy(loader, { ...options, k: topK }), accuracy: null };
-    case "cross_entropy":
-      return { name, title: "-cross-entropy", score: crossEntropy(loader, options), accuracy };
-    case "mse":
-      return { name, title: "-squared error", score: meanSquaredError(loader, options), accuracy: null };
-    default:
-      return { name, title: "-KL divergence", score: klDivergence(loader, full, options), accuracy };
+    case "crossEntropy":
+      return { name, title, score: crossEntropy(loader, options), accuracy };
+    case "meanSquaredError":
+      return { name, title, score: meanSquaredError(loader, options), accuracy: null };
+    case "klDivergence":
+      return { name, title, score: klDivergence(loader, full, options), accuracy };
   }
 }
 
 function automatic({ target, labels }: ScoredData): Exclude<ScoreName, "auto"> {
-  if (target === null) return "kl";
-  return labels ? "cross_entropy" : "mse";
+  return target === null ? "klDivergence" : lossFor(labels);
 }
 
 /** Rates a module. */

@@ -25,6 +25,15 @@ export interface ImagePreprocessing {
 
 type Settings = Required<ImagePreprocessing>;
 
+/** The defaults of {@link ImagePreprocessing}; `resize` is never smaller than `crop`. */
+export const IMAGE_DEFAULTS = {
+  resize: 256,
+  crop: 224,
+  interpolation: "bilinear",
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+} as const satisfies Settings;
+
 /** Values of one sub-pixel. */
 const LEVELS = 256;
 
@@ -36,10 +45,9 @@ export class ImagePreprocessor {
 
   /** @throws `ERR_ARGUMENT` */
   constructor(options: ImagePreprocessing = {}) {
-    const crop = options.crop ?? 224;
-    const resize = options.resize ?? Math.max(256, crop);
-    const { interpolation = "bilinear" } = options;
-    const { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] } = options;
+    const { crop = IMAGE_DEFAULTS.crop, interpolation = IMAGE_DEFAULTS.interpolation } = options;
+    const { mean = IMAGE_DEFAULTS.mean, std = IMAGE_DEFAULTS.std } = options;
+    const resize = options.resize ?? Math.max(IMAGE_DEFAULTS.resize, crop);
     if (!isPositiveInteger(crop))
       throw expected("ERR_ARGUMENT", "a whole number of at least 1", "crop", crop);
     if (!isPositiveInteger(resize) || resize < crop)

@@ -1,5 +1,5 @@
 import { formatTable, type TableColumn } from "../util/table";
-import type { OperatorProfile, Profile } from "./types";
+import { type OperatorProfile, PROFILE_DEFAULTS, type Profile } from "./types";
 import { formatBytes, formatCount, formatMilliseconds, formatShape } from "./units";
 
 /** Options of {@link formatProfile}. */
@@ -12,7 +12,10 @@ export interface FormatProfileOptions {
  * A profile as a table for a terminal: its costliest operators (by latency where measured, else by multiply-adds),
  * one row for all others, the total, and what the measurement was made under. Ends in a newline.
  */
-export function formatProfile(profile: Profile, { top = 15 }: FormatProfileOptions = {}): string {
+export function formatProfile(
+  profile: Profile,
+  { top = PROFILE_DEFAULTS.top }: FormatProfileOptions = {},
+): string {
   const timed = profile.latency !== null;
   const costs = (row: OperatorProfile): number[] =>
     timed ? [row.latencyMs ?? 0, row.macs] : [row.macs, row.params];

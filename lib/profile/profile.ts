@@ -5,7 +5,7 @@ import { profileModule } from "../native/profile";
 import { describe, isPositiveInteger } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { metricsOf } from "./metrics";
-import type { Profile, ProfileOptions } from "./types";
+import { PROFILE_DEFAULTS, type Profile, type ProfileOptions } from "./types";
 
 const PROFILE_METRICS = metricsOf("profile");
 
@@ -56,7 +56,8 @@ function readOptions(options: ProfileOptions): {
   repeats: number;
   threads: number;
 } {
-  const { metrics = PROFILE_METRICS, warmup = 3, repeats = 20, threads } = options;
+  const { metrics = PROFILE_METRICS, threads } = options;
+  const { warmup = PROFILE_DEFAULTS.warmup, repeats = PROFILE_DEFAULTS.repeats } = options;
   if (!Array.isArray(metrics)) {
     throw refuse(`expected an array for metrics but received ${describe(metrics)}`);
   }

@@ -24,6 +24,9 @@ export interface ProfileOptions {
   onProgress?: ProgressListener | null;
 }
 
+/** Defaults of {@link ProfileOptions}, and the operators that a printed profile shows. */
+export const PROFILE_DEFAULTS = { warmup: 3, repeats: 20, top: 15 } as const;
+
 /** Wall-clock time of whole forward passes without gradients, in milliseconds. Quantiles interpolate linearly. */
 export interface LatencyProfile {
   /** Milliseconds of a pass; so are all up to `p99`. */

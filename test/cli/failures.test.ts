@@ -54,7 +54,7 @@ describe("with --json, a failed", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a config file that is wrong", { timeout: 60_000 }, () => {
+describe("a settings file that is wrong", { timeout: 60_000 }, () => {
   it.each<[content: string, message: RegExp]>([
     ['{ "sercher": "milp" }', /search\.json: unknown key "sercher": did you mean "searcher"\?/],
     [
@@ -65,16 +65,47 @@ describe("a config file that is wrong", { timeout: 60_000 }, () => {
     ['{ "images": { "cropp": 32 } }', /search\.json: unknown key "images\.cropp": did you mean "crop"\?/],
     [
       '{ "images": { "mean": [0.5] } }',
-      /search\.json: expected three numbers for images\.mean but received \[0\.5\]/,
+      /search\.json: expected three numbers for images\.mean but received an array of 1/,
     ],
     ["[1]", /search\.json must hold a JSON object/],
     ["{ searcher: milp }", /search\.json can't be read as JSON/],
   ])("is refused by name, key and what was expected: %s", async (content, message) => {
     writeFileSync(path.join(folder, "search.json"), content);
-    const run = await torchsearch(folder, "search", MODEL, ...DATA, "--config", "search.json", "--json");
+    const run = await torchsearch(folder, "search", MODEL, ...DATA, "--settings", "search.json", "--json");
     const { error } = JSON.parse(run.stdout) as { error: { code: string; message: string } };
     expect([run.status, error.code]).toEqual([2, "ERR_CLI_OPTION"]);
     expect(error.message).toMatch(message);
+  });
+});
+
+describe("an earlier name", { timeout: 60_000 }, () => {
+  it.each<[args: string[], message: RegExp]>([
+    [["search", MODEL, ...DATA, ...BOUND, "--score", "kl"], /"kl" is now "klDivergence"/],
+    [
+      ["search", MODEL, ...DATA, ...BOUND, "--score", "cross_entropy"],
+      /"cross_entropy" is now "crossEntropy"/,
+    ],
+    [["search", MODEL, ...DATA, ...BOUND, "--score", "mse"], /"mse" is now "meanSquaredError"/],
+    [["search", MODEL, ...DATA, ...BOUND, "--config", "x.json"], /--config of search is now --settings/],
+    [["finetune", MODEL, ...DATA, "--config", "x.json"], /--config of finetune is now --settings/],
+    [["finetune", MODEL, ...DATA, "--subnets", "2"], /--subnets of finetune is now --random-subnets/],
+    [["finetune", MODEL, ...DATA, "--loss", "mse"], /"mse" is now "meanSquaredError"/],
+    [
+      ["prunable", MODEL, "--input", "1x1x8x8", "--divisor", "4"],
+      /--divisor of prunable is now --channel-divisor/,
+    ],
+  ])("is refused, and the present one named: %j", async (args, message) => {
+    const run = await torchsearch(folder, ...args, "--json");
+    const { error } = JSON.parse(run.stdout) as { error: { code: string; message: string } };
+    expect([run.status, error.code]).toEqual([2, "ERR_CLI_OPTION"]);
+    expect(error.message).toMatch(message);
+  });
+
+  it("in a settings file is refused, too", async () => {
+    writeFileSync(path.join(folder, "earlier.json"), JSON.stringify({ score: "cross_entropy" }));
+    const run = await torchsearch(folder, "search", MODEL, ...DATA, ...BOUND, "--settings", "earlier.json");
+    expect(run.status).toBe(2);
+    expect(run.stderr).toMatch(/"cross_entropy" is now "crossEntropy"/);
   });
 });
 

@@ -109,7 +109,7 @@ it("trains a supernet, which a search then takes", { timeout: 120_000 }, async (
       source,
       ...digits,
       "--supernet",
-      "--subnets",
+      "--random-subnets",
       "1",
       "--smallest",
       "50%",
@@ -173,12 +173,36 @@ it("trains a supernet, which a search then takes", { timeout: 120_000 }, async (
 
 it("refuses options that belong to a supernet, or don't", async () => {
   for (const [args, message] of [
-    [["--subnets", "3"], "--subnets needs --supernet"],
+    [["--random-subnets", "3"], "--random-subnets needs --supernet"],
     [["--supernet", "--teacher", model], "--supernet has no use for --teacher"],
   ] as const) {
     const run = await torchsearch(folder, "finetune", model, ...data, ...args);
     expect(run).toMatchObject({ status: 2, stderr: expect.stringContaining(message) as string });
   }
+});
+
+it("takes settings from a file, and lets options go before them", { timeout: 60_000 }, async () => {
+  const settings = {
+    data: [fixture("finetune/data.npz")],
+    targetArray: "labels",
+    batchSize: 8,
+    epochs: 5,
+    learningRate: 0.01,
+    output: "from-file.pt",
+  };
+  writeFileSync(path.join(folder, "finetune.json"), JSON.stringify(settings));
+  const args = ["--settings", path.join(folder, "finetune.json"), "--epochs", "1", "--json"];
+  const run = await torchsearch(os.tmpdir(), "finetune", model, ...args);
+  expect(run.status).toBe(0);
+  const outcome = JSON.parse(run.stdout) as FinetuneOutcome;
+  expect(outcome).toMatchObject({ steps: 6, output: path.join(folder, "from-file.pt") });
+  expect(outcome.epochs[0]?.learningRate).toBeLessThan(0.01);
+  writeFileSync(path.join(folder, "finetune.json"), JSON.stringify({ ...settings, learningrate: 1 }));
+  const wrong = await torchsearch(folder, "finetune", model, ...args);
+  expect(wrong).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('did you mean "learningRate"?') as string,
+  });
 });
 
 it("says what is wrong with its options", async () => {

@@ -59,7 +59,7 @@ describe("torchsearch prunable", () => {
   });
 
   it("follows the divisor", () => {
-    const run = prunable(fixture("digits_cnn"), "--input", "1x1x8x8", "--divisor", "5", "--json");
+    const run = prunable(fixture("digits_cnn"), "--input", "1x1x8x8", "--channel-divisor", "5", "--json");
     const { hyperparameters } = JSON.parse(run.stdout) as Document;
     for (const { choices, full } of hyperparameters)
       expect(choices.every((width) => width === full || width % 5 === 0)).toBe(true);

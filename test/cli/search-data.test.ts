@@ -42,7 +42,7 @@ describe("torchsearch search on a folder of images", () => {
       "--constraint",
       "flops=60%",
     );
-    expect(outcome).toMatchObject({ met: true, inputs: [[1, 3, 8, 8]], score: { name: "cross_entropy" } });
+    expect(outcome).toMatchObject({ met: true, inputs: [[1, 3, 8, 8]], score: { name: "crossEntropy" } });
     using loader = await ImageFolderLoader.open(images, { crop: 8, resize: 9, batchSize: 2 });
     using subnet = await Module.load(outcome.output);
     expect(outcome.score.after).toBeCloseTo(await crossEntropy(loader)(subnet), 5);
@@ -60,8 +60,8 @@ describe("torchsearch search on a folder of images", () => {
         holdout: 0.5,
       }),
     );
-    const outcome = await search(cnn, "--config", "search.json");
-    expect(outcome.score).toMatchObject({ name: "kl", before: 0 });
+    const outcome = await search(cnn, "--settings", "search.json");
+    expect(outcome.score).toMatchObject({ name: "klDivergence", before: 0 });
     expect(outcome.heldOut).toMatchObject({ samples: 1, accuracy: null });
     expect(outcome.heldOut?.score.after).toBeLessThan(0);
   });

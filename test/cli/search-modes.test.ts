@@ -150,7 +150,7 @@ describe("--mode auto_quantize", () => {
       batchSize: 8,
     };
     writeFileSync(path.join(folder, "search.json"), JSON.stringify(settings));
-    const args = ["search", resnet, "--config", "search.json", "--json"];
+    const args = ["search", resnet, "--settings", "search.json", "--json"];
     const whole = await torchsearch(folder, ...args, "--output", "whole.pt");
     const checkpoint = path.join(folder, "cut.search.safetensors");
     const run = await interrupted(folder, [...args, "--output", "cut.pt"], () => existsSync(checkpoint));
@@ -176,7 +176,7 @@ describe("what a mode has no use for", () => {
       ["--mode", "sparse_magnitude", "--searcher", "evolve"],
       /has the searchers magnitude, sparsegpt, not evolve/,
     ],
-    [["--mode", "sparsegpt", "--pattern", "2:4", "--density", "30%"], /2:4 has a density of its own/],
+    [["--mode", "sparsegpt", "--pattern", "2:4", "--density", "30%"], /2:4 has its own density/],
     [["--mode", "auto_quantize"], /needs at least one --constraint, such as effectiveBits=6/],
     [
       ["--mode", "auto_quantize", "--pattern", "2:4", "--constraint", "effectiveBits=6"],

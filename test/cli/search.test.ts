@@ -1,4 +1,5 @@
 /** `torchsearch search`, `resume` and `export`, as a user runs them. */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -8,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { Module, profile, readCheckpoint, Tensor, TensorDataLoader, topKAccuracy } from "../../lib";
 import type { SearchOutcome } from "../../lib/cli/search-run";
+import { type Checkpoint, writeCheckpoint } from "../../lib/contract/checkpoint";
 import { runPython } from "../data/python";
 import { root } from "../support/zoo";
 import { fixture, interrupted, torchsearch } from "./command";
@@ -69,7 +71,7 @@ describe("torchsearch search", () => {
       seed: 0,
     });
     const accuracy = topKAccuracy(loader, { maxBatches: 1 });
-    expect(outcome.score.name).toBe("cross_entropy");
+    expect(outcome.score.name).toBe("crossEntropy");
     expect(outcome.accuracy?.after).toBe(await accuracy(subnet));
     expect(outcome.accuracy?.before).toBe(await accuracy(full));
     for (const each of [subnet, full, loader]) each.close();
@@ -119,7 +121,7 @@ describe("torchsearch search", () => {
     };
     const file = path.join(folder, "settings.json");
     writeFileSync(file, JSON.stringify(settings));
-    const args = ["--config", file, "--data", digits, "--score", "accuracy", "--constraint", "flops=60%"];
+    const args = ["--settings", file, "--data", digits, "--score", "accuracy", "--constraint", "flops=60%"];
     const outcome = outcomeOf(await torchsearch(os.tmpdir(), "search", resnet, ...args, "--json"));
     expect(outcome).toMatchObject({
       searcher: "random",
@@ -154,7 +156,7 @@ with np.load(${JSON.stringify(digits)}) as data:
       "--json",
     ];
     const outcome = outcomeOf(await torchsearch(folder, "search", resnet, ...args, "--set", "maxChoices=1"));
-    expect(outcome.score.name).toBe("cross_entropy");
+    expect(outcome.score.name).toBe("crossEntropy");
     expect(outcome.accuracy?.before).toBeGreaterThan(0.95);
   });
 });
@@ -282,6 +284,30 @@ describe("what can't be done", () => {
     expect((await torchsearch(folder, ...args, "--constraint", "flops=80%")).status).toBe(0);
   });
 
+  it("resumes a checkpoint that spells its request as an earlier version did", async () => {
+    const args = ["search", resnet, ...QUICK, ...BOUND, "--set", "maxChoices=1", "--output", "e.pt"];
+    const first = outcomeOf(await torchsearch(folder, ...args, "--json"));
+    const rewrite = async (score: unknown): Promise<void> => {
+      const checkpoint = (await readCheckpoint(first.checkpoint)) as Checkpoint;
+      const annotations = checkpoint.settings.annotations as { request: Record<string, unknown> };
+      annotations.request.score = score;
+      await writeCheckpoint(first.checkpoint, checkpoint);
+    };
+    await rewrite("cross_entropy");
+    const named = outcomeOf(await torchsearch(folder, ...args, "--score", "crossEntropy", "--json"));
+    expect(named.score).toEqual(first.score);
+    await rewrite("cross_entropy");
+    const resumed = outcomeOf(await torchsearch(folder, "resume", "e.search.safetensors", "--json"));
+    expect(resumed.score).toEqual(first.score);
+    expect(resumed.hyperparameters).toEqual(first.hyperparameters);
+    await rewrite("perplexity");
+    const refused = await torchsearch(folder, "resume", "e.search.safetensors", "--json");
+    expect(refused.status).toBe(1);
+    const { error } = JSON.parse(refused.stdout) as { error: { code: string; message: string } };
+    expect(error.code).toBe("ERR_CLI_CHECKPOINT");
+    expect(error.message).toMatch(/for score but received "perplexity".*start it anew/);
+  });
+
   it("resumes no file that is no search of the command", async () => {
     writeFileSync(path.join(folder, "x.safetensors"), "nothing");
     expect((await torchsearch(folder, "resume", "x.safetensors")).stderr).toContain("ERR_CHECKPOINT_CORRUPT");
@@ -328,7 +354,7 @@ describe("torchsearch report", () => {
 });
 
 describe("docs/cli.md", () => {
-  it("has the options of every command as --help tells them", async () => {
+  it("has every command, option and setting as the command itself has them", async () => {
     const documentation = readFileSync(path.join(root, "docs", "cli.md"), "utf8");
     const { stdout } = await torchsearch(folder, "--help");
     const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map((match) => match[1] as string);
@@ -336,10 +362,15 @@ describe("docs/cli.md", () => {
       expect.arrayContaining(["search", "resume", "export", "report", "profile", "prunable", "doctor"]),
     );
     for (const name of names.filter((each) => each !== "help")) {
+      expect(documentation).toContain(`torchsearch ${name}`);
       const help = await torchsearch(folder, name, "--help");
       expect(documentation, "run `node scripts/cli-reference.mjs`").toContain(
         `### torchsearch ${name}\n\n\`\`\`text\n${help.stdout.trim()}\n\`\`\``,
       );
     }
+    const check = spawnSync(process.execPath, [path.join(root, "scripts", "cli-reference.mjs"), "--check"], {
+      encoding: "utf8",
+    });
+    expect(check.stderr).toBe("");
   });
 });

@@ -246,7 +246,7 @@ describe("code blocks of the documentation", () => {
         writeFileSync(path.join(folder, "search.json"), JSON.stringify(JSON.parse(code)));
       if (language === "json" && page === "docs/cli.md") {
         // The settings of a search: the command knows all of them, and stops at the device.
-        const settings = ["--config", "search.json", "--output", "settings.pt", "--device", "nowhere"];
+        const settings = ["--settings", "search.json", "--output", "settings.pt", "--device", "nowhere"];
         const run = await torchsearch(folder, "search", "resnet50.pt", ...settings);
         expect(run.stderr).toContain("ERR_DEVICE");
       }

@@ -1,0 +1,204 @@
+/** Kinds of option values: how each is read from the command line, and what a settings file may hold for it. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
+import { InvalidArgumentError } from "commander";
+
+import type { Constraints, ConstraintValue } from "../../contract/types";
+import { TorchSearchError } from "../../errors";
+import { renamed } from "../../util/renamed";
+import { type ConfigRule, oneOf, plainRules } from "../../util/rules";
+
+/** An option with a value that is refused: the command ends with exit code 2. */
+export function badOption(message: string): TorchSearchError {
+  return new TorchSearchError("ERR_CLI_OPTION", message);
+}
+
+/** How values of one kind are read and checked. */
+export interface Kind<Value> {
+  /**
+   * Reads the text after a flag.
+   *
+   * @param earlier the value so far, when the flag is given several times
+   * @throws `ERR_CLI_OPTION`
+   */
+  read(text: string, earlier: Value | undefined): Value;
+  /** The values that a settings file may hold. */
+  rule: ConfigRule;
+  /** The values that exist, for the help. */
+  choices?: readonly string[];
+  /** Makes the paths in a value absolute. */
+  resolve?(value: Value, absolute: (file: string) => string): Value;
+}
+
+/** A switch without a value. */
+export const flag: Kind<boolean> = { read: () => true, rule: plainRules.boolean };
+
+export const text: Kind<string> = { read: (value) => value, rule: plainRules.text };
+
+/** A file or folder. */
+export const file: Kind<string> = { ...text, resolve: (value, absolute) => absolute(value) };
+
+/** Several values; `--data a --data b` and `--data a b` are the same. */
+export const texts: Kind<string[]> = {
+  read: (value, earlier) => [...(earlier ?? []), value],
+  rule: {
+    expected: "a list of names",
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(plainRules.text.accepts),
+  },
+};
+
+/** Files of data, each as a path or as `name=path`. */
+export const dataFiles: Kind<string[]> = {
+  ...texts,
+  resolve: (value, absolute) => value.map((entry) => resolveEntry(entry, absolute)),
+};
+
+/** `name=path` or a path, with the path made absolute. */
+function resolveEntry(entry: string, absolute: (file: string) => string): string {
+  const match = /^(\w+)=(.+\.npy)$/.exec(entry);
+  return match === null ? absolute(entry) : `${match[1]}=${absolute(match[2] as string)}`;
+}
+
+/** One of several names. */
+export function choice<const Names extends readonly string[]>(names: Names): Kind<Names[number]> {
+  return {
+    read: (value) => {
+      if (names.includes(value)) return value;
+      const present = renamed(value, names);
+      throw new InvalidArgumentError(
+        present === null ? `Allowed choices are ${names.join(", ")}.` : `${present}.`,
+      );
+    },
+    rule: oneOf(names),
+    choices: names,
+  };
+}
+
+/** A whole number of at least 0. */
+export const whole: Kind<number> = { read: wholeNumber, rule: plainRules.nonNegativeInteger };
+
+/** A whole number of at least 1. */
+export const positive: Kind<number> = {
+  read: (value) => {
+    const number = wholeNumber(value);
+    if (number < 1) throw badOption(`"${value}" is not at least 1.`);
+    return number;
+  },
+  rule: plainRules.positiveInteger,
+};
+
+/** Any number; what takes it checks the range. */
+export const number: Kind<number> = {
+  read: (value) => {
+    const parsed = Number(value);
+    if (value.trim() === "" || !Number.isFinite(parsed)) throw badOption(`"${value}" is no number.`);
+    return parsed;
+  },
+  rule: plainRules.number,
+};
+
+/** `20%` or `0.2`. */
+export const share: Kind<number> = {
+  read: (value) => {
+    const match = /^([\d.]+)(%?)$/.exec(value);
+    const parsed = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
+    if (!isShare(parsed)) throw badOption(`"${value}" is no share between 0 and 1: write 20% or 0.2.`);
+    return parsed;
+  },
+  rule: { expected: "a share between 0 and 1", accepts: isShare },
+};
+
+/** `0.485,0.456,0.406`: a number for red, green and blue, or one for all three. */
+export const colors: Kind<number[]> = {
+  read: (value) => {
+    const parts = value.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+    if (!parts.every(Number.isFinite) || (parts.length !== 1 && parts.length !== 3))
+      throw badOption(
+        `"${value}" is no colour: write three numbers, such as 0.485,0.456,0.406, or one for all.`,
+      );
+    return parts.length === 3 ? parts : [parts[0], parts[0], parts[0]].map(Number);
+  },
+  rule: {
+    expected: "three numbers",
+    accepts: (value) => Array.isArray(value) && value.length === 3 && value.every(Number.isFinite),
+  },
+};
+
+/** On the command line a file with one name a line; in a settings file the list of names itself. */
+export const namesInFile: Kind<string[]> = { read: readLines, rule: texts.rule };
+
+/** `flops=60%`, `params=2.5M`, `size=10MiB` or `macs=1e9`; several add up. */
+export const constraints: Kind<Constraints> = {
+  read: (value, earlier) => {
+    const match = /^([A-Za-z][\w.]*)\s*(?:<=|=)\s*(.+)$/.exec(value.trim());
+    if (match === null) {
+      throw badOption(`"${value}" is no constraint: write flops=60%, params=2.5M, macs=1e9 or size=10MiB.`);
+    }
+    const [, metric = "", bound = ""] = match;
+    return { ...earlier, [metric]: readBound(bound) };
+  },
+  rule: plainRules.record,
+};
+
+/** `numIters=200`: a key and a value, which is JSON or else text; several add up. */
+export const assignments: Kind<Record<string, unknown>> = {
+  read: (value, earlier) => {
+    const at = value.indexOf("=");
+    if (at < 1) throw badOption(`"${value}" sets nothing: write KEY=VALUE, such as numIters=200.`);
+    const right = value.slice(at + 1);
+    let parsed: unknown = right;
+    try {
+      parsed = JSON.parse(right);
+    } catch {
+      // Text needs no quotes.
+    }
+    return { ...earlier, [value.slice(0, at)]: parsed };
+  },
+  rule: plainRules.record,
+};
+
+function wholeNumber(value: string): number {
+  const parsed = Number(value);
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(parsed))
+    throw badOption(`"${value}" is no whole number.`);
+  return parsed;
+}
+
+function isShare(value: unknown): boolean {
+  return typeof value === "number" && value > 0 && value < 1;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+function readBound(value: string): ConstraintValue {
+  const match = /^([\d.]+(?:e[+-]?\d+)?)\s*(k|M|G|T|KiB|MiB|GiB)?$/i.exec(value);
+  // The search itself reads, or refuses, what is not a number, such as a percentage.
+  if (match === null) return value;
+  const [, digits = "", unit = ""] = match;
+  const factor = UNITS[unit];
+  if (factor === undefined) {
+    throw badOption(`"${value}" has an unknown unit: write k, M, G or T, or KiB, MiB or GiB for bytes.`);
+  }
+  return Number(digits) * factor;
+}
+
+function readLines(name: string): string[] {
+  try {
+    return readFileSync(path.resolve(name), "utf8")
+      .split(/\r?\n/)
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+  } catch (error) {
+    throw badOption(`${name} can't be read: ${(error as Error).message}`);
+  }
+}
