@@ -1,5 +1,5 @@
 /** Opening the data of a request: which arrays are inputs, and which one is the target. */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 
 import { ArrayFile } from "../data/array-file";
