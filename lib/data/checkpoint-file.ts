@@ -12,15 +12,15 @@ const SLICE = 1 << 20;
 
 /** One kind of checkpoint. */
 export interface CheckpointFormat {
-  /** What the metadata's `format` says. */
+  /** The metadata's `format`. */
   name: string;
   /** The version that this library writes, and the largest that it reads. */
   version: number;
-  /** What a safetensors file of another format is not, such as `a checkpoint`. */
+  /** The format's name in messages, such as `a checkpoint`. */
   what: string;
 }
 
-/** What a checkpoint file holds. */
+/** The content of a checkpoint file. */
 export interface CheckpointContent {
   metadata: Readonly<Record<string, string>>;
   /** JSON. */
@@ -54,10 +54,11 @@ export async function writeCheckpointFile(
 }
 
 /**
- * Reads a checkpoint and gives what `parse` makes of it, or null when there is no such file.
+ * Reads a checkpoint.
  *
- * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged, no checkpoint of
- *   this format, or `parse` throws, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
+ * @returns the result of `parse`, or null when there is no such file
+ * @throws `ERR_CHECKPOINT_READ` when the file can't be read; `ERR_CHECKPOINT_CORRUPT` when it is damaged or has another
+ *   format, or `parse` throws; `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
  */
 export async function readCheckpointFile<Checkpoint>(
   file: string,

@@ -72,7 +72,7 @@ export async function* walkBatches(
       throwIfAborted(signal);
     }
   } finally {
-    // As `for await` does it: a walk that stops early tells the iterator, so that it can let go of its files.
+    // As `for await` does it: a walk that stops early ends the iterator, so that it can close its files.
     if (!finished) await iterator.return?.();
   }
   if (count === 0) {

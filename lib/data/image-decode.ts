@@ -11,7 +11,7 @@ export type Interpolation = (typeof INTERPOLATIONS)[number];
 export interface ImageTarget {
   /** Pixels of the shorter side after resizing. */
   resize: number;
-  /** Pixels of either side of what is cut out of the middle. */
+  /** Pixels of either side of the square that is cut out of the middle. */
   crop: number;
   interpolation: Interpolation;
 }
@@ -39,10 +39,10 @@ async function loadSharp(): Promise<Sharp> {
 
 /**
  * The pixels of an image file, resized and cropped: `[crop, crop, 3]`, 0 to 255. As Pillow's `convert("RGB")` does:
- * transparency is dropped, colour profiles are ignored, and so is the camera's orientation, but for that of TIFF.
+ * transparency is dropped; colour profiles are ignored, and so is the camera's orientation, except in TIFF files.
  *
- * sharp's own resizing takes no pixels' centers when it enlarges, and rounds their positions when it reduces, which leaves
- * up to 24 and 12 of 255 levels between its images and Pillow's.
+ * sharp's own resizing is not used: it ignores pixels' centers when it enlarges, and rounds their positions when it
+ * reduces, so that its images differ from Pillow's by up to 24 and 12 of 255 levels.
  *
  * @throws `ERR_IMAGE_DECODER`, `ERR_DATA_FILE` naming the file
  */

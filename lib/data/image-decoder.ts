@@ -7,14 +7,14 @@ import { TorchSearchError } from "../errors";
 import { loadNative } from "../native/load";
 import { decodeImage, type ImageTarget } from "./image-decode";
 
-/** What the thread is asked for. */
+/** A request to the thread. */
 export interface ImageTask {
   id: number;
   file: string;
   target: ImageTarget;
 }
 
-/** What it answers. */
+/** Its answer. */
 export type ImageAnswer =
   | { id: number; pixels: Uint8Array }
   | { id: number; error: { code: string | null; message: string } };
@@ -31,7 +31,8 @@ let tasks = 0;
 
 /**
  * As {@link decodeImage}, in another thread. sharp computes on libuv's threads anyway, but loading it takes a tenth of a
- * second, and its decoded images, ten times the size of what is kept of them, would have this thread's memory collected.
+ * second, and its decoded images, ten times the size of the part that is kept, would burden this thread's garbage
+ * collector.
  */
 export function decodeBeside(file: string, target: ImageTarget): Promise<Uint8Array> {
   // The library in one bundled file, or run from its sources, has no file for a thread.

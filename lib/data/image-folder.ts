@@ -10,7 +10,7 @@ import { OWNED_BATCHES } from "./data-source";
 import { type ImagePreprocessing, ImagePreprocessor } from "./image-preprocess";
 import type { LoaderOptions } from "./tensor-loader";
 
-/** What {@link ImageFolderLoader.open} takes. */
+/** Options of {@link ImageFolderLoader.open}. */
 export interface ImageFolderOptions extends LoaderOptions, ImagePreprocessing {
   /**
    * Names of the subfolders in the order of the model's outputs: the first one's images have label 0. Default: the
@@ -42,15 +42,16 @@ interface Sample {
 const DECODED = new Set([".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"]);
 /** Images that are decoded at a time: libuv's threads. */
 const AT_A_TIME = Math.max(1, Number(process.env.UV_THREADPOOL_SIZE) || 4);
-/** What torchvision would take besides; leaving it out silently would be another data set. */
+/** Formats that torchvision takes too. Leaving them out silently would make another data set. */
 const REFUSED = new Set([".bmp", ".pgm", ".ppm"]);
 
 /**
- * A data loader over the images of a folder: one subfolder a class, as torchvision's `ImageFolder` has it, with the same
- * order and labels; or images without subfolders, which have no labels. Images are decoded by the optional package
- * `sharp`, resized by the addon, all in a thread of their own and one batch ahead of the one in use, and preprocessed as
- * torchvision does it: bit for bit where sharp and Pillow decode a file to the same pixels, as they do JPEG (CMYK too), PNG,
- * WebP and TIFF of every kind that was tried.
+ * A data loader over the images of a folder. The folder has one subfolder a class, as for torchvision's `ImageFolder`,
+ * with the same order and labels; or images without subfolders, which have no labels.
+ *
+ * The optional package `sharp` decodes the images and the addon resizes them, in a thread of their own and one batch ahead
+ * of the one in use. Preprocessing gives the same bits as torchvision's wherever sharp and Pillow decode a file to the same
+ * pixels: they do for JPEG (CMYK too), PNG, WebP and TIFF of every kind that was tried.
  */
 export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
   readonly [OWNED_BATCHES] = true;
@@ -122,7 +123,7 @@ export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
     for (let index = 0; index < this.batches; index++) {
       const pixels = await (next as Promise<Uint8Array[]>);
       next = index + 1 < this.batches ? this.#pixels(index + 1) : null;
-      // Whoever stops early never asks how this went.
+      // A caller that stops early never awaits this.
       next?.catch(() => {});
       yield await this.#assemble(index, pixels);
     }
@@ -242,7 +243,7 @@ async function imagesOf(folder: string, deep: boolean): Promise<string[]> {
   return folders.sort(byCodePoints).flatMap((each) => found.get(each) as string[]);
 }
 
-/** What a folder holds; links are followed. */
+/** The entries of a folder; links are followed. */
 async function entriesOf(folder: string): Promise<{ name: string; directory: boolean }[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });

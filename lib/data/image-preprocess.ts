@@ -1,4 +1,4 @@
-/** What torchvision's preprocessing of classification models does to an image, without Python. */
+/** torchvision's preprocessing of images for classification models, without Python. */
 
 import { Tensor } from "../model/tensor";
 import { normalizeImages } from "../native/image";
@@ -8,7 +8,7 @@ import { decodeBeside } from "./image-decoder";
 
 /**
  * As `torchvision.transforms`: `Resize(resize)`, `CenterCrop(crop)`, `ToTensor()`, `Normalize(mean, std)`. The defaults
- * are those of torchvision's ImageNet models.
+ * are the ones of torchvision's ImageNet models.
  */
 export interface ImagePreprocessing {
   /** Pixels of the shorter side after resizing; default 256, or `crop` where that is larger. */
@@ -17,9 +17,9 @@ export interface ImagePreprocessing {
   crop?: number;
   /** Default `bilinear`. */
   interpolation?: Interpolation;
-  /** Of red, green and blue, on the scale of 0 to 1; default ImageNet's 0.485, 0.456, 0.406. */
+  /** Means of red, green and blue, on the scale of 0 to 1; default ImageNet's 0.485, 0.456, 0.406. */
   mean?: readonly number[];
-  /** Of red, green and blue, on the scale of 0 to 1; default ImageNet's 0.229, 0.224, 0.225. */
+  /** Standard deviations of red, green and blue, on the same scale; default ImageNet's 0.229, 0.224, 0.225. */
   std?: readonly number[];
 }
 
@@ -40,7 +40,7 @@ const LEVELS = 256;
 /** Decodes, resizes, crops and normalizes images beside the event loop. */
 export class ImagePreprocessor {
   readonly settings: Settings;
-  /** What each level of each colour becomes: 3 x 256. */
+  /** The value of each level of each colour: 3 x 256. */
   #table: Float32Array;
 
   /** @throws `ERR_ARGUMENT` */
@@ -70,8 +70,8 @@ export class ImagePreprocessor {
 
   /**
    * The pixels of an image file, resized and cropped, before they are normalized: `[crop, crop, 3]`, 0 to 255.
-   * As Pillow's `convert("RGB")` does: transparency is dropped, colour profiles are ignored, and so is the camera's orientation, but
-   * for that of TIFF.
+   * As Pillow's `convert("RGB")` does: transparency is dropped; colour profiles are ignored, and so is the camera's
+   * orientation, except in TIFF files.
    *
    * @throws `ERR_IMAGE_DECODER`, `ERR_DATA_FILE` naming the file
    */
@@ -80,7 +80,7 @@ export class ImagePreprocessor {
     return decodeBeside(file, { resize, crop, interpolation });
   }
 
-  /** A batch, `[N, 3, crop, crop]` float32, of what {@link pixels} gave. */
+  /** A batch, `[N, 3, crop, crop]` float32, of images that {@link pixels} gave. */
   async normalize(images: Uint8Array[]): Promise<Tensor> {
     return Tensor.wrap(await normalizeImages(images, this.settings.crop, this.#table));
   }

@@ -33,7 +33,7 @@ export async function decodeNpz(
   for (const key of keys ?? available) {
     const content = entries[`${key}.npy`];
     if (content === undefined) {
-      if (keys === undefined) continue; // a member that is no array
+      if (keys === undefined) continue; // a member that is not an array
       throw new TorchSearchError(
         "ERR_DATA_KEYS",
         `${file} has no array "${key}"; it has ${available.join(", ") || "none"}.`,

@@ -8,7 +8,7 @@ import { TorchSearchError } from "../errors";
 import { arrayClassOf, DTYPE_NAMES, type FileDType, fileDTypeOf } from "../model/dtype";
 import { isRecord } from "../util/check";
 
-/** Element types, as safetensors spells them: those of tensors, and 8-bit floats. */
+/** Element types, as safetensors spells them: the dtypes of tensors, and 8-bit floats. */
 export type SafetensorsDtype = FileDType | "F8_E5M2" | "F8_E4M3";
 
 /** Bytes of an element, by dtype. */
@@ -34,7 +34,7 @@ export interface RawTensor {
 export interface SafetensorsFile {
   /** By name. */
   tensors: Map<string, RawTensor>;
-  /** What `__metadata__` holds: texts by name. */
+  /** The texts of `__metadata__`, by name. */
   metadata: Record<string, string>;
 }
 

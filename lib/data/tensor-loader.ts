@@ -27,7 +27,7 @@ export interface LoaderOptions {
 
 /** Options of loaders that read named arrays from a file. */
 export interface FileLoaderOptions extends LoaderOptions {
-  /** Which arrays, in which order; the first is what models get unless told otherwise, the second is the target. */
+  /** The arrays to read, in order. By default models get the first one, and the second one is the target. */
   keys?: readonly string[];
 }
 
@@ -35,9 +35,9 @@ export interface FileLoaderOptions extends LoaderOptions {
 export type TensorBatch = Tensor[] | Record<string, Tensor>;
 
 /**
- * A data loader over tensors in memory that share their first dimension, the samples. Where also the model and the
- * score are native, JavaScript never sees a batch; iterated from JavaScript, each pass gives fresh tensors, which whoever
- * iterates may close. Unless shuffled they share the loader's memory, so don't write to them.
+ * A data loader over tensors in memory that share their first dimension, the samples. Where the model and the score are
+ * native too, JavaScript never sees a batch. Iterated from JavaScript, each pass gives fresh tensors, which the caller may
+ * close. Unless shuffled they share the loader's memory, so don't write to them.
  */
 export class TensorDataLoader implements Iterable<TensorBatch> {
   readonly [OWNED_BATCHES] = true;
@@ -168,7 +168,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     return Number.isInteger(index) && index >= 0 && index < this.#tensors.length ? index : null;
   }
 
-  /** Makes one batch. @throws `ERR_CLOSED`, and `ERR_ARGUMENT` where there is no such batch */
+  /** Makes one batch. @throws `ERR_CLOSED`, and `ERR_ARGUMENT` for an index without a batch */
   batch(index: number): TensorBatch {
     if (!Number.isInteger(index) || index < 0 || index >= this.batches)
       throw expected("ERR_ARGUMENT", `a whole number below ${this.batches}`, "the batch's index", index);

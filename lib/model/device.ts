@@ -1,21 +1,22 @@
-/** Accelerators: what LibTorch holds of their memory, and graphs of kernels. */
+/** Accelerators: their memory, as LibTorch's allocator holds it, and graphs of kernels. */
 import * as native from "../native/device";
 import { expected } from "../util/check";
 
 /** Bytes of a device's memory. Peaks count from {@link resetDeviceMemoryPeak}, or from the process's start. */
 export interface DeviceMemory {
-  /** Of tensors. */
+  /** Bytes of tensors. */
   allocated: number;
   /** The most that tensors took since the last reset. */
   peakAllocated: number;
-  /** Of what the allocator holds, for these tensors and later ones. */
+  /** Bytes that the allocator holds, for these tensors and later ones. */
   reserved: number;
   /** The most that the allocator held since the last reset. */
   peakReserved: number;
 }
 
 /**
- * What LibTorch's caching allocator holds of a device's memory, as `torch.cuda.memory_allocated` and the like tell it.
+ * The memory of a device that LibTorch's caching allocator holds, as `torch.cuda.memory_allocated` and the like report
+ * it.
  *
  * @param device such as `"cuda:0"`, as in `Module.load`
  * @returns null for the CPU, whose allocator keeps no account: `process.memoryUsage().rss` counts it
@@ -40,10 +41,12 @@ export interface GraphCapture {
 
 /**
  * Lets scores and forward loops of a `Module` on an accelerator capture one forward of each shape of inputs as a graph
- * of its kernels (a CUDA graph, where the addon was built with CUDA's headers) and launch it as a whole for further batches: for models whose kernels are so
- * short that launching them takes the time. Off by default. A shape is captured at its third batch in a row, and never
- * where the model draws random numbers or changes its state or its inputs. Where the device offers no graphs
- * ({@link graphCapture}) or capturing fails, models run as without. Scores differ by no more than rounding.
+ * of its kernels, and launch the graph as a whole for further batches. It is a CUDA graph, where the addon was built with
+ * CUDA's headers. It helps models with kernels so short that launching them takes most of the time. Off by default.
+ *
+ * A shape is captured at its third batch in a row, and never where the model draws random numbers or changes its state or
+ * its inputs. Where the device offers no graphs ({@link graphCapture}) or capturing fails, models run kernel by kernel.
+ * Scores differ by no more than rounding.
  *
  * @param on whether graphs are captured, from the next batch on; false also drops the present ones then
  * @throws `ERR_ARGUMENT`

@@ -57,7 +57,7 @@ export type FileDType = (typeof DTYPES)[DType]["file"];
 /** All dtypes, the most usual first. */
 export const DTYPE_NAMES = Object.keys(DTYPES) as readonly DType[];
 
-/** Whether a name is that of a dtype. */
+/** Whether a dtype has this name. */
 export function isDType(name: string): name is DType {
   return Object.hasOwn(DTYPES, name);
 }

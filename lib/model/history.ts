@@ -8,13 +8,13 @@ import { type PlainValue, plainRecord } from "../util/plain";
 export interface SearchRecord {
   /** The class, such as `MilpSearcher`. */
   searcher: string;
-  /** Of the search. */
+  /** The search's seed. */
   seed: number;
   /** Upper bounds as they were given. */
   constraints: Record<string, PlainValue>;
   /** The searcher's config; functions and data are named by their type. */
   config: Record<string, PlainValue>;
-  /** Of the model that won; null when the search had none. */
+  /** The exported model's score; null when the search had none. */
   score: number | null;
 }
 
@@ -26,21 +26,21 @@ export interface ModeRecord {
   config: Record<string, PlainValue>;
   /** Fingerprint of the module that was converted. */
   from: string;
-  /** Null when the result was chosen otherwise. */
+  /** Null when no search chose the result. */
   search: SearchRecord | null;
   /**
-   * What came out: for `fastnas`, `config` (widths by hyperparameter), its `costs`, and the `fullCosts` before; under
-   * `custom` what hyperparameters of the user's own chose.
+   * The result: for `fastnas`, `config` (widths by hyperparameter), its `costs`, and the `fullCosts` before; under
+   * `custom` the choices of hyperparameters of the user's own.
    */
   result: Record<string, PlainValue>;
-  /** Versions that did it. */
+  /** The versions that applied it. */
   versions: { torchsearch: string; libtorch: string };
 }
 
 /** Config keys of a search that don't decide its result, or that stand elsewhere in the record. */
 const UNRECORDED = new Set(["checkpoint", "verbose", "signal", "onProgress", "seed", "activationCache"]);
 
-/** The record of a search, for the history of what it exports. */
+/** The record of a search, for the history of the model that it exports. */
 export function searchRecordOf(
   searcher: { readonly config: object; readonly constraints: Readonly<Record<string, unknown>> },
   score: number | null,
@@ -69,7 +69,7 @@ export function writeHistory(native: NativeModule, records: readonly ModeRecord[
   native.setExtraFile(HISTORY_FILE, `${JSON.stringify({ format: FORMAT, version: VERSION, records })}\n`);
 }
 
-/** What a module's file says about its history. */
+/** The history in a module's file. */
 export interface ReadHistory {
   records: readonly ModeRecord[];
   /** Why it could not be read; null when it was, or when there is none. */
@@ -93,7 +93,7 @@ function parseHistory(text: string): ModeRecord[] {
   try {
     document = JSON.parse(text);
   } catch (error) {
-    throw damaged("it is no JSON", error);
+    throw damaged("it is not JSON", error);
   }
   if (!isRecord(document) || document.format !== FORMAT || typeof document.version !== "number") {
     throw damaged(`it does not say that it is a "${FORMAT}"`);

@@ -19,7 +19,7 @@ export class Module {
   /** @internal The native handle. */
   readonly native: NativeModule;
 
-  /** The text of an unreadable history that was warned of. */
+  /** The text of the unreadable history that a warning named last. */
   #warnedOf: string | null = null;
 
   private constructor(native: NativeModule) {
@@ -82,8 +82,8 @@ export class Module {
   }
 
   /**
-   * The modes that made the model what it is, the first one first: what was converted, searched and exported, as its
-   * file tells. Empty for a model that comes straight from PyTorch. `save` keeps it, and an export of a model that was
+   * The modes that made the model what it is, in order: what was converted, searched and exported, as its file records.
+   * Empty for a model that comes straight from PyTorch. `save` keeps it, and an export of a model that was
    * exported before continues it.
    *
    * A damaged history, or one that a newer version wrote, counts as none, with a process warning whose code is

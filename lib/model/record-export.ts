@@ -11,7 +11,7 @@ export interface Application {
   /** Fingerprint of the module before it was converted. */
   from: string;
   earlier: readonly ModeRecord[];
-  /** A history of the converted module that could not be read; null mostly. */
+  /** The converted module's history where it could not be read; else null. */
   unreadable: string | null;
 }
 
@@ -29,10 +29,10 @@ export function rememberApplication(
 }
 
 /**
- * Writes into an exported module the history of the module that was converted, and what was done to it since. Every
- * space calls it in its `export`.
+ * Writes the history into an exported module: the history of the module that was converted, and a record of this mode.
+ * Every space calls it in its `export`.
  *
- * @param result what came out, in values that JSON can say
+ * @param result the choice that was exported and its costs, in values that JSON can hold
  * @param search the search that chose it; null for none
  */
 export function recordExport(

@@ -1,7 +1,7 @@
-/** What models take and give, and the options of calls on them. */
+/** Inputs and outputs of models, and the options of calls on them. */
 import type { Tensor } from "./tensor";
 
-/** What a model may be given: tensors, plain values, and arrays (list, tuple) and records (dict) of them. */
+/** An input of a model: tensors, plain values, and arrays (list, tuple) and records (dict) of them. */
 export type Input =
   | Tensor
   | number
@@ -13,7 +13,7 @@ export type Input =
   | readonly Input[]
   | { readonly [name: string]: Input };
 
-/** What a model may return: tuples and lists are arrays, dicts and named tuples records, None is null. */
+/** An output of a model: tuples and lists are arrays, dicts and named tuples are records, None is null. */
 export type Output =
   | Tensor
   | number

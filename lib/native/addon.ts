@@ -1,4 +1,4 @@
-/** The whole of what the C++ addon exports. Each part is declared in `types/`, one file a native class or function group. */
+/** All exports of the C++ addon. `types/` declares them, one file a native class or function group. */
 import { loadNative } from "./load";
 import type { CallExports } from "./types/call";
 import type { DatasetExports } from "./types/dataset";

@@ -36,7 +36,7 @@ const PREBUILDS = path.join(packageRoot, "prebuilds", `${process.platform}-${pro
 
 /** The local build, as `bindings` finds it, or undefined when there is none. */
 function localBuild(): AddonFile | undefined {
-  // With `path`, which its types do not know, bindings tells the file and does not load it.
+  // With `path`, which its types don't know, bindings returns the file's path and doesn't load it.
   const find = bindings as unknown as (options: {
     bindings: string;
     module_root: string;
@@ -58,7 +58,7 @@ function localBuild(): AddonFile | undefined {
   } catch (cause) {
     throw new TorchSearchError(
       "ERR_ADDON_INVALID",
-      `The addon ${file} has no readable torchsearch.json beside it, which tells its LibTorch version. ` +
+      `The addon ${file} has no readable torchsearch.json beside it, which holds its LibTorch version. ` +
         `Build again with \`${BUILD_COMMAND}\`.`,
       { cause },
     );
@@ -146,14 +146,14 @@ function openLibTorch(libTorch: LibTorch, loader: Loader): string | undefined {
   }
 }
 
-/** Opening it registers CUDA graphs, where this build has them. Without it models run as they do otherwise. */
+/** Opening it registers CUDA graphs, where this build has them. Without it models run operator by operator. */
 function openCudaGraphs(file: AddonFile, loader: Loader): void {
   const library = path.join(path.dirname(file.file), "torchsearch_cuda.so");
   if (!existsSync(library)) return;
   try {
     loader.openLibrary(library);
   } catch {
-    // `graphCapture().offered` tells.
+    // `graphCapture().offered` shows it.
   }
 }
 
@@ -216,7 +216,7 @@ export async function initialize(): Promise<void> {
   loadNative();
 }
 
-/** Loads the addon once and tells what was loaded; a failure is tried again at the next call. */
+/** Loads the addon once and returns what was loaded; a failure is tried again at the next call. */
 export function loadNativeDetails<Addon extends LibraryExports = LibraryExports>(): Loaded<Addon> {
   loaded ??= load();
   return loaded as Loaded<Addon>;

@@ -32,7 +32,7 @@ const REMEDY =
   " PyTorch 2.11 or newer in the active Python, or set " +
   "TORCHSEARCH_LIBTORCH to the folder that holds LibTorch's lib/.";
 
-/** `2.13.0+cpu` → `2.13`; undefined when it is no version. */
+/** `2.13.0+cpu` → `2.13`; undefined when it is not a version. */
 export function minorOf(version: string): string | undefined {
   return /^(\d+\.\d+)(?:\.|$)/.exec(version)?.[1];
 }
@@ -118,9 +118,9 @@ export function listLibTorchCandidates(): LibTorchCandidate[] {
 }
 
 /**
- * The LibTorch to use: of `TORCHSEARCH_LIBTORCH`, `LIBTORCH`, the active Python's torch and the one that
- * `npm run setup` downloaded, the first that is there. A variable that is set and wrong is an error and not passed
- * over: what a user asked for is never silently replaced.
+ * The LibTorch to use: the first one found of `TORCHSEARCH_LIBTORCH`, `LIBTORCH`, the active Python's torch, and the
+ * one that `npm run setup` downloaded. A variable that is set and wrong is an error: the user's choice is never silently
+ * replaced.
  *
  * @throws TorchSearchError `ERR_LIBTORCH_NOT_FOUND`
  */

@@ -1,10 +1,10 @@
-// Loads the addon in a process of its own and prints, as JSON, what came of it. `torchsearch doctor` runs it: a LibTorch
-// that ends the process on loading must not take the doctor with it.
+// Loads the addon in a process of its own and prints the result as JSON. `torchsearch doctor` runs it: a LibTorch that
+// ends the process on loading must not end the doctor.
 import { TorchSearchError } from "../errors";
 import { loadNativeDetails } from "./load";
 import type { NativeVersions } from "./types/library";
 
-/** What the probe found. */
+/** The result of the probe. */
 export type ProbeReport =
   | {
       ok: true;

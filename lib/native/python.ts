@@ -16,7 +16,7 @@ interface CachedAnswer {
 }
 
 // Finds the package without importing it, which would take seconds. The empty entry of sys.path is left out: a folder
-// called torch in the working directory is no installed PyTorch.
+// called torch in the working directory is not an installed PyTorch.
 const QUESTION = `
 import sys, json, os, importlib.util
 sys.path = [p for p in sys.path if p]
@@ -84,8 +84,8 @@ function writeCache(file: string, answer: CachedAnswer): void {
 }
 
 /**
- * Finds the `torch` of the active Python: the virtual or conda environment's, or else that of the first `python3` on
- * PATH. Python is asked only when a look at the environment's folders and the cached answer do not tell.
+ * Finds the `torch` of the active Python: the virtual or conda environment's, or else the one of the first `python3` on
+ * PATH. Python is asked only when the environment's folders and the cached answer don't show it.
  */
 export function findPythonTorch(): PythonTorch {
   const environment = process.env.VIRTUAL_ENV || process.env.CONDA_PREFIX;

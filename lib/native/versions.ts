@@ -5,9 +5,9 @@ import { addon } from "./addon";
 /** The version of this library. */
 export const LIBRARY_VERSION = (require("../../package.json") as { version: string }).version;
 
-/** What a result was made with, so that it can be made again. */
+/** The versions that made a result, so that it can be made again. */
 export interface RunVersions {
-  /** Of this package. */
+  /** This package's version. */
   torchsearch: string;
   /** Such as `2.13.0+cpu`. */
   libtorch: string;

@@ -1,9 +1,9 @@
-/** What formats cost, as sums over groups of layers. */
+/** The costs of formats, as sums over groups of layers. */
 import type { NativeLayerFormat, NativeNumberFormat } from "../native/types/number-format";
 import type { NativeQuantLayer } from "../native/types/quantization-space";
 import { type MetricOf, metricsOf } from "../profile/metrics";
 
-/** What a quantization space can be asked for. */
+/** The metrics of a quantization space. */
 export const QUANTIZATION_METRICS = metricsOf("formats");
 /** Bits of a weight on average; bytes of all parameters and buffers. */
 export type QuantizationMetric = MetricOf<"formats">;
@@ -17,7 +17,7 @@ export interface MetricCosts {
 
 /** All costs. */
 export interface FormatCosts {
-  /** Elements of each group's weights, shared ones once. */
+  /** Elements of each group's weights; a shared weight counts once. */
   elements: number[];
   metrics: Record<QuantizationMetric, MetricCosts>;
 }

@@ -23,11 +23,12 @@ export interface FakeQuantized {
 }
 
 /**
- * Rounds a tensor to what a number format can hold, calibrated on the tensor itself: scale x (q - zero point) with
- * q = clamp(round(x / scale) + zero point), ties to even; of floats scale x float8(x / scale).
+ * Rounds a tensor to a number format, calibrated on the tensor itself: scale x (q - zero point) with
+ * q = clamp(round(x / scale) + zero point), ties to even. For a float format, scale x float8(x / scale).
  *
  * @param tensor of a floating dtype
- * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CALIBRATION_NAN`, `ERR_ARGUMENT`, `ERR_DTYPE`, `ERR_CLOSED`
+ * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CALIBRATION_NAN`, `ERR_ARGUMENT`, `ERR_DTYPE`,
+ *   `ERR_CLOSED`
  */
 export async function fakeQuantize(
   tensor: Tensor,

@@ -4,7 +4,7 @@ import type { NativeLayerFormat, NativeNumberFormat } from "../native/types/numb
 import { describe, expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 
-/** How the range of values is found that a grid of numbers must reach. */
+/** Ways to find the range of values that a format covers. */
 export const CALIBRATIONS = ["max", "percentile", "mse"] as const;
 /**
  * `max`: the smallest and the largest value; `percentile`: quantiles, so that outliers are cut off; `mse`: of the
@@ -16,31 +16,31 @@ export type Calibration = (typeof CALIBRATIONS)[number];
 export interface NumberFormat {
   /** Whole numbers; 8-bit floats of 4 exponent and 3 mantissa bits; of 5 and 2. Default `int`. */
   type?: "int" | "e4m3" | "e5m2";
-  /** Of `int`, 2 to 16; default 8. Floats have 8. */
+  /** Bits of an `int`, 2 to 16; default 8. Floats have 8. */
   bits?: number;
   /**
-   * Of `int`: zero is 0, and the range reaches as far on either side (the default for weights); else a zero point moves
-   * it to where the values are (the default for activations).
+   * For `int`. True (the default for weights): 0 stands for zero, and the range reaches as far on either side. False (the
+   * default for activations): a zero point moves the range to where the values are.
    */
   symmetric?: boolean;
-  /** What shares a scale: the tensor, an output channel (the default for weights), or a block of a channel's weights. */
+  /** The numbers that share a scale: a tensor, an output channel (the default for weights), or a block of a channel. */
   granularity?: "tensor" | "channel" | "block";
-  /** Of `block`: consecutive weights of a channel; where it doesn't divide a channel, the channel is one block. */
+  /** For `block`: consecutive weights of a channel; where it doesn't divide a channel, the channel is one block. */
   blockSize?: number;
   /** Default `max`. */
   calibration?: Calibration;
   /**
-   * Of `percentile`: above 50, at most 100; default 99.99. So many percent of the magnitudes, or of the values at either
-   * end where there is a zero point, are within the range.
+   * For `percentile`: above 50, at most 100; default 99.99. The range holds this percentage of the magnitudes, or of the
+   * values at either end where there is a zero point.
    */
   percentile?: number;
 }
 
-/** How a layer computes: what its weights, and the activations it reads, are rounded to; null or left out for not at all. */
+/** The formats that a layer's weight, and the activations it reads, are rounded to. */
 export interface LayerFormat {
-  /** Of the weight; null or absent leaves it as it is. */
+  /** The weight's format; null or absent leaves it as it is. */
   weight?: NumberFormat | null;
-  /** Of the layer's input; null or absent leaves it as it is. */
+  /** The input's format; null or absent leaves it as it is. */
   activation?: NumberFormat | null;
 }
 

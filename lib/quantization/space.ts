@@ -28,7 +28,7 @@ export interface QuantizationChoice {
   readonly name: string;
   /** The paths of its layers, in the order of execution. */
   readonly layers: readonly string[];
-  /** Names of formats: `none`, then those of the conversion. */
+  /** Names of formats: `none`, then the conversion's formats. */
   readonly choices: readonly string[];
   /** Elements of their weights. */
   readonly weights: number;
@@ -69,21 +69,21 @@ export interface QuantizationOrigin {
 }
 
 /**
- * A module whose layers can be given number formats; made by `convert(module, "auto_quantize", …)`. At first none is
- * quantized. Nothing of the module changes: layers round their weights and what they read as they run ("fake
- * quantization"), in the module's own dtype.
+ * A module whose layers can be given number formats; made by `convert(module, "auto_quantize", …)`. At first no layer is
+ * quantized. The module doesn't change: layers round their weights and inputs as they run ("fake quantization"), in the
+ * module's own dtype.
  *
  * Formats that round activations need {@link calibrate} before they can run.
  */
 export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> implements ModeSpace {
   readonly mode: string;
-  /** What a format can be chosen for, in the order of execution. */
+  /** The groups of layers that a format can be chosen for, in the order of execution. */
   readonly hyperparameters: readonly QuantizationChoice[];
   /** In the order of execution. */
   readonly layers: readonly QuantizableLayer[];
   /** The names of the formats, without `none`. */
   readonly formats: readonly string[];
-  /** What {@link cost} knows. */
+  /** The metrics that {@link cost} knows. */
   readonly metrics: readonly QuantizationMetric[] = QUANTIZATION_METRICS;
 
   readonly #origin: QuantizationOrigin;
@@ -156,7 +156,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
     return this.uniform(UNQUANTIZED);
   }
 
-  /** Every layer in one format, but for those that the conversion excluded. @throws `ERR_CHOICE` */
+  /** Every layer in one format, except the layers that the conversion excluded. @throws `ERR_CHOICE` */
   uniform(format: string): FormatConfig {
     if (format !== UNQUANTIZED && !this.formats.includes(format)) throw this.#unknown("the format", format);
     return byName(this.hyperparameters, ({ choices }) => (choices.includes(format) ? format : UNQUANTIZED));
@@ -189,11 +189,11 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   }
 
   /**
-   * What formats cost.
+   * The cost of formats.
    *
    * @param config formats by group; a group that it leaves out counts with its active one
-   * @param metric `effectiveBits`: bits of a weight, on average over all quantizable weights; those that aren't quantized
-   *   have the bits of their dtype. `size`: bytes of all parameters and buffers, were weights stored in their formats,
+   * @param metric `effectiveBits`: bits of a weight, on average over all quantizable weights; weights that aren't
+   *   quantized have the bits of their dtype. `size`: bytes of all parameters and buffers, were weights stored in their formats,
    *   with the scales and zero points
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`
    */
@@ -232,8 +232,8 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   }
 
   /**
-   * Learns the ranges of the layers' inputs from batches, on the unquantized model, in one pass; forgets what was learnt
-   * before.
+   * Learns the ranges of the layers' inputs from batches, on the unquantized model, in one pass. Earlier ranges are
+   * forgotten.
    *
    * @throws `ERR_CALIBRATION_NAN`, `ERR_EMPTY_LOADER`, `ERR_ARGUMENT`, `ERR_ABORTED`, and what running the model throws
    */
@@ -264,9 +264,10 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
   }
 
   /**
-   * The model in the formats selected as a module of its own: operators of fake quantization stand before its layers, scales
-   * and zero points are buffers of its submodule `quantizers`, weights are floats as before. PyTorch opens the saved
-   * file, gets the same numbers, and trains it: gradients pass the rounding (straight-through). It is in evaluation mode.
+   * The model in the selected formats as a module of its own. Operators of fake quantization stand before its layers,
+   * scales and zero points are buffers of its submodule `quantizers`, and weights are floats as before. PyTorch opens the
+   * saved file, gets the same numbers, and trains it: gradients pass the rounding (straight-through). The module is in
+   * evaluation mode.
    *
    * @throws `ERR_NOT_CALIBRATED`, `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */

@@ -35,7 +35,7 @@ export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
   onProgress: null,
 };
 
-/** What each key of {@link ConvertConfig} accepts. */
+/** The rules of {@link ConvertConfig}. */
 export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
   importance: oneOf(IMPORTANCE_CHOICES),

@@ -1,4 +1,4 @@
-/** What subnets cost: the native metrics, latencies from a table, and metrics of the user's own. */
+/** The costs of subnets: the native metrics, latencies from a table, and metrics of the user's own. */
 import { KNOWN_METRICS } from "../contract/constraints";
 import { TorchSearchError } from "../errors";
 import { wrapFailure } from "../evaluation/failures";
@@ -24,7 +24,7 @@ export class CostBook<Space> {
   readonly #own = new Map<string, OwnCost<Space>>();
   #latencyTable: LatencyTable | null = null;
 
-  /** @param space what the user's own costs are given */
+  /** @param space the second argument of the user's own costs */
   constructor(native: NativeSearchSpace, codec: WidthCodec, space: Space) {
     this.#native = native;
     this.#codec = codec;

@@ -10,13 +10,13 @@ import { expected, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 
 /**
- * A number that an operator of the graph is given, and that no size or shape follows from: a slope, a bound, a scale, an
+ * A number that an operator of the graph is given, and that decides no size or shape: a slope, a bound, a scale, an
  * epsilon. {@link SearchSpace.constants} lists them.
  */
 export interface GraphConstant {
   /**
-   * Path of the module, operator and argument: `layer1.0.act.leaky_relu.negative_slope`; with `#2` and so on after it for
-   * later calls of the same name, in the order of execution.
+   * Path of the module, operator and argument: `layer1.0.act.leaky_relu.negative_slope`. Later calls of the same name
+   * end in `#2` and so on, in the order of execution.
    */
   readonly name: string;
   /** Such as `aten::leaky_relu`. */
@@ -25,7 +25,7 @@ export interface GraphConstant {
   readonly argument: string;
   /** Its type in the schema. */
   readonly type: "float" | "int" | "bool";
-  /** What it is in the model; of a `bool` 0 or 1. */
+  /** The model's own value; 0 or 1 for a `bool`. */
   readonly value: number;
 }
 
@@ -34,33 +34,34 @@ export interface TensorHyperparameter {
   /** Path of the parameter or buffer, as in a state dict: `layer1.0.conv1.weight`. */
   tensor: string;
   /**
-   * What may take its place: at least one tensor of the same shape and dtype, copied. A config names the first one 0, the
-   * second one 1, and so on; the model's own tensor, which need not be among them, is the last choice, `values.length`.
+   * The tensors that may take its place, at least one, of the same shape and dtype. They are copied. A config calls the
+   * first one 0, the second one 1, and so on. The last choice, `values.length`, is the model's own tensor, which need not
+   * be among the values.
    */
   values: readonly Tensor[];
   /**
-   * The order of channels that `values` are in: the `original` one (the default), which the module and its file had before
-   * the conversion put the most important channels first; or the `converted` one, which `module.namedParameters()` has now.
+   * The order of the channels in `values`: `original` (the default), which the module and its file had before the
+   * conversion put the most important channels first; or `converted`, which `module.namedParameters()` has now.
    */
   channelOrder?: "original" | "converted";
-  /** What to select at once, by position; default: the model's own. */
+  /** The position to select at once; default: the model's own tensor. */
   active?: number;
 }
 
 /** A hyperparameter that puts other numbers in the place of a constant of the graph. */
 export interface ConstantHyperparameter {
-  /** The name of a constant, or of several that have the same number now and are to have the same number always. */
+  /** The name of a constant, or of several that have the same number now and shall always have the same one. */
   constant: string | readonly string[];
-  /** What it may be, beside what it is: finite numbers, or `true` and `false`. A config names the number itself. */
+  /** The numbers to choose from, beside the model's own: finite ones, or `true` and `false`. A config has the number. */
   values: readonly (number | boolean)[];
-  /** What to select at once; default: the model's own number. */
+  /** The number to select at once; default: the model's own. */
   active?: number | boolean;
 }
 
-/** What {@link SearchSpace.addHyperparameter} takes. */
+/** The definition that {@link SearchSpace.addHyperparameter} takes. */
 export type CustomHyperparameter = TensorHyperparameter | ConstantHyperparameter;
 
-/** What a record of an export says of one. */
+/** The target of a hyperparameter, as the record of an export holds it. */
 export interface CustomTarget {
   /** The parameter or buffer; else `constant` is there. */
   tensor?: string;
@@ -70,7 +71,7 @@ export interface CustomTarget {
   digest: string;
 }
 
-/** What came of adding one. */
+/** A hyperparameter that was added. */
 export interface AddedHyperparameter {
   /** In the order of the native positions; the model's own value is the last one. */
   choices: readonly number[];

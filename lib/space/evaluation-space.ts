@@ -1,4 +1,4 @@
-/** What all spaces have in common: they run, are never trained, are identified, exported and closed. */
+/** The base of all spaces: they run, are never trained, are identified, exported and closed. */
 import { TorchSearchError } from "../errors";
 import { forwardNative } from "../model/forward";
 import { Module } from "../model/module";

@@ -15,7 +15,7 @@ import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected } from "../util/check";
 import type { ProgressListener } from "../util/progress";
 
-/** What a measure of importance needs beside the weights. */
+/** The needs of a measure of importance, beside the weights. */
 interface ImportanceNeeds {
   /** Batches. */
   data: boolean;
@@ -54,13 +54,13 @@ export type Importance = keyof typeof IMPORTANCE_TABLE;
 /** Every {@link Importance}. */
 export const IMPORTANCES = Object.keys(IMPORTANCE_TABLE) as readonly Importance[];
 
-/** What `importance` accepts: every measure, and `none`, which leaves the channels in their order. */
+/** The values of `importance`: every measure, and `none`, which leaves the channels in their order. */
 export const IMPORTANCE_CHOICES: readonly (Importance | "none")[] = [...IMPORTANCES, "none"];
 
 /** Importances that need no data. */
 export const WEIGHT_IMPORTANCES = IMPORTANCES.filter((name) => !IMPORTANCE_TABLE[name].data);
 
-/** What a choice of `importance` needs. */
+/** The needs of a choice of `importance`. */
 export function importanceNeeds(importance: Importance | "none"): ImportanceNeeds {
   return importance === "none" ? WEIGHTS_ONLY : IMPORTANCE_TABLE[importance];
 }
@@ -126,7 +126,7 @@ export function requireMatchingData(config: Required<ImportanceConfig>): void {
  * Puts a space's channels in order of importance, in place.
  *
  * @returns the settings that decide which channels a width stands for, as a part of the space's fingerprint
- * @throws `ERR_EMPTY_LOADER`, `ERR_IMPORTANCE_NAN`, `ERR_GRADIENT`, and what walking the data and running the model throw
+ * @throws `ERR_EMPTY_LOADER`, `ERR_IMPORTANCE_NAN`, `ERR_GRADIENT`, and the errors of the data and of the model
  */
 export async function orderChannels(
   space: NativeSearchSpace,

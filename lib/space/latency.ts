@@ -1,4 +1,4 @@
-/** How a search space's latencies are measured, and how far a table's predictions are from measured subnets. */
+/** Measuring a search space's latencies, and how far a table's predictions are from measured subnets. */
 import os from "node:os";
 
 import { TorchSearchError } from "../errors";
@@ -16,13 +16,13 @@ export interface LatencyTimingOptions {
   /** Forwards of a subnet before the first timed one; default 2. */
   warmup?: number;
   /**
-   * Timed forwards of a subnet, in three rounds over all subnets; default 12. The lower quartile counts; of one thread
-   * on the CPU, that of its processor time.
+   * Timed forwards of a subnet, in three rounds over all subnets; default 12. The lower quartile counts. With one thread
+   * on the CPU, processor time is measured.
    */
   repeats?: number;
   /** Stops it with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
-  /** Told of every timed subnet. */
+  /** Receives an event for every timed subnet. */
   onProgress?: ProgressListener | null;
 }
 
@@ -32,7 +32,7 @@ export interface MeasureLatencyOptions extends LatencyTimingOptions {
   table?: LatencyTable | null;
   /** Widths of each hyperparameter to measure at, both ends among them; at least 2, default 4. */
   points?: number;
-  /** LibTorch's threads within an operator; default: those of `table`, or as many as LibTorch uses otherwise. */
+  /** LibTorch's threads within an operator; default: the number of `table`, or LibTorch's present number. */
   threads?: number;
 }
 
@@ -61,8 +61,8 @@ export interface LatencyError {
   /** The largest one. */
   max: number;
   /**
-   * Median of measured / predicted: what the whole costs more or less than the sum of its operators. Predictions are
-   * not multiplied by it.
+   * Median of measured / predicted: the ratio of the whole to the sum of its operators. Predictions are not multiplied
+   * by it.
    */
   scale: number;
   /** As `median` and `max`, of predictions multiplied by `scale`: how well ratios between subnets are predicted. */
@@ -118,7 +118,7 @@ export async function measureTable(
   return result;
 }
 
-/** The conditions of what is measured here and now. */
+/** The conditions of a measurement made here and now. */
 export function conditionsOf(device: string, threads: number): LatencyConditions {
   const isCpu = device === "cpu";
   return {

@@ -1,4 +1,4 @@
-/** What every mode makes of a module. */
+/** The kind of space that every mode makes of a module. */
 import type { SearchModel } from "../evaluation/types";
 import type { SearchRecord } from "../model/history";
 import type { Module } from "../model/module";
@@ -10,13 +10,13 @@ export interface ExportOptions extends CallOptions {
   search?: SearchRecord | null;
 }
 
-/** What `convert` gives: a model of which variants can be chosen, by a search or by hand, and exported. */
+/** The result of `convert`: a model with variants to choose, by a search or by hand, and to export. */
 export interface ModeSpace extends SearchModel {
   /** The mode it was converted by. */
   readonly mode: string;
   /** Whether `close()` was called. */
   readonly closed: boolean;
-  /** What is chosen now, as a module of its own, whose history `recordExport` has continued. */
+  /** The present choice as a module of its own, whose history `recordExport` has continued. */
   export(options?: ExportOptions): Promise<Module>;
   /** Lets go of the module, which stays open. */
   close(): void;

@@ -1,10 +1,10 @@
-/** Things by name, as every space has them: lookups that name the nearest one, and configs. */
+/** Lookups by name, whose errors name the nearest one, and configs: records by name. Every space uses them. */
 import { TorchSearchError } from "../errors";
 import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
 
-/** The error for a name that doesn't exist: what it names, the nearest name, and all of them. */
+/** The error for a name that doesn't exist. It lists the nearest name, and all of them. */
 export function unknownName(
   code: string,
   what: string,
@@ -30,7 +30,7 @@ export class NameIndex {
 
   /**
    * @param code the error's code for an unknown name
-   * @param what what the names name, such as `layer`
+   * @param what the kind of thing in messages, such as `layer`
    */
   constructor(code: string, what: string, names: readonly string[]) {
     this.#code = code;

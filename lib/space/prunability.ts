@@ -20,15 +20,15 @@ export interface WholeDimensions {
   dimensions: ParameterDimension[];
   /** Elements of the parameters that these dimensions belong to. */
   params: number;
-  /** Elements of those of them that have no other dimension that can be narrowed: all of them stay. */
+  /** Elements of the parameters among them that have no other dimension to narrow: all of them stay. */
   lostParams: number;
 }
 
-/** What of a model can be narrowed, and what cannot; made by {@link prunability}. */
+/** The parts of a model that can be narrowed, and the parts that can't; made by {@link prunability}. */
 export interface Prunability {
-  /** What the full model costs, on inputs of the dummy input's shape. */
+  /** The full model's costs, on inputs of the dummy input's shape. */
   full: SpaceCosts;
-  /** What the smallest subnet costs. */
+  /** The smallest subnet's costs. */
   smallest: SpaceCosts;
   /** Elements of the parameters of which a dimension can be narrowed. */
   narrowableParams: number;
@@ -36,7 +36,7 @@ export interface Prunability {
   whole: WholeDimensions[];
 }
 
-// Of a convolution's weight, the other dimensions are the kernel's.
+// The other dimensions of a convolution's weight are the kernel's.
 const CHANNEL_DIMENSIONS = 2;
 
 /**

@@ -65,7 +65,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   readonly unprunable: readonly Readonly<Unprunable>[];
 
   readonly #origin: SpaceOrigin;
-  /** What changed since the conversion, for the fingerprint. */
+  /** The changes since the conversion, for the fingerprint. */
   readonly #changes: Record<string, string> = {};
   /** The targets of hyperparameters of the user's own, by name. */
   readonly #targets: Record<string, CustomTarget> = {};
@@ -109,7 +109,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
     return jsonDigest([moduleFingerprint, mode, entries]);
   }
 
-  /** @internal The shared weights were trained, to those of this fingerprint. */
+  /** @internal Records that training changed the shared weights to the ones of this fingerprint. */
   trainedTo(weights: string): void {
     this.#changes.trainedTo = weights;
   }
@@ -216,7 +216,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
     this.native.expect(configs.map((config) => this.#codec.toWidths(config).slice()));
   }
 
-  /** What kept activations hold and have saved so far. @throws `ERR_CLOSED` */
+  /** The memory of kept activations, and the work that they have saved so far. @throws `ERR_CLOSED` */
   get reuse(): ActivationReuse {
     return this.native.reuse();
   }
@@ -227,7 +227,7 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
   }
 
   /**
-   * What a subnet costs on inputs of the dummy input's shape, without running or selecting it. Over 100,000 queries a
+   * The cost of a subnet on inputs of the dummy input's shape, without running or selecting it. Over 100,000 queries a
    * second for resnet50's space.
    *
    * @param config widths by name; a hyperparameter that it leaves out counts with its active width

@@ -1,4 +1,4 @@
-/** What a search space of widths and blocks consists of. */
+/** The types of a search space of widths and blocks. */
 import type { RunContext } from "../evaluation/types";
 import type { NativeHyperparameterKind } from "../native/types/search-space";
 import { type ComputedMetricOf, computedMetricsOf, type MetricOf } from "../profile/metrics";
@@ -20,7 +20,7 @@ export type SpaceCosts = Record<ComputedMetricOf<"widths">, number> & {
 } & { [metric: string]: number };
 
 /**
- * What a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`), attention
+ * The thing that a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`), attention
  * heads (`num_heads`), or whether a residual block is there (`depth`: 0 or 1). A `custom` one is a choice of the user's
  * own, which counts nothing.
  */
@@ -36,7 +36,7 @@ export interface Hyperparameter {
    * its path and `.depth`, such as `layer1.1.depth`. For one of the user's own, the name that it was given.
    */
   readonly name: string;
-  /** What it counts. */
+  /** The thing that it counts. */
   readonly kind: HyperparameterKind;
   /**
    * The values to choose from, ascending; the last one is the full model's. A block has 0 (left out) and 1. One of the
@@ -54,7 +54,7 @@ export interface Hyperparameter {
   readonly begins: number;
 }
 
-/** What kept activations have saved; see `SearchSpace.reuse`. */
+/** The memory of kept activations, and the work that they have saved; see `SearchSpace.reuse`. */
 export interface ActivationReuse {
   /** Bytes that may be held; 0 while nothing is kept. */
   budget: number;

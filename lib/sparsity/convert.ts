@@ -12,8 +12,8 @@ import { type DenseParameter, layerName, SparseSpace } from "./space";
 /** The config of the modes `sparse_magnitude` and `sparsegpt`. */
 export interface SparseConfig {
   /**
-   * `"N:M"`: of each M neighbours along a layer's input channels N stay; default `"2:4"`, which sparse tensor cores run.
-   * `"unstructured"`: any weights.
+   * `"N:M"`: N of each M neighbours along a layer's input channels stay; default `"2:4"`, which sparse tensor cores run.
+   * `"unstructured"`: any weights may stay.
    */
   pattern?: string;
   /** Names of the layers to make sparse, `*` standing for any characters; null (the default) for all. */
@@ -22,7 +22,7 @@ export interface SparseConfig {
   exclude?: readonly string[];
   /** Whether the first layer that runs stays dense; default false. */
   skipFirst?: boolean;
-  /** Whether the last one does; default false. */
+  /** Whether the last layer that runs stays dense; default false. */
   skipLast?: boolean;
   /** Stops the conversion with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
@@ -43,7 +43,7 @@ const names: ConfigRule = {
   accepts: (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
 };
 
-/** What each key of {@link SparseConfig} accepts. */
+/** The rules of {@link SparseConfig}. */
 export const SPARSE_RULES: Record<keyof SparseConfig, ConfigRule> = {
   pattern: patternRule,
   include: orNull(names),

@@ -1,7 +1,7 @@
 import { TorchSearchError } from "../errors";
 import type { ConfigRule } from "../util/rules";
 
-/** How weights are made sparse: n of each m neighbours along a layer's inputs stay, or null for any of them. */
+/** The weights that may stay: n of each m neighbours along a layer's inputs, or any (null). */
 export type SparsityPattern = { readonly n: number; readonly m: number } | null;
 
 const STRUCTURED = /^([1-9]\d?):([1-9]\d?)$/;
@@ -34,7 +34,7 @@ export function matches(name: string, patterns: readonly string[]): boolean {
   );
 }
 
-/** Refuses patterns that no name matches: most likely a slip. @throws `ERR_UNKNOWN_LAYER` */
+/** Refuses patterns that no name matches: most likely a typing error. @throws `ERR_UNKNOWN_LAYER` */
 export function requireMatches(what: string, names: readonly string[], patterns: readonly string[]): void {
   const idle = patterns.find((pattern) => !names.some((name) => matches(name, [pattern])));
   if (idle === undefined) return;

@@ -13,7 +13,7 @@ import { expected } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { parsePattern, type SparsityPattern } from "./pattern";
 
-/** What {@link SparseSpace.cost} can be asked for. */
+/** The metrics of a {@link SparseSpace}. */
 export const SPARSE_METRICS = metricsOf("sparsity");
 /** One of {@link SPARSE_METRICS}. */
 export type SparseMetric = MetricOf<"sparsity">;
@@ -23,15 +23,15 @@ export type DensityConfig = Record<string, number>;
 
 /** A layer whose weight can be made sparse. */
 export interface SparseLayer {
-  /** Path of the layer; of a weight that isn't called `weight`, the parameter's own path. */
+  /** Path of the layer; for a weight that isn't called `weight`, the parameter's own path. */
   readonly name: string;
   /** Path of the weight. */
   readonly parameter: string;
-  /** What computes with the weight. */
+  /** The kind of operator that uses the weight. */
   readonly kind: "convolution" | "linear";
   /** Sizes of the weight. */
   readonly shape: readonly number[];
-  /** Of a convolution; else 1. */
+  /** Groups of a convolution; else 1. */
   readonly groups: number;
   /** Elements of the weight. */
   readonly elements: number;
@@ -49,15 +49,15 @@ export interface DenseParameter {
   reason: string;
 }
 
-/** What making a layer sparse did. */
+/** The result of making a layer sparse. */
 export interface LayerSparsity {
   /** Weights that stay. */
   kept: number;
   /** `kept`, as a share of all. */
   density: number;
   /**
-   * |X(W - V)|² / |XW|², over the inputs X that were seen: which share of the layer's outputs its sparse weights V miss;
-   * null where none were seen.
+   * |X(W - V)|² / |XW|², over the inputs X that were seen: the share of the layer's outputs that its sparse weights V
+   * miss. Null where no inputs were seen.
    */
   error: number | null;
   /** Inputs that were zero throughout. */
@@ -88,14 +88,14 @@ export interface SparseOrigin {
 }
 
 /**
- * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with. Made by
- * `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself is left alone.
+ * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with; made by
+ * `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself doesn't change.
  */
 export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements ModeSpace {
   readonly mode: string;
   /** Which weights of a layer may stay; null for any. */
   readonly pattern: SparsityPattern;
-  /** What can be made sparse, in the order in which it runs. */
+  /** The layers that can be made sparse, in the order in which they run. */
   readonly layers: readonly SparseLayer[];
   /** Parameters of two and more dimensions that stay dense. */
   readonly denseParameters: readonly DenseParameter[];
@@ -163,12 +163,12 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   }
 
   /**
-   * What densities cost.
+   * The cost of densities.
    *
    * @param config densities by layer; a layer that it leaves out counts with its present one
-   * @param metric `density`: the share of the layers' weights that stays. `params`: elements of all parameters but the
-   *   weights that went. `macs`, `flops`: multiply-adds (twice them) but those with weights that went, as hardware that
-   *   skips zeros would count
+   * @param metric `density`: the share of the layers' weights that stays. `params`: elements of all parameters without the
+   *   dropped weights. `macs`, `flops`: multiply-adds (and twice them) without the ones of dropped weights, as hardware
+   *   that skips zeros would count
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`
    */
   cost(config: Readonly<DensityConfig>, metric: SparseMetric): number {
@@ -205,7 +205,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   /**
    * Every layer at one density.
    *
-   * @param density of the `unstructured` pattern, above 0 and up to 1; a pattern N:M has its own
+   * @param density for the `unstructured` pattern, above 0 and up to 1; a pattern N:M has its own
    */
   uniform(density = 0.5): DensityConfig {
     const own = this.pattern === null ? density : this.pattern.n / this.pattern.m;
@@ -233,8 +233,8 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   }
 
   /**
-   * From now on forwards run the dense model (with `sequential` the present one) and gather what these layers read, until
-   * {@link stopCollecting}; what was known of them is forgotten.
+   * Until {@link stopCollecting}, forwards run the dense model (with `sequential` the present one) and gather the inputs of
+   * these layers. Earlier inputs of them are forgotten.
    *
    * @param options `stopEarly`: end a forward, without an output, as soon as the layers have run
    */
@@ -247,12 +247,12 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     await callNative((call) => this.native.collect(at, { sequential, stopEarly }, call), signal);
   }
 
-  /** Ends {@link collect}; what was gathered is kept until the layer is made sparse. */
+  /** Ends {@link collect}; the gathered inputs are kept until the layer is made sparse. */
   async stopCollecting(): Promise<void> {
     await callNative((call) => this.native.stopCollecting(call));
   }
 
-  /** Bytes that {@link collect} takes for a layer. */
+  /** The memory in bytes that {@link collect} needs for a layer. */
   bytesToCollect(layer: string): number {
     return (this.#native[this.#index.at(layer)] as NativeSparseLayer).productBytes;
   }
@@ -260,7 +260,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   /**
    * Makes a layer sparse, from its dense weights.
    *
-   * @param density share of the weights that stay; 1 makes it dense. Of a pattern N:M only N / M and 1
+   * @param density share of the weights that stay; 1 makes it dense. A pattern N:M accepts N / M and 1 only
    * @throws `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`, `ERR_WEIGHT_NAN`, `ERR_HESSIAN`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async sparsify(layer: string, density: number, options: SparsifyOptions): Promise<LayerSparsity> {
@@ -301,14 +301,14 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     return { weight: Tensor.wrap(weight), mask: mask === null ? null : Tensor.wrap(mask) };
   }
 
-  /** Puts back what {@link layerTensors} gave; `kept` is the number of weights in the mask. @throws `ERR_INPUT` */
+  /** Puts back the tensors that {@link layerTensors} gave; `kept` is the number of weights in the mask. @throws `ERR_INPUT` */
   async restoreLayer(layer: string, weight: Tensor, mask: Tensor, kept: number): Promise<void> {
     const at = this.#nativeAt(layer);
     await callNative((call) => this.native.restore(at, weight.native, mask.native, call));
     this.#kept[this.#index.at(layer)] = kept;
   }
 
-  /** Makes every layer dense, and forgets what was gathered. */
+  /** Makes every layer dense, and forgets the gathered inputs. */
   async reset(options: CallOptions = {}): Promise<void> {
     await callNative((call) => this.native.reset(call), options.signal);
     this.layers.forEach(({ elements }, at) => {
@@ -317,11 +317,12 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   }
 
   /**
-   * The model as sparse as it is now, as a module of its own: its densities and its outputs on the dummy input are checked.
+   * The model as sparse as it is now, as a module of its own. Its densities and its outputs on the dummy input are
+   * checked.
    *
-   * @param options `masks` (default true): each sparse weight gets a boolean buffer beside it, `…weight_mask`, that forward
-   *   multiplies it by, so that training leaves the zeros; with false the weights just hold zeros, and the module is
-   *   built as before
+   * @param options `masks` (default true): each sparse weight gets a boolean buffer beside it, `…weight_mask`. Forward
+   *   multiplies the weight by it, so that training keeps the zeros. With false the weights just hold zeros, and the
+   *   module is built as before
    * @throws `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_SPARSITY_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: ExportOptions & { masks?: boolean } = {}): Promise<Module> {

@@ -1,4 +1,4 @@
-/** How far a native call is. Of events that come faster than JavaScript takes them, only the latest is delivered. */
+/** How far a native call is. When events come faster than JavaScript takes them, only the latest is delivered. */
 export interface NativeProgress {
   done: number;
   /** 0 when not known. */

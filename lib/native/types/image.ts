@@ -6,7 +6,7 @@ export interface NativeResize {
   height: number;
   /** 1 (grey) or 3 */
   channels: number;
-  /** Of the resized image, of which a square is cut out. */
+  /** Width of the resized image, out of which a square is cut. */
   columns: number;
   rows: number;
   left: number;

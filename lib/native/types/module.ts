@@ -7,7 +7,7 @@ export interface NativeInputs {
   kwargs: Record<string, unknown>;
 }
 
-/** What can be called on a batch: a module, or the active subnet of a search space. */
+/** Something that runs on a batch: a module, or the active subnet of a search space. */
 export interface NativeForwardable {
   forward(args: unknown[], kwargs: Record<string, unknown> | null, call?: NativeCall): Promise<unknown>;
 }

@@ -1,7 +1,7 @@
 import type { NativeCall } from "./call";
 import type { NativeModule } from "./module";
 
-/** What to measure; without `latency` nothing is timed. `threads` of 0 keeps LibTorch's number. */
+/** The measurements to make; without `latency` nothing is timed. `threads` of 0 keeps LibTorch's number. */
 export interface NativeProfileOptions {
   latency: boolean;
   warmup: number;

@@ -6,7 +6,7 @@ import type { NativeLatencyOperator, NativeTimingOptions } from "./latency-table
 import type { NativeForwardable, NativeModule } from "./module";
 import type { NativeTensor } from "./tensor";
 
-/** What a hyperparameter counts. */
+/** The thing that a hyperparameter counts. */
 export type NativeHyperparameterKind = "out_channels" | "hidden_width" | "num_heads" | "depth";
 
 /** A width that can be chosen, or whether a residual block is there. */
@@ -21,7 +21,7 @@ export interface NativeHyperparameter {
   begins: number;
 }
 
-/** What keeping activations has spared so far; see `SearchSpace.reuse`. */
+/** What kept activations have saved so far; see `SearchSpace.reuse`. */
 export interface NativeReuse {
   budget: number;
   bytes: number;
@@ -35,11 +35,11 @@ export interface NativeReuse {
   macsSkipped: number;
 }
 
-/** A number that an operator of the graph is given, and that no size or shape follows from. */
+/** A number that an operator of the graph is given, and that decides no size or shape. */
 export interface NativeGraphConstant {
   /**
-   * Path of the module, operator and argument: `layer1.0.act.leaky_relu.negative_slope`; with `#2` and so on after it for
-   * later calls of the same name, in the order of execution.
+   * Path of the module, operator and argument: `layer1.0.act.leaky_relu.negative_slope`. Later calls of the same name
+   * end in `#2` and so on, in the order of execution.
    */
   name: string;
   /** Such as `aten::leaky_relu`. */
@@ -47,11 +47,11 @@ export interface NativeGraphConstant {
   /** The argument's name in the operator's schema. */
   argument: string;
   type: "float" | "int" | "bool";
-  /** What it is in the model; of a `bool` 0 or 1. */
+  /** The model's own value; 0 or 1 for a `bool`. */
   value: number;
 }
 
-/** What came of a hyperparameter of the user's own. */
+/** A hyperparameter of the user's own, after it was added. */
 export interface NativeAddedHyperparameter {
   /** The first operator that it changes. */
   begins: number;
@@ -87,11 +87,11 @@ export interface NativeSearchSpace extends NativeForwardable {
   readonly closed: boolean;
   hyperparameters(): NativeHyperparameter[];
   unprunable(): NativeUnprunable[];
-  /** What `addNumbers` may change. */
+  /** The constants that `addNumbers` may change. */
   constants(): NativeGraphConstant[];
   /**
-   * Adds a choice among tensors in the place of a parameter or buffer; its values are positions among them, and one past
-   * the last for the model's own. `original`: whether the tensors are in the order of channels before the conversion.
+   * Adds a choice among tensors in the place of a parameter or buffer. Its values are positions among them, and one past
+   * the last stands for the model's own. `original`: whether the tensors are in the order of channels before the conversion.
    * ERR_UNKNOWN_TENSOR, ERR_HYPERPARAMETER, ERR_DATA_DEPENDENT
    */
   addTensors(
@@ -112,11 +112,12 @@ export interface NativeSearchSpace extends NativeForwardable {
   active(): number[];
   /**
    * Makes another subnet the active one: what forwards that have not begun will run, so await them first.
-   * ERR_CHOICE when a width is none of its choices.
+   * ERR_CHOICE when a width is not one of its choices.
    */
   select(widths: NativeWidths): void;
   /**
-   * `params`, `macs`, `flops`, `size` (bytes), `memory` (bytes) or `latency` (milliseconds) of a subnet, without running it.
+   * `params`, `macs`, `flops`, `size` (bytes), `memory` (bytes) or `latency` (milliseconds) of a subnet, which doesn't
+   * run.
    * ERR_UNKNOWN_METRIC, ERR_CHOICE, ERR_NO_LATENCY_TABLE
    */
   cost(widths: NativeWidths, metric: string): number;
@@ -135,7 +136,7 @@ export interface NativeSearchSpace extends NativeForwardable {
   ): Promise<{ operators: NativeLatencyOperator[]; threads: number }>;
   /** Milliseconds of whole forwards of some subnets; selects nothing. */
   timeSubnets(subnets: NativeWidths[], options: NativeTimingOptions, call: NativeCall): Promise<number[]>;
-  /** What `latency` is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE */
+  /** The operators that `latency` is computed from; null for none. ERR_LATENCY_TABLE_INCOMPLETE */
   useLatencyTable(operators: NativeLatencyOperator[] | null): void;
   /** Adds a batch to a measure of importance, running the whole model on it. */
   measure(

@@ -20,7 +20,7 @@ export interface NativeSparseLayer {
 /** Which weights stay: n of each m neighbours, or so many of all. */
 export type NativeSparsityPlan = { n: number; m: number } | { keep: number };
 
-/** What became of a layer; `error` is null when its inputs were not seen. */
+/** The result of making a layer sparse; `error` is null when its inputs were not seen. */
 export interface NativeSparseOutcome {
   kept: number;
   error: number | null;
