@@ -12,6 +12,7 @@ export type {
   Constraints,
   ConstraintValue,
   Deployment,
+  Percentage,
   SearchResult,
   SearchStateDict,
 } from "./contract/types";
@@ -48,7 +49,8 @@ export { type FinetuneResult, finetune } from "./finetune/finetune";
 export type { FinetuneOptions } from "./finetune/options";
 export { type SupernetResult, trainSupernet } from "./finetune/supernet";
 export type { SupernetOptions } from "./finetune/supernet-options";
-export { convert, type Mode, type ModeMap } from "./mode/convert";
+export type { Mode, ModeMap } from "./mode/built-in";
+export { convert } from "./mode/convert";
 export { type ModeDescriptor, type ModeSearcher, modeNames, registerMode } from "./mode/registry";
 export { exportModel, type SearchCallConfig, search } from "./mode/search";
 export {

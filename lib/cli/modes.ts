@@ -30,7 +30,7 @@ export function hasWidths(mode: string): mode is (typeof WIDTH_MODES)[number] {
 
 /** A mode by its name. */
 export function modeNamed(name: ModeName): AnyMode {
-  return SEARCHED_MODES[name] as unknown as AnyMode;
+  return SEARCHED_MODES[name];
 }
 
 /** The short names of all modes' searchers. */

@@ -139,7 +139,7 @@ const WIDTHS_ONLY: CommandMode["without"] = [
 const plainConvert =
   (name: ModeName): CommandMode["convert"] =>
   (module, dummyInput, { modeOptions }, _data, { signal }) =>
-    convert(module, name, dummyInput, { ...modeOptions, signal });
+    convert(module, modeNamed(name), dummyInput, { ...modeOptions, signal });
 
 function sparse(mode: "sparse_magnitude" | "sparsegpt"): CommandMode {
   return {

@@ -20,7 +20,7 @@ import { type ConstructForwardLoopOptions, constructForwardLoop } from "./constr
 import { enforceFinalMembers } from "./final-members";
 import { plainSettings, SearchCheckpoint } from "./search-checkpoint";
 import { copyState } from "./state-values";
-import type { Constraints, Deployment, SearchResult, SearchStateDict } from "./types";
+import type { Constraints, ConstraintsOf, Deployment, SearchResult, SearchStateDict } from "./types";
 
 /**
  * The workflow of a search: set up, resume, prepare, run, clean up. An algorithm is a subclass that defines its state
@@ -53,7 +53,7 @@ export abstract class BaseSearcher<
   readonly #checkpoint = new SearchCheckpoint();
 
   /** The constraints as they were given to `search`; {@link resolveConstraints} makes numbers of them. */
-  constraints: Constraints = {};
+  constraints: Constraints<string> = {};
   /** Where the subnet will run; from the config. */
   deployment: Deployment | null = null;
   /**
@@ -189,16 +189,16 @@ export abstract class BaseSearcher<
    * @throws `ERR_BUSY` when this searcher or this model is already in a search; `ERR_ABORTED`; errors of config,
    *   constraints and checkpoint; any error of the searcher
    */
-  async search(
-    model: Model,
-    constraints: Constraints,
+  async search<Searched extends Model>(
+    model: Searched,
+    constraints: ConstraintsOf<Searched>,
     dummyInput: unknown = null,
     config: Partial<Config> | null = null,
   ): Promise<SearchResult<SearchStateDict & State, Subnet>> {
     if (!isModel(model)) throw expected("ERR_ARGUMENT", "a Module or SearchSpace", "model", model);
     const steps = async (): Promise<SearchResult<SearchStateDict & State, Subnet>> => {
       try {
-        await this.#prepare(model, constraints, dummyInput, config);
+        await this.#prepare(model, constraints as Constraints<string>, dummyInput, config);
         await this.beforeSearch();
         throwIfAborted(this.#baseConfig.signal);
         await this.runSearch();
@@ -213,7 +213,7 @@ export abstract class BaseSearcher<
 
   async #prepare(
     model: Model,
-    constraints: Constraints,
+    constraints: Constraints<string>,
     dummyInput: unknown,
     config: Partial<Config> | null,
   ): Promise<void> {

@@ -47,7 +47,7 @@ export interface ParseConstraintsOptions {
  * @throws `ERR_UNKNOWN_CONSTRAINT` naming the nearest metric, `ERR_CONSTRAINT_VALUE` with a remedy
  */
 export function parseConstraints(
-  constraints: Constraints,
+  constraints: Constraints<string>,
   { known = [], lowerBounds = false, searcher = "This function" }: ParseConstraintsOptions = {},
 ): ParsedConstraints {
   if (!isRecord(constraints)) {
@@ -207,7 +207,7 @@ function resolveAll(given: Readonly<Record<string, GivenBound>>, fullCosts: Cost
  * @param fullCosts the full model's costs, which percentages refer to; constraints may name any of them
  * @throws `ERR_UNKNOWN_CONSTRAINT`, `ERR_CONSTRAINT_VALUE`
  */
-export function resolveConstraints(constraints: Constraints, fullCosts: Costs): Bounds {
+export function resolveConstraints(constraints: Constraints<string>, fullCosts: Costs): Bounds {
   return resolveParsed(parseConstraints(constraints, { known: Object.keys(fullCosts) }), fullCosts).bounds;
 }
 

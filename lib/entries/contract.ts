@@ -21,8 +21,10 @@ export type { ConstructForwardLoopOptions } from "../contract/construct-forward-
 export type {
   BoundValue,
   Constraints,
+  ConstraintsOf,
   ConstraintValue,
   Deployment,
+  Percentage,
   SearchResult,
   SearchStateDict,
 } from "../contract/types";

@@ -1,44 +1,24 @@
+/** Making a space of a module. */
+import { Module } from "../model/module";
 import { rememberApplication } from "../model/record-export";
 import type { ModeSpace } from "../space/mode-space";
-import { completeConfig } from "../util/complete-config";
-import { type AnyMode, findMode, type ModeDescriptor } from "./registry";
-import "./width-modes";
-import "./quantize-mode";
-import "./sparse-modes";
-import { Module } from "../model/module";
-import type { QuantizeConfig } from "../quantization/convert";
-import type { QuantizationSpace } from "../quantization/space";
-import type { ConvertConfig } from "../space/convert";
-import type { SearchSpace } from "../space/search-space";
-import type { SparseConfig } from "../sparsity/convert";
-import type { SparseSpace } from "../sparsity/space";
 import { expected, isRecord } from "../util/check";
-
-/** The modes that come with the library: what config each takes, and what `convert` gives. */
-export interface ModeMap {
-  /** Widths and blocks of a trained model. */
-  fastnas: { config: ConvertConfig; space: SearchSpace };
-  /** Widths and blocks of a supernet. */
-  autonas: { config: ConvertConfig; space: SearchSpace };
-  /** Number formats of layers. */
-  auto_quantize: { config: QuantizeConfig; space: QuantizationSpace };
-  /** Weights that stay: the largest. */
-  sparse_magnitude: { config: SparseConfig; space: SparseSpace };
-  /** Weights that stay, and what they become. */
-  sparsegpt: { config: SparseConfig; space: SparseSpace };
-}
-/** The name of a mode that comes with the library. */
-export type Mode = keyof ModeMap;
+import { completeConfig } from "../util/complete-config";
+import type { Converted, Mode, ModeMap } from "./built-in";
+import "./built-in";
+import { type AnyMode, type ConfigOf, findMode, type SpaceOf } from "./registry";
 
 /**
- * Makes a space of a module, by a mode; what it is, and what `config` may hold, is the mode's. Of `fastnas` and `autonas` it
- * is a {@link SearchSpace}: what can be narrowed is found from the operators that run on the dummy input.
+ * Makes a space of a module, by a mode. The mode decides what the space is and which keys `config` has.
  *
- * The module's channels are put in order of importance, in place: it computes what it did, up to rounding, and stays
- * usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is. Of
- * `sparse_magnitude` and `sparsegpt` it is a {@link SparseSpace}, which works on a copy and leaves the module alone.
+ * `fastnas` and `autonas` make a {@link SearchSpace}: the operators that run on the dummy input decide what can be
+ * narrowed. The module's channels are put in order of importance, in place: it computes what it did, up to rounding, and
+ * stays usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is.
+ * `auto_quantize` makes a {@link QuantizationSpace}. `sparse_magnitude` and `sparsegpt` make a {@link SparseSpace}, which
+ * works on a copy and leaves the module alone.
  *
- * @param mode the name of a mode, such as `"fastnas"`, or what `registerMode` returned
+ * @param mode the name of a mode of the library, such as `"fastnas"`, or the descriptor that `registerMode` returned
+ *   (`findMode` of `torchsearch/mode` looks one up by a name that is known at run time only)
  * @param dummyInput one value, an array of arguments, or an array whose last item is a record of keyword arguments;
  *   `cost()` refers to inputs of these shapes
  * @throws `ERR_UNKNOWN_MODE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`, `ERR_ARGUMENT`, `ERR_INPUT` for inputs that
@@ -52,20 +32,14 @@ export async function convert<Name extends Mode>(
   module: Module,
   mode: Name,
   dummyInput: unknown,
-  config?: ModeMap[Name]["config"] | null,
-): Promise<ModeMap[Name]["space"]>;
-export async function convert<Config extends object, Space extends ModeSpace>(
+  config?: ConfigOf<ModeMap[Name]> | null,
+): Promise<Converted<Name>>;
+export async function convert<Descriptor extends AnyMode>(
   module: Module,
-  mode: ModeDescriptor<Config, Space>,
+  mode: Descriptor,
   dummyInput: unknown,
-  config?: Config | null,
-): Promise<Space>;
-export async function convert(
-  module: Module,
-  mode: string,
-  dummyInput: unknown,
-  config?: Readonly<Record<string, unknown>> | null,
-): Promise<ModeSpace>;
+  config?: ConfigOf<Descriptor> | null,
+): Promise<SpaceOf<Descriptor>>;
 export async function convert(
   module: Module,
   mode: string | AnyMode,
@@ -78,11 +52,11 @@ export async function convert(
     string,
     unknown
   >;
-  descriptor.check?.(settings);
+  descriptor.check?.(settings as never);
   const signal = settings.signal instanceof AbortSignal ? settings.signal : null;
   // Before the conversion changes the weights, so that a file loaded anew has the same fingerprint.
   const from = await module.fingerprint({ signal });
-  const space = await descriptor.convert(module, dummyInput, settings, from);
+  const space = await descriptor.convert(module, dummyInput, settings as never, from);
   const { signal: _, onProgress: __, ...decisive } = settings;
   rememberApplication(space, module, { mode: descriptor.name, config: decisive, from });
   return space;

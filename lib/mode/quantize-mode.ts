@@ -8,19 +8,23 @@ import {
 import { readFormats } from "../quantization/formats";
 import type { QuantizationSpace } from "../quantization/space";
 import { AutoQuantizeSearcher } from "../search/format/auto-quantize";
-import { type ModeDescriptor, registerMode } from "./registry";
+import type { ModeDescriptor } from "./registry";
 
 const NAME = "auto_quantize";
+/** The searchers of a space of number formats, by the names that `search` and the command know. */
+export const FORMAT_SEARCHERS = { milp: AutoQuantizeSearcher } as const;
+/** The searchers of a space of number formats. */
+export type FormatSearchers = typeof FORMAT_SEARCHERS;
 
 /** NVIDIA ModelOpt's AutoQuantize: a number format for each layer, by their sensitivities. */
-export const autoQuantize: ModeDescriptor<QuantizeConfig, QuantizationSpace> = registerMode({
+export const autoQuantize: ModeDescriptor<QuantizeConfig, QuantizationSpace, FormatSearchers, "milp"> = {
   name: NAME,
   description: "number formats of a trained model's layers, by their sensitivities",
   defaults: QUANTIZE_DEFAULTS,
   rules: QUANTIZE_RULES,
-  check: ({ formats }: Required<QuantizeConfig>) => void readFormats(formats),
-  convert: (module, dummyInput, config: Required<QuantizeConfig>, from) =>
+  check: ({ formats }) => void readFormats(formats),
+  convert: (module, dummyInput, config, from) =>
     makeQuantizationSpace(NAME, module, dummyInput, config, from),
-  searchers: { milp: AutoQuantizeSearcher },
+  searchers: FORMAT_SEARCHERS,
   defaultSearcher: "milp",
-});
+};

@@ -8,7 +8,7 @@ import type { ConfigRule } from "../util/rules";
 
 /** A searcher as {@link search} uses it: any `BaseSearcher`. */
 export interface ModeSearcher {
-  /** Searches a space, and gives what won together with the searcher's state. */
+  /** Searches a space. Returns the best result together with the searcher's state. */
   search(
     space: never,
     constraints: never,
@@ -17,22 +17,45 @@ export interface ModeSearcher {
   ): Promise<{ subnet: unknown; stateDict: unknown }>;
 }
 
+/** The classes of searchers by short name, such as `milp`. */
+export type ModeSearchers = Readonly<Record<string, new () => ModeSearcher>>;
+
+/** Any mode: what {@link ModeDescriptor} describes, without the types of its config and its space. */
+export interface AnyMode {
+  /** Lower case letters, digits and underscores. */
+  readonly name: string;
+  /** One line for people. */
+  readonly description: string;
+  /** All config keys with their defaults. */
+  readonly defaults: object;
+  /** What each key accepts. */
+  readonly rules: Readonly<Record<string, ConfigRule>>;
+  /** Checks several keys together. @throws `ERR_CONFIG_VALUE` */
+  check?(config: never): void;
+  /** Makes the space. */
+  convert(module: Module, dummyInput: unknown, config: never, from: string): Promise<ModeSpace>;
+  /** The searchers by short name. */
+  readonly searchers: ModeSearchers;
+  /** The short name of the searcher that `search` takes by default. */
+  readonly defaultSearcher: string;
+}
+
 /**
  * A mode: one way to make a space of a module, and the searchers that search it.
  *
  * @typeParam Config the config of `convert`
- * @typeParam Space what `convert` gives
+ * @typeParam Space the space that `convert` makes
+ * @typeParam Searchers the searchers by short name
+ * @typeParam Default the short name of the default searcher
  */
-export interface ModeDescriptor<Config extends object = object, Space extends ModeSpace = ModeSpace> {
-  /** Lower case letters, digits and underscores. */
-  readonly name: string;
-  /** A line for people. */
-  readonly description: string;
-  /** All config keys with their defaults. */
+export interface ModeDescriptor<
+  Config extends object = object,
+  Space extends ModeSpace = ModeSpace,
+  Searchers extends ModeSearchers = ModeSearchers,
+  Default extends keyof Searchers & string = keyof Searchers & string,
+> extends AnyMode {
   readonly defaults: Required<Config>;
-  /** What each key accepts. */
   readonly rules: Readonly<Record<keyof Config & string, ConfigRule>>;
-  /** Checks what concerns several keys. @throws `ERR_CONFIG_VALUE` */
   check?(config: Required<Config>): void;
   /**
    * Makes the space.
@@ -41,36 +64,47 @@ export interface ModeDescriptor<Config extends object = object, Space extends Mo
    * @param from the module's fingerprint before anything changed it
    */
   convert(module: Module, dummyInput: unknown, config: Required<Config>, from: string): Promise<Space>;
-  /** The searchers by short name, such as `milp`. */
-  readonly searchers: Readonly<Record<string, new () => ModeSearcher>>;
-  /** The short name of the one that `search` takes unless it is told otherwise. */
-  readonly defaultSearcher: string;
+  readonly searchers: Searchers;
+  readonly defaultSearcher: Default;
 }
 
-/** Any mode. */
-export type AnyMode = ModeDescriptor;
+/** The config that a mode's `convert` takes. */
+export type ConfigOf<Descriptor extends AnyMode> = Partial<Descriptor["defaults"]>;
+/** The space that a mode makes. */
+export type SpaceOf<Descriptor extends AnyMode> = Awaited<ReturnType<Descriptor["convert"]>>;
 
 const registered = new Map<string, AnyMode>();
 
 /**
- * Makes a mode known by its name. Hand what it returns to `convert` for a typed config and space.
+ * Registers a mode, so that `convert` and `search` know it by its name. Pass the returned descriptor to `convert` for a
+ * typed config and space.
  *
  * @returns the mode
  * @throws `ERR_ARGUMENT` for an incomplete one; `ERR_MODE_EXISTS` when another has the name
  */
-export function registerMode<Config extends object, Space extends ModeSpace>(
-  mode: ModeDescriptor<Config, Space>,
-): ModeDescriptor<Config, Space> {
-  requireComplete(mode as AnyMode);
+export function registerMode<
+  Config extends object,
+  Space extends ModeSpace,
+  Searchers extends ModeSearchers = ModeSearchers,
+  Default extends keyof Searchers & string = keyof Searchers & string,
+>(
+  mode: ModeDescriptor<Config, Space, Searchers, Default>,
+): ModeDescriptor<Config, Space, Searchers, Default> {
+  register(mode);
+  return mode;
+}
+
+/** As {@link registerMode}, whatever the types of the mode. */
+export function register(mode: AnyMode): void {
+  requireComplete(mode);
   const known = registered.get(mode.name);
-  if (known !== undefined && known !== (mode as AnyMode)) {
+  if (known !== undefined && known !== mode) {
     throw new TorchSearchError(
       "ERR_MODE_EXISTS",
       `There is a mode "${mode.name}" already; register yours by another name.`,
     );
   }
-  registered.set(mode.name, mode as AnyMode);
-  return mode;
+  registered.set(mode.name, mode);
 }
 
 function requireComplete(mode: AnyMode): void {
@@ -106,7 +140,11 @@ export function modeNames(): string[] {
   return [...registered.keys()];
 }
 
-/** @throws `ERR_UNKNOWN_MODE` naming the nearest one */
+/**
+ * The mode of a name that is known at run time only. Pass it to `convert`.
+ *
+ * @throws `ERR_UNKNOWN_MODE` naming the nearest one
+ */
 export function findMode(name: string): AnyMode {
   const mode = registered.get(name);
   if (mode !== undefined) return mode;

@@ -1,42 +1,81 @@
 /** Searching and exporting by what a space's mode has registered. */
-
 import type { SearchConfig } from "../contract/config";
-import type { Constraints, SearchStateDict } from "../contract/types";
+import type { Constraints, ConstraintsOf, SearchStateDict } from "../contract/types";
 import { TorchSearchError } from "../errors";
 import type { Module } from "../model/module";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { describe, expected, isFunction, isRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
-import { findMode, type ModeSearcher } from "./registry";
+import type { Mode, ModeMap } from "./built-in";
+import "./built-in";
+import { type AnyMode, findMode, type ModeSearcher, type SpaceOf } from "./registry";
 
-/** The config of {@link search}: the searcher's own, and which one it is. */
-export type SearchCallConfig = Partial<SearchConfig> & {
-  /** The short name of one of the mode's searchers, such as `"milp"`; the mode's default one when left out. */
-  searcher?: string;
-  /** Keys of the searcher's own. */
-  [key: string]: unknown;
+/**
+ * The modes of the library that a space may have been made by, as far as its type says: the one that its `mode` names,
+ * or all that make such a space. None for a space of a mode of your own.
+ */
+export type ModesOf<Space extends ModeSpace> = Space["mode"] extends Mode
+  ? Space["mode"]
+  : { [Name in Mode]: Space extends SpaceOf<ModeMap[Name]> ? Name : never }[Mode];
+
+/** The descriptor of a space's mode, as far as the space's type says it. */
+export type DescriptorOf<Space extends ModeSpace> = [ModesOf<Space>] extends [never]
+  ? AnyMode
+  : ModeMap[ModesOf<Space>];
+
+/** The short names of the searchers of a space's mode. */
+export type SearcherName<Space extends ModeSpace> = keyof DescriptorOf<Space>["searchers"] & string;
+/** The short name of the searcher that `search` takes by default. */
+export type DefaultSearcher<Space extends ModeSpace> = DescriptorOf<Space>["defaultSearcher"] &
+  SearcherName<Space>;
+/** The class of instances that a short name stands for. */
+export type SearcherOf<
+  Space extends ModeSpace,
+  Name extends SearcherName<Space>,
+> = DescriptorOf<Space>["searchers"][Name] extends new () => infer Searcher ? Searcher : never;
+
+/** The keys of a searcher's config. A mode of your own may have any. */
+export type SearcherConfig<Searcher> = Searcher extends { readonly defaultSearchConfig: infer Config }
+  ? Partial<Config>
+  : Partial<SearchConfig> & { [key: string]: unknown };
+/** The state that a searcher returns. */
+export type SearcherState<Searcher> = Searcher extends { readonly defaultStateDict: infer State }
+  ? SearchStateDict & State
+  : SearchStateDict;
+
+/** The config of {@link search}: the searcher's own keys, and which searcher it is. */
+export type SearchCallConfig<
+  Space extends ModeSpace = ModeSpace,
+  Name extends SearcherName<Space> = DefaultSearcher<Space>,
+> = SearcherConfig<SearcherOf<Space, Name>> & {
+  /** The short name of one of the mode's searchers, such as `"milp"`. By default the mode's default searcher. */
+  searcher?: Name;
 };
 
 /**
- * Searches a space with one of its mode's searchers.
+ * Searches a space with one of its mode's searchers. The types of constraints, config and state follow from the mode and the
+ * searcher's name.
  *
- * @param space what `convert` gave
- * @param constraints upper bounds by metric, as in `BaseSearcher.search`
+ * @param space a space that `convert` made
+ * @param constraints bounds by metric, as in `BaseSearcher.search`
  * @returns `subnet`, the best one as a module with its history, and `stateDict`, what the search found
- * @throws `ERR_ARGUMENT` for what is no space; `ERR_UNKNOWN_MODE`; `ERR_UNKNOWN_SEARCHER` naming the nearest one; whatever
- *   the search throws
+ * @throws `ERR_ARGUMENT` where `space` isn't a space; `ERR_UNKNOWN_MODE`; `ERR_UNKNOWN_SEARCHER` naming the nearest one;
+ *   whatever the search throws
  */
-export async function search(
-  space: ModeSpace,
-  constraints: Constraints,
+export async function search<
+  Space extends ModeSpace,
+  Name extends SearcherName<Space> = DefaultSearcher<Space>,
+>(
+  space: Space,
+  constraints: [ModesOf<Space>] extends [never] ? Constraints<string> : ConstraintsOf<Space>,
   dummyInput: unknown = null,
-  config: SearchCallConfig | null = null,
-): Promise<{ subnet: Module; stateDict: SearchStateDict }> {
+  config: SearchCallConfig<Space, Name> | null = null,
+): Promise<{ subnet: Module; stateDict: SearcherState<SearcherOf<Space, Name>> }> {
   const mode = findMode(requireSpace(space).mode);
   if (config !== null && !isRecord(config)) {
     throw expected("ERR_CONFIG_VALUE", "an object or nothing", "config", config);
   }
-  const { searcher: name = mode.defaultSearcher, ...rest } = config ?? {};
+  const { searcher: name = mode.defaultSearcher, ...rest } = (config ?? {}) as SearchCallConfig;
   const Searcher = Object.hasOwn(mode.searchers, name) ? mode.searchers[name] : undefined;
   if (Searcher === undefined) {
     throw new TorchSearchError(
@@ -46,12 +85,11 @@ export async function search(
   }
   const searcher: ModeSearcher = new Searcher();
   const found = await searcher.search(space as never, constraints as never, dummyInput, rest as never);
-  return found as { subnet: Module; stateDict: SearchStateDict };
+  return found as { subnet: Module; stateDict: SearcherState<SearcherOf<Space, Name>> };
 }
 
 /**
- * What is chosen in a space now, as a module of its own with its history: `space.export()`, for code that knows no more of
- * a space than its mode.
+ * Makes a module, with its history, of what is selected in a space: `space.export()`, for a space of any mode.
  *
  * @throws `ERR_ARGUMENT`, `ERR_CLOSED`, `ERR_ABORTED`, and what the space's export throws
  */

@@ -3,28 +3,28 @@ import { SparseGptSearcher } from "../search/sparse/sparse-gpt";
 import { SparseMagnitudeSearcher } from "../search/sparse/sparse-magnitude";
 import { convertSparse, SPARSE_DEFAULTS, SPARSE_RULES, type SparseConfig } from "../sparsity/convert";
 import type { SparseSpace } from "../sparsity/space";
-import { type ModeDescriptor, registerMode } from "./registry";
-// Registered first, so that these stand first in lists.
-import "./width-modes";
+import type { ModeDescriptor } from "./registry";
 
-const searchers = { magnitude: SparseMagnitudeSearcher, sparsegpt: SparseGptSearcher } as const;
+/** The searchers of a space of sparse weights, by the names that `search` and the command know. */
+export const SPARSE_SEARCHERS = { magnitude: SparseMagnitudeSearcher, sparsegpt: SparseGptSearcher } as const;
+/** The searchers of a space of sparse weights. */
+export type SparseSearchers = typeof SPARSE_SEARCHERS;
 
-function sparseMode<Name extends string>(
-  name: Name,
-  defaultSearcher: keyof typeof searchers,
+/** Makes a mode of sparse weights. */
+function sparseMode<Default extends keyof SparseSearchers>(
+  name: string,
+  defaultSearcher: Default,
   description: string,
-): ModeDescriptor<SparseConfig, SparseSpace> & { name: Name } {
-  const mode: ModeDescriptor<SparseConfig, SparseSpace> & { name: Name } = {
+): ModeDescriptor<SparseConfig, SparseSpace, SparseSearchers, Default> {
+  return {
     name,
     description,
     defaults: SPARSE_DEFAULTS,
     rules: SPARSE_RULES,
     convert: (module, dummyInput, config, from) => convertSparse(name, module, dummyInput, config, from),
-    searchers,
+    searchers: SPARSE_SEARCHERS,
     defaultSearcher,
   };
-  registerMode(mode);
-  return mode;
 }
 
 /** The largest weights stay. */

@@ -8,7 +8,7 @@ import { RandomSearcher } from "../search/width/random";
 import { CONVERT_DEFAULTS, CONVERT_RULES, type ConvertConfig, convertWidths } from "../space/convert";
 import { requireMatchingData } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
-import { type ModeDescriptor, registerMode } from "./registry";
+import type { ModeDescriptor } from "./registry";
 
 /** The searchers of a space of widths, by the names that `search` and the command know. */
 export const WIDTH_SEARCHERS = {
@@ -19,13 +19,16 @@ export const WIDTH_SEARCHERS = {
   random: RandomSearcher,
   pareto: ParetoSearcher,
 } as const;
+/** The searchers of a space of widths. */
+export type WidthSearchers = typeof WIDTH_SEARCHERS;
 
-function widthMode<Name extends string>(
-  name: Name,
-  defaultSearcher: keyof typeof WIDTH_SEARCHERS,
+/** Makes a mode of widths and blocks. */
+function widthMode<Default extends keyof WidthSearchers>(
+  name: string,
+  defaultSearcher: Default,
   description: string,
-): ModeDescriptor<ConvertConfig, SearchSpace> & { name: Name } {
-  const mode: ModeDescriptor<ConvertConfig, SearchSpace> & { name: Name } = {
+): ModeDescriptor<ConvertConfig, SearchSpace, WidthSearchers, Default> {
+  return {
     name,
     description,
     defaults: CONVERT_DEFAULTS,
@@ -35,8 +38,6 @@ function widthMode<Name extends string>(
     searchers: WIDTH_SEARCHERS,
     defaultSearcher,
   };
-  registerMode(mode);
-  return mode;
 }
 
 /** NVIDIA ModelOpt's FastNAS: a trained model as it is, and how sensitive its score is to each width. */

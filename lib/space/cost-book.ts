@@ -11,7 +11,7 @@ import { unknownMetric } from "./names";
 import { SPACE_METRICS, type SpaceCosts, type SpaceMetric, type SubnetConfig } from "./types";
 import type { WidthCodec } from "./width-codec";
 
-const ALL_METRICS: readonly SpaceMetric[] = metricsOf("widths");
+const ALL_METRICS: readonly string[] = metricsOf("widths");
 
 /** A cost of the user's own, by a complete config. */
 type OwnCost<Space> = (config: Readonly<SubnetConfig>, space: Space) => number;
@@ -32,13 +32,13 @@ export class CostBook<Space> {
   }
 
   /** The metrics that {@link cost} knows now. */
-  get metrics(): readonly SpaceMetric[] {
-    const builtIn = this.#latencyTable === null ? SPACE_METRICS : ALL_METRICS;
+  get metrics(): readonly (SpaceMetric | (string & {}))[] {
+    const builtIn: readonly string[] = this.#latencyTable === null ? SPACE_METRICS : ALL_METRICS;
     return this.#own.size === 0 ? builtIn : [...builtIn, ...this.#own.keys()];
   }
 
   /** See `SearchSpace.cost`. */
-  cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {
+  cost(config: Readonly<SubnetConfig>, metric: string): number {
     const own = this.#own.get(metric);
     if (own !== undefined) {
       const complete = this.#codec.toConfig([...this.#codec.toWidths(config)]);

@@ -58,7 +58,10 @@ export type CostFunction = (config: Readonly<SubnetConfig>, space: SearchSpace) 
  * A search space is for evaluation: it has no training mode. `trainSupernet()` trains the weights that all subnets
  * share; `finetune()` trains the module that {@link SearchSpace.export} gives.
  */
-export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements SearchModel {
+export class SearchSpace<Own extends string = never>
+  extends EvaluationSpace<NativeSearchSpace>
+  implements SearchModel
+{
   /** The mode it was converted by, such as `fastnas`. */
   readonly mode: string;
   /** Dimensions that stay whole, with the reason. */
@@ -237,20 +240,20 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    *   {@link addMetric}
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_NO_LATENCY_TABLE`, `ERR_CLOSED`
    */
-  cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number {
+  cost(config: Readonly<SubnetConfig>, metric: SpaceMetric<Own>): number {
     return this.#costs.cost(config, metric);
   }
 
   /** All {@link metrics} of a subnet; see {@link cost}. */
-  costs(config: Readonly<SubnetConfig>): SpaceCosts {
-    return this.#costs.costs(config);
+  costs(config: Readonly<SubnetConfig>): SpaceCosts<Own> {
+    return this.#costs.costs(config) as SpaceCosts<Own>;
   }
 
   /**
    * The metrics that {@link cost} knows now: {@link SPACE_METRICS}, `latency` when there is a latency table, and what
    * {@link addMetric} added.
    */
-  get metrics(): readonly SpaceMetric[] {
+  get metrics(): readonly (SpaceMetric | (string & {}))[] {
     return this.#costs.metrics;
   }
 
@@ -260,12 +263,16 @@ export class SearchSpace extends EvaluationSpace<NativeSearchSpace> implements S
    *
    * @param name letters, digits and underscores; a name that no other metric has
    * @param cost called synchronously, for every candidate: keep it quick
+   * @returns this space, with the metric in its type: `constraints` that name it compile on it
    * @throws `ERR_ARGUMENT`; from what asks for the cost: `ERR_COST_FAILED` with a cause when it throws, `ERR_COST_NAN`
    *   when it gives anything but a finite number of at least 0
    */
-  addMetric(name: string, cost: CostFunction): this {
+  addMetric<Name extends string>(
+    name: Name,
+    cost: CostFunction,
+  ): SearchSpace<Own | Name> & Pick<this, "mode"> {
     this.#costs.add(name, cost);
-    return this;
+    return this as SearchSpace<Own | Name> & this;
   }
 
   /**

@@ -9,13 +9,19 @@ export type SubnetConfig = Record<string, number>;
 /** The metrics that `SearchSpace.cost` always knows. */
 export const SPACE_METRICS = computedMetricsOf("widths");
 /**
- * The metrics that `SearchSpace.cost` accepts: {@link SPACE_METRICS}, `latency` (milliseconds) once the space has a
- * latency table, and the names that `SearchSpace.addMetric` was given.
+ * The metrics that `SearchSpace.cost` accepts: {@link SPACE_METRICS}, and `latency` (milliseconds) once the space has a
+ * latency table.
+ *
+ * @typeParam Own the names that `SearchSpace.addMetric` was given
  */
-export type SpaceMetric = MetricOf<"widths"> | (string & {});
+export type SpaceMetric<Own extends string = never> = MetricOf<"widths"> | Own;
 
-/** All costs of a subnet. */
-export type SpaceCosts = Record<ComputedMetricOf<"widths">, number> & {
+/**
+ * All costs of a subnet.
+ *
+ * @typeParam Own the names that `SearchSpace.addMetric` was given
+ */
+export type SpaceCosts<Own extends string = never> = Record<ComputedMetricOf<"widths"> | Own, number> & {
   latency?: number;
 } & { [metric: string]: number };
 

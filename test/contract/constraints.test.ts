@@ -7,7 +7,7 @@ import {
   resolveConstraints,
   satisfies,
 } from "../../lib/contract/constraints";
-import type { Constraints } from "../../lib/contract/types";
+import type { Constraints, Percentage } from "../../lib/contract/types";
 
 const full = { params: 1000, macs: 50_000, flops: 100_000, size: 4000, latency: 2.5, memory: 9000 };
 
@@ -25,7 +25,7 @@ describe("constraints", () => {
       flops: 60_000,
       params: 500,
     });
-    expect(resolveConstraints({ flops: " 12.5 % " }, full)).toEqual({ flops: 12_500 });
+    expect(resolveConstraints({ flops: " 12.5 % " as Percentage }, full)).toEqual({ flops: 12_500 });
     expect(
       resolveConstraints({ latency: { p50: "50%", p95: 3 } }, { "latency.p50": 2, "latency.p95": 4 }),
     ).toEqual({ "latency.p50": 1, "latency.p95": 3 });
@@ -46,7 +46,7 @@ describe("constraints", () => {
     ["NaN%", "flops", "flops"],
     ["1e2%", "flops", "flops"],
   ])("refuses %j", (value, name, words) => {
-    expect(() => parseConstraints({ [name]: value })).toThrow(
+    expect(() => parseConstraints({ [name]: value as Percentage })).toThrow(
       refusal("ERR_CONSTRAINT_VALUE", words) as Error,
     );
   });
@@ -104,7 +104,7 @@ describe("constraints", () => {
     }
     const printed = /smallest reachable is 12345 \(([\d.]+%)\)/.exec(message)?.[1];
     expect(() =>
-      requireReachable(resolveConstraints({ flops: printed! }, full), smallest, full),
+      requireReachable(resolveConstraints({ flops: printed as Percentage }, full), smallest, full),
     ).not.toThrow();
   });
 
@@ -115,7 +115,7 @@ describe("constraints", () => {
         fc.double({ min: 0.01, max: 100, noNaN: true }),
         fc.double({ min: 1, max: 1e12, noNaN: true }),
         (metric, percentage, cost) => {
-          const text = `${percentage.toFixed(4)}%`;
+          const text = `${percentage.toFixed(4)}%` as Percentage;
           fc.pre(Number.parseFloat(text) > 0);
           const bounds = resolveConstraints({ [metric]: text }, { [metric]: cost });
           expect(bounds[metric]! / cost).toBeCloseTo(Number.parseFloat(text) / 100, 10);
@@ -132,7 +132,9 @@ describe("constraints", () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         fc.pre(!/^\s*(\d+\.?\d*|\.\d+)\s*%\s*$/.test(text));
-        expect(() => parseConstraints({ flops: text })).toThrow(refusal("ERR_CONSTRAINT_VALUE") as Error);
+        expect(() => parseConstraints({ flops: text as Percentage })).toThrow(
+          refusal("ERR_CONSTRAINT_VALUE") as Error,
+        );
       }),
     );
   });

@@ -309,10 +309,10 @@ describe("search", () => {
 
   it("refuses bad constraints and things that are no model", async () => {
     const searcher = new TrialSearcher();
-    await expect(searcher.search(new FakeModel(), { flops: "6O%" })).rejects.toThrow(
+    await expect(searcher.search(new FakeModel(), { flops: "6O%" as "60%" })).rejects.toThrow(
       code("ERR_CONSTRAINT_VALUE"),
     );
-    await expect(searcher.search(new FakeModel(), { flop: "60%" })).rejects.toThrow(
+    await expect(searcher.search(new FakeModel(), { flop: "60%" } as object)).rejects.toThrow(
       code("ERR_UNKNOWN_CONSTRAINT"),
     );
     await expect(searcher.search(new FakeModel(), undefined as never)).rejects.toThrow(

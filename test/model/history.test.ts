@@ -17,7 +17,7 @@ import {
   search,
   Tensor,
 } from "../../lib";
-import { recordExport } from "../../lib/entries/mode";
+import { findMode, recordExport } from "../../lib/entries/mode";
 import { HISTORY_FILE, UNREADABLE_FILE } from "../../lib/model/history";
 import { torchsearch } from "../cli/command";
 import { runPython } from "../data/python";
@@ -176,15 +176,19 @@ print(json.dumps(files["notes.txt"] if isinstance(files["notes.txt"], str) else 
 describe("modes", () => {
   it("are found by name; an unknown one names the nearest", async () => {
     expect(modeNames().slice(0, 2)).toEqual(["fastnas", "autonas"]);
-    const error = await expectCode("ERR_UNKNOWN_MODE", () => convert(module, "auto-nas", dummyInput()));
+    const error = await expectCode("ERR_UNKNOWN_MODE", () =>
+      convert(module, "auto-nas" as "autonas", dummyInput()),
+    );
     expect(error.message).toContain('did you mean "autonas"?');
     const space = await convert(module, "fastnas", dummyInput());
     const unknown = await expectCode("ERR_UNKNOWN_SEARCHER", () =>
-      search(space, { flops: "60%" }, null, { searcher: "binery" }),
+      search(space, { flops: "60%" }, null, { searcher: "binery" as "binary" }),
     );
     expect(unknown.message).toContain('did you mean "binary"?');
     await expectCode("ERR_ARGUMENT", () => search({} as ModeSpace, {}));
-    await expectCode("ERR_UNKNOWN_CONFIG_KEY", () => search(space, {}, null, { numIters: 3, scoreFunc }));
+    await expectCode("ERR_UNKNOWN_CONFIG_KEY", () =>
+      search(space, {}, null, { numIters: 3, scoreFunc } as object),
+    );
     space.close();
   });
 
@@ -230,7 +234,7 @@ describe("modes", () => {
     expect(registerMode(mode)).toBe(mode);
     const space = await convert(module, mode, dummyInput(), { factor: 3 });
     expect(space.factor).toBe(3);
-    expect((await convert(module, "test_whole", dummyInput())) instanceof WholeSpace).toBe(true);
+    expect((await convert(module, findMode("test_whole"), dummyInput())) instanceof WholeSpace).toBe(true);
     const subnet = await exportModel(space);
     expect(subnet.history).toMatchObject([
       { mode: "test_whole", config: { factor: 3 }, result: { factor: 3 } },

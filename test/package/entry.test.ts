@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -48,15 +48,14 @@ function exportsOf(entry: string): string[] {
 }
 
 /** What the compiler says of a consumer's files. */
-function compile(options: string, ...files: string[]): string {
+async function compile(options: string, ...files: string[]): Promise<string> {
   const tsc = path.join(packageRoot, "node_modules", "typescript", "bin", "tsc");
   const all = `${options} --noEmit --strict --target es2022 --lib es2023,esnext.disposable --types node`;
-  const run = spawnSync(process.execPath, [tsc, ...all.split(" "), ...files], {
-    cwd: consumer,
-    encoding: "utf8",
+  return new Promise((resolve) => {
+    execFile(process.execPath, [tsc, ...all.split(" "), ...files], { cwd: consumer }, (error, stdout) =>
+      resolve(stdout || (error?.message ?? "")),
+    );
   });
-  expect(run.status === 0).toBe(run.stdout === "");
-  return run.stdout;
 }
 
 describe("the package", () => {
@@ -118,7 +117,7 @@ describe("the package", () => {
     ["nodenext", "cts", "--module nodenext"],
     ["commonjs", "ts", "--module commonjs --moduleResolution node10"],
     ["a bundler", "ts", "--module esnext --moduleResolution bundler"],
-  ])("gives all it exports, types too, to a consumer of %s (.%s)", (_, extension, options) => {
+  ])("gives all it exports, types too, to a consumer of %s (.%s)", async (_, extension, options) => {
     const files = ENTRIES.map((entry) => {
       const names = exportsOf(entry);
       expect(names.length).toBeGreaterThan(0);
@@ -131,19 +130,20 @@ describe("the package", () => {
       );
       return file;
     });
-    expect(compile(options, ...files)).toBe("");
+    expect(await compile(options, ...files)).toBe("");
   });
 
-  it.each(["mts", "cts"])("has types for a .%s consumer under node16 resolution", (extension) => {
-    const file = path.join(consumer, `typed.${extension}`);
-    writeFileSync(
-      file,
-      `import { TorchSearchError } from "torchsearch";
-       const error: Error = new TorchSearchError("ERR_EXAMPLE", "say what to change");
-       export const code: string = (error as TorchSearchError).code;
-       // @ts-expect-error a number is no code
-       new TorchSearchError(1, "");`,
-    );
-    expect(compile("--module node16", file)).toBe("");
+  it.each([
+    ["node16", "mts", "--module node16"],
+    ["a bundler", "ts", "--module esnext --moduleResolution bundler"],
+  ])("refuses typos of a consumer of %s (.%s), and nothing else", async (_, extension, options) => {
+    const source = readFileSync(path.join(__dirname, "types.ts"), "utf8")
+      .replace('"../../lib"', '"torchsearch"')
+      .replaceAll(/"\.\.\/\.\.\/lib\/entries\/(\w+)"/g, '"torchsearch/$1"');
+    expect(source).not.toContain("../");
+    expect(source.match(/@ts-expect-error/g)?.length).toBeGreaterThan(25);
+    const file = path.join(consumer, `types.${extension}`);
+    writeFileSync(file, source);
+    expect(await compile(options, file)).toBe("");
   });
 });

@@ -4,7 +4,7 @@ import path from "node:path";
 
 import { InvalidArgumentError } from "commander";
 
-import type { Constraints, ConstraintValue } from "../../contract/types";
+import type { Constraints, ConstraintValue, Percentage } from "../../contract/types";
 import { TorchSearchError } from "../../errors";
 import { renamed } from "../../util/renamed";
 import { type ConfigRule, oneOf, plainRules } from "../../util/rules";
@@ -183,7 +183,7 @@ const UNITS: Readonly<Record<string, number>> = {
 function readBound(value: string): ConstraintValue {
   const match = /^([\d.]+(?:e[+-]?\d+)?)\s*(k|M|G|T|KiB|MiB|GiB)?$/i.exec(value);
   // The search itself reads, or refuses, what is not a number, such as a percentage.
-  if (match === null) return value;
+  if (match === null) return value as Percentage;
   const [, digits = "", unit = ""] = match;
   const factor = UNITS[unit];
   if (factor === undefined) {

@@ -1,5 +1,5 @@
 import { rules, type SearchConfig } from "../../contract/config";
-import type { Hyperparameter, SubnetConfig } from "../../space/types";
+import type { Hyperparameter, SpaceMetric, SubnetConfig } from "../../space/types";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { type ConfigRule, orNull } from "../../util/rules";
@@ -201,7 +201,9 @@ export abstract class SensitivitySearcher<
     for (const { name, choices } of model.hyperparameters) {
       const costs: Record<string, number[]> = {};
       for (const metric of model.metrics)
-        costs[metric] = choices.map((choice) => model.cost({ ...full, [name]: choice }, metric));
+        costs[metric] = choices.map((choice) =>
+          model.cost({ ...full, [name]: choice }, metric as SpaceMetric),
+        );
       this.#narrowings[name] = costs;
       await breather.breathe();
     }

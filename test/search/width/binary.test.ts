@@ -103,7 +103,7 @@ describe("BinarySearcher", () => {
 
   it("meets any mix of constraints that can be met, whatever the scores, and nothing more fits", async () => {
     const bound = fc.option(
-      fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%`),
+      fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%` as const),
       { nil: null },
     );
     const mix = fc.record({ params: bound, macs: bound, flops: bound, size: bound });
@@ -282,8 +282,8 @@ describe("bad input", () => {
     const error = await expectCode("ERR_CONSTRAINT_UNREACHABLE", () => attempt({ macs: "5%" }));
     expect(error.message).toContain(String(macsOf([4, 8, 8])));
     await expectCode("ERR_UNKNOWN_CONSTRAINT", () => attempt({ memory: "50%" }));
-    await expectCode("ERR_UNKNOWN_CONSTRAINT", () => attempt({ flop: "50%" }));
-    await expectCode("ERR_CONSTRAINT_VALUE", () => attempt({ flops: "6O%" }));
+    await expectCode("ERR_UNKNOWN_CONSTRAINT", () => attempt({ flop: "50%" } as object));
+    await expectCode("ERR_CONSTRAINT_VALUE", () => attempt({ flops: "6O%" as "60%" }));
     await expectCode("ERR_NO_SCORE", () => attempt({ flops: "60%" }, { scoreFunc: null }));
     await expectCode("ERR_UNKNOWN_CONFIG_KEY", () => attempt({}, { maxChoice: 3 }));
     expect(scored).toBe(0);

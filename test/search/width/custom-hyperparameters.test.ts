@@ -146,9 +146,9 @@ describe("searches", { timeout: 180_000 }, () => {
   ] as const)("%s meets a cost of the user's own that counts them", async (_, Searcher, config) => {
     const bits = ({ binary, head }: Readonly<SubnetConfig>) =>
       (binary === 0 ? 1 : 32) + (head === 0 ? 10 : 32);
-    space.addMetric("bits", bits);
+    const priced = space.addMetric("bits", bits);
     const searcher = new Searcher() as BinarySearcher;
-    const { stateDict } = await searcher.search(space, { bits: 20 }, null, {
+    const { stateDict } = await searcher.search(priced, { bits: 20 }, null, {
       ...config,
       scoreFunc,
       verbose: false,

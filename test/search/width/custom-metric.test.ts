@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 
 import {
   BinarySearcher,
+  type Constraints,
   convert,
   EvolveSearcher,
   MilpSearcher,
@@ -37,12 +38,13 @@ it.each([
   "%s meets one together with a built-in one",
   { timeout: 120_000 },
   async (_, Searcher, config) => {
-    space.addMetric("widest", widest);
+    const priced = space.addMetric("widest", widest);
+    expect(priced).toBe(space);
     expect(space.metrics).toContain("widest");
     const full = widest(space.fullConfig);
-    const bounds = { widest: "50%", flops: "70%" };
+    const bounds = { widest: "50%", flops: "70%" } as const;
     const searcher = new Searcher() as RandomSearcher;
-    const { subnet, stateDict } = await searcher.search(space, bounds, null, {
+    const { subnet, stateDict } = await searcher.search(priced, bounds, null, {
       ...config,
       scoreFunc,
       verbose: false,
@@ -56,39 +58,40 @@ it.each([
 );
 
 it("is given a complete config, and the space", () => {
-  space.addMetric(
+  const priced = space.addMetric(
     "share",
     (config, model) => model.cost(config, "params") / model.cost(model.fullConfig, "params"),
   );
-  expect(space.cost({}, "share")).toBe(1);
-  const narrowest = space.cost(space.smallestConfig, "share");
+  expect(priced.cost({}, "share")).toBe(1);
+  const narrowest = priced.cost(space.smallestConfig, "share");
   expect(narrowest).toBe(space.cost(space.smallestConfig, "params") / space.cost(space.fullConfig, "params"));
 });
 
 it("fails with what went wrong", async () => {
-  const search = (constraints: Record<string, string>) =>
+  const search = (constraints: Constraints<"throws" | "throw">) =>
     new RandomSearcher().search(space, constraints, null, { scoreFunc, verbose: false, numIters: 2 });
-  space.addMetric("throws", () => {
-    throw new RangeError("no");
-  });
-  space.addMetric("nan", () => Number.NaN);
+  const failing = space
+    .addMetric("throws", () => {
+      throw new RangeError("no");
+    })
+    .addMetric("nan", () => Number.NaN);
   space.addMetric("whole", () => 7);
-  const thrown = await expectCode("ERR_COST_FAILED", () => space.cost({}, "throws"));
+  const thrown = await expectCode("ERR_COST_FAILED", () => failing.cost({}, "throws"));
   expect(thrown.cause).toBeInstanceOf(RangeError);
-  await expectCode("ERR_COST_NAN", () => space.cost({}, "nan"));
+  await expectCode("ERR_COST_NAN", () => failing.cost({}, "nan"));
   await expectCode("ERR_COST_FAILED", () => search({ throws: "60%" }));
   await expectCode("ERR_UNKNOWN_CONSTRAINT", () => search({ throw: "60%" }));
   await expectCode("ERR_ARGUMENT", () => space.addMetric("flops", () => 1));
   await expectCode("ERR_ARGUMENT", () => space.addMetric("whole", () => 1));
   await expectCode("ERR_ARGUMENT", () => space.addMetric("9 lives", () => 1));
   await expectCode("ERR_ARGUMENT", () => space.addMetric("other", 3 as never));
-  const unknown = await expectCode("ERR_UNKNOWN_METRIC", () => space.cost({}, "wholes"));
+  const unknown = await expectCode("ERR_UNKNOWN_METRIC", () => space.cost({}, "wholes" as "flops"));
   expect(unknown.message).toContain('"whole"');
 });
 
 it("below what the smallest subnet has is refused", async () => {
-  space.addMetric("constant", () => 5);
+  const priced = space.addMetric("constant", () => 5);
   await expectCode("ERR_CONSTRAINT_UNREACHABLE", () =>
-    new RandomSearcher().search(space, { constant: 4 }, null, { scoreFunc, verbose: false }),
+    new RandomSearcher().search(priced, { constant: 4 }, null, { scoreFunc, verbose: false }),
   );
 });

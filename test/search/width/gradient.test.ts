@@ -10,6 +10,7 @@ import {
   GradientSearcher,
   Module,
   type SearchSpace,
+  type SpaceMetric,
   Tensor,
   TensorDataLoader,
 } from "../../../lib";
@@ -104,7 +105,7 @@ it("finds the least sum of dropped scores within two budgets", { timeout: 120_00
     const hyperparameter = coarse.hyperparameters[at];
     if (hyperparameter === undefined) {
       const fits = Object.entries(bounds as object).every(
-        ([metric, bound]) => coarse.cost(widths, metric) <= bound,
+        ([metric, bound]) => coarse.cost(widths, metric as SpaceMetric) <= bound,
       );
       if (fits) least = Math.min(least, harmOf(widths));
       return;

@@ -87,7 +87,7 @@ function limitsOf(space: SearchSpace, constraints: Record<string, string | null>
 }
 
 const percentage = fc.option(
-  fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%`),
+  fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%` as const),
   { nil: null },
 );
 const mixes = fc.record({ params: percentage, macs: percentage, flops: percentage, size: percentage });
@@ -98,7 +98,7 @@ describe.each(Object.keys(SEARCHERS) as Name[])("%s", (name) => {
     await expectCode("ERR_CONFIG_VALUE", () => search(name, {}, { numIters: 0 }));
     await expectCode("ERR_UNKNOWN_CONFIG_KEY", () => search(name, {}, { numIter: 3 }));
     await expectCode("ERR_NO_SCORE", () => search(name, {}, { scoreFunc: null }));
-    await expectCode("ERR_UNKNOWN_CONSTRAINT", () => search(name, { watts: 3 }));
+    await expectCode("ERR_UNKNOWN_CONSTRAINT", () => search(name, { watts: 3 } as object));
     const { message } = await expectCode("ERR_CONSTRAINT_UNREACHABLE", () => search(name, { macs: "1%" }));
     const { space } = chainSpace(CHAIN);
     expect(message).toContain(String(space.cost(space.smallestConfig, "macs")));

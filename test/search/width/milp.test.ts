@@ -78,7 +78,7 @@ async function search<S extends Searcher>(
 }
 
 const percentages = fc.option(
-  fc.integer({ min: 30, max: 100 }).map((percent) => `${percent}%`),
+  fc.integer({ min: 30, max: 100 }).map((percent) => `${percent}%` as const),
   { nil: null },
 );
 const mixes = fc.record({ params: percentages, macs: percentages, size: percentages });
@@ -97,7 +97,7 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
           const scoreFunc = additive(chain, seed);
           const { space } = chainSpace(chain);
           const limits = Object.entries(constraints)
-            .filter((entry): entry is [SpaceMetric, string] => entry[1] !== null)
+            .filter((entry): entry is [SpaceMetric, `${number}%`] => entry[1] !== null)
             .map(([metric, percent]): [SpaceMetric, number] => [
               metric,
               (Number.parseInt(percent, 10) / 100) * space.cost(space.fullConfig, metric),
@@ -128,7 +128,7 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
     let better = 0;
     for (const seed of [1, 2, 3]) {
       const chain = longChain(12, 8, seed);
-      const constraints = { macs: "60%", params: "50%" };
+      const constraints: Constraints = { macs: "60%", params: "50%" };
       const scoreFunc = additive(chain, seed);
       const milp = await search(MilpSearcher, chain, constraints, scoreFunc);
       const binary = await search(BinarySearcher, chain, constraints, scoreFunc);
@@ -170,8 +170,8 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
     for (const seed of [1, 2, 3]) {
       const chain = { ...longChain(6, 4, seed), gated: "bent" as const };
       const scoreFunc = additive(chain, seed);
-      for (const percent of ["30%", "70%"]) {
-        const constraints = { macs: percent, params: percent };
+      for (const percent of ["30%", "70%"] as const) {
+        const constraints: Constraints = { macs: percent, params: percent };
         const milp = await search(MilpSearcher, chain, constraints, scoreFunc);
         const binary = await search(BinarySearcher, chain, constraints, scoreFunc);
         expect(milp.stateDict.milp!.costError).toBeGreaterThan(0);
@@ -257,7 +257,7 @@ describe("MilpSearcher", { timeout: 240_000 }, () => {
 
   it("resumes at any moment, and ends as if never interrupted", async () => {
     const chain = longChain(4, 4);
-    const constraints = { macs: "60%", params: "70%" };
+    const constraints: Constraints = { macs: "60%", params: "70%" };
     const score = additive(chain, 3);
     const straight = await search(MilpSearcher, chain, constraints, score);
     const total = 1 + 4 * 3 + straight.stateDict.history.length;
