@@ -29,7 +29,8 @@ export interface CheckpointContent {
 }
 
 /**
- * Writes a checkpoint atomically: an earlier file stays intact if anything fails. The tensors must not change meanwhile.
+ * Writes a checkpoint atomically: an earlier file stays intact if anything fails. The tensors must not change
+ * meanwhile.
  *
  * @throws `ERR_CHECKPOINT_WRITE`
  */

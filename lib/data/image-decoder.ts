@@ -30,8 +30,8 @@ let thread: Worker | null = null;
 let tasks = 0;
 
 /**
- * As {@link decodeImage}, in another thread. sharp computes on libuv's threads anyway, but loading it takes a tenth of a
- * second, and its decoded images, ten times the size of the part that is kept, would burden this thread's garbage
+ * As {@link decodeImage}, in another thread. sharp computes on libuv's threads anyway, but loading it takes a tenth of
+ * a second, and its decoded images, ten times the size of the part that is kept, would burden this thread's garbage
  * collector.
  */
 export function decodeBeside(file: string, target: ImageTarget): Promise<Uint8Array> {

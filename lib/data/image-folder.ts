@@ -49,9 +49,9 @@ const REFUSED = new Set([".bmp", ".pgm", ".ppm"]);
  * A data loader over the images of a folder. The folder has one subfolder a class, as for torchvision's `ImageFolder`,
  * with the same order and labels; or images without subfolders, which have no labels.
  *
- * The optional package `sharp` decodes the images and the addon resizes them, in a thread of their own and one batch ahead
- * of the one in use. Preprocessing gives the same bits as torchvision's wherever sharp and Pillow decode a file to the same
- * pixels: they do for JPEG (CMYK too), PNG, WebP and TIFF of every kind that was tried.
+ * The optional package `sharp` decodes the images and the addon resizes them, in a thread of their own and one batch
+ * ahead of the one in use. Preprocessing gives the same bits as torchvision's wherever sharp and Pillow decode a file
+ * to the same pixels: they do for JPEG (CMYK too), PNG, WebP and TIFF of every kind that was tried.
  */
 export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
   readonly [OWNED_BATCHES] = true;

@@ -1,4 +1,6 @@
-/** The .npy format of NumPy (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), versions 1 to 3. */
+/**
+ * The .npy format of NumPy (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), versions 1 to 3.
+ */
 import { TorchSearchError } from "../errors";
 import type { RawTensor, SafetensorsDtype } from "./safetensors";
 

@@ -41,12 +41,13 @@ export interface GraphCapture {
 
 /**
  * Lets scores and forward loops of a `Module` on an accelerator capture one forward of each shape of inputs as a graph
- * of its kernels, and launch the graph as a whole for further batches. It is a CUDA graph, where the addon was built with
- * CUDA's headers. It helps models with kernels so short that launching them takes most of the time. Off by default.
+ * of its kernels, and launch the graph as a whole for further batches. It is a CUDA graph, where the addon was built
+ * with CUDA's headers. It helps models with kernels so short that launching them takes most of the time. Off by
+ * default.
  *
- * A shape is captured at its third batch in a row, and never where the model draws random numbers or changes its state or
- * its inputs. Where the device offers no graphs ({@link graphCapture}) or capturing fails, models run kernel by kernel.
- * Scores differ by no more than rounding.
+ * A shape is captured at its third batch in a row, and never where the model draws random numbers or changes its state
+ * or its inputs. Where the device offers no graphs ({@link graphCapture}) or capturing fails, models run kernel by
+ * kernel. Scores differ by no more than rounding.
  *
  * @param on whether graphs are captured, from the next batch on; false also drops the present ones then
  * @throws `ERR_ARGUMENT`

@@ -119,8 +119,8 @@ export function listLibTorchCandidates(): LibTorchCandidate[] {
 
 /**
  * The LibTorch to use: the first one found of `TORCHSEARCH_LIBTORCH`, `LIBTORCH`, the active Python's torch, and the
- * one that `npm run setup` downloaded. A variable that is set and wrong is an error: the user's choice is never silently
- * replaced.
+ * one that `npm run setup` downloaded. A variable that is set and wrong is an error: the user's choice is never
+ * silently replaced.
  *
  * @throws TorchSearchError `ERR_LIBTORCH_NOT_FOUND`
  */

@@ -19,8 +19,8 @@ export interface NumberFormat {
   /** Bits of an `int`, 2 to 16; default 8. Floats have 8. */
   bits?: number;
   /**
-   * For `int`. True (the default for weights): 0 stands for zero, and the range reaches as far on either side. False (the
-   * default for activations): a zero point moves the range to where the values are.
+   * For `int`. True (the default for weights): 0 stands for zero, and the range reaches as far on either side. False
+   * (the default for activations): a zero point moves the range to where the values are.
    */
   symmetric?: boolean;
   /** The numbers that share a scale: a tensor, an output channel (the default for weights), or a block of a channel. */
@@ -30,8 +30,8 @@ export interface NumberFormat {
   /** Default `max`. */
   calibration?: Calibration;
   /**
-   * For `percentile`: above 50, at most 100; default 99.99. The range holds this percentage of the magnitudes, or of the
-   * values at either end where there is a zero point.
+   * For `percentile`: above 50, at most 100; default 99.99. The range holds this percentage of the magnitudes, or of
+   * the values at either end where there is a zero point.
    */
   percentile?: number;
 }

@@ -69,9 +69,9 @@ export interface QuantizationOrigin {
 }
 
 /**
- * A module whose layers can be given number formats; made by `convert(module, "auto_quantize", …)`. At first no layer is
- * quantized. The module doesn't change: layers round their weights and inputs as they run ("fake quantization"), in the
- * module's own dtype.
+ * A module whose layers can be given number formats; made by `convert(module, "auto_quantize", …)`. At first no layer
+ * is quantized. The module doesn't change: layers round their weights and inputs as they run ("fake quantization"), in
+ * the module's own dtype.
  *
  * Formats that round activations need {@link calibrate} before they can run.
  */
@@ -193,8 +193,8 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
    *
    * @param config formats by group; a group that it leaves out counts with its active one
    * @param metric `effectiveBits`: bits of a weight, on average over all quantizable weights; weights that aren't
-   *   quantized have the bits of their dtype. `size`: bytes of all parameters and buffers, were weights stored in their formats,
-   *   with the scales and zero points
+   *   quantized have the bits of their dtype. `size`: bytes of all parameters and buffers, were weights stored in their
+   *   formats, with the scales and zero points
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`
    */
   cost(config: Readonly<FormatConfig>, metric: QuantizationMetric): number {
@@ -265,9 +265,9 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
 
   /**
    * The model in the selected formats as a module of its own. Operators of fake quantization stand before its layers,
-   * scales and zero points are buffers of its submodule `quantizers`, and weights are floats as before. PyTorch opens the
-   * saved file, gets the same numbers, and trains it: gradients pass the rounding (straight-through). The module is in
-   * evaluation mode.
+   * scales and zero points are buffers of its submodule `quantizers`, and weights are floats as before. PyTorch opens
+   * the saved file, gets the same numbers, and trains it: gradients pass the rounding (straight-through). The module is
+   * in evaluation mode.
    *
    * @throws `ERR_NOT_CALIBRATED`, `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */

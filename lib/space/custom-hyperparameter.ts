@@ -35,8 +35,8 @@ export interface TensorHyperparameter {
   tensor: string;
   /**
    * The tensors that may take its place, at least one, of the same shape and dtype. They are copied. A config calls the
-   * first one 0, the second one 1, and so on. The last choice, `values.length`, is the model's own tensor, which need not
-   * be among the values.
+   * first one 0, the second one 1, and so on. The last choice, `values.length`, is the model's own tensor, which need
+   * not be among the values.
    */
   values: readonly Tensor[];
   /**
@@ -52,7 +52,9 @@ export interface TensorHyperparameter {
 export interface ConstantHyperparameter {
   /** The name of a constant, or of several that have the same number now and shall always have the same one. */
   constant: string | readonly string[];
-  /** The numbers to choose from, beside the model's own: finite ones, or `true` and `false`. A config has the number. */
+  /**
+   * The numbers to choose from, beside the model's own: finite ones, or `true` and `false`. A config has the number.
+   */
   values: readonly (number | boolean)[];
   /** The number to select at once; default: the model's own. */
   active?: number | boolean;

@@ -16,8 +16,8 @@ export interface LatencyTimingOptions {
   /** Forwards of a subnet before the first timed one; default 2. */
   warmup?: number;
   /**
-   * Timed forwards of a subnet, in three rounds over all subnets; default 12. The lower quartile counts. With one thread
-   * on the CPU, processor time is measured.
+   * Timed forwards of a subnet, in three rounds over all subnets; default 12. The lower quartile counts. With one
+   * thread on the CPU, processor time is measured.
    */
   repeats?: number;
   /** Stops it with `ERR_ABORTED`. */

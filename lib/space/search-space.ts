@@ -139,11 +139,11 @@ export class SearchSpace<Own extends string = never>
    *
    * @param name a name that no other hyperparameter has
    * @returns the hyperparameter, of kind `custom`
-   * @throws `ERR_ARGUMENT`; `ERR_UNKNOWN_TENSOR`, `ERR_UNKNOWN_CONSTANT` naming the nearest one; `ERR_HYPERPARAMETER` for a
-   *   name or target that is taken, no value beside the model's own, tensors of another shape or dtype or with elements
-   *   that are not finite, a number that changes shapes or dtypes or makes the model fail; `ERR_DATA_DEPENDENT` where the
-   *   model's control flow or numbers follow from the tensor's values; `ERR_CHOICE` for `active`; `ERR_BUSY` while the
-   *   space is searched or trained; `ERR_CLOSED`, `ERR_ABORTED`
+   * @throws `ERR_ARGUMENT`; `ERR_UNKNOWN_TENSOR`, `ERR_UNKNOWN_CONSTANT` naming the nearest one; `ERR_HYPERPARAMETER`
+   *   for a name or target that is taken, no value beside the model's own, tensors of another shape or dtype or with
+   *   elements that are not finite, a number that changes shapes or dtypes or makes the model fail;
+   *   `ERR_DATA_DEPENDENT` where the model's control flow or numbers follow from the tensor's values; `ERR_CHOICE` for
+   *   `active`; `ERR_BUSY` while the space is searched or trained; `ERR_CLOSED`, `ERR_ABORTED`
    */
   async addHyperparameter(
     name: string,
@@ -187,8 +187,8 @@ export class SearchSpace<Own extends string = never>
    * subnet selected before are dropped.
    *
    * @param config widths by name; a hyperparameter that it leaves out keeps its active width
-   * @throws `ERR_UNKNOWN_HYPERPARAMETER` naming the nearest one, `ERR_CHOICE` for a width that is not one of the choices,
-   *   `ERR_CLOSED`; the selection then is as before
+   * @throws `ERR_UNKNOWN_HYPERPARAMETER` naming the nearest one, `ERR_CHOICE` for a width that is not one of the
+   *   choices, `ERR_CLOSED`; the selection then is as before
    */
   select(config: Readonly<SubnetConfig>): void {
     this.native.select(this.#codec.toWidths(config));
@@ -276,8 +276,8 @@ export class SearchSpace<Own extends string = never>
   }
 
   /**
-   * Measures operators for a latency table, on this machine and the space's device: forwards of a few subnets, chosen so
-   * that each operator meets each of `points` widths (each pair, where two of its sizes vary), are timed operator by
+   * Measures operators for a latency table, on this machine and the space's device: forwards of a few subnets, chosen
+   * so that each operator meets each of `points` widths (each pair, where two of its sizes vary), are timed operator by
    * operator. Equal operators share a measurement. Selects nothing; the table is used once {@link useLatencyTable} is
    * given it.
    *
@@ -369,8 +369,8 @@ export class SearchSpace<Own extends string = never>
    * loss without it (Molchanov et al., CVPR 2019), by gradients of the full model over batches, averaged over them.
    *
    * @returns a list by hyperparameter, in the order in which channels are kept; empty for one that is not a width
-   * @throws `ERR_CONFIG_VALUE`, `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`, `ERR_GRADIENT`, `ERR_IMPORTANCE_NAN`,
-   *   `ERR_CLOSED`, `ERR_ABORTED`
+   * @throws `ERR_CONFIG_VALUE`, `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`, `ERR_GRADIENT`,
+   *   `ERR_IMPORTANCE_NAN`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async channelScores(config: ChannelScoreConfig): Promise<Record<string, number[]>> {
     const scores = await measureChannels(this.native, config);

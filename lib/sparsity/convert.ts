@@ -12,8 +12,8 @@ import { type DenseParameter, layerName, SparseSpace } from "./space";
 /** The config of the modes `sparse_magnitude` and `sparsegpt`. */
 export interface SparseConfig {
   /**
-   * `"N:M"`: N of each M neighbours along a layer's input channels stay; default `"2:4"`, which sparse tensor cores run.
-   * `"unstructured"`: any weights may stay.
+   * `"N:M"`: N of each M neighbours along a layer's input channels stay; default `"2:4"`, which sparse tensor cores
+   * run. `"unstructured"`: any weights may stay.
    */
   pattern?: string;
   /** Names of the layers to make sparse, `*` standing for any characters; null (the default) for all. */

@@ -88,8 +88,8 @@ export interface SparseOrigin {
 }
 
 /**
- * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with; made by
- * `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself doesn't change.
+ * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with; made
+ * by `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself doesn't change.
  */
 export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements ModeSpace {
   readonly mode: string;
@@ -166,9 +166,9 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * The cost of densities.
    *
    * @param config densities by layer; a layer that it leaves out counts with its present one
-   * @param metric `density`: the share of the layers' weights that stays. `params`: elements of all parameters without the
-   *   dropped weights. `macs`, `flops`: multiply-adds (and twice them) without the ones of dropped weights, as hardware
-   *   that skips zeros would count
+   * @param metric `density`: the share of the layers' weights that stays. `params`: elements of all parameters without
+   *   the dropped weights. `macs`, `flops`: multiply-adds (and twice them) without the ones of dropped weights, as
+   *   hardware that skips zeros would count
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`
    */
   cost(config: Readonly<DensityConfig>, metric: SparseMetric): number {
@@ -233,8 +233,8 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   }
 
   /**
-   * Until {@link stopCollecting}, forwards run the dense model (with `sequential` the present one) and gather the inputs of
-   * these layers. Earlier inputs of them are forgotten.
+   * Until {@link stopCollecting}, forwards run the dense model (with `sequential` the present one) and gather the
+   * inputs of these layers. Earlier inputs of them are forgotten.
    *
    * @param options `stopEarly`: end a forward, without an output, as soon as the layers have run
    */
@@ -301,7 +301,10 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     return { weight: Tensor.wrap(weight), mask: mask === null ? null : Tensor.wrap(mask) };
   }
 
-  /** Puts back the tensors that {@link layerTensors} gave; `kept` is the number of weights in the mask. @throws `ERR_INPUT` */
+  /**
+   * Puts back the tensors that {@link layerTensors} gave; `kept` is the number of weights in the mask. @throws
+   * `ERR_INPUT`
+   */
   async restoreLayer(layer: string, weight: Tensor, mask: Tensor, kept: number): Promise<void> {
     const at = this.#nativeAt(layer);
     await callNative((call) => this.native.restore(at, weight.native, mask.native, call));

@@ -90,9 +90,9 @@ export interface NativeSearchSpace extends NativeForwardable {
   /** The constants that `addNumbers` may change. */
   constants(): NativeGraphConstant[];
   /**
-   * Adds a choice among tensors in the place of a parameter or buffer. Its values are positions among them, and one past
-   * the last stands for the model's own. `original`: whether the tensors are in the order of channels before the conversion.
-   * ERR_UNKNOWN_TENSOR, ERR_HYPERPARAMETER, ERR_DATA_DEPENDENT
+   * Adds a choice among tensors in the place of a parameter or buffer. Its values are positions among them, and one
+   * past the last stands for the model's own. `original`: whether the tensors are in the order of channels before the
+   * conversion. ERR_UNKNOWN_TENSOR, ERR_HYPERPARAMETER, ERR_DATA_DEPENDENT
    */
   addTensors(
     name: string,
