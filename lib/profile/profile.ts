@@ -2,10 +2,10 @@ import { TorchSearchError } from "../errors";
 import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
 import { profileModule } from "../native/profile";
-import { describe, isPositiveInteger } from "../util/check";
-import { suggestion } from "../util/nearest";
+import { completeConfig } from "../util/complete-config";
+import { type ConfigRule, listOf, orNull, plainRules } from "../util/rules";
 import { metricsOf } from "./metrics";
-import { PROFILE_DEFAULTS, type Profile, type ProfileOptions } from "./types";
+import { type CompleteProfileOptions, PROFILE_DEFAULTS, type Profile, type ProfileOptions } from "./types";
 
 const PROFILE_METRICS = metricsOf("profile");
 
@@ -15,7 +15,7 @@ const PROFILE_METRICS = metricsOf("profile");
  *
  * @param dummyInput one value, an array of arguments, or an array whose last item is a record of keyword arguments;
  *   tensors of the shapes to profile for (their values matter only to models whose control flow looks at them)
- * @throws `ERR_PROFILE_OPTION` for an option that can't be, `ERR_INPUT` for inputs that don't fit, `ERR_FORWARD` when
+ * @throws `ERR_PROFILE_OPTION` for an unknown option or a wrong value, `ERR_INPUT` for inputs that don't fit, `ERR_FORWARD` when
  *   the model fails on them, `ERR_UNSUPPORTED_GRAPH`, `ERR_CLOSED`, `ERR_ABORTED`
  */
 export async function profile(
@@ -23,8 +23,9 @@ export async function profile(
   dummyInput: unknown,
   options: ProfileOptions = {},
 ): Promise<Profile> {
-  const settings = readOptions(options);
-  const { signal, onProgress } = options;
+  const { metrics, warmup, repeats, threads, signal, onProgress } = readOptions(options);
+  const latency = metrics.includes("latency");
+  const settings = { latency, warmup, repeats, threads: threads ?? 0 };
   const native = await profileModule(module.native, nativeInputsOf(dummyInput), settings, {
     signal,
     onProgress: onProgress
@@ -50,32 +51,28 @@ export async function profile(
   };
 }
 
-function readOptions(options: ProfileOptions): {
-  latency: boolean;
-  warmup: number;
-  repeats: number;
-  threads: number;
-} {
-  const { metrics = PROFILE_METRICS, threads } = options;
-  const { warmup = PROFILE_DEFAULTS.warmup, repeats = PROFILE_DEFAULTS.repeats } = options;
-  if (!Array.isArray(metrics)) {
-    throw refuse(`expected an array for metrics but received ${describe(metrics)}`);
-  }
-  for (const metric of metrics) {
-    if (PROFILE_METRICS.includes(metric)) continue;
-    throw refuse(`metrics has no ${describe(metric)}; ${suggestion(String(metric), PROFILE_METRICS)}`);
-  }
-  if (warmup !== 0 && !isPositiveInteger(warmup)) {
-    throw refuse(`expected a whole number of at least 0 for warmup but received ${describe(warmup)}`);
-  }
-  for (const [name, value] of Object.entries({ repeats, threads })) {
-    if (value !== undefined && !isPositiveInteger(value)) {
-      throw refuse(`expected a whole number of at least 1 for ${name} but received ${describe(value)}`);
-    }
-  }
-  return { latency: metrics.includes("latency"), warmup, repeats, threads: threads ?? 0 };
-}
+const DEFAULTS: CompleteProfileOptions = {
+  metrics: PROFILE_METRICS,
+  warmup: PROFILE_DEFAULTS.warmup,
+  repeats: PROFILE_DEFAULTS.repeats,
+  threads: null,
+  signal: null,
+  onProgress: null,
+};
 
-function refuse(message: string): TorchSearchError {
-  return new TorchSearchError("ERR_PROFILE_OPTION", message);
+const RULES: Readonly<Record<keyof ProfileOptions, ConfigRule>> = {
+  metrics: listOf(PROFILE_METRICS),
+  warmup: plainRules.nonNegativeInteger,
+  repeats: plainRules.positiveInteger,
+  threads: orNull(plainRules.positiveInteger),
+  signal: orNull(plainRules.signal),
+  onProgress: orNull(plainRules.func),
+};
+
+function readOptions(options: ProfileOptions): CompleteProfileOptions {
+  return completeConfig<CompleteProfileOptions>(options, DEFAULTS, RULES, {
+    whole: "options",
+    key: "option",
+    error: (_, message) => new TorchSearchError("ERR_PROFILE_OPTION", message),
+  });
 }

@@ -16,8 +16,8 @@ export interface ProfileOptions {
   warmup?: number;
   /** Timed forward passes; default 20. At most 10 more are run to time each operator. */
   repeats?: number;
-  /** LibTorch's threads within an operator while timing; default: as many as it uses otherwise. */
-  threads?: number;
+  /** LibTorch's threads within an operator while timing; null (the default) for as many as it uses otherwise. */
+  threads?: number | null;
   /** Stops the profile with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
   /** Told of every forward pass; phases are `record`, `latency` and `operators`. */
@@ -26,6 +26,11 @@ export interface ProfileOptions {
 
 /** Defaults of {@link ProfileOptions}, and the operators that a printed profile shows. */
 export const PROFILE_DEFAULTS = { warmup: 3, repeats: 20, top: 15 } as const;
+
+/** {@link ProfileOptions} with every default filled in. */
+export type CompleteProfileOptions = {
+  [Key in keyof ProfileOptions]-?: Exclude<ProfileOptions[Key], undefined>;
+};
 
 /** Wall-clock time of whole forward passes without gradients, in milliseconds. Quantiles interpolate linearly. */
 export interface LatencyProfile {

@@ -1,8 +1,10 @@
 /** Number formats: their names, what they mean, and their checks. */
 import { TorchSearchError } from "../errors";
 import type { NativeLayerFormat, NativeNumberFormat } from "../native/types/number-format";
-import { describe, expected, isRecord } from "../util/check";
+import { expected, isRecord } from "../util/check";
+import { checkConfig } from "../util/complete-config";
 import { suggestion } from "../util/nearest";
+import { oneOf, refusal } from "../util/rules";
 
 /** Ways to find the range of values that a format covers. */
 export const CALIBRATIONS = ["max", "percentile", "mse"] as const;
@@ -129,7 +131,7 @@ export function readNumberFormat(
   role: "weight" | "activation",
 ): NativeNumberFormat {
   if (!isRecord(given)) throw expected("ERR_CONFIG_VALUE", "a number format", where, given);
-  const type = oneOf(given.type ?? "int", ["int", "e4m3", "e5m2"] as const, `${where}.type`);
+  const type = requireOneOf(given.type ?? "int", ["int", "e4m3", "e5m2"] as const, `${where}.type`);
   const isInt = type === "int";
   const allowed = isInt ? ["bits", "symmetric", "blockSize"] : ["bits"];
   requireKeys(given, ["type", "granularity", "calibration", "percentile", ...allowed], where);
@@ -145,7 +147,7 @@ export function readNumberFormat(
       : isInt
         ? (["channel", "tensor", "block"] as const)
         : (["channel", "tensor"] as const);
-  const granularity = oneOf(
+  const granularity = requireOneOf(
     given.granularity ?? granularities[0],
     granularities as readonly ("tensor" | "channel" | "block")[],
     `${where}.granularity`,
@@ -156,7 +158,7 @@ export function readNumberFormat(
       `${where}.blockSize has no use with granularity "${granularity}": drop it, or choose "block"`,
     );
   }
-  const calibration = oneOf(given.calibration ?? "max", CALIBRATIONS, `${where}.calibration`);
+  const calibration = requireOneOf(given.calibration ?? "max", CALIBRATIONS, `${where}.calibration`);
   if (calibration !== "percentile" && given.percentile !== undefined) {
     throw new TorchSearchError(
       "ERR_CONFIG_VALUE",
@@ -176,20 +178,16 @@ export function readNumberFormat(
 }
 
 function requireKeys(record: Record<string, unknown>, known: readonly string[], where: string): void {
-  const unknown = Object.keys(record).find((key) => !known.includes(key));
-  if (unknown === undefined) return;
-  throw new TorchSearchError(
-    "ERR_UNKNOWN_CONFIG_KEY",
-    `unknown key "${unknown}" in ${where}: ${suggestion(unknown, known)}`,
-  );
+  checkConfig(record, Object.fromEntries(known.map((key) => [key, null])), {
+    key: "key",
+    prefix: `${where}.`,
+  });
 }
 
-function oneOf<Name extends string>(value: unknown, names: readonly Name[], where: string): Name {
-  if ((names as readonly unknown[]).includes(value)) return value as Name;
-  throw new TorchSearchError(
-    "ERR_CONFIG_VALUE",
-    `expected one of ${names.join(", ")} for ${where} but received ${describe(value)}`,
-  );
+function requireOneOf<Name extends string>(value: unknown, names: readonly Name[], where: string): Name {
+  const rule = oneOf(names);
+  if (rule.accepts(value)) return value as Name;
+  throw new TorchSearchError("ERR_CONFIG_VALUE", refusal(rule, where, value));
 }
 
 function inRange(value: unknown, low: number, high: number, where: string, whole: boolean): number {

@@ -12,6 +12,8 @@ export interface ConfigWords {
   key?: string;
   /** Text before each key in messages, such as `images.`; default none. */
   prefix?: string;
+  /** Shows a refused value in messages; default {@link describe}, which also names its type. */
+  show?(value: unknown): string;
   /** Makes the error; by default a `TorchSearchError` with that code and message. */
   error?(code: "ERR_CONFIG_VALUE" | "ERR_UNKNOWN_CONFIG_KEY", message: string): TorchSearchError;
 }
@@ -47,7 +49,7 @@ export function checkConfig(
       throw error("ERR_UNKNOWN_CONFIG_KEY", `unknown ${noun} "${prefix}${key}": ${remedy}`);
     }
     if (rule?.accepts(value) === false) {
-      throw error("ERR_CONFIG_VALUE", refusal(rule, prefix + key, value));
+      throw error("ERR_CONFIG_VALUE", refusal(rule, prefix + key, value, words.show));
     }
     given[key] = value;
   }
@@ -79,7 +81,7 @@ export function completeConfig<Config extends object>(
   for (const [key, rule] of Object.entries(complete)) {
     const value: unknown = defaults[key as keyof Config];
     if (rule === null || Object.hasOwn(given, key) || rule.accepts(value)) continue;
-    throw makeError(words)("ERR_CONFIG_VALUE", refusal(rule, (words.prefix ?? "") + key, value));
+    throw makeError(words)("ERR_CONFIG_VALUE", refusal(rule, (words.prefix ?? "") + key, value, words.show));
   }
   return { ...defaults, ...given };
 }

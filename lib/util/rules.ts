@@ -68,9 +68,24 @@ export function oneOf(names: readonly string[]): ConfigRule {
   };
 }
 
+/** A rule that accepts lists of some names. */
+export function listOf(names: readonly string[]): ConfigRule {
+  const each = oneOf(names);
+  const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
+  return {
+    expected: `a list with any of ${names.join(", ")}`,
+    accepts: (value) => isList(value) && value.every((item) => each.accepts(item)),
+    remedy: (value) => {
+      const wrong = isList(value) ? value.find((item) => !each.accepts(item)) : undefined;
+      if (wrong === undefined) return null;
+      return each.remedy?.(wrong) ?? `it holds ${describe(wrong)}`;
+    },
+  };
+}
+
 /** The message for a value that a rule refuses: "expected X for KEY but received Z", and the rule's remedy. */
-export function refusal(rule: ConfigRule, key: string, value: unknown): string {
+export function refusal(rule: ConfigRule, key: string, value: unknown, show = describe): string {
   const remedy = rule.remedy?.(value) ?? null;
-  const message = `expected ${rule.expected} for ${key} but received ${describe(value)}`;
+  const message = `expected ${rule.expected} for ${key} but received ${show(value)}`;
   return remedy === null ? message : `${message}; ${remedy}`;
 }

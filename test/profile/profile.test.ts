@@ -156,6 +156,10 @@ describe("profile of a small network", () => {
     });
     await expect(bad({ repeats: 0 })).rejects.toMatchObject({ code: "ERR_PROFILE_OPTION" });
     await expect(bad({ threads: 1.5 })).rejects.toMatchObject({ code: "ERR_PROFILE_OPTION" });
+    await expect(bad({ repeat: 5 })).rejects.toMatchObject({
+      code: "ERR_PROFILE_OPTION",
+      message: expect.stringContaining('did you mean "repeats"') as string,
+    });
     await expect(profile(module, [input, input])).rejects.toMatchObject({
       code: expect.stringMatching(/^ERR_INPUT/) as string,
     });

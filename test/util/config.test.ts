@@ -3,7 +3,7 @@ import { TorchSearchError } from "../../lib/errors";
 import { checkConfig, completeConfig } from "../../lib/util/complete-config";
 import { suggestion } from "../../lib/util/nearest";
 import { presentName, renamed } from "../../lib/util/renamed";
-import { oneOf, orNull, plainRules } from "../../lib/util/rules";
+import { listOf, oneOf, orNull, plainRules } from "../../lib/util/rules";
 
 const refusal = (code: string, ...words: string[]) =>
   expect.objectContaining({
@@ -63,6 +63,17 @@ describe("completing a config", () => {
     );
     expect(() => complete({ importance: 3 })).toThrow(
       refusal("ERR_CONFIG_VALUE", "received 3 of type number$"),
+    );
+  });
+
+  it("names the wrong item of a list", () => {
+    const check = (value: unknown) =>
+      checkConfig({ metrics: value }, { metrics: listOf(["flops", "params"]) });
+    expect(check(["params", "flops"])).toEqual({ metrics: ["params", "flops"] });
+    expect(() => check(["flops", "parms"])).toThrow(refusal("ERR_CONFIG_VALUE", 'did you mean "params"'));
+    expect(() => check(["flops", 3])).toThrow(refusal("ERR_CONFIG_VALUE", "it holds 3"));
+    expect(() => check("flops")).toThrow(
+      refusal("ERR_CONFIG_VALUE", "a list with any of flops, params for metrics"),
     );
   });
 

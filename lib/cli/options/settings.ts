@@ -45,6 +45,7 @@ export function checkSettings(
 ): Record<string, unknown> {
   const words = {
     key: "key",
+    show: (value: unknown) => JSON.stringify(value),
     error: (_code: string, message: string) => badOption(`${where}: ${message}`),
   };
   const rows = fileRows(name);
