@@ -33,6 +33,20 @@ import type { Constraints, ConstraintsOf, Deployment, SearchResult, SearchStateD
  * @typeParam Config {@link SearchConfig}, perhaps without some of its keys, and the searcher's own keys
  * @typeParam Model the kind of model that is searched, for example a `SearchSpace`
  * @typeParam Subnet the kind of model that `search` returns
+ *
+ * @example
+ * ```ts
+ * class OneLook extends BaseSearcher<{ best: { score: number } | null }> {
+ *   get defaultStateDict() {
+ *     return { best: null };
+ *   }
+ *   async runSearch() {
+ *     this.state.best = { score: await this.evalScore() };
+ *   }
+ * }
+ * const { stateDict } = await new OneLook().search(module, {}, dummyInput, { scoreFunc });
+ * console.log(stateDict.best?.score);
+ * ```
  */
 export abstract class BaseSearcher<
   State extends object = SearchStateDict,

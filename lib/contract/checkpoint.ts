@@ -92,6 +92,13 @@ export async function requireWritableCheckpoint(file: string): Promise<void> {
  * @param checkpoint a file, or a folder that holds one for each rank, as in the config of the search
  * @throws `ERR_CHECKPOINT_READ` when the file can't be read, `ERR_CHECKPOINT_CORRUPT` when it is damaged or is not a
  *   checkpoint, `ERR_CHECKPOINT_VERSION` when a newer version of the library wrote it
+ *
+ * @example
+ * ```ts
+ * await search(space, { flops: "60%" }, dummyInput, { scoreFunc, maxChoices: 1, checkpoint: "search.safetensors" });
+ * const checkpoint = await readCheckpoint("search.safetensors");
+ * console.log(checkpoint?.searcher, checkpoint?.state.best);
+ * ```
  */
 export async function readCheckpoint(checkpoint: string): Promise<Checkpoint | null> {
   const { file } = await placeOf(checkpoint);

@@ -52,6 +52,14 @@ const REFUSED = new Set([".bmp", ".pgm", ".ppm"]);
  * The optional package `sharp` decodes the images and the addon resizes them, in a thread of their own and one batch
  * ahead of the one in use. Preprocessing gives the same bits as torchvision's wherever sharp and Pillow decode a file
  * to the same pixels: they do for JPEG (CMYK too), PNG, WebP and TIFF of every kind that was tried.
+ *
+ * @example
+ * ```ts
+ * const loader = await ImageFolderLoader.open("images", { batchSize: 32 });
+ * console.log(loader.classes);
+ * for await (const { images, labels } of loader) console.log(images.shape, labels?.data());
+ * loader.close();
+ * ```
  */
 export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
   readonly [OWNED_BATCHES] = true;

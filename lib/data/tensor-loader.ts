@@ -38,6 +38,17 @@ export type TensorBatch = Tensor[] | Record<string, Tensor>;
  * A data loader over tensors in memory that share their first dimension, the samples. Where the model and the score are
  * native too, JavaScript never sees a batch. Iterated from JavaScript, each pass gives fresh tensors, which the caller
  * may close. Unless shuffled they share the loader's memory, so don't write to them.
+ *
+ * @example
+ * ```ts
+ * const train = await TensorDataLoader.fromNpz("digits.npz", {
+ *   keys: ["train_images", "train_labels"],
+ *   batchSize: 64,
+ *   shuffle: true,
+ * });
+ * const loss = await crossEntropy(train)(module);
+ * console.log(train.samples, loss);
+ * ```
  */
 export class TensorDataLoader implements Iterable<TensorBatch> {
   readonly [OWNED_BATCHES] = true;

@@ -42,6 +42,12 @@ export interface TopKOptions extends ScoreOptions {
 /**
  * The share of samples, 0 to 1, whose label is among the `k` highest logits. Outputs are `[N, C]`, targets are integers
  * `[N]`.
+ *
+ * @example
+ * ```ts
+ * const accuracy = topKAccuracy(data, { k: 1, maxBatches: 2 });
+ * console.log(await accuracy(module)); // a share from 0 to 1
+ * ```
  */
 export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): ScoreFunction {
   const { k = 1 } = options;
@@ -49,12 +55,30 @@ export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): Sco
   return nativeScore("topk", loader, options, { k, sign: 1 });
 }
 
-/** Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets are integers `[N]`. */
+/**
+ * Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets are integers `[N]`.
+ *
+ * @example
+ * ```ts
+ * const score = crossEntropy(data, { maxBatches: 2 });
+ * console.log(await score(module)); // at most 0
+ * ```
+ */
 export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
   return nativeScore("crossEntropy", loader, options, { sign: -1 });
 }
 
-/** Minus the mean squared error over all elements. Targets have the outputs' shape. */
+/**
+ * Minus the mean squared error over all elements. Targets have the outputs' shape.
+ *
+ * @example
+ * ```ts
+ * const inputs = Tensor.from(new Float32Array(128), [2, 1, 8, 8]);
+ * const targets = Tensor.from(new Float32Array(20), [2, 10]);
+ * const score = meanSquaredError([[inputs, targets]]);
+ * console.log(await score(module)); // at most 0
+ * ```
+ */
 export function meanSquaredError(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
   return nativeScore("mse", loader, options, { sign: -1 });
 }
@@ -64,6 +88,14 @@ export function meanSquaredError(loader: DataSource, options: ScoreOptions = {})
  * `[N, C]`. It is 0 when the subnet answers like the full model. No targets are needed.
  *
  * @param fullModel the model to compare with; must be native
+ *
+ * @example
+ * ```ts
+ * const full = await Module.load("classifier.pt");
+ * const score = klDivergence(data, full, { maxBatches: 2 });
+ * space.select(space.smallestConfig);
+ * console.log(await score(space)); // at most 0
+ * ```
  */
 export function klDivergence(
   loader: DataSource,
@@ -79,6 +111,14 @@ export type BatchLoss = (output: never, batch: never) => number | Promise<number
 /**
  * Minus the mean of a loss that is written in JavaScript and called once per batch. Batches are weighted by their
  * number of samples, which is the first dimension of the model's first input.
+ *
+ * @example
+ * ```ts
+ * const score = customLoss(data, (output: Tensor) => Math.max(...(output.data() as Float32Array)), {
+ *   maxBatches: 2,
+ * });
+ * console.log(await score(module));
+ * ```
  */
 export function customLoss(loader: DataSource, loss: BatchLoss, options: ScoreOptions = {}): ScoreFunction {
   const inputsOf = inputsPicker(options.collectFunc, options.input);

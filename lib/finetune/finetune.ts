@@ -44,6 +44,12 @@ export interface FinetuneResult extends TrainingResult {
  *   for weights of half precision, `ERR_UNSUPPORTED_GRAPH`; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT` for
  *   targets that don't fit; `ERR_GRADIENT`, `ERR_LOSS_NAN`, `ERR_LOSS_FAILED`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`;
  *   `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
+ *
+ * @example
+ * ```ts
+ * await finetune(module, data, { steps: 3, learningRate: 1e-3 });
+ * await module.save("finetuned.pt");
+ * ```
  */
 export async function finetune(
   module: Module,

@@ -46,6 +46,13 @@ export interface SupernetResult extends TrainingResult {
  *   `ERR_HYPERPARAMETER` for a space to which hyperparameters were added; `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of
  *   half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT` for targets that don't fit; `ERR_GRADIENT`,
  *   `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`; `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
+ *
+ * @example
+ * ```ts
+ * const supernet = await convert(module, "autonas", dummyInput);
+ * await trainSupernet(supernet, data, { steps: 2, randomSubnets: 1 });
+ * await module.save("supernet.pt");
+ * ```
  */
 export async function trainSupernet(
   space: SearchSpace,

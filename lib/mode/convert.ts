@@ -27,6 +27,13 @@ import { type AnyMode, type ConfigOf, findMode, type SpaceOf } from "./registry"
  *   `ERR_EMPTY_LOADER`, `ERR_LOADER_ONE_SHOT`, `ERR_LOADER_FAILED`, `ERR_BATCH`, `ERR_SCORE_INPUT` for targets that
  *   don't fit the loss, `ERR_GRADIENT` for a model that can't be differentiated; `ERR_IMPORTANCE_NAN`. An error
  *   leaves the module as it was
+ *
+ * @example
+ * ```ts
+ * const widths = await convert(module, "fastnas", dummyInput, { channelDivisor: 16 });
+ * widths.select(widths.smallestConfig);
+ * console.log(widths.costs(widths.active));
+ * ```
  */
 export async function convert<Name extends Mode>(
   module: Module,

@@ -81,6 +81,21 @@ const registered = new Map<string, AnyMode>();
  *
  * @returns the mode
  * @throws `ERR_ARGUMENT` for an incomplete one; `ERR_MODE_EXISTS` when another has the name
+ *
+ * @example
+ * ```ts
+ * const coarse = registerMode<{ divisor?: number }, SearchSpace>({
+ *   name: "coarse",
+ *   description: "few widths, searched by evolution",
+ *   defaults: { divisor: 16 },
+ *   rules: { divisor: { expected: "a whole number", accepts: (value) => Number.isInteger(value) } },
+ *   convert: (from, input, { divisor }) => convert(from, "fastnas", input, { channelDivisor: divisor }),
+ *   searchers: { evolve: EvolveSearcher },
+ *   defaultSearcher: "evolve",
+ * });
+ * const widths = await convert(module, coarse, dummyInput, { divisor: 32 });
+ * console.log(widths.hyperparameters.length);
+ * ```
  */
 export function registerMode<
   Config extends object,
@@ -135,7 +150,14 @@ function requireComplete(mode: AnyMode): void {
   }
 }
 
-/** The names of all modes, in the order of their registration. */
+/**
+ * The names of all modes, in the order of their registration.
+ *
+ * @example
+ * ```ts
+ * console.log(modeNames()); // ["fastnas", "autonas", "auto_quantize", "sparse_magnitude", "sparsegpt"]
+ * ```
+ */
 export function modeNames(): string[] {
   return [...registered.keys()];
 }

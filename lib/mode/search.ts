@@ -61,6 +61,17 @@ export type SearchCallConfig<
  * @returns `subnet`, the best one as a module with its history, and `stateDict`, what the search found
  * @throws `ERR_ARGUMENT` where `space` isn't a space; `ERR_UNKNOWN_MODE`; `ERR_UNKNOWN_SEARCHER` naming the nearest one;
  *   whatever the search throws
+ *
+ * @example
+ * ```ts
+ * const { subnet, stateDict } = await search(space, { flops: "60%" }, dummyInput, {
+ *   searcher: "random",
+ *   numIters: 5,
+ *   scoreFunc,
+ * });
+ * await subnet.save("subnet.pt");
+ * console.log(stateDict.best?.costs.flops);
+ * ```
  */
 export async function search<
   Space extends ModeSpace,
@@ -92,6 +103,13 @@ export async function search<
  * Makes a module, with its history, of what is selected in a space: `space.export()`, for a space of any mode.
  *
  * @throws `ERR_ARGUMENT`, `ERR_CLOSED`, `ERR_ABORTED`, and what the space's export throws
+ *
+ * @example
+ * ```ts
+ * space.select(space.smallestConfig);
+ * const subnet = await exportModel(space);
+ * await subnet.save("smallest.pt");
+ * ```
  */
 export async function exportModel(space: ModeSpace, options: ExportOptions = {}): Promise<Module> {
   return requireSpace(space).export(options);

@@ -21,12 +21,29 @@ export interface DeviceMemory {
  * @param device such as `"cuda:0"`, as in `Module.load`
  * @returns null for the CPU, whose allocator keeps no account: `process.memoryUsage().rss` counts it
  * @throws `ERR_DEVICE`
+ *
+ * @example
+ * ```ts
+ * const memory = deviceMemory(module.device); // null on the CPU
+ * console.log(memory?.peakAllocated);
+ * ```
  */
 export function deviceMemory(device: string): DeviceMemory | null {
   return native.deviceMemory(device);
 }
 
-/** Lets the peaks of {@link deviceMemory} count from now on. @throws `ERR_DEVICE` */
+/**
+ * Lets the peaks of {@link deviceMemory} count from now on.
+ *
+ * @throws `ERR_DEVICE`
+ *
+ * @example
+ * ```ts
+ * resetDeviceMemoryPeak(module.device);
+ * await scoreFunc(module);
+ * console.log(deviceMemory(module.device)?.peakAllocated);
+ * ```
+ */
 export function resetDeviceMemoryPeak(device: string): void {
   native.resetDeviceMemoryPeak(device);
 }
@@ -51,6 +68,12 @@ export interface GraphCapture {
  *
  * @param on whether graphs are captured, from the next batch on; false also drops the present ones then
  * @throws `ERR_ARGUMENT`
+ *
+ * @example
+ * ```ts
+ * setGraphCapture(false); // every kernel is launched by itself
+ * await scoreFunc(module);
+ * ```
  */
 export function setGraphCapture(on: boolean): void {
   if (typeof on !== "boolean") throw expected("ERR_ARGUMENT", "true or false", "on", on);
@@ -62,6 +85,11 @@ export function setGraphCapture(on: boolean): void {
  *
  * @param device such as `"cuda:0"`, as in `Module.load`
  * @throws `ERR_DEVICE`
+ *
+ * @example
+ * ```ts
+ * console.log(graphCapture(module.device));
+ * ```
  */
 export function graphCapture(device: string): GraphCapture {
   return native.graphCapture(device);

@@ -14,6 +14,14 @@ import type { CallOptions, Input, LoadOptions, NamedTensor, Output } from "./typ
 /**
  * A TorchScript module. Calls run one after the other on a native thread, without recording gradients; the event
  * loop stays free. Close it when done (`close()`, or `using`).
+ *
+ * @example
+ * ```ts
+ * const classifier = await Module.load("classifier.pt");
+ * const logits = await classifier.forward(Tensor.from(new Float32Array(64), [1, 1, 8, 8]));
+ * console.log(classifier.namedParameters().length, logits);
+ * classifier.close();
+ * ```
  */
 export class Module {
   /** @internal The native handle. */

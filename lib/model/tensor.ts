@@ -26,6 +26,13 @@ export interface TensorOptions {
 /**
  * An n-dimensional array in native memory. Close it when done (`close()`, or `using`), or leave it to the garbage
  * collector, which knows its size.
+ *
+ * @example
+ * ```ts
+ * const tensor = Tensor.from([[1, 2], [3, 4]]);
+ * console.log(tensor.shape, tensor.dtype, tensor.data()); // [2, 2] "float32" Float32Array [1, 2, 3, 4]
+ * tensor.close();
+ * ```
  */
 export class Tensor {
   /** @internal The native handle. */

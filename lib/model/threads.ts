@@ -11,6 +11,11 @@ const MOST = 4096;
  *
  * @param count a whole number from 1 to 4096
  * @throws `ERR_ARGUMENT`
+ *
+ * @example
+ * ```ts
+ * setThreads(1); // small networks gain nothing from more
+ * ```
  */
 export function setThreads(count: number): void {
   if (!Number.isInteger(count) || count < 1 || count > MOST)
@@ -18,7 +23,14 @@ export function setThreads(count: number): void {
   native.setThreads(count);
 }
 
-/** How many threads LibTorch uses inside one operator. */
+/**
+ * How many threads LibTorch uses inside one operator.
+ *
+ * @example
+ * ```ts
+ * console.log(getThreads());
+ * ```
+ */
 export function getThreads(): number {
   return native.getThreads();
 }

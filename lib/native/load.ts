@@ -210,6 +210,12 @@ export function whenLoaded(): Promise<void> | undefined {
  *
  * @throws `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`, `ERR_ADDON_NOT_FOUND`,
  *   `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`; a failure is tried again at the next call
+ *
+ * @example
+ * ```ts
+ * await initialize();
+ * console.log(Tensor.from(new Float32Array(64), [1, 1, 8, 8]).shape); // [1, 1, 8, 8]
+ * ```
  */
 export async function initialize(): Promise<void> {
   await whenLoaded();

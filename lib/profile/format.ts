@@ -11,6 +11,12 @@ export interface FormatProfileOptions {
 /**
  * A profile as a table for a terminal: its costliest operators (by latency where measured, else by multiply-adds),
  * one row for all others, the total, and what the measurement was made under. Ends in a newline.
+ *
+ * @example
+ * ```ts
+ * const measured = await profile(module, dummyInput, { metrics: ["params", "flops"] });
+ * process.stdout.write(formatProfile(measured, { top: 5 }));
+ * ```
  */
 export function formatProfile(
   profile: Profile,

@@ -56,6 +56,14 @@ export interface LatencyTableJson {
  * Latencies of operators by their shapes, on one machine. `space.measureLatency()` makes one or completes one;
  * `space.useLatencyTable()` lets a space compute latencies from it, also on another machine than the table's. A table
  * holds nothing of a model but its operators' shapes, and serves every model that has such operators.
+ *
+ * @example
+ * ```ts
+ * const table = await space.measureLatency();
+ * await table.save("latencies.json");
+ * space.useLatencyTable(await LatencyTable.load("latencies.json"));
+ * console.log(space.cost(space.fullConfig, "latency"));
+ * ```
  */
 export class LatencyTable {
   /** What the times hold for. */

@@ -17,6 +17,12 @@ const PROFILE_METRICS = metricsOf("profile");
  *   tensors of the shapes to profile for (their values matter only to models whose control flow looks at them)
  * @throws `ERR_PROFILE_OPTION` for an unknown option or a wrong value, `ERR_INPUT` for inputs that don't fit, `ERR_FORWARD` when
  *   the model fails on them, `ERR_UNSUPPORTED_GRAPH`, `ERR_CLOSED`, `ERR_ABORTED`
+ *
+ * @example
+ * ```ts
+ * const { params, flops, latency } = await profile(module, dummyInput, { repeats: 5 });
+ * console.log(params, flops, latency?.median);
+ * ```
  */
 export async function profile(
   module: Module,

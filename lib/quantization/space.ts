@@ -74,6 +74,14 @@ export interface QuantizationOrigin {
  * the module's own dtype.
  *
  * Formats that round activations need {@link calibrate} before they can run.
+ *
+ * @example
+ * ```ts
+ * const formats = await convert(module, "auto_quantize", dummyInput, { formats: ["int8", "int4"] });
+ * await formats.calibrate(data, { maxBatches: 2 });
+ * formats.select(Object.fromEntries(formats.hyperparameters.map(({ name }) => [name, "int8"])));
+ * console.log(formats.cost(formats.active, "effectiveBits")); // 8
+ * ```
  */
 export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> implements ModeSpace {
   readonly mode: string;

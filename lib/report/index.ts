@@ -58,6 +58,12 @@ async function renderInThread(file: string, data: ReportData, command: string | 
  * @param stateFile a checkpoint of any searcher of a `SearchSpace`
  * @param outputFile where the page goes; an earlier file is replaced, or stays as it was when something fails
  * @throws what {@link readReportData} throws; `ERR_FILE_WRITE`
+ *
+ * @example
+ * ```ts
+ * await search(space, { flops: "60%" }, dummyInput, { scoreFunc, maxChoices: 1, checkpoint: "search.safetensors" });
+ * await writeReport("search.safetensors", "report.html");
+ * ```
  */
 export async function writeReport(stateFile: string, outputFile: string): Promise<void> {
   const text = await renderReport(await readReportData(stateFile));

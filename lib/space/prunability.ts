@@ -45,6 +45,13 @@ const CHANNEL_DIMENSIONS = 2;
  *
  * @param module the module that `space` was made of
  * @throws `ERR_CLOSED`
+ *
+ * @example
+ * ```ts
+ * const { full, smallest, whole } = prunability(module, space);
+ * console.log(smallest.params / full.params);
+ * for (const { reason, lostParams } of whole) console.log(lostParams, reason);
+ * ```
  */
 export function prunability(module: Module, space: SearchSpace): Prunability {
   const shapes = new Map<string, readonly number[]>();

@@ -57,6 +57,15 @@ export type CostFunction = (config: Readonly<SubnetConfig>, space: SearchSpace) 
  *
  * A search space is for evaluation: it has no training mode. `trainSupernet()` trains the weights that all subnets
  * share; `finetune()` trains the module that {@link SearchSpace.export} gives.
+ *
+ * @example
+ * ```ts
+ * const widths = await convert(module, "fastnas", dummyInput);
+ * for (const { name, choices } of widths.hyperparameters) console.log(name, choices);
+ * widths.select(widths.smallestConfig);
+ * console.log(await widths.forward(dummyInput), widths.cost(widths.active, "flops"));
+ * const subnet = await widths.export();
+ * ```
  */
 export class SearchSpace<Own extends string = never>
   extends EvaluationSpace<NativeSearchSpace>

@@ -90,6 +90,13 @@ export interface SparseOrigin {
 /**
  * A copy of a module whose layers can be made sparse one by one, each from the weights that it was converted with; made
  * by `convert(module, "sparse_magnitude" | "sparsegpt", …)`. The module itself doesn't change.
+ *
+ * @example
+ * ```ts
+ * const sparse = await convert(module, "sparse_magnitude", dummyInput, { pattern: "unstructured" });
+ * for (const { name } of sparse.layers) await sparse.sparsify(name, 0.5, { method: "magnitude" });
+ * console.log(sparse.cost(sparse.active, "density")); // 0.5
+ * ```
  */
 export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements ModeSpace {
   readonly mode: string;

@@ -12,6 +12,14 @@ const TWO_POW_32 = 0x1_0000_0000;
  *
  * The algorithm is xoshiro128** 1.1 by Blackman and Vigna (https://prng.di.unimi.it/xoshiro128starstar.c), its state
  * filled from the seed by SplitMix32. It is not fit for cryptography.
+ *
+ * @example
+ * ```ts
+ * const random = new Random(7);
+ * const config = space.sample(random);
+ * console.log(config, random.chance(0.5));
+ * const later = Random.fromState(random.state); // goes on where the other one stands
+ * ```
  */
 export class Random {
   #a = 0;

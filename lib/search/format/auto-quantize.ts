@@ -91,6 +91,16 @@ const ROUNDING = 1e-9;
  * @throws from `search`: `ERR_ARGUMENT` when the model is no quantization space; `ERR_NO_CALIBRATION_DATA` without a
  *   `dataLoader`; `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; `ERR_CALIBRATION_NAN`,
  *   `ERR_SENSITIVITY_NAN`, `ERR_GRADIENT`, `ERR_SOLVER`, and what `BaseSearcher.search` throws
+ *
+ * @example
+ * ```ts
+ * const formats = await convert(module, "auto_quantize", dummyInput);
+ * const { subnet, stateDict } = await new AutoQuantizeSearcher().search(formats, { effectiveBits: 6 }, dummyInput, {
+ *   dataLoader: data,
+ *   maxIterDataLoader: 2,
+ * });
+ * console.log(stateDict.best?.config, subnet.history);
+ * ```
  */
 export class AutoQuantizeSearcher extends BaseSearcher<
   AutoQuantizeState,

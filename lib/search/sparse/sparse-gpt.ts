@@ -36,6 +36,17 @@ export interface SparseGptState extends SparseSearchState {
  *
  * @throws from `search`: `ERR_NO_CALIBRATION_DATA` without data; `ERR_ACTIVATION_NAN`; `ERR_HESSIAN`; `ERR_ARGUMENT`,
  *   `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`; what `BaseSearcher.search` throws
+ *
+ * @example
+ * ```ts
+ * const sparse = await convert(module, "sparsegpt", dummyInput, { pattern: "unstructured" });
+ * const { subnet } = await new SparseGptSearcher().search(sparse, {}, dummyInput, {
+ *   density: 0.5,
+ *   dataLoader: data,
+ *   maxIterDataLoader: 2,
+ * });
+ * await subnet.save("sparse.pt");
+ * ```
  */
 export class SparseGptSearcher extends SparseSearcher<SparseGptState, SparseGptConfig> {
   override get defaultSearchConfig(): SparseGptConfig {

@@ -15,6 +15,13 @@ export type SparseMagnitudeState = SparseSearchState;
  *
  * @throws from `search`: `ERR_ARGUMENT`, `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`, with
  *   data `ERR_ACTIVATION_NAN`; what `BaseSearcher.search` throws
+ *
+ * @example
+ * ```ts
+ * const sparse = await convert(module, "sparse_magnitude", dummyInput, { pattern: "unstructured" });
+ * const { subnet } = await new SparseMagnitudeSearcher().search(sparse, {}, dummyInput, { density: 0.5 });
+ * await subnet.save("sparse.pt");
+ * ```
  */
 export class SparseMagnitudeSearcher extends SparseSearcher<SparseMagnitudeState, SparseMagnitudeConfig> {
   get defaultStateDict(): SparseMagnitudeState {

@@ -41,6 +41,17 @@ export interface BinarySearchState extends SensitivitySearchState<"threshold" | 
  *
  * @throws from `search`: `ERR_ARGUMENT` when the model is no search space; `ERR_NO_SCORE`; `ERR_UNKNOWN_CONSTRAINT`;
  *   `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; what `BaseSearcher.search` throws
+ *
+ * @example
+ * ```ts
+ * const { subnet, stateDict } = await new BinarySearcher().search(space, { flops: "60%" }, dummyInput, {
+ *   scoreFunc,
+ *   dataLoader: data, // recalibrates batch norms
+ *   maxIterDataLoader: 2,
+ *   maxChoices: 1,
+ * });
+ * console.log(stateDict.best?.config, subnet.history);
+ * ```
  */
 export class BinarySearcher extends SensitivitySearcher<
   "threshold" | "grown",

@@ -41,6 +41,17 @@ export interface EvolveSearchState extends IterativeSearchState {
  * uninterrupted one; a larger `numIters` goes on from a finished one. The seed decides what is drawn.
  *
  * @throws from `search`: what {@link SpaceSearcher.beforeSearch} and `BaseSearcher.search` throw
+ *
+ * @example
+ * ```ts
+ * const { stateDict } = await new EvolveSearcher().search(space, { flops: "60%" }, dummyInput, {
+ *   scoreFunc,
+ *   populationSize: 4,
+ *   candidateSize: 2,
+ *   numIters: 8,
+ * });
+ * console.log(stateDict.best?.score);
+ * ```
  */
 export class EvolveSearcher extends IterativeSearcher<EvolveSearchState, EvolveSearchConfig> {
   override get defaultSearchConfig(): EvolveSearchConfig {

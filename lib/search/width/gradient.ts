@@ -51,6 +51,16 @@ export interface GradientSearchState extends SpaceSearchState {
  * @throws from `search`: `ERR_CONFIG_VALUE` without a `dataLoader`; `ERR_GRADIENT`, `ERR_SCORE_INPUT`, `ERR_IMPORTANCE_NAN`,
  *   `ERR_EMPTY_LOADER`, `ERR_BATCH` from the gradients; `ERR_SOLVER`; what {@link SpaceSearcher.beforeSearch} and
  *   `BaseSearcher.search` throw
+ *
+ * @example
+ * ```ts
+ * const { stateDict } = await new GradientSearcher().search(space, { flops: "60%" }, dummyInput, {
+ *   scoreFunc,
+ *   dataLoader: data,
+ *   maxIterDataLoader: 2,
+ * });
+ * console.log(stateDict.best?.config);
+ * ```
  */
 export class GradientSearcher extends SpaceSearcher<GradientSearchState, GradientSearchConfig> {
   override get defaultSearchConfig(): GradientSearchConfig {

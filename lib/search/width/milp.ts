@@ -52,6 +52,15 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
  *
  * @throws from `search`: `ERR_SOLVER` when HiGHS fails; what {@link SpaceSearcher.beforeSearch} and
  *   `BaseSearcher.search` throw
+ *
+ * @example
+ * ```ts
+ * const { stateDict } = await new MilpSearcher().search(space, { flops: "60%", params: "70%" }, dummyInput, {
+ *   scoreFunc,
+ *   maxChoices: 1,
+ * });
+ * console.log(stateDict.milp?.gap, stateDict.best?.config);
+ * ```
  */
 export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState, MilpSearchConfig> {
   /** Defaults of the config. */

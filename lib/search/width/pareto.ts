@@ -53,6 +53,17 @@ export interface ParetoSearchState extends IterativeSearchState {
  *
  * @throws from `search`: `ERR_UNKNOWN_METRIC` for an objective that the space can't price; what
  *   {@link SpaceSearcher.beforeSearch} and `BaseSearcher.search` throw
+ *
+ * @example
+ * ```ts
+ * const { stateDict } = await new ParetoSearcher().search(space, {}, dummyInput, {
+ *   scoreFunc,
+ *   objectives: ["flops"],
+ *   populationSize: 4,
+ *   numIters: 8,
+ * });
+ * console.log(stateDict.front);
+ * ```
  */
 export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoSearchConfig> {
   #front: number[] = [];

@@ -29,6 +29,15 @@ export type RandomSearchState = IterativeSearchState;
  * uninterrupted one; a larger `numIters` goes on from a finished one. The seed decides what is drawn.
  *
  * @throws from `search`: what {@link SpaceSearcher.beforeSearch} and `BaseSearcher.search` throw
+ *
+ * @example
+ * ```ts
+ * const { stateDict } = await new RandomSearcher().search(space, { params: "70%" }, dummyInput, {
+ *   scoreFunc,
+ *   numIters: 5,
+ * });
+ * console.log(stateDict.best?.costs.params);
+ * ```
  */
 export class RandomSearcher extends IterativeSearcher<RandomSearchState, RandomSearchConfig> {
   override get defaultSearchConfig(): RandomSearchConfig {

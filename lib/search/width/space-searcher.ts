@@ -56,6 +56,22 @@ export interface SpaceProgress {
  *
  * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
  * there is one; so are those of the subnet that comes out. The full model keeps the statistics it came with.
+ *
+ * @example
+ * ```ts
+ * class Smallest extends SpaceSearcher {
+ *   get defaultStateDict() {
+ *     return { fullCosts: null, bounds: null, best: null };
+ *   }
+ *   protected forgetBounds() {
+ *     this.state.best = null;
+ *   }
+ *   async runSearch() {
+ *     this.state.best = await this.measure(this.model.smallestConfig);
+ *   }
+ * }
+ * const { subnet } = await new Smallest().search(space, { flops: "60%" }, dummyInput, { scoreFunc });
+ * ```
  */
 export abstract class SpaceSearcher<
   State extends SpaceSearchState = SpaceSearchState,
