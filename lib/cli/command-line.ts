@@ -2,7 +2,7 @@ import path from "node:path";
 
 import { shellCommand, shellWord } from "../util/shell";
 
-/** How this process was started: `torchsearch`, or `node` and the script where it was not by that name. */
+/** The program that was started: `torchsearch`, or `node` with the script. */
 function program(): string {
   const script = process.argv[1] ?? "torchsearch";
   return path.basename(script) === "main.js"
@@ -10,7 +10,7 @@ function program(): string {
     : "torchsearch";
 }
 
-/** A command of this program, to be pasted into a shell. */
+/** A command of this program, ready to paste into a shell. */
 export function commandLine(args: readonly string[]): string {
   return shellCommand(program(), args);
 }

@@ -8,32 +8,32 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** The command was stopped by a signal. */
 export class Interrupted extends TorchSearchError {
-  /** As shells tell it: 128 and the signal's number. */
+  /** The exit code that shells use: 128 plus the signal's number. */
   readonly exitCode: number;
-  /** The command that goes on, or null when nothing was saved. */
+  /** The command that continues; null when nothing was saved. */
   readonly resume: string | null;
 
   constructor(signal: NodeJS.Signals, resume: string | null, again: string) {
     const advice =
       resume === null
         ? `Nothing was saved yet; start again with\n  ${again}`
-        : `What was measured is saved; go on with\n  ${resume}`;
+        : `The measurements are saved; continue with\n  ${resume}`;
     super("ERR_ABORTED", `stopped by ${signal}. ${advice}`);
     this.exitCode = 128 + os.constants.signals[signal];
     this.resume = resume;
   }
 }
 
-/** What {@link untilInterrupted} asks when it was interrupted. */
+/** The commands that {@link untilInterrupted} offers after an interruption. */
 export interface Remedies {
-  /** The command that goes on from what is saved, or null when nothing is. */
+  /** The command that continues from the saved state; null when nothing is saved. */
   resume(): string | null;
   /** The command that starts anew. */
   again: string;
 }
 
 /**
- * Runs something that a first SIGINT or SIGTERM aborts, by its signal, and a second one ends at once.
+ * Runs work that a first SIGINT or SIGTERM aborts, through its `AbortSignal`. A second one ends the process at once.
  *
  * @throws {@link Interrupted} when it was aborted; else what `run` throws
  */

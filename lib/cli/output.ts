@@ -4,19 +4,19 @@ import { TorchSearchError } from "../errors";
 import { requireWritable } from "../util/atomic-file";
 import { Interrupted } from "./interrupt";
 
-/** Prints the one JSON document that `--json` promises on standard output. */
+/** Prints the one JSON document of `--json` on standard output. */
 export function printJson(document: unknown): void {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** Says a line on standard error: what is going on, never a result. */
+/** Prints a line on standard error: progress, never a result. */
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
 /**
- * Ends the command in peace when nobody reads its standard output any more (`| head -1`), and with a sentence where it
- * can't be written, such as on a full disk. A standard error that is gone stops no work.
+ * Handles broken output streams. A standard output that is closed (`| head -1`) ends the command without an error; one
+ * that can't be written, such as on a full disk, ends it with a message. A closed standard error is ignored.
  */
 export function watchStreams(): void {
   process.stderr.on("error", () => {});
@@ -27,7 +27,7 @@ export function watchStreams(): void {
   });
 }
 
-/** Refuses an output that can't be written, before hours are spent on what then can't be saved. @throws `ERR_FILE_WRITE` */
+/** Refuses an output that can't be written, before the work begins. @throws `ERR_FILE_WRITE` */
 export async function requireOutput(file: string): Promise<void> {
   try {
     await requireWritable(file);
@@ -40,7 +40,7 @@ export async function requireOutput(file: string): Promise<void> {
   }
 }
 
-/** Errors that mean the command was written wrongly; its exit code is then 2. */
+/** Errors of a wrong command, which end it with exit code 2. */
 const USAGE = new Set([
   "ERR_CLI_OPTION",
   "ERR_INPUT_SPEC",
@@ -52,14 +52,14 @@ const USAGE = new Set([
 ]);
 
 /**
- * Ends a command that failed: the error on standard error (and, with `--json`, as `{ "error": { code, message } }` on
- * standard output). Exit codes: 1 when the work failed, 2 when the command was written wrongly, 130 or 143 when a
- * signal stopped it. An error that is none of ours is a bug and keeps its stack.
+ * Ends a command that failed: prints the error on standard error, and with `--json` as `{ "error": { code, message } }`
+ * on standard output. Exit codes: 1 when the work failed, 2 for a wrong command, 130 or 143 when a signal stopped it. An
+ * error without a code of ours is a bug, and is printed with its stack.
  */
 export function reportFailure(error: unknown): void {
   const json = process.argv.includes("--json");
   if (error instanceof CommanderError) {
-    // Commander has written its message, or the help that was asked for.
+    // Commander has printed its message or the help.
     process.exitCode = error.exitCode === 0 ? 0 : 2;
     if (json && error.exitCode !== 0)
       printJson({ error: { code: "ERR_CLI_OPTION", message: error.message.replace(/^error: /, "") } });

@@ -51,7 +51,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
   }
 }
 
-/** What `torchsearch prunable` prints for people. */
+/** The printed outcome of `torchsearch prunable`. */
 function describe(
   hyperparameters: readonly Hyperparameter[],
   { full, smallest, narrowableParams, whole }: Prunability,

@@ -1,4 +1,4 @@
-/** What `torchsearch search` prints for people when it is done. */
+/** The printed outcome of `torchsearch search`. */
 import path from "node:path";
 
 import { formatCost, isRelative, METRIC_NAMES, titleOf } from "../profile/metrics";
@@ -8,7 +8,7 @@ import { commandLine } from "./command-line";
 import { formatDuration } from "./search-progress";
 import type { SearchOutcome } from "./search-run";
 
-/** The table before and after, the constraints, the widths that changed, and where everything is. */
+/** The costs before and after, the constraints, the choices, and the files. */
 export function formatOutcome(outcome: SearchOutcome): string {
   const { score, accuracy, heldOut, costs, bounds } = outcome;
   const rows = [
@@ -46,7 +46,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
   const inputs = outcome.inputs.map(formatShape).join(", ");
   return [
     table,
-    `Costs are those of one input of ${inputs}.${heldOut === null ? "" : ` ${heldOut.samples} samples were held out: the search did not see them.`}\n`,
+    `Costs are for one input of ${inputs}.${heldOut === null ? "" : ` ${heldOut.samples} samples were held out from the search.`}\n`,
     ...constraints,
     "\n",
     chosen(outcome),
@@ -57,7 +57,7 @@ export function formatOutcome(outcome: SearchOutcome): string {
   ].join("");
 }
 
-/** What was chosen: a table, or that nothing had to be. */
+/** The choices as a table, or a line when nothing was narrowed. */
 function chosen({ hyperparameters = [], densities, formats }: SearchOutcome): string {
   if (densities !== undefined) {
     return formatTable(
@@ -65,7 +65,7 @@ function chosen({ hyperparameters = [], densities, formats }: SearchOutcome): st
         { title: "layer" },
         { title: "kind" },
         { title: "weights", align: "right" },
-        { title: "stay", align: "right" },
+        { title: "kept", align: "right" },
         { title: "output error", align: "right" },
       ],
       densities.map(({ name, kind, elements, density, error }) => [

@@ -1,4 +1,4 @@
-/** The one live line of a search: phase, candidates done, best score, cost against budget, rate and time left. */
+/** The live line of a search: phase, candidates done, best score, costs, rate and time left. */
 import { Format, SingleBar } from "cli-progress";
 
 import { formatView, ProgressTracker, type ProgressView } from "../search/width/progress";
@@ -10,11 +10,11 @@ export { formatDuration } from "../search/width/progress";
 /** A live line on a terminal. */
 export interface LiveLine {
   onProgress(event: ProgressEvent): void;
-  /** Takes the line away, so that something else can be printed. */
+  /** Removes the line, so that something else can be printed. */
   stop(): void;
 }
 
-/** Starts the line on standard error; where that is no terminal to draw on, nothing is ever drawn. */
+/** Starts the line on standard error; draws nothing where that isn't a terminal. */
 export function startLiveLine(): LiveLine {
   const stream = process.stderr;
   if (!canDrawLive(stream)) return { onProgress: () => {}, stop: () => {} };
@@ -28,7 +28,7 @@ export function startLiveLine(): LiveLine {
   };
   const draw: NonNullable<ConstructorParameters<typeof SingleBar>[0]["format"]> = (options, params) => {
     if (latest === null) return "";
-    // Some terminals say that they have no columns at all.
+    // Some terminals report 0 columns.
     const width = (stream.columns || 80) - 1;
     return formatView(latest, width, latest.total === null ? "" : Format.BarFormat(params.progress, options));
   };

@@ -1,4 +1,4 @@
-/** What a report tells, read off the checkpoint of a search. */
+/** The data of a report, read from the checkpoint of a search. */
 import path from "node:path";
 import { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
 import { satisfies } from "../contract/constraints";
@@ -16,55 +16,55 @@ export type ReportCosts = Record<string, number>;
 
 /** A subnet that was scored, in the order of measurement. */
 export interface ReportMeasurement {
-  /** The higher, the better. */
+  /** Higher is better. */
   score: number;
-  /** Null where the checkpoint does not tell. */
+  /** Null where the checkpoint does not have them. */
   costs: ReportCosts | null;
   /** `narrowing`: one width narrowed alone, to learn how sensitive the score is to it. */
   kind: "candidate" | "narrowing";
-  /** What it is, for people. */
+  /** A name for people. */
   label: string;
-  /** Whether it meets all constraints; false where the costs are not known. */
+  /** Whether it meets all constraints; false where the costs are unknown. */
   fits: boolean;
 }
 
 /** A hyperparameter before and after. */
 export interface ReportWidth {
-  /** Of the hyperparameter. */
+  /** The hyperparameter's name. */
   name: string;
-  /** Such as `out_channels`; empty where the checkpoint does not tell. */
+  /** Such as `outChannels`; empty where the checkpoint does not have it. */
   kind: string;
   /** The full model's width. */
   full: number;
-  /** Its width in the best subnet; null when there is none yet. */
+  /** Its width in the best subnet; null before there is one. */
   selected: number | null;
 }
 
-/** What narrowing one hyperparameter alone does. */
+/** The effect of narrowing one hyperparameter alone. */
 export interface ReportSensitivity extends Sensitivity {
-  /** Of the hyperparameter. */
+  /** The hyperparameter's name. */
   name: string;
 }
 
-/** The number formats that layers could have; those of one entry get the same. */
+/** The number formats that layers could have; the layers of one entry share their format. */
 export interface ReportFormats {
-  /** Of the hyperparameter: the layers that share a format. */
+  /** The name of the hyperparameter. */
   name: string;
   /** The layers' paths. */
   layers: string[];
-  /** The first is that of the full model. */
+  /** The full model's format comes first. */
   choices: {
     format: string;
-    /** Of a weight; null where the checkpoint does not tell. */
+    /** Bits of a weight; null where the checkpoint does not have them. */
     bits: number | null;
-    /** How much the format alone harms; null where it was not measured. */
+    /** The harm of this format alone; null where it was not measured. */
     harm: number | null;
   }[];
-  /** The chosen format; null when there is none yet. */
+  /** The chosen format; null before there is one. */
   selected: string | null;
 }
 
-/** What of a layer's weights stays, of a search for sparse weights. */
+/** The density of one layer, in a search for sparse weights. */
 export interface ReportDensity {
   /** The layer's path. */
   name: string;
@@ -72,9 +72,9 @@ export interface ReportDensity {
   kind: string;
   /** Weights of the layer. */
   elements: number;
-  /** The share that stays; null where the layer's turn has not come yet. */
+  /** The share of weights that is kept; null before the layer's turn. */
   density: number | null;
-  /** Which share of the layer's outputs, in squares, the weights that went are missed for; null where not measured. */
+  /** The squared error of the layer's outputs, as a share of their squares; null where it was not measured. */
   error: number | null;
 }
 
@@ -86,31 +86,31 @@ export interface ReportOperator {
   op: string;
   /** Costs in the full model. */
   before: { flops: number; params: number };
-  /** Zeros where the best subnet does without it; null when there is no subnet yet. */
+  /** Zeros where the best subnet lacks the operator; null before there is a subnet. */
   after: { flops: number; params: number } | null;
 }
 
-/** All that {@link renderReport} draws. */
+/** Everything that {@link renderReport} draws. */
 export interface ReportData {
-  /** The model's file name, or "a model" where the checkpoint does not tell. */
+  /** The model's file name, or "a model" where the checkpoint does not have it. */
   model: string;
   /** The checkpoint. */
   source: string;
   /** Class name of the searcher. */
   searcher: string;
-  /** What the score is, such as `-cross-entropy`; the higher, the better. */
+  /** The score's name, such as `-cross-entropy`; higher is better. */
   scoreTitle: string;
   /** The full model. Score and accuracy are null where they were not measured. */
   full: { score: number | null; accuracy: number | null; costs: ReportCosts };
-  /** The best subnet that meets the constraints; null when there is none yet. Its score is null where none was asked for. */
+  /** The best subnet that meets the constraints; null before there is one. Its score is null where none was asked for. */
   best: { score: number | null; accuracy: number | null; costs: ReportCosts } | null;
   /** Upper bounds, in each metric's unit. */
   bounds: ReportCosts;
-  /** Those with a score; candidates that were given up early have none. */
+  /** Measurements with a score; candidates that were stopped early have none. */
   measurements: ReportMeasurement[];
-  /** Candidates that were given up before their score was known. */
+  /** Candidates that were stopped before their score was known. */
   stopped: number;
-  /** Ratings on samples that the search did not see; null where none were held out. */
+  /** Ratings on samples that the search did not use; null where none were held out. */
   heldOut: {
     samples: number;
     score: { before: number; after: number };
@@ -120,38 +120,38 @@ export interface ReportData {
   widths: ReportWidth[];
   /** Operators that have FLOPs or parameters, in order; empty where the search did not profile them. */
   operators: ReportOperator[];
-  /** Of quantization; else empty. */
+  /** Number formats, for quantization; else empty. */
   formats: ReportFormats[];
-  /** Of sparse weights; else empty. */
+  /** Densities of layers, for sparse weights; else empty. */
   densities: ReportDensity[];
-  /** Which weights may stay: `2:4`, or `unstructured`; null where weights are not made sparse. */
+  /** The sparsity pattern: `2:4`, or `unstructured`; null for other modes. */
   pattern: string | null;
-  /** Empty for searchers that measure none. */
+  /** Sensitivities; empty for searchers that measure none. */
   sensitivity: ReportSensitivity[];
-  /** Of integer programming; else null. */
+  /** The solution of the integer program; null for other searchers. */
   milp: MilpReport | null;
   /** Shapes of the input that costs refer to. */
   inputs: number[][] | null;
-  /** That all runs of the search took; null where the checkpoint does not tell. */
+  /** Seconds of all runs of the search; null where the checkpoint does not have them. */
   seconds: number | null;
-  /** Arguments of the command that searched; null when a program did. */
+  /** Arguments of the command that searched; null when a program searched. */
   command: string[] | null;
   /** Folder that the command ran in. */
   folder: string | null;
-  /** Of what the search ran on. */
+  /** Versions of the software that searched, its platform and its device. */
   versions: Partial<RunVersions>;
-  /** Of the searched space. */
+  /** Fingerprint of the searched space. */
   fingerprint: string;
   /** The searcher's settings, as text by key. */
   settings: Record<string, string>;
 }
 
 interface RecordedSpace {
-  /** Of sparse weights. */
+  /** In spaces of sparse weights. */
   pattern?: string;
   layers?: { name: string; kind: string; elements: number }[];
   fullCosts?: ReportCosts;
-  /** Of quantization. */
+  /** In spaces of number formats. */
   groups?: { name: string; layers: string[]; bits: Record<string, number> }[];
   device?: string;
   hyperparameters?: { name: string; kind: string; full: number; choices: number[] }[];
@@ -178,7 +178,7 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
   if (!isRecord(fullCosts)) {
     throw new TorchSearchError(
       "ERR_REPORT_STATE",
-      `${source}, written by ${checkpoint.searcher}, has nothing to report yet, or is no search of a search space.`,
+      `${source}, written by ${checkpoint.searcher}, has nothing to report yet, or isn't a search of a search space.`,
     );
   }
   const bounds = (state.bounds ?? {}) as ReportCosts;
@@ -198,7 +198,7 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     model: typeof request.model === "string" ? path.basename(request.model) : "a model",
     source: path.basename(source),
     searcher: checkpoint.searcher,
-    // Quantization takes the sum of its harms for a score, when nothing else was asked for.
+    // Without a scoreFunc, quantization takes minus the sum of its harms as the score.
     scoreTitle: (text(record(notes.score).title) ?? (space.groups === undefined ? "score" : "-harm")).replace(
       /^-/,
       "−",
@@ -233,7 +233,7 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     fingerprint: checkpoint.fingerprint,
     settings: Object.fromEntries(
       Object.entries(record(settings.config))
-        // Functions and loaders are described there, not told.
+        // Functions and loaders are only described there.
         .filter(
           ([, value]) => value !== null && !/^an? (function|instance|array|object)\b/.test(String(value)),
         )
@@ -286,7 +286,7 @@ function measurementsOf(
   return measured;
 }
 
-/** Whether a hyperparameter is one of the user's own, which counts nothing that could be drawn. */
+/** Whether a hyperparameter is one of the user's own, which has no width to draw. */
 function isCustom({ hyperparameters = [] }: RecordedSpace, name: string): boolean {
   return hyperparameters.some((each) => each.name === name && each.kind === "custom");
 }
@@ -301,7 +301,7 @@ function widthsOf(
       .filter(({ name }) => !isCustom(space, name))
       .map(({ name, kind, full }) => ({ name, kind, full, selected: best?.[name] ?? null }));
   }
-  // A checkpoint of an earlier version: only sensitivities tell the full widths.
+  // A checkpoint of an earlier version: only sensitivities have the full widths.
   return Object.entries(sensitivityOf(state)).map(([name, { choices }]) => ({
     name,
     kind: "",
@@ -337,7 +337,7 @@ function densitiesOf({ layers, pattern }: RecordedSpace, state: Checkpoint["stat
 
 type OperatorRow = { name: string; op: string; flops: number; params: number };
 
-/** Joins the operators of the full model and of the subnet, of which some may be gone. */
+/** Joins the operators of the full model and of the subnet, which may lack some. */
 function operatorsOf({ before, after }: Record<string, unknown>): ReportOperator[] {
   if (!Array.isArray(before)) return [];
   const keyed = (rows: OperatorRow[]): Map<string, OperatorRow> => {

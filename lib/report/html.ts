@@ -1,4 +1,4 @@
-/** HTML as text: what is interpolated is escaped, unless it is HTML already. */
+/** HTML as text: interpolated values are escaped, unless they are HTML already. */
 
 /** Text that is HTML. */
 export class Html {
@@ -7,7 +7,7 @@ export class Html {
 
 type Part = string | number | Html | null | readonly Part[];
 
-/** A template whose parts are escaped; null leaves nothing, arrays are joined. */
+/** A template whose parts are escaped; null adds nothing, arrays are joined. */
 export function html(strings: TemplateStringsArray, ...parts: Part[]): Html {
   return new Html(strings.reduce((text, string, i) => text + written(parts[i - 1] as Part) + string));
 }
@@ -19,7 +19,7 @@ function written(part: Part): string {
   return escaped(String(part));
 }
 
-/** Text that stands for itself in HTML and in double-quoted attributes. */
+/** Text, escaped for HTML and for double-quoted attributes. */
 export function escaped(text: string): string {
   return text
     .replaceAll("&", "&amp;")
@@ -29,7 +29,7 @@ export function escaped(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
-/** A table; the columns in `numeric` stand right. */
+/** A table; the columns in `numeric` are aligned right. */
 export function table(
   caption: string,
   head: readonly string[],

@@ -1,4 +1,4 @@
-/** Reports of searches: one HTML file that explains what came out, and needs nothing else. */
+/** Reports of searches: one HTML file that explains the outcome and needs no other file. */
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
@@ -24,8 +24,8 @@ export {
 } from "./data";
 
 /**
- * Draws a report: an HTML page with its charts as SVG, which asks for nothing from elsewhere and follows the reader's
- * colour scheme. It is drawn in a thread of its own.
+ * Draws a report: an HTML page with its charts as SVG. It needs no network and follows the reader's colour scheme. A
+ * worker thread draws it.
  *
  * @param data see {@link readReportData}
  * @returns the page's text
@@ -33,12 +33,12 @@ export {
 export async function renderReport(data: ReportData): Promise<string> {
   const command = data.command === null ? null : shellCommand("torchsearch", data.command);
   const thread = path.join(__dirname, "render-thread.js");
-  // The library in one bundled file, or run from its sources, has no file for a thread.
+  // Without a file for the thread: the library was bundled into one file, or runs from its sources.
   if (!existsSync(thread)) return page(data, await makePen(), command).text;
   return renderInThread(thread, data, command);
 }
 
-/** Plot draws a few thousand marks a second, without a pause: too long for the event loop. */
+/** Plot draws a few thousand marks a second without a pause, which would block the event loop. */
 async function renderInThread(file: string, data: ReportData, command: string | null): Promise<string> {
   const worker = new Worker(file, { workerData: { data, command }, execArgv: [] });
   try {
@@ -56,7 +56,7 @@ async function renderInThread(file: string, data: ReportData, command: string | 
  * Makes the report of a search from its checkpoint, finished or not.
  *
  * @param stateFile a checkpoint of any searcher of a `SearchSpace`
- * @param outputFile where the page goes; an earlier file is replaced, or stays as it was when something fails
+ * @param outputFile the file for the page; an earlier file is replaced, or kept when something fails
  * @throws what {@link readReportData} throws; `ERR_FILE_WRITE`
  *
  * @example

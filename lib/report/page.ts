@@ -1,4 +1,4 @@
-/** The report's page, put together of its sections. */
+/** The report's page and its sections. */
 import { formatCost, headingOf, METRIC_NAMES, titleOf } from "../profile/metrics";
 import { formatPercent, formatShape } from "../profile/units";
 import { drawDensities } from "./charts/densities";
@@ -63,7 +63,7 @@ function header(data: ReportData): Html {
         ? `${done} of ${data.densities.length} layers are sparse so far`
         : `${data.measurements.length} measurements so far, and no subnet that meets the constraints yet`;
     return html`<h1>Search report: ${data.model}</h1>
-<p class="lead">The search is under way: ${progress}.</p>`;
+<p class="lead">The search is not finished: ${progress}.</p>`;
   }
   const tile = (name: string, value: string, from: string | null): Html =>
     html`<li><span class="name">${name}</span><span class="value">${value}</span>${from === null ? null : html`<span class="from">from ${from}</span>`}</li>`;
@@ -105,8 +105,8 @@ function header(data: ReportData): Html {
       : heldOut === null
         ? data.densities.length > 0
           ? null
-          : html`<p class="muted">Scores are on the samples that the search optimized them on.</p>`
-        : html`<p class="muted">Held out: ${heldOut.samples} samples that the search did not see. Other scores are on the samples that it optimized them on.</p>`;
+          : html`<p class="muted">Scores are measured on the samples that the search optimized.</p>`
+        : html`<p class="muted">Held out: ${heldOut.samples} samples that the search did not use. Other scores are measured on the samples that it optimized.</p>`;
   return html`<h1>Search report: ${data.model}</h1>
 <p class="lead">${keeps}${outcome}.</p>
 <ul class="tiles">
@@ -169,7 +169,7 @@ function plane(data: ReportData, pen: Pen, metric: string): Html | null {
 <li><i class="square" style="background:var(--text)"></i>full model</li>
 <li><i style="background:var(--candidate)"></i>candidate</li>
 ${narrowings ? html`<li><i style="background:var(--quiet)"></i>one width narrowed alone</li>` : null}
-<li><i class="dash" style="background:var(--front)"></i>front: nothing measured is both cheaper and better</li>
+<li><i class="dash" style="background:var(--front)"></i>front: no measured subnet is both cheaper and better</li>
 ${data.bounds[metric] === undefined ? null : html`<li><i class="dash" style="background:var(--bound)"></i>constraint</li>`}
 ${below(data, points)}
 ${beneath(drawnOf(data, metric), points)}
@@ -180,18 +180,18 @@ ${beneath(drawnOf(data, metric), points)}
 </section>`;
 }
 
-/** Says in a legend that some scores are too low to be shown in place. */
+/** A legend's entry for scores that are too low to be shown in place. */
 function below(data: ReportData, points: readonly { score: number }[]): Html | null {
   const low = lowestShown(data);
   const count = points.filter(({ score }) => score < low).length;
   return count === 0 ? null : html`<li>▴ ${count} worse than the scale shows</li>`;
 }
 
-/** Says in a legend that of very many dots not all are drawn. */
+/** A legend's entry for dots that are not drawn because others cover them. */
 function beneath(drawn: readonly unknown[], points: readonly unknown[]): Html | null {
   return drawn.length === points.length
     ? null
-    : html`<li>${drawn.length} of ${points.length} are drawn: the others would lie beneath them</li>`;
+    : html`<li>${drawn.length} of ${points.length} are drawn: these cover the others</li>`;
 }
 
 function widths(data: ReportData, pen: Pen): Html | null {
@@ -206,7 +206,7 @@ function widths(data: ReportData, pen: Pen): Html | null {
   ]);
   return html`<section>
 <h2>Widths</h2>
-<p>${narrowed} of ${data.widths.length} hyperparameters are narrowed. In the order of the model's execution:</p>
+<p>${narrowed} of ${data.widths.length} hyperparameters are narrowed. They are in the order of execution:</p>
 <figure class="chart">${drawWidths(pen, data)}</figure>
 <details><summary>As a table</summary>
 <div class="scroll">${table("Widths before and after", ["Hyperparameter", "Kind", "Full", "Best subnet", "Kept"], rows, new Set([2, 3, 4]))}</div></details>
@@ -229,7 +229,7 @@ function formats(data: ReportData, pen: Pen): Html | null {
   });
   return html`<section>
 <h2>Number formats</h2>
-<p>How much each format harms in each layer alone: the stronger the colour, the more; <span style="color:var(--best)">★</span> marks the chosen one. In the order of the model's execution:</p>
+<p>The harm of each format in each layer alone: a stronger colour means more harm; <span style="color:var(--best)">★</span> marks the chosen one. Layers are in the order of execution:</p>
 ${solved(milp)}
 <figure class="chart">${drawFormats(pen, data)}</figure>
 <details><summary>As a table</summary>
@@ -248,21 +248,21 @@ function densities(data: ReportData, pen: Pen): Html | null {
     error === null ? "–" : formatPercent(error),
   ]);
   const off = done.some(({ error }) => error !== null)
-    ? ", and by how much that puts its outputs off, as a share of their squares, on the data that the search saw"
+    ? ", and the squared error of its outputs, as a share of their squares, on the data of the search"
     : "";
   return html`<section>
 <h2>Sparsity</h2>
-<p>Which share of its weights each layer keeps${off}. In the order of the model's execution:</p>
+<p>The share of its weights that each layer keeps${off}. Layers are in the order of execution:</p>
 <figure class="chart">${drawDensities(pen, data)}</figure>
 <details><summary>As a table</summary>
-<div class="scroll">${table("Weights of layers", ["Layer", "Kind", "Weights", "Stay", "Outputs off by"], rows, new Set([2, 3, 4]))}</div></details>
+<div class="scroll">${table("Weights of layers", ["Layer", "Kind", "Weights", "Kept", "Output error"], rows, new Set([2, 3, 4]))}</div></details>
 </section>`;
 }
 
 function solved(milp: ReportData["milp"]): Html | null {
   return milp === null
     ? null
-    : html`<p>Integer programming found the smallest sum of these harms within the constraints, ${formatScore(milp.objective)}${milp.gap === 0 ? ", and proved it to be the smallest" : `; nothing can have less than ${formatScore(milp.bound)}`}.</p>`;
+    : html`<p>Integer programming found the smallest sum of these harms within the constraints: ${formatScore(milp.objective)}${milp.gap === 0 ? "; it is proven to be the smallest" : `; no choice can have less than ${formatScore(milp.bound)}`}.</p>`;
 }
 
 function operators(data: ReportData, pen: Pen): Html | null {
@@ -289,15 +289,15 @@ function operators(data: ReportData, pen: Pen): Html | null {
 <li><i class="square" style="background:var(--candidate)"></i>best subnet</li>
 </ul>
 <figure class="chart">${drawOperators(pen, busy(kinds), "kind of operator")}</figure>
-<h3>${top.length < busy(layers).length ? `The ${top.length} costliest of ${busy(layers).length} layers` : "Layers"}</h3>
+<h3>${top.length < busy(layers).length ? `The ${top.length} most expensive of ${busy(layers).length} layers` : "Layers"}</h3>
 <figure class="chart">${drawOperators(pen, top, "layer")}</figure>
 <details><summary>As tables</summary>
 <div class="scroll">${table("Cost by kind of operator", ["Operator", ...head], rows(kinds), numeric)}</div>
-<div class="scroll">${table(`Cost by layer, the costliest first${shown.length < layers.length ? ` (${shown.length} of ${layers.length})` : ""}`, ["Layer", ...head], rows(shown), numeric)}</div></details>
+<div class="scroll">${table(`Cost by layer, the most expensive first${shown.length < layers.length ? ` (${shown.length} of ${layers.length})` : ""}`, ["Layer", ...head], rows(shown), numeric)}</div></details>
 </section>`;
 }
 
-/** An operator's name without what only PyTorch cares for. */
+/** An operator's name without PyTorch's prefix. */
 function kindOf(op: string): string {
   return op.replace(/^aten::_?/, "");
 }
@@ -307,7 +307,7 @@ function sensitivity(data: ReportData, pen: Pen): Html | null {
   const { milp } = data;
   return html`<section>
 <h2>Sensitivity</h2>
-<p>How far the score falls when one width alone is narrowed, all on the same scale; <span style="color:var(--best)">★</span> marks the width of the best subnet.</p>
+<p>The fall of the score when one width alone is narrowed, all on the same scale; <span style="color:var(--best)">★</span> marks the width of the best subnet.</p>
 ${solved(milp)}
 <div class="grid">${drawSensitivities(pen, data)}</div>
 </section>`;
@@ -324,7 +324,7 @@ function history(data: ReportData, pen: Pen): Html | null {
 ${below(data, data.measurements)}
 ${beneath(drawnHistory(data), data.measurements)}
 </ul>
-${data.stopped === 0 ? null : html`<p class="muted">${data.stopped} candidates more were given up early, before their score was known.</p>`}
+${data.stopped === 0 ? null : html`<p class="muted">${data.stopped} more candidates were stopped early, before their score was known.</p>`}
 <figure class="chart" data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>
 </section>`;
 }
@@ -339,7 +339,7 @@ function reproduce(data: ReportData, printedCommand: string | null): Html {
     ["Platform", versions.platform],
     ["CPU", versions.cpu],
     ["Device", versions.device],
-    ["Took", data.seconds === null ? null : formatSeconds(data.seconds)],
+    ["Duration", data.seconds === null ? null : formatSeconds(data.seconds)],
     ["Folder", data.folder],
     ["Fingerprint", data.fingerprint],
     [
@@ -352,7 +352,7 @@ function reproduce(data: ReportData, printedCommand: string | null): Html {
   const rows = facts.filter((fact): fact is [string, string] => Boolean(fact[1]));
   return html`<section>
 <h2>To reproduce</h2>
-${printedCommand === null ? html`<p>A program searched, not the command.</p>` : html`<pre>${printedCommand}</pre>`}
-<div class="scroll facts">${table("What it was made with", ["", ""], rows, new Set())}</div>
+${printedCommand === null ? html`<p>A program ran this search, not the command.</p>` : html`<pre>${printedCommand}</pre>`}
+<div class="scroll facts">${table("Versions and settings", ["", ""], rows, new Set())}</div>
 </section>`;
 }

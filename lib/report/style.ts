@@ -49,8 +49,7 @@ footer { margin-top: 48px; color: var(--muted); font-size: 0.85rem; }
 `;
 
 /**
- * Shows what a mark's <title> says beside the pointer, at once. Without the script, browsers show the titles themselves
- * after a while.
+ * Shows a mark's <title> beside the pointer at once. Without the script, browsers show the titles after a delay.
  */
 export const SCRIPT = `
 const tip = document.getElementById("tip");

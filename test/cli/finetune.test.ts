@@ -208,7 +208,7 @@ it("takes settings from a file, and lets options go before them", { timeout: 60_
 it("says what is wrong with its options", async () => {
   expect((await torchsearch(folder, "finetune", model)).status).toBe(2);
   const wrong = await torchsearch(folder, "finetune", model, ...data, "--lr", "fast");
-  expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining("no number") });
+  expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining("isn't a number") });
   const missing = await torchsearch(folder, "finetune", model, ...data, "--resume", "--output", "none.pt");
   expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining("does not exist") });
   const targets = await torchsearch(

@@ -190,7 +190,7 @@ describe("an interrupted search", { timeout: 240_000 }, () => {
     const args = ["search", resnet, ...QUICK, "--constraint", "flops=60%"];
     const run = await interrupted(folder, args, (stderr) => stderr.includes("samples in"));
     expect(run.status).toBe(130);
-    expect(run.stderr).toMatch(/start again with\n {2}.* search .*--constraint flops=60%$|go on with/m);
+    expect(run.stderr).toMatch(/start again with\n {2}.* search .*--constraint flops=60%$|continue with/m);
     expect(run.stdout).toBe("");
   });
 });

@@ -126,7 +126,7 @@ describe("a report", () => {
       best: null,
       widths: data.widths.map((each) => ({ ...each, selected: null })),
     });
-    expect(page).toContain("The search is under way");
+    expect(page).toContain("The search is not finished");
     expect(page).not.toContain('svg class="widths');
   });
 
@@ -150,7 +150,7 @@ describe("a report", () => {
       expect(data.stopped).toBe(stopped);
       expect(data.measurements.length).toBe(whole.measurements.length - stopped);
       const page = await renderReport(data);
-      expect(page).toContain(`${stopped} candidates more were given up early`);
+      expect(page).toContain(`${stopped} more candidates were stopped early`);
       expect(page).not.toContain("NaN");
     },
   );
@@ -210,13 +210,13 @@ describe("cost by operator", () => {
     expect(layers?.textContent).toContain("left out");
     const tiles = document.querySelector(".tiles")?.textContent?.replaceAll(/\s+/g, " ");
     expect(tiles).toContain("Held out: accuracy81.3 %from 90.0 %");
-    expect(document.body.textContent).toContain("Held out: 77 samples that the search did not see.");
+    expect(document.body.textContent).toContain("Held out: 77 samples that the search did not use.");
   });
 
   it("is left out where the search did not profile", async () => {
     const { document } = await reportOf(await searched(folder, "EvolveSearcher", 2));
     expect(document.querySelectorAll("svg.operators").length).toBe(0);
-    expect(document.body.textContent).toContain("on the samples that the search optimized them on");
+    expect(document.body.textContent).toContain("on the samples that the search optimized");
   });
 });
 

@@ -92,7 +92,7 @@ export const positive: Kind<number> = {
 export const number: Kind<number> = {
   read: (value) => {
     const parsed = Number(value);
-    if (value.trim() === "" || !Number.isFinite(parsed)) throw badOption(`"${value}" is no number.`);
+    if (value.trim() === "" || !Number.isFinite(parsed)) throw badOption(`"${value}" isn't a number.`);
     return parsed;
   },
   rule: plainRules.number,
@@ -103,7 +103,7 @@ export const share: Kind<number> = {
   read: (value) => {
     const match = /^([\d.]+)(%?)$/.exec(value);
     const parsed = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
-    if (!isShare(parsed)) throw badOption(`"${value}" is no share between 0 and 1: write 20% or 0.2.`);
+    if (!isShare(parsed)) throw badOption(`"${value}" isn't a share between 0 and 1: write 20% or 0.2.`);
     return parsed;
   },
   rule: { expected: "a share between 0 and 1", accepts: isShare },
@@ -115,7 +115,7 @@ export const colors: Kind<number[]> = {
     const parts = value.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
     if (!parts.every(Number.isFinite) || (parts.length !== 1 && parts.length !== 3))
       throw badOption(
-        `"${value}" is no colour: write three numbers, such as 0.485,0.456,0.406, or one for all.`,
+        `"${value}" isn't a colour: write three numbers, such as 0.485,0.456,0.406, or one for all.`,
       );
     return parts.length === 3 ? parts : [parts[0], parts[0], parts[0]].map(Number);
   },
@@ -133,7 +133,7 @@ export const constraints: Kind<Constraints> = {
   read: (value, earlier) => {
     const match = /^([A-Za-z][\w.]*)\s*(?:<=|=)\s*(.+)$/.exec(value.trim());
     if (match === null) {
-      throw badOption(`"${value}" is no constraint: write flops=60%, params=2.5M, macs=1e9 or size=10MiB.`);
+      throw badOption(`"${value}" isn't a constraint: write flops=60%, params=2.5M, macs=1e9 or size=10MiB.`);
     }
     const [, metric = "", bound = ""] = match;
     return { ...earlier, [metric]: readBound(bound) };
@@ -161,7 +161,7 @@ export const assignments: Kind<Record<string, unknown>> = {
 function wholeNumber(value: string): number {
   const parsed = Number(value);
   if (!/^\d+$/.test(value) || !Number.isSafeInteger(parsed))
-    throw badOption(`"${value}" is no whole number.`);
+    throw badOption(`"${value}" isn't a whole number.`);
   return parsed;
 }
 

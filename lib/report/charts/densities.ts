@@ -10,7 +10,7 @@ const MARGIN = 46;
 
 type Done = ReportDensity & { density: number };
 
-/** One bar a layer: which share of its weights stays, and what that costs its outputs. */
+/** One bar for each layer: the share of its weights that is kept, and the error of its outputs. */
 export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): Html {
   const layers = densities.filter((layer): layer is Done => layer.density !== null);
   const names = nameAxis(layers);

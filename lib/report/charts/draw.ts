@@ -3,7 +3,7 @@ import { Html } from "../html";
 
 type PlotModule = Awaited<ReturnType<typeof loadPlot>>;
 
-/** What charts are drawn with. Colours are the page's custom properties, so that they follow its colour scheme. */
+/** The means to draw charts. Colours are the page's custom properties, so they follow its colour scheme. */
 export interface Pen {
   Plot: PlotModule;
   /** Draws a plot; `description` is what it shows, for those who can't see it. */

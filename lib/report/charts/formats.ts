@@ -7,7 +7,7 @@ import { nameAxis } from "./name-axis";
 const ROW = 22;
 const MARGIN = 46;
 
-/** A layer and a format it could have. */
+/** A layer and a possible format. */
 interface Cell {
   layer: ReportFormats;
   format: string;
@@ -15,7 +15,7 @@ interface Cell {
   chosen: boolean;
 }
 
-/** One row a layer, one column a format: how much each harms, and which was chosen. */
+/** One row for each layer, one column for each format: the harm of each, and the chosen one. */
 export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html {
   const names = [...new Set(formats.flatMap(({ choices }) => choices.map(({ format }) => format)))];
   const cells = formats.flatMap((layer): Cell[] =>

@@ -6,7 +6,7 @@ import { lowestShown } from "./reach";
 import { thinned } from "./thin";
 
 const SIZE = { width: 880, height: 300 };
-/** From so many points on, dots are smaller. */
+/** With this many points or more, dots are smaller. */
 const MANY = 1000;
 
 /** A measurement and its number, from 1. */
@@ -14,7 +14,7 @@ interface HistoryPoint extends ReportMeasurement {
   at: number;
 }
 
-/** The measurements that are drawn: of very many, those that can be seen. */
+/** The measurements that are drawn; of very many, only the visible ones. */
 export function drawnHistory(data: ReportData): readonly HistoryPoint[] {
   const points = data.measurements.map((measured, at) => ({ ...measured, at: at + 1 }));
   const low = lowestShown(data);

@@ -13,11 +13,11 @@ const MARGIN = 46;
 export interface OperatorGroup {
   name: string;
   before: { flops: number; params: number };
-  /** Zeros where the best subnet does without; null when there is no subnet yet. */
+  /** Zeros where the best subnet lacks them; null before there is a subnet. */
   after: { flops: number; params: number } | null;
 }
 
-/** Adds operators up by what `keyOf` gives, the costliest before the search first. */
+/** Sums of operators by `keyOf`, the most expensive before the search first. */
 export function grouped(
   operators: readonly ReportOperator[],
   keyOf: (operator: ReportOperator) => string,
@@ -39,7 +39,7 @@ export function grouped(
   );
 }
 
-/** One bar a group: its FLOPs before, and over it those after. */
+/** One bar for each group: its FLOPs before, and over them those after. */
 export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGroup[], what: string): Html {
   const most = Math.max(...groups.map(({ before }) => before.flops), 1);
   const { label, factor } = axisOf("flops", most);

@@ -11,7 +11,7 @@ export interface PlanePoint extends ReportMeasurement {
   cost: number;
 }
 
-/** The measured subnets whose cost by a metric is known, the full model not among them. */
+/** The measured subnets whose cost by a metric is known, without the full model. */
 export function pointsOf(data: ReportData, metric: string): PlanePoint[] {
   return data.measurements.flatMap((measured) => {
     const cost = measured.costs?.[metric];
@@ -19,7 +19,7 @@ export function pointsOf(data: ReportData, metric: string): PlanePoint[] {
   });
 }
 
-/** The points that no other one beats in cost and score, by rising cost. */
+/** The points that no other point beats in both cost and score, by rising cost. */
 export function frontOf<Point extends { cost: number; score: number }>(points: readonly Point[]): Point[] {
   const front: Point[] = [];
   for (const point of [...points].sort((a, b) => a.cost - b.cost || b.score - a.score))
@@ -28,10 +28,10 @@ export function frontOf<Point extends { cost: number; score: number }>(points: r
 }
 
 const SIZE = { width: 880, height: 420 };
-/** From so many points on, dots are smaller. */
+/** With this many points or more, dots are smaller. */
 const MANY = 1000;
 
-/** Those of {@link pointsOf} that are drawn: of very many, those that can be seen, and all of the front. */
+/** The points that are drawn; of very many, only the visible ones and the whole front. */
 export function drawnOf(data: ReportData, metric: string): readonly PlanePoint[] {
   const points = pointsOf(data, metric);
   const low = lowestShown(data);
@@ -97,7 +97,7 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
                 frameAnchor: "bottom",
                 lineAnchor: "bottom",
                 dy: -4,
-                // On the side where there is room.
+                // On the side that has room.
                 dx: atRight ? -8 : 8,
                 textAnchor: atRight ? "end" : "start",
                 text: () => `at most ${formatCost(metric, bound)}`,

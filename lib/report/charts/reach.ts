@@ -1,11 +1,11 @@
 import type { ReportData } from "../data";
 
-/** How many times the distance from the best score to the subnet's a chart reaches down. */
+/** How far a chart reaches below the best score, in distances from there to the best subnet's score. */
 const GENEROSITY = 4;
 
 /**
- * The lowest score that charts show in place; worse ones are drawn at the lower edge, so that a few ruined models do not
- * press all others into a line. Minus infinity where nothing is that far off.
+ * The lowest score that charts show in place. Worse ones are drawn at the lower edge, so that a few ruined models do not
+ * squeeze all others into a line. Minus infinity where no score is that low.
  */
 export function lowestShown({ measurements, full, best }: ReportData): number {
   const scores = measurements.map(({ score }) => score).sort((a, b) => a - b);

@@ -4,7 +4,7 @@ import { formatScore } from "../units";
 import type { Pen } from "./draw";
 import { shortened } from "./name-axis";
 
-/** One small chart a hyperparameter, all on the same scale: how far the score falls as it alone is narrowed. */
+/** One small chart for each hyperparameter, all on the same scale: the fall of the score as it alone is narrowed. */
 export function drawSensitivities(pen: Pen, data: ReportData): Html[] {
   const most = Math.max(...data.sensitivity.flatMap(({ degradation }) => degradation), 1e-12);
   const selected = new Map(data.widths.map((width) => [width.name, width.selected]));

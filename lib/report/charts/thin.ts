@@ -1,11 +1,11 @@
-/** Marks that a chart draws at most: a browser takes seconds for ten times as many. */
+/** The most marks that a chart draws: a browser needs seconds for ten times as many. */
 export const MOST_MARKS = 5000;
 /** Pixels of a grid's first cells, which are far smaller than a mark. */
 const FINEST = 2;
 
 /**
- * All points where they are few, else one for each cell of a grid, which is as fine as {@link MOST_MARKS} allows: of marks
- * that would cover each other the last, which would be seen. Those in `keep` stay in any case.
+ * All points where they are few, else one for each cell of a grid, which is as fine as {@link MOST_MARKS} allows. Of marks
+ * that cover each other, it keeps the last, which is the visible one. Points in `keep` are always kept.
  *
  * @param place where a point is drawn
  * @param width pixels that the points are spread over

@@ -7,7 +7,7 @@ import { nameAxis } from "./name-axis";
 const ROW = 22;
 const MARGIN = 46;
 
-/** One bar a hyperparameter: what of its full width the best subnet keeps. */
+/** One bar for each hyperparameter: the part of its full width that the best subnet keeps. */
 export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
   const widths = data.widths.filter(
     (width): width is ReportWidth & { selected: number } => width.selected !== null,
