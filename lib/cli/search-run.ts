@@ -75,7 +75,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     const apart =
       heldOut === null
         ? ""
-        : `${request.holdout === null ? " Besides" : " Of them"}, ${heldOut.samples} are held out.`;
+        : ` ${heldOut.samples} ${request.holdout === null ? "others" : "of them"} are held out.`;
     say(`${request.model}: ${samples} samples in ${batches} batches; score: ${score.title}.${apart}`);
 
     onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
