@@ -8,7 +8,7 @@ import { expected, isPositiveInteger } from "../util/check";
 import { Random } from "../util/random";
 import { OWNED_BATCHES } from "./data-source";
 import { type ImagePreprocessing, ImagePreprocessor } from "./image-preprocess";
-import type { LoaderOptions } from "./tensor-loader";
+import { LOADER_DEFAULTS, type LoaderOptions } from "./tensor-loader";
 
 /** Options of {@link ImageFolderLoader.open}. */
 export interface ImageFolderOptions extends LoaderOptions, ImagePreprocessing {
@@ -84,7 +84,12 @@ export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
   private constructor(
     samples: readonly Sample[],
     classes: readonly string[] | null,
-    { batchSize = 64, dropLast = false, cacheBytes = 2 ** 30, ...options }: ImageFolderOptions,
+    {
+      batchSize = LOADER_DEFAULTS.batchSize,
+      dropLast = LOADER_DEFAULTS.dropLast,
+      cacheBytes = 2 ** 30,
+      ...options
+    }: ImageFolderOptions,
   ) {
     if (!isPositiveInteger(batchSize))
       throw expected("ERR_ARGUMENT", "a whole number of at least 1", "batchSize", batchSize);
@@ -111,7 +116,7 @@ export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
   static async open(folder: string, options: ImageFolderOptions = {}): Promise<ImageFolderLoader> {
     await whenLoaded();
     const { samples, classes } = await listSamples(path.resolve(folder), options.classes ?? null);
-    const { shuffle = false, seed = 0 } = options;
+    const { shuffle = LOADER_DEFAULTS.shuffle, seed = LOADER_DEFAULTS.seed } = options;
     const order = shuffle ? new Random(seed).permutation(samples.length) : samples.keys();
     return new ImageFolderLoader(
       Array.from(order, (at) => samples[at] as Sample),

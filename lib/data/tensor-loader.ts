@@ -25,6 +25,14 @@ export interface LoaderOptions {
   dropLast?: boolean;
 }
 
+/** The defaults of {@link LoaderOptions}. */
+export const LOADER_DEFAULTS: Required<LoaderOptions> = {
+  batchSize: 64,
+  shuffle: false,
+  seed: 0,
+  dropLast: false,
+};
+
 /** Options of loaders that read named arrays from a file. */
 export interface FileLoaderOptions extends LoaderOptions {
   /** The arrays to read, in order. By default models get the first one, and the second one is the target. */
@@ -72,7 +80,12 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     owned: boolean,
     options: LoaderOptions,
   ) {
-    const { batchSize = 64, shuffle = false, seed = 0, dropLast = false } = options;
+    const {
+      batchSize = LOADER_DEFAULTS.batchSize,
+      shuffle = LOADER_DEFAULTS.shuffle,
+      seed = LOADER_DEFAULTS.seed,
+      dropLast = LOADER_DEFAULTS.dropLast,
+    } = options;
     if (!isPositiveInteger(batchSize))
       throw expected("ERR_ARGUMENT", "a whole number of at least 1", "batchSize", batchSize);
     if (!Number.isSafeInteger(seed)) throw expected("ERR_ARGUMENT", "a whole number", "seed", seed);

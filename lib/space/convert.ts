@@ -40,10 +40,7 @@ export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
   importance: oneOf(IMPORTANCE_CHOICES),
   depth: rules.boolean,
-  seed: {
-    expected: "a whole number of at least 0",
-    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-  },
+  seed: rules.nonNegativeInteger,
   data: orNull(rules.dataSource),
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),

@@ -11,6 +11,9 @@ import { type LatencyConditions, LatencyTable } from "../profile/latency-table";
 import { expected, isPositiveInteger } from "../util/check";
 import type { ProgressListener } from "../util/progress";
 
+/** The defaults of {@link MeasureLatencyOptions} and {@link LatencyErrorOptions}. */
+export const LATENCY_DEFAULTS = { warmup: 2, repeats: 12, points: 4, samples: 8, seed: 0 } as const;
+
 /** How forwards are timed. */
 export interface LatencyTimingOptions {
   /** Forwards of a subnet before the first timed one; default 2. */
@@ -75,7 +78,7 @@ export interface LatencyError {
 
 /** @throws `ERR_ARGUMENT` */
 function readTiming(options: LatencyTimingOptions): { warmup: number; repeats: number } {
-  const { warmup = 2, repeats = 12 } = options;
+  const { warmup = LATENCY_DEFAULTS.warmup, repeats = LATENCY_DEFAULTS.repeats } = options;
   if (warmup !== 0) requireCount("warmup", warmup);
   requireCount("repeats", repeats);
   return { warmup, repeats };
@@ -91,7 +94,7 @@ export async function measureTable(
   native: NativeSearchSpace,
   options: MeasureLatencyOptions,
 ): Promise<LatencyTable> {
-  const { table = null, points = 4, threads, signal } = options;
+  const { table = null, points = LATENCY_DEFAULTS.points, threads, signal } = options;
   const timing = readTiming(options);
   requireCount("points", points, 2);
   if (threads !== undefined) requireCount("threads", threads);
@@ -139,7 +142,7 @@ export function toNativeTable(table: LatencyTable): NativeLatencyOperator[] {
 
 /** @throws `ERR_ARGUMENT` */
 export function readErrorOptions(options: LatencyErrorOptions): { samples: number; seed: number } {
-  const { samples = 8, seed = 0 } = options;
+  const { samples = LATENCY_DEFAULTS.samples, seed = LATENCY_DEFAULTS.seed } = options;
   readTiming(options);
   requireCount("samples", samples);
   return { samples, seed };

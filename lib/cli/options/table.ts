@@ -9,6 +9,7 @@
 import type { Constraints } from "../../contract/types";
 import { INTERPOLATIONS } from "../../data/image-decode";
 import { IMAGE_DEFAULTS, type ImagePreprocessing } from "../../data/image-preprocess";
+import { LOADER_DEFAULTS } from "../../data/tensor-loader";
 import { LOSS_TABLE, LOSSES, type LossName, lossFor } from "../../evaluation/losses";
 import {
   DEFAULT_EPOCHS,
@@ -252,7 +253,7 @@ export const OPTIONS = [
     commands: SEARCH_COMMANDS,
     key: "batchSize",
     kind: positive,
-    default: 64,
+    default: LOADER_DEFAULTS.batchSize,
     help: "samples in a batch",
   }),
   row({
