@@ -10,7 +10,7 @@ export interface FormatProfileOptions {
 
 /**
  * A profile as a table for a terminal: its costliest operators (by latency where measured, else by multiply-adds),
- * one row for all others, the total, and what the measurement was made under. Ends in a newline.
+ * one row for all others, the total, and the conditions of the measurement. Ends in a newline.
  *
  * @example
  * ```ts

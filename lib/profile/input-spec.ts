@@ -8,7 +8,7 @@ import { formatBytes } from "./units";
 
 /** One input of a model, described on a command line. */
 export interface InputSpec {
-  /** Keyword argument's name, or null for a positional one. */
+  /** The name of a keyword argument, or null for a positional one. */
   keyword: string | null;
   shape: number[];
   dtype: DType;
@@ -36,9 +36,9 @@ export function parseInputSpec(text: string): InputSpec {
   return { keyword: keyword ?? null, shape: sizes, dtype };
 }
 
-/** @throws `ERR_INPUT_SPEC` for a tensor that no memory holds */
+/** @throws `ERR_INPUT_SPEC` for a tensor larger than any memory */
 function requireMemory({ shape }: InputSpec, count: number): void {
-  // Random values are made as numbers of four or eight bytes, whatever they become.
+  // Random values are first made as numbers of four or eight bytes, and then converted.
   if (count * 4 <= os.totalmem()) return;
   throw new TorchSearchError(
     "ERR_INPUT_SPEC",

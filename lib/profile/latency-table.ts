@@ -1,4 +1,4 @@
-/** Measured latencies of operators, as something that can be kept in a file and shared. */
+/** Measured latencies of operators, in a form that can be saved to a file and shared. */
 import { readFile } from "node:fs/promises";
 
 import { TorchSearchError } from "../errors";
@@ -10,7 +10,7 @@ export const LATENCY_TABLE_VERSION = 1;
 
 const FORMAT = "torchsearch-latency-table";
 
-/** What a table's times hold for. Tables of different conditions are not mixed. */
+/** The conditions that a table was measured under. Tables of different conditions are not mixed. */
 export interface LatencyConditions {
   /** Where it was measured, such as `cpu`. */
   device: string;
@@ -36,26 +36,26 @@ export interface LatencyEntry {
   op: string;
   /** Operator, dtypes, shapes and layouts of its tensors, and other arguments; letters stand for sizes that vary. */
   key: string;
-  /** What was measured, by the sizes that vary. */
+  /** The measurements, by the sizes that vary. */
   points: LatencyPoint[];
 }
 
-/** A table as JSON says it; a point is its sizes and then its milliseconds. */
+/** A table in JSON. A point is its sizes, followed by its milliseconds. */
 export interface LatencyTableJson {
-  /** Always the same; says what the file is. */
+  /** Always the same: the kind of the file. */
   format: typeof FORMAT;
-  /** A reader refuses a larger one than its own. */
+  /** The version of the format. A reader refuses a newer one than its own. */
   version: number;
-  /** What the times hold for. */
+  /** The conditions that the table was measured under. */
   conditions: LatencyConditions;
   /** By key: sizes that vary, and then milliseconds. */
   operators: { key: string; points: number[][] }[];
 }
 
 /**
- * Latencies of operators by their shapes, on one machine. `space.measureLatency()` makes one or completes one;
+ * Latencies of operators by their shapes, on one machine. `space.measureLatency()` makes or completes a table;
  * `space.useLatencyTable()` lets a space compute latencies from it, also on another machine than the table's. A table
- * holds nothing of a model but its operators' shapes, and serves every model that has such operators.
+ * holds only shapes of operators, and serves every model that has such operators.
  *
  * @example
  * ```ts
@@ -66,7 +66,7 @@ export interface LatencyTableJson {
  * ```
  */
 export class LatencyTable {
-  /** What the times hold for. */
+  /** The conditions that the table was measured under. */
   readonly conditions: Readonly<LatencyConditions>;
   /** By key, then by sizes. */
   readonly #points = new Map<string, Map<string, LatencyPoint>>();
@@ -119,7 +119,7 @@ export class LatencyTable {
   }
 
   /**
-   * Takes over what another table of the same conditions has and this one lacks.
+   * Adds the points of another table of the same conditions that this one lacks.
    *
    * @throws `ERR_LATENCY_TABLE_MISMATCH`
    */
@@ -134,7 +134,7 @@ export class LatencyTable {
   /**
    * Refuses conditions that differ from the table's.
    *
-   * @param wanted those that matter
+   * @param wanted the conditions to compare
    * @throws `ERR_LATENCY_TABLE_MISMATCH`
    */
   requireConditions(wanted: Partial<LatencyConditions>): void {
@@ -148,7 +148,7 @@ export class LatencyTable {
     }
   }
 
-  /** As `JSON.stringify` wants it. */
+  /** The table as an object for `JSON.stringify`. */
   toJSON(): LatencyTableJson {
     return {
       format: FORMAT,
@@ -224,7 +224,7 @@ export class LatencyTable {
   async save(file: string): Promise<void> {
     const { operators, ...head } = this.toJSON();
     const lines = operators.map((operator) => `    ${JSON.stringify(operator)}`);
-    // A line an operator: a difference of two files shows what was measured anew.
+    // One line for each operator, so that a diff of two files shows the new measurements.
     const text = `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "operators": [\n${lines.join(",\n")}\n  ]\n}\n`;
     try {
       await writeFileAtomic(file, [Buffer.from(text)]);

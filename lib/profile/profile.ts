@@ -10,13 +10,13 @@ import { type CompleteProfileOptions, PROFILE_DEFAULTS, type Profile, type Profi
 const PROFILE_METRICS = metricsOf("profile");
 
 /**
- * Finds out what a module costs on inputs like `dummyInput`, by running it: parameters, multiply-adds, bytes and
+ * Measures the costs of a module on inputs like `dummyInput`, by running it: parameters, multiply-adds, bytes and
  * latency, of the whole and of each operator. Weights and buffers stay as they are.
  *
  * @param dummyInput one value, an array of arguments, or an array whose last item is a record of keyword arguments;
  *   tensors of the shapes to profile for (their values matter only to models whose control flow looks at them)
- * @throws `ERR_PROFILE_OPTION` for an unknown option or a wrong value, `ERR_INPUT` for inputs that don't fit, `ERR_FORWARD` when
- *   the model fails on them, `ERR_UNSUPPORTED_GRAPH`, `ERR_CLOSED`, `ERR_ABORTED`
+ * @throws `ERR_PROFILE_OPTION` for an unknown option or a wrong value, `ERR_INPUT` for inputs that don't fit,
+ *   `ERR_FORWARD` when the model fails on them, `ERR_UNSUPPORTED_GRAPH`, `ERR_CLOSED`, `ERR_ABORTED`
  *
  * @example
  * ```ts

@@ -1,15 +1,15 @@
-/** What a profile consists of. */
+/** The parts of a profile. */
 import type { ProgressListener } from "../util/progress";
 import type { MetricOf } from "./metrics";
 
-/** What can be asked of {@link profile}; everything but `latency` is read off one forward pass. */
+/** A metric of {@link profile}. All but `latency` come from one forward pass. */
 export type ProfileMetric = MetricOf<"profile">;
 
 /** Options of {@link profile}. */
 export interface ProfileOptions {
   /**
-   * What to find out; default all. Without `latency` nothing is timed, and the profile's `latency` is null. The other
-   * metrics come together at no extra cost, and all of them are always filled in.
+   * The metrics to measure; default all. Without `latency` nothing is timed, and the profile's `latency` is null. The
+   * other metrics come together at no extra cost, so a profile always has them.
    */
   metrics?: readonly ProfileMetric[];
   /** Forward passes before the first timed one; default 3. */
@@ -20,7 +20,7 @@ export interface ProfileOptions {
   threads?: number | null;
   /** Stops the profile with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
-  /** Told of every forward pass; phases are `record`, `latency` and `operators`. */
+  /** Called for every forward pass; phases are `record`, `latency` and `operators`. */
   onProgress?: ProgressListener | null;
 }
 
@@ -34,7 +34,7 @@ export type CompleteProfileOptions = {
 
 /** Wall-clock time of whole forward passes without gradients, in milliseconds. Quantiles interpolate linearly. */
 export interface LatencyProfile {
-  /** Milliseconds of a pass; so are all up to `p99`. */
+  /** Milliseconds, as all values up to `p99`. */
   median: number;
   /** Milliseconds. */
   mean: number;
@@ -66,7 +66,7 @@ export interface OperatorProfile {
   op: string;
   /** Shapes of its tensor arguments, parameters included, in the order of its schema. */
   inputShapes: number[][];
-  /** Shapes of the tensors that it gives. */
+  /** Shapes of the tensors that it returns. */
   outputShapes: number[][];
   /** Elements of the parameters that it is the first to use. */
   params: number;
@@ -74,11 +74,11 @@ export interface OperatorProfile {
   macs: number;
   /** 2 x `macs`. */
   flops: number;
-  /** Median milliseconds, timed one by one; null when latency was not asked for. */
+  /** Median milliseconds, timed one by one; null when latency was not measured. */
   latencyMs: number | null;
 }
 
-/** What a model costs on inputs of one shape. */
+/** The costs of a model on inputs of one shape. */
 export interface Profile {
   /** Elements of all parameters, shared ones counted once, unused ones too. */
   params: number;
@@ -89,17 +89,17 @@ export interface Profile {
   /** Bytes of all parameters and buffers, shared memory counted once. */
   size: number;
   /**
-   * Bytes of parameters, buffers, inputs, constants and activations at the peak of a forward, as PyTorch's interpreter of
-   * TorchScript frees them: each after the last operator that reads it. What an operator needs for itself while it runs
+   * Bytes of parameters, buffers, inputs, constants and activations at the peak of a forward pass, as PyTorch's
+   * interpreter of TorchScript frees them: each after the last operator that reads it. The working memory of an operator
    * is not counted.
    */
   memory: number;
-  /** Null when it was not asked for. */
+  /** Null when it was not measured. */
   latency: LatencyProfile | null;
   /** Every tensor operator that ran, in order. */
   operators: OperatorProfile[];
   /** Where it ran, for example `cpu`. */
   device: string;
-  /** Sentences on what limits the meaning of these numbers. */
+  /** Sentences on the limits of these numbers. */
   notes: string[];
 }
