@@ -31,7 +31,7 @@ async function measureAll() {
       [1, 8, 64].map((batch) => ({ model, batch, images: 128 })),
     ),
   ].filter(({ model, batch }) => options.wanted(`${model}:${batch}`));
-  ensurePeers();
+  await ensurePeers();
   const models = [...new Set(cases.map(({ model }) => model))];
   run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], {
     remedy: "See its message above.",

@@ -49,7 +49,7 @@ const SEARCHES = [
 const IMAGES = "ImageFolderLoader, 64 JPEGs";
 
 if (SEARCHES.length > 0) {
-  ensurePeers();
+  await ensurePeers();
   const models = [...new Set(SEARCHES.map(({ model }) => model))];
   run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], {
     remedy: "See its message above.",

@@ -23,7 +23,7 @@ const PYTORCH = ["eager", "script", "frozen"];
 const OURS = ["module", "space"];
 
 const before = machine(options);
-ensurePeers();
+await ensurePeers();
 ensureOnnxRuntime();
 const models = [...new Set(CASES.map(({ model }) => model))];
 run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], { remedy: "See its message above." });

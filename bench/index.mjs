@@ -7,7 +7,7 @@ import { main, root, run, SetupError } from "../scripts/lib/run.mjs";
 import { setup } from "../scripts/lib/setup.mjs";
 import { BENCHMARKS } from "./lib/list.mjs";
 
-main(() => {
+main(async () => {
   const [name, ...args] = process.argv.slice(2);
   if (name === undefined || name === "--help" || name === "--list") return list();
   const found = BENCHMARKS.find((each) => each.name === name);
@@ -15,7 +15,7 @@ main(() => {
     throw new SetupError(
       `There is no benchmark "${name}": choose of ${BENCHMARKS.map((each) => each.name).join(", ")}.`,
     );
-  const { env } = setup(["zoo"]);
+  const { env } = await setup(["zoo"]);
   const { models = [], takesFiles = false } = found;
   if (models.length > 0) makeModels(models);
   if (takesFiles && args.every((arg) => arg.startsWith("--")))

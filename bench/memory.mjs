@@ -22,7 +22,7 @@ const VARIANTS = [
   ["TorchScript", [peerPython, "-W", "ignore", "bench/python/memory.py"], "script"],
   ["frozen", [peerPython, "-W", "ignore", "bench/python/memory.py"], "frozen"],
 ];
-ensurePeers();
+await ensurePeers();
 run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...CASES.map(({ model }) => model)], {
   remedy: "See its message above.",
 });

@@ -16,7 +16,7 @@ import { Worker } from "./lib/worker.mjs";
 const options = benchOptions();
 const COUNT = options.quick ? 2000 : 50_000;
 const before = machine(options);
-ensurePeers();
+await ensurePeers();
 mkdirSync(scratch, { recursive: true });
 const file = path.join(scratch, "identity.pt");
 run(python, ["-W", "ignore", "bench/python/identity.py", file], { remedy: "See its message above." });

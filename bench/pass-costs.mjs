@@ -31,7 +31,7 @@ const TASKS = [
   "taylor",
 ];
 
-ensurePeers();
+await ensurePeers();
 run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...CASES.map(({ model }) => model)], {
   remedy: "See its message above.",
 });

@@ -12,7 +12,7 @@ const options = benchOptions();
 const MODELS = ["resnet18", "mobilenet_v2", "densenet121", "vit_b_16"].filter(options.wanted);
 
 const before = machine(options);
-ensurePeers();
+await ensurePeers();
 run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...MODELS], { remedy: "See its message above." });
 
 const workers = { ours: Worker.ours("workers/analysis.mjs"), peers: Worker.python("analysis.py") };

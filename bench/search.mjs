@@ -42,7 +42,7 @@ function ours(...more) {
 }
 
 const before = machine(options);
-ensurePeers();
+await ensurePeers();
 const models = [...new Set(CASES.map(({ model }) => model))];
 run(peerPython, ["-W", "ignore", "bench/python/assets.py", ...models], { remedy: "See its message above." });
 

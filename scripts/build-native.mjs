@@ -1,5 +1,5 @@
-// `npm run compile:native`, and the action of binding.gyp: builds the addons with cmake-js.
+// `npm run compile:native`, and the action of binding.gyp: builds the addons; with --tests the C++ tests too.
 import { buildNative } from "./lib/native.mjs";
 import { main } from "./lib/run.mjs";
 
-main(() => buildNative());
+main(() => buildNative({ tests: process.argv.includes("--tests") }));

@@ -1,9 +1,9 @@
-// `npm run compile`: the addon and dist/, with the packages that are installed.
+// `npm run compile [-- --tests]`: the addon and dist/, with the packages that are installed; with --tests the C++ tests
+// too.
 import { buildNative } from "./lib/native.mjs";
-import { main } from "./lib/run.mjs";
+import { main, together } from "./lib/run.mjs";
 import { buildLib } from "./lib/typescript.mjs";
 
-main(() => {
-  buildNative();
-  buildLib();
-});
+const tests = process.argv.includes("--tests");
+
+main(() => together(() => buildNative({ tests }), buildLib));

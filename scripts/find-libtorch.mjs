@@ -2,4 +2,4 @@
 import { libTorchForBuild } from "./lib/native.mjs";
 import { main } from "./lib/run.mjs";
 
-main(() => process.stdout.write(`${libTorchForBuild()}\n`));
+main(async () => process.stdout.write(`${await libTorchForBuild()}\n`));

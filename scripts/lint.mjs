@@ -48,9 +48,9 @@ if (!fix && built.every(existsSync)) {
   CHECKS.exports = () => run(process.execPath, [path.join(root, "scripts", "check-exports.mjs")]);
 }
 
-main(() => {
-  ensureNodeModules();
-  ensurePython(["lint"]);
+main(async () => {
+  await ensureNodeModules();
+  await ensurePython(["lint"]);
   const failed = Object.entries(CHECKS).flatMap(([name, check]) => {
     try {
       say(`Checking: ${name}`);

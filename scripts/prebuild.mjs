@@ -11,8 +11,8 @@ import { ensureNodeModules } from "./lib/npm.mjs";
 import { main, root, say } from "./lib/run.mjs";
 
 main(async () => {
-  ensureNodeModules();
-  const libTorch = libTorchForBuild();
+  await ensureNodeModules();
+  const libTorch = await libTorchForBuild();
   const name = `torchsearch-torch${libTorchMinor(libTorch)}`;
   const prebuildify = promisify(createRequire(import.meta.url)("prebuildify"));
   // node-gyp requires Node's headers, though this build doesn't compile with them. Those of this installation spare a
@@ -25,7 +25,7 @@ main(async () => {
   const folder = path.join(root, "prebuilds", `${process.platform}-${process.arch}`);
   mkdirSync(folder, { recursive: true });
   // prebuildify moved the addon out of build/Release; building again puts it back without compiling.
-  buildNative({ libTorch });
+  await buildNative({ libTorch });
   copyFileSync(
     path.join(root, "build", "Release", "torchsearch_loader.node"),
     path.join(folder, "torchsearch_loader.node"),

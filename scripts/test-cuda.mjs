@@ -5,8 +5,8 @@ import path from "node:path";
 import { capture, main, root, SetupError } from "./lib/run.mjs";
 import { setup } from "./lib/setup.mjs";
 
-main(() => {
-  const { env } = setup(["zoo"]);
+main(async () => {
+  const { env } = await setup(["zoo"]);
   const environment = { ...process.env, ...env };
   const ask = 'process.stdout.write(String(require("./dist/native/addon.js").addon().versions().cuda))';
   const answer = capture(process.execPath, ["-e", ask], { env: environment });

@@ -4,17 +4,17 @@ import { main, SetupError, say } from "./lib/run.mjs";
 import { setup } from "./lib/setup.mjs";
 import { SUITES } from "./lib/suites.mjs";
 
-main(() => {
+main(async () => {
   const names = process.argv.slice(2);
   const unknown = names.find((name) => !Object.hasOwn(SUITES, name));
   if (unknown)
     throw new SetupError(`There is no suite "${unknown}": choose of ${Object.keys(SUITES).join(", ")}.`);
   const sum = { passed: 0, failed: 0, skipped: 0 };
   try {
-    const prepared = setup(["zoo", "timm"]);
+    const prepared = await setup(["zoo", "timm"], { tests: names.length === 0 || names.includes("cpp") });
     for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
       say(`Suite ${name}`);
-      const counts = SUITES[name](prepared);
+      const counts = await SUITES[name](prepared);
       say(`Suite ${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
       for (const key of Object.keys(sum)) sum[key] += counts[key];
     }

@@ -127,7 +127,7 @@ async function run(options, records) {
       for (const form of forms) process.stdout.write(`${model.name}:${form}\n`);
     return;
   }
-  const { env } = options["as-built"] ? asBuilt() : setup(["zoo", "timm"]);
+  const { env } = options["as-built"] ? asBuilt() : await setup(["zoo", "timm"]);
   Object.assign(process.env, env, { OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? "1" });
   const limits = { seconds: Number(options.seconds), bytes: Number(options.gib) * 2 ** 30 };
   const scratch = path.join(root, ".zoo", `run-${process.pid}`);

@@ -9,8 +9,8 @@ import { root, run, say } from "../../scripts/lib/run.mjs";
 export const peerPython = path.join(root, ".peers", "bin", "python");
 
 /** ModelOpt, Torch-Pruning, fvcore and torch.onnx, for Python. */
-export function ensurePeers() {
-  ensurePython(["base", "zoo", "timm"]);
+export async function ensurePeers() {
+  await ensurePython(["base", "zoo", "timm"]);
   run(python, [path.join("bench", "python", "setup_peers.py")], {
     remedy: "Check the network, then run the same command again.",
   });

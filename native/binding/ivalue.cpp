@@ -41,7 +41,7 @@ bool isRecord(const Napi::Value& value) {
          tryUnwrap<TensorWrap>(value) == nullptr;
 }
 
-class Reader {
+class ValueReader {
  public:
   c10::IValue read(const Napi::Value& value, const c10::TypePtr& type, const std::string& where, int depth) {
     if (depth > kMaxDepth) throw Error("ERR_INPUT", where + " is nested too deeply.");
@@ -231,7 +231,7 @@ std::string describe(const c10::FunctionSchema* schema) {
 }  // namespace
 
 c10::IValue toIValue(const Napi::Value& value, const c10::TypePtr& type, const std::string& where) {
-  return Reader().read(value, type, where, 0);
+  return ValueReader().read(value, type, where, 0);
 }
 
 Inputs toInputs(const c10::FunctionSchema* schema, const Napi::Value& args, const Napi::Value& kwargs) {

@@ -25,6 +25,12 @@ struct JobContext {
 
 // Makes the promise's value, on the JavaScript thread.
 using Finish = std::function<Napi::Value(Napi::Env)>;
+
+// The end of a job without a result.
+inline Finish finishWithNothing() {
+  return [](Napi::Env env) { return env.Undefined(); };
+}
+
 // Runs on the compute thread, and so may hold and touch no JavaScript value.
 using Work = std::function<Finish(const JobContext&)>;
 

@@ -11,7 +11,7 @@
 
 namespace torchsearch::binding {
 
-using Seed = std::shared_ptr<Module>;
+using ModuleSeed = std::shared_ptr<Module>;
 
 void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
   const Napi::Function constructor = DefineClass(
@@ -37,7 +37,7 @@ void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
 
 ModuleWrap::ModuleWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make modules with Module.load(path).");
-  module_ = *info[0].As<Napi::External<Seed>>().Data();
+  module_ = *info[0].As<Napi::External<ModuleSeed>>().Data();
   reported_ = module_->bytes();
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_);
   info.This().As<Napi::Object>().TypeTag(&kTag);
@@ -48,7 +48,7 @@ void ModuleWrap::Finalize(Napi::Env env) {
 }
 
 Napi::Value ModuleWrap::wrap(Napi::Env env, std::shared_ptr<Module> module) {
-  return EnvData::of(env).module.New({Napi::External<Seed>::New(env, &module)});
+  return EnvData::of(env).module.New({Napi::External<ModuleSeed>::New(env, &module)});
 }
 
 std::shared_ptr<Module> ModuleWrap::of(const Napi::Value& value, const std::string& what) {

@@ -19,7 +19,7 @@ Choice choose(const Napi::Object& object, const char* key, const std::map<std::s
            choices.begin()->first + "\".");
 }
 
-double number(const Napi::Object& object, const char* key, double low, double high) {
+double numberWithin(const Napi::Object& object, const char* key, double low, double high) {
   const Napi::Value value = object.Get(key);
   const double given = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : low - 1;
   if (given >= low && given <= high) return given;
@@ -36,13 +36,13 @@ NumberFormat readNumberFormat(const Napi::Value& value) {
   NumberFormat format;
   format.type = choose<NumberType>(
       object, "type", {{"int", NumberType::kInt}, {"e4m3", NumberType::kE4M3}, {"e5m2", NumberType::kE5M2}});
-  format.bits = static_cast<int64_t>(number(object, "bits", 2, 16));
+  format.bits = static_cast<int64_t>(numberWithin(object, "bits", 2, 16));
   format.symmetric = Napi::Value(object.Get("symmetric")).ToBoolean();
   format.granularity = choose<Granularity>(
       object, "granularity",
       {{"tensor", Granularity::kTensor}, {"channel", Granularity::kChannel}, {"block", Granularity::kBlock}});
   if (format.granularity == Granularity::kBlock) {
-    format.blockSize = static_cast<int64_t>(number(object, "blockSize", 1, 1 << 30));
+    format.blockSize = static_cast<int64_t>(numberWithin(object, "blockSize", 1, 1 << 30));
     if (!format.isInt()) {
       fail(value.Env(), "ERR_CONFIG_VALUE", "Blocks with scales of their own are for integers.");
     }
@@ -51,7 +51,7 @@ NumberFormat readNumberFormat(const Napi::Value& value) {
       object, "calibration",
       {{"max", Calibration::kMax}, {"percentile", Calibration::kPercentile}, {"mse", Calibration::kMse}});
   if (format.calibration == Calibration::kPercentile) {
-    format.percentile = number(object, "percentile", 50, 100);
+    format.percentile = numberWithin(object, "percentile", 50, 100);
   }
   return format;
 }

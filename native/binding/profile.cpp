@@ -14,22 +14,22 @@
 namespace torchsearch::binding {
 namespace {
 
-int32_t readCount(const Napi::Object& object, const char* name, int32_t fallback) {
+int32_t countOr(const Napi::Object& object, const char* name, int32_t fallback) {
   const Napi::Value value = object.Get(name);
   return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : fallback;
 }
 
 // { latency?: boolean, warmup?: number, repeats?: number, threads?: number }
-ProfileOptions readOptions(const Napi::Value& value) {
+ProfileOptions readProfileOptions(const Napi::Value& value) {
   ProfileOptions options;
   if (!value.IsObject()) return options;
   const Napi::Object object = value.As<Napi::Object>();
   if (const Napi::Value latency = object.Get("latency"); latency.IsBoolean()) {
     options.latency = latency.As<Napi::Boolean>();
   }
-  options.timing.warmup = readCount(object, "warmup", options.timing.warmup);
-  options.timing.repeats = readCount(object, "repeats", options.timing.repeats);
-  options.timing.threads = readCount(object, "threads", options.timing.threads);
+  options.timing.warmup = countOr(object, "warmup", options.timing.warmup);
+  options.timing.repeats = countOr(object, "repeats", options.timing.repeats);
+  options.timing.threads = countOr(object, "threads", options.timing.threads);
   return options;
 }
 
@@ -94,7 +94,7 @@ Napi::Value profileCall(const Napi::CallbackInfo& info) {
     Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
     return runJob(info.Env(), CallOptions::read(info[4]),
                   [module, inputs = std::move(inputs),
-                   options = readOptions(info[3])](const JobContext& context) -> Finish {
+                   options = readProfileOptions(info[3])](const JobContext& context) -> Finish {
                     auto profile = std::make_shared<const Profile>(
                         profileModule(*module, inputs, options, context.cancel, context.progress));
                     return [profile](Napi::Env env) -> Napi::Value { return toJs(env, *profile); };

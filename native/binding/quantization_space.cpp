@@ -15,12 +15,12 @@
 
 namespace torchsearch::binding {
 
-using Seed = std::shared_ptr<QuantizationSpace>;
+using QuantizationSpaceSeed = std::shared_ptr<QuantizationSpace>;
 
 namespace {
 
 // { formats: layer formats, groupSharedInputs: boolean }
-QuantizationOptions readOptions(const Napi::Value& value) {
+QuantizationOptions readQuantizationOptions(const Napi::Value& value) {
   QuantizationOptions options;
   const Napi::Value formats = value.IsObject() ? value.As<Napi::Object>().Get("formats") : value;
   if (!formats.IsArray()) fail(value.Env(), "ERR_CONFIG_VALUE", "A conversion needs an array of formats.");
@@ -30,7 +30,7 @@ QuantizationOptions readOptions(const Napi::Value& value) {
   return options;
 }
 
-Napi::Float64Array numbers(Napi::Env env, const std::vector<double>& values) {
+Napi::Float64Array float64Array(Napi::Env env, const std::vector<double>& values) {
   Napi::Float64Array out = Napi::Float64Array::New(env, values.size());
   std::copy(values.begin(), values.end(), out.Data());
   return out;
@@ -40,7 +40,7 @@ Napi::Float64Array numbers(Napi::Env env, const std::vector<double>& values) {
 Finish partResult(SensitivityPart part) {
   return [part = std::move(part)](Napi::Env env) -> Napi::Value {
     Napi::Object out = Napi::Object::New(env);
-    out.Set("sums", numbers(env, part.sums));
+    out.Set("sums", float64Array(env, part.sums));
     out.Set("count", static_cast<double>(part.count));
     return out;
   };
@@ -96,7 +96,7 @@ QuantizationSpaceWrap::QuantizationSpaceWrap(const Napi::CallbackInfo& info) : O
   if (!info[0].IsExternal()) {
     fail(info.Env(), "ERR_INPUT", "Make quantization spaces with QuantizationSpace.convert.");
   }
-  space_ = *info[0].As<Napi::External<Seed>>().Data();
+  space_ = *info[0].As<Napi::External<QuantizationSpaceSeed>>().Data();
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
@@ -115,10 +115,12 @@ Napi::Value QuantizationSpaceWrap::convert(const Napi::CallbackInfo& info) {
     Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
     return runJob(env, CallOptions::read(info[4]),
                   [module, inputs = std::move(inputs),
-                   options = readOptions(info[3])](const JobContext& context) -> Finish {
-                    Seed space = QuantizationSpace::convert(module, inputs, options, context.cancel);
+                   options = readQuantizationOptions(info[3])](const JobContext& context) -> Finish {
+                    QuantizationSpaceSeed space =
+                        QuantizationSpace::convert(module, inputs, options, context.cancel);
                     return [space](Napi::Env env) mutable -> Napi::Value {
-                      return EnvData::of(env).quantizationSpace.New({Napi::External<Seed>::New(env, &space)});
+                      return EnvData::of(env).quantizationSpace.New(
+                          {Napi::External<QuantizationSpaceSeed>::New(env, &space)});
                     };
                   });
   });
@@ -176,7 +178,7 @@ Napi::Value QuantizationSpaceWrap::select(const Napi::CallbackInfo& info) {
 Napi::Value QuantizationSpaceWrap::forward(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const Seed space = open(env);
+    const QuantizationSpaceSeed space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     return runJob(env, CallOptions::read(info[2]),
                   [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
@@ -191,7 +193,7 @@ Napi::Value QuantizationSpaceWrap::forward(const Napi::CallbackInfo& info) {
 Napi::Value QuantizationSpaceWrap::observe(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const Seed space = open(env);
+    const QuantizationSpaceSeed space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     return runJob(env, CallOptions::read(info[2]),
                   [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
@@ -217,7 +219,8 @@ Napi::Value QuantizationSpaceWrap::activationEnds(const Napi::CallbackInfo& info
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[0]), [space = open(env)](const JobContext&) -> Finish {
-      return [ends = space->activationEnds()](Napi::Env env) -> Napi::Value { return numbers(env, ends); };
+      return
+          [ends = space->activationEnds()](Napi::Env env) -> Napi::Value { return float64Array(env, ends); };
     });
   });
 }
@@ -243,7 +246,7 @@ Napi::Value QuantizationSpaceWrap::setActivationEnds(const Napi::CallbackInfo& i
 Napi::Value QuantizationSpaceWrap::gradients(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const Seed space = open(env);
+    const QuantizationSpaceSeed space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     return runJob(env, CallOptions::read(info[4]),
                   [space, inputs = std::move(inputs), target = TensorWrap::of(info[2], "target"),
@@ -257,7 +260,7 @@ Napi::Value QuantizationSpaceWrap::gradients(const Napi::CallbackInfo& info) {
 Napi::Value QuantizationSpaceWrap::outputs(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const Seed space = open(env);
+    const QuantizationSpaceSeed space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     const int32_t group = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
     return runJob(env, CallOptions::read(info[4]),

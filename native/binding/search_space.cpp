@@ -9,18 +9,19 @@
 #include "binding/job.h"
 #include "binding/latency_table.h"
 #include "binding/module.h"
+#include "binding/numbers.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
 #include "binding/widths.h"
 
 namespace torchsearch::binding {
 
-using Seed = std::shared_ptr<SearchSpace>;
+using SearchSpaceSeed = std::shared_ptr<SearchSpace>;
 
 namespace {
 
 // { channelDivisor?: number, depth?: boolean }
-SpaceOptions readOptions(const Napi::Value& value) {
+SpaceOptions readSpaceOptions(const Napi::Value& value) {
   SpaceOptions options;
   if (!value.IsObject()) return options;
   const Napi::Object object = value.As<Napi::Object>();
@@ -36,12 +37,6 @@ SpaceOptions readOptions(const Napi::Value& value) {
     options.depth = depth.As<Napi::Boolean>();
   }
   return options;
-}
-
-Napi::Array numbers(Napi::Env env, const std::vector<int64_t>& values) {
-  Napi::Array out = Napi::Array::New(env, values.size());
-  for (uint32_t i = 0; i < values.size(); ++i) out.Set(i, static_cast<double>(values[i]));
-  return out;
 }
 
 }  // namespace
@@ -86,12 +81,12 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
 
 SearchSpaceWrap::SearchSpaceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make search spaces with SearchSpace.convert.");
-  space_ = *info[0].As<Napi::External<Seed>>().Data();
+  space_ = *info[0].As<Napi::External<SearchSpaceSeed>>().Data();
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
 Napi::Value SearchSpaceWrap::wrap(Napi::Env env, std::shared_ptr<SearchSpace> space) {
-  return EnvData::of(env).searchSpace.New({Napi::External<Seed>::New(env, &space)});
+  return EnvData::of(env).searchSpace.New({Napi::External<SearchSpaceSeed>::New(env, &space)});
 }
 
 const std::shared_ptr<SearchSpace>& SearchSpaceWrap::open(Napi::Env env) const {
@@ -109,7 +104,7 @@ Napi::Value SearchSpaceWrap::convert(const Napi::CallbackInfo& info) {
     Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
     return runJob(env, CallOptions::read(info[4]),
                   [module, inputs = std::move(inputs),
-                   options = readOptions(info[3])](const JobContext& context) -> Finish {
+                   options = readSpaceOptions(info[3])](const JobContext& context) -> Finish {
                     std::shared_ptr<SearchSpace> space =
                         SearchSpace::convert(module, inputs, options, context.cancel, context.progress);
                     return [space](Napi::Env env) { return wrap(env, space); };
@@ -126,7 +121,7 @@ Napi::Value SearchSpaceWrap::hyperparameters(const Napi::CallbackInfo& info) {
       Napi::Object item = Napi::Object::New(env);
       item.Set("name", all[i].name);
       item.Set("kind", all[i].kind);
-      item.Set("choices", numbers(env, all[i].choices));
+      item.Set("choices", numberArray(env, all[i].choices));
       item.Set("full", static_cast<double>(all[i].full));
       item.Set("begins", all[i].begins);
       out.Set(static_cast<uint32_t>(i), item);
@@ -153,7 +148,7 @@ Napi::Value SearchSpaceWrap::unprunable(const Napi::CallbackInfo& info) {
 
 Napi::Value SearchSpaceWrap::active(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guarded(env, [&]() -> Napi::Value { return numbers(env, open(env)->active()); });
+  return guarded(env, [&]() -> Napi::Value { return numberArray(env, open(env)->active()); });
 }
 
 // (widths: number[] | Int32Array)

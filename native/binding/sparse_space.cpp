@@ -8,13 +8,14 @@
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/module.h"
+#include "binding/numbers.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
 
 namespace torchsearch::binding {
 
-using Seed = std::shared_ptr<SparseSpace>;
+using SparseSpaceSeed = std::shared_ptr<SparseSpace>;
 
 namespace {
 
@@ -86,17 +87,6 @@ Finish outcomeOf(const SparseOutcome& outcome) {
   };
 }
 
-Finish nothing() {
-  return [](Napi::Env env) { return env.Undefined(); };
-}
-
-template <class Number>
-Napi::Array numbers(Napi::Env env, const std::vector<Number>& values) {
-  Napi::Array out = Napi::Array::New(env, values.size());
-  for (uint32_t i = 0; i < values.size(); ++i) out.Set(i, static_cast<double>(values[i]));
-  return out;
-}
-
 }  // namespace
 
 void SparseSpaceWrap::define(Napi::Env env, Napi::Object exports) {
@@ -129,7 +119,7 @@ void SparseSpaceWrap::define(Napi::Env env, Napi::Object exports) {
 
 SparseSpaceWrap::SparseSpaceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make sparse spaces with SparseSpace.convert.");
-  space_ = *info[0].As<Napi::External<Seed>>().Data();
+  space_ = *info[0].As<Napi::External<SparseSpaceSeed>>().Data();
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }
 
@@ -144,13 +134,14 @@ Napi::Value SparseSpaceWrap::convert(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     const std::shared_ptr<Module> module = ModuleWrap::of(info[0], "module");
     Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
-    return runJob(env, CallOptions::read(info[3]),
-                  [module, inputs = std::move(inputs)](const JobContext& context) -> Finish {
-                    std::shared_ptr<SparseSpace> space = SparseSpace::convert(module, inputs, context.cancel);
-                    return [space](Napi::Env env) mutable -> Napi::Value {
-                      return EnvData::of(env).sparseSpace.New({Napi::External<Seed>::New(env, &space)});
-                    };
-                  });
+    return runJob(
+        env, CallOptions::read(info[3]),
+        [module, inputs = std::move(inputs)](const JobContext& context) -> Finish {
+          std::shared_ptr<SparseSpace> space = SparseSpace::convert(module, inputs, context.cancel);
+          return [space](Napi::Env env) mutable -> Napi::Value {
+            return EnvData::of(env).sparseSpace.New({Napi::External<SparseSpaceSeed>::New(env, &space)});
+          };
+        });
   });
 }
 
@@ -162,7 +153,7 @@ Napi::Value SparseSpaceWrap::layers(const Napi::CallbackInfo& info) {
       Napi::Object item = Napi::Object::New(env);
       item.Set("parameter", layer.parameter);
       item.Set("kind", layer.matrix.kind == WeightMatrix::Kind::kConvolution ? "convolution" : "linear");
-      item.Set("shape", numbers(env, layer.shape));
+      item.Set("shape", numberArray(env, layer.shape));
       item.Set("groups", static_cast<double>(layer.matrix.groups));
       item.Set("elements", static_cast<double>(layer.elements));
       item.Set("runLength", static_cast<double>(layer.runLength));
@@ -212,7 +203,7 @@ Napi::Value SparseSpaceWrap::collect(const Napi::CallbackInfo& info) {
                                        readFlag(info[1], "stopEarly")};
     return runJob(env, CallOptions::read(info[2]), [space, collection](const JobContext&) -> Finish {
       space->collect(collection);
-      return nothing();
+      return finishWithNothing();
     });
   });
 }
@@ -223,7 +214,7 @@ Napi::Value SparseSpaceWrap::stopCollecting(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[0]), [space = open(env)](const JobContext&) -> Finish {
       space->stopCollecting();
-      return nothing();
+      return finishWithNothing();
     });
   });
 }
@@ -237,7 +228,7 @@ Napi::Value SparseSpaceWrap::globalCounts(const Napi::CallbackInfo& info) {
                   [space, layers = readLayers(info[0], *space),
                    keep = readCount(info[1], "keep")](const JobContext&) -> Finish {
                     return [counts = space->globalCounts(layers, keep)](Napi::Env env) {
-                      return numbers(env, counts);
+                      return numberArray(env, counts);
                     };
                   });
   });
@@ -278,7 +269,7 @@ Napi::Value SparseSpaceWrap::makeDense(const Napi::CallbackInfo& info) {
     return runJob(env, CallOptions::read(info[1]),
                   [space, layer = readLayer(info[0], *space)](const JobContext&) -> Finish {
                     space->makeDense(layer);
-                    return nothing();
+                    return finishWithNothing();
                   });
   });
 }
@@ -289,7 +280,7 @@ Napi::Value SparseSpaceWrap::reset(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[0]), [space = open(env)](const JobContext&) -> Finish {
       space->reset();
-      return nothing();
+      return finishWithNothing();
     });
   });
 }
@@ -321,7 +312,7 @@ Napi::Value SparseSpaceWrap::restore(const Napi::CallbackInfo& info) {
                   [space, layer = readLayer(info[0], *space), weight = TensorWrap::of(info[1], "weight"),
                    mask = TensorWrap::of(info[2], "mask")](const JobContext&) -> Finish {
                     space->restore(layer, weight, mask);
-                    return nothing();
+                    return finishWithNothing();
                   });
   });
 }

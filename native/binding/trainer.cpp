@@ -20,11 +20,7 @@ namespace torchsearch::binding {
 
 namespace {
 
-Finish nothing() {
-  return [](Napi::Env env) { return env.Undefined(); };
-}
-
-Finish number(double value) {
+Finish finishWithNumber(double value) {
   return [value](Napi::Env env) { return Napi::Number::New(env, value); };
 }
 
@@ -142,7 +138,7 @@ Napi::Value TrainerWrap::step(const Napi::CallbackInfo& info) {
     TrainBatch batch{toInputs(schema_.get(), info[0], info[1]), optionalTensor(info[2], "target")};
     return runJob(env, CallOptions::read(info[3]),
                   [trainer = open(env), batch = std::move(batch)](const JobContext&) -> Finish {
-                    return number(trainer->step(batch));
+                    return finishWithNumber(trainer->step(batch));
                   });
   });
 }
@@ -163,10 +159,12 @@ Napi::Value TrainerWrap::begin(const Napi::CallbackInfo& info) {
 Napi::Value TrainerWrap::finish(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    return runJob(env, CallOptions::read(info[2]),
-                  [trainer = open(env), loss = info[0].ToNumber().DoubleValue(),
-                   gradient = TensorWrap::of(info[1], "The gradient of the loss")](
-                      const JobContext&) -> Finish { return number(trainer->finish(loss, gradient)); });
+    return runJob(
+        env, CallOptions::read(info[2]),
+        [trainer = open(env), loss = info[0].ToNumber().DoubleValue(),
+         gradient = TensorWrap::of(info[1], "The gradient of the loss")](const JobContext&) -> Finish {
+          return finishWithNumber(trainer->finish(loss, gradient));
+        });
   });
 }
 
@@ -176,7 +174,7 @@ Napi::Value TrainerWrap::abandon(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[0]), [trainer = open(env)](const JobContext&) -> Finish {
       trainer->abandon();
-      return nothing();
+      return finishWithNothing();
     });
   });
 }
@@ -208,7 +206,7 @@ Napi::Value TrainerWrap::keep(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[0]), [trainer = open(env)](const JobContext&) -> Finish {
       trainer->keep();
-      return nothing();
+      return finishWithNothing();
     });
   });
 }
@@ -248,7 +246,7 @@ Napi::Value TrainerWrap::load(const Napi::CallbackInfo& info) {
                   [trainer = open(env), state = std::move(state),
                    steps = info[1].ToNumber().Int64Value()](const JobContext&) -> Finish {
                     trainer->load(state, steps);
-                    return nothing();
+                    return finishWithNothing();
                   });
   });
 }
@@ -260,7 +258,7 @@ Napi::Value TrainerWrap::recalibrate(const Napi::CallbackInfo& info) {
     return runJob(env, CallOptions::read(info[2]),
                   [trainer = open(env), dataset = unwrap<DatasetWrap>(info[0], "dataset").dataset(),
                    options = readLoopOptions(info[1])](const JobContext& context) -> Finish {
-                    return number(static_cast<double>(trainer->recalibrate(
+                    return finishWithNumber(static_cast<double>(trainer->recalibrate(
                         *dataset, options.inputs, options.maxBatches, context.cancel, context.progress)));
                   });
   });

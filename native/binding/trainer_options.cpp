@@ -9,9 +9,9 @@ namespace torchsearch::binding {
 namespace {
 
 // Reads members of an options object into variables, which keep their value where there is no such member.
-class Reader {
+class OptionsReader {
  public:
-  explicit Reader(const Napi::Value& value) {
+  explicit OptionsReader(const Napi::Value& value) {
     if (!value.IsObject()) fail(value.Env(), "ERR_ARGUMENT", "Training needs an object of options.");
     object_ = value.As<Napi::Object>();
   }
@@ -44,7 +44,7 @@ class Reader {
 }  // namespace
 
 TrainSettings readTrainSettings(const Napi::Value& value) {
-  const Reader reader(value);
+  const OptionsReader reader(value);
   TrainSettings settings;
   OptimizerSettings& optimizer = settings.optimizer;
   reader.read("optimizer", optimizer.kind);
@@ -71,7 +71,7 @@ TrainSettings readTrainSettings(const Napi::Value& value) {
 }
 
 ObjectiveSettings readObjective(const Napi::Value& value) {
-  const Reader reader(value);
+  const OptionsReader reader(value);
   ObjectiveSettings settings;
   reader.read("loss", settings.loss);
   reader.read("labelSmoothing", settings.labelSmoothing);
@@ -83,14 +83,14 @@ ObjectiveSettings readObjective(const Napi::Value& value) {
 SandwichSettings readSandwich(const Napi::Value& value) {
   SandwichSettings settings;
   settings.objective = readObjective(value);
-  Reader(value).read("random", settings.random);
+  OptionsReader(value).read("random", settings.random);
   if (const Napi::Value smallest = value.As<Napi::Object>().Get("smallest"); !smallest.IsUndefined())
     settings.smallest = readWidths(smallest);
   return settings;
 }
 
 TrainStretch readStretch(const Napi::Value& value) {
-  const Reader reader(value);
+  const OptionsReader reader(value);
   const LoopOptions loop = readLoopOptions(value);
   TrainStretch stretch;
   stretch.inputs = loop.inputs;

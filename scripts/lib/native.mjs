@@ -7,10 +7,10 @@ import os from "node:os";
 import path from "node:path";
 
 import { ensurePython, torchRoot } from "./python.mjs";
-import { capture, root, run, SetupError, say } from "./run.mjs";
+import { capture, root, SetupError, say, start } from "./run.mjs";
 
 /** The LibTorch to build against: TORCHSEARCH_LIBTORCH, LIBTORCH, or else the one in .torch, installed if need be. */
-export function libTorchForBuild() {
+export async function libTorchForBuild() {
   for (const name of ["TORCHSEARCH_LIBTORCH", "LIBTORCH"]) {
     const folder = process.env[name];
     if (!folder) continue;
@@ -19,7 +19,7 @@ export function libTorchForBuild() {
       `${name} is set to ${folder}, which has no include/torch/script.h. Correct it or unset it.`,
     );
   }
-  ensurePython(["base"]);
+  await ensurePython(["base"]);
   return torchRoot();
 }
 
@@ -56,7 +56,7 @@ function checkTools() {
  * The npm packages that a build needs: in a checkout they are installed anyway; beside an installed package they are
  * put into .build/tools, at the versions that package.json names.
  */
-function ensureBuildTools() {
+async function ensureBuildTools() {
   const names = ["cmake-js", "node-addon-api", "node-api-headers"];
   const found = (from) => {
     try {
@@ -75,7 +75,7 @@ function ensureBuildTools() {
     say(`Installing what the build needs: ${wanted.join(", ")}`);
     mkdirSync(tools, { recursive: true });
     writeFileSync(path.join(tools, "package.json"), '{ "private": true }\n');
-    run("npm", ["install", "--no-audit", "--no-fund", "--no-save", ...wanted], {
+    await start("npm", ["install", "--no-audit", "--no-fund", "--no-save", ...wanted], {
       cwd: tools,
       remedy: "Check the network, then run the same command again.",
     });
@@ -116,36 +116,74 @@ function install(addons) {
 }
 
 /**
- * Builds the addons, and the C++ tests too when asked; what is up to date is not built again.
- *
- * `configure` and `build` are two calls, rather than cmake-js's `compile`, because that answers any compile error by
- * building everything a second time.
+ * Shows how far a build is. Ninja's lines `[12/40] Building …` become `[12/40]`: on a terminal one line that is
+ * rewritten, elsewhere a line each. All else, such as a compiler's error, is shown in full.
  */
-export function buildNative({ libTorch = libTorchForBuild() } = {}) {
+function progress(stream = process.stderr) {
+  const terminal = stream.isTTY === true;
+  let open = false;
+  const close = () => {
+    if (open) stream.write("\n");
+    open = false;
+  };
+  const onLine = (line) => {
+    const [step] = /^\[\s*\d+(?:\/\d+|%)\]/.exec(line) ?? [];
+    // The steps before the first are CMake's own: looking for new files.
+    if (step === undefined ? /^(ninja: no work to do|ninja: Entering)/.test(line) : step.startsWith("[0/"))
+      return;
+    if (step === undefined) {
+      close();
+      stream.write(`${line}\n`);
+    } else if (terminal) {
+      stream.write(`\r\u001b[K${step}`);
+      open = true;
+    } else {
+      stream.write(`${step}\n`);
+    }
+  };
+  return { onLine, close };
+}
+
+/** Configures and builds in the folder `out`, with CMake's variables `options`; `targets` beside the addons. */
+export async function compileNative({ out, options, targets = [] }) {
   checkTools();
-  const minor = libTorchMinor(libTorch);
-  const out = buildFolder(minor);
-  const addons = path.join(out, "addons");
-  const tools = ensureBuildTools();
-  say(`Building the C++ addon for LibTorch ${minor} (${libTorch}); the first time takes minutes`);
-  const options = [
-    `--CDTORCHSEARCH_LIBTORCH=${libTorch}`,
-    `--CDTORCHSEARCH_OUTPUT=${addons}`,
-    // The npm package goes without the tests.
-    `--CDTORCHSEARCH_BUILD_TESTS=${existsSync(path.join(root, "native", "tests")) ? "ON" : "OFF"}`,
-  ];
-  const { cmakeJs, env } = tools;
-  const log = ["--log-level", "warn"];
-  run(process.execPath, [cmakeJs, "configure", "-O", out, ...options, ...log], {
+  const { cmakeJs, env } = await ensureBuildTools();
+  const variables = Object.entries(options).map(([name, value]) => `--CD${name}=${value}`);
+  await start(process.execPath, [cmakeJs, "configure", "-O", out, ...variables, "--log-level", "warn"], {
     remedy: "CMake's message above says what is missing.",
     env,
+    onLine: () => {},
   });
   // Each compiler process takes about 1.5 GB on LibTorch's headers.
   const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.totalmem() / 2 ** 31)));
-  run(process.execPath, [cmakeJs, "build", "-O", out, "-p", String(jobs), ...log], {
+  const { onLine, close } = progress();
+  const wanted = ["all", ...targets].flatMap((target) => ["--target", target]);
+  // Not by cmake-js, whose `compile` answers any compile error by building everything a second time.
+  await start("cmake", ["--build", out, "--config", "Release", "--parallel", String(jobs), ...wanted], {
     remedy: "The compiler's message above names the reason.",
     env,
+    onLine,
+  }).finally(close);
+}
+
+/** Builds the addons, and with `tests` the C++ tests too; what is up to date is not built again. */
+export async function buildNative({ libTorch, tests = false } = {}) {
+  const folder = libTorch ?? (await libTorchForBuild());
+  const minor = libTorchMinor(folder);
+  const out = buildFolder(minor);
+  const addons = path.join(out, "addons");
+  const what = tests ? "the C++ addon and its tests" : "the C++ addon";
+  const minutes = tests ? "about 4 minutes" : "about 2 minutes";
+  say(`Building ${what} for LibTorch ${minor} (${folder}): ${minutes} on two cores the first time`);
+  await compileNative({
+    out,
+    options: {
+      TORCHSEARCH_LIBTORCH: folder,
+      TORCHSEARCH_OUTPUT: addons,
+      TORCHSEARCH_UNITY: process.env.TORCHSEARCH_UNITY ?? "ON",
+    },
+    targets: tests ? ["torchsearch_tests"] : [],
   });
   install(addons);
-  return { libTorch, minor, out };
+  return { libTorch: folder, minor, out };
 }

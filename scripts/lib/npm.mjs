@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import path from "node:path";
 
-import { root, run, SetupError, say } from "./run.mjs";
+import { root, SetupError, say, start } from "./run.mjs";
 
 const modules = path.join(root, "node_modules");
 
@@ -18,7 +18,7 @@ function upToDate() {
 }
 
 /** Runs `npm ci` unless node_modules is as package-lock.json says. */
-export function ensureNodeModules() {
+export async function ensureNodeModules() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 17)) {
     throw new SetupError(`Node ${process.version} is too old: install Node 20.17 or newer.`);
@@ -29,7 +29,7 @@ export function ensureNodeModules() {
     return;
   }
   say("Installing npm packages");
-  run("npm", ["ci", "--no-audit", "--no-fund"], {
+  await start("npm", ["ci", "--no-audit", "--no-fund"], {
     remedy: "Check the network, then run the same command again.",
   });
 }

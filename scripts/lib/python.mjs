@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-import { capture, root, run, SetupError, say } from "./run.mjs";
+import { capture, root, SetupError, say, start } from "./run.mjs";
 
 const TORCH = "torch==2.13.0";
 
@@ -47,7 +47,7 @@ export function torchRoot() {
   return found;
 }
 
-function createEnvironment() {
+async function createEnvironment() {
   const version = capture("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
   if (version === undefined) {
     throw new SetupError(
@@ -58,15 +58,15 @@ function createEnvironment() {
   if (major < 3 || minor < 10)
     throw new SetupError(`Python ${version} is too old: install Python 3.10 or newer.`);
   say(`Making the Python environment .torch (Python ${version})`);
-  run("python3", ["-m", "venv", venv], {
+  await start("python3", ["-m", "venv", venv], {
     remedy:
       "Python's venv module may be missing (Debian: apt-get install python3-venv). Delete .torch and try again.",
   });
 }
 
 /** Installs the groups that are missing; `.torch/groups` records the installed ones. */
-export function ensurePython(groups) {
-  if (!existsSync(python)) createEnvironment();
+export async function ensurePython(groups) {
+  if (!existsSync(python)) await createEnvironment();
   const stamps = path.join(venv, "groups");
   mkdirSync(stamps, { recursive: true });
   for (const group of groups) {
@@ -75,7 +75,9 @@ export function ensurePython(groups) {
     if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) continue;
     for (const packages of GROUPS[group]) {
       say(`Installing for Python: ${packages.join(" ")}`);
-      run(python, ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", ...packages], {
+      // Python compiles a module when it is first imported. Compiling all of PyTorch takes longer than unpacking it.
+      const options = ["--disable-pip-version-check", "--quiet", "--no-compile"];
+      await start(python, ["-m", "pip", "install", ...options, ...packages], {
         remedy:
           "Check the network and the disk (PyTorch may need several GB), then run the same command again.",
       });

@@ -8,6 +8,7 @@ import path from "node:path";
 import { packageSuite } from "./package-suite.mjs";
 import { ensurePython, torchRoot } from "./python.mjs";
 import { root } from "./run.mjs";
+import { versionsSuite } from "./versions-suite.mjs";
 
 function runTests(command, args, env) {
   return spawnSync(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", 2, 2] });
@@ -79,11 +80,11 @@ function exports({ env }) {
  * The one source that needs CUDA's headers (native/cuda) goes through the compiler: one test. The rest of the CUDA path is
  * written without them, and is part of the ordinary build.
  */
-function cuda({ env }) {
+async function cuda({ env }) {
   const include = path.join(env.TORCHSEARCH_LIBTORCH, "include");
   if (!existsSync(path.join(include, "ATen", "core", "GraphImplInterface.h")))
     return { passed: 0, failed: 0, skipped: 1 };
-  ensurePython(["cuda"]);
+  await ensurePython(["cuda"]);
   // Only CUDA builds of PyTorch have this header; all it would say is how PyTorch was built.
   const stub = path.join(root, ".build", "cuda-headers");
   const macros = path.join(stub, "c10", "cuda", "impl");
@@ -97,4 +98,4 @@ function cuda({ env }) {
   return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
 }
 
-export const SUITES = { cpp, cuda, exports, package: packageSuite, unit };
+export const SUITES = { cpp, cuda, exports, package: packageSuite, unit, versions: versionsSuite };

@@ -4,12 +4,12 @@ import { chmodSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 
-import { root, run, SetupError, say } from "./run.mjs";
+import { root, SetupError, say, start } from "./run.mjs";
 
 /** Compiles lib/. Files that are up to date are not compiled again. */
-export function buildLib() {
+export async function buildLib() {
   say("Compiling TypeScript");
-  run(process.execPath, [path.join(root, "node_modules", "typescript", "bin", "tsc"), "-p", root], {
+  await start(process.execPath, [path.join(root, "node_modules", "typescript", "bin", "tsc"), "-p", root], {
     remedy: "Correct the type errors above.",
   });
   const dist = path.join(root, "dist");

@@ -25,13 +25,6 @@ namespace {
 
 std::atomic<bool> graphsAreOn = false;
 
-// Lets `after` go on once all that was put on `before` is done.
-void order(const c10::Stream& before, const c10::Stream& after) {
-  c10::Event event(before.device_type());
-  event.record(before);
-  event.block(after);
-}
-
 // Whether an argument says that an operator neither draws random numbers nor updates statistics, as dropout,
 // attention and norms do otherwise.
 bool isForEvaluation(const Instruction& instruction) {
@@ -84,6 +77,17 @@ bool ForwardGraph::canHold(const Program& program) {
 }
 
 #if TORCHSEARCH_HAS_GRAPHS
+
+namespace {
+
+// Lets `after` go on once all that was put on `before` is done.
+void order(const c10::Stream& before, const c10::Stream& after) {
+  c10::Event event(before.device_type());
+  event.record(before);
+  event.block(after);
+}
+
+}  // namespace
 
 struct ForwardGraph::Captured {
   c10::Device device;

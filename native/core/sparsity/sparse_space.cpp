@@ -19,18 +19,13 @@
 
 namespace torchsearch {
 
-namespace {
-
-// Ends a forward from within, once it has shown what is wanted.
-struct SeenAll {};
-
 // Calls back with each use of a parameter.
-class UseObserver : public InterpreterObserver {
+class WeightUseObserver : public InterpreterObserver {
  public:
   using Seen = std::function<void(const WeightUse&, const c10::FunctionSchema&,
                                   const std::vector<c10::IValue>&, const std::vector<c10::IValue>&)>;
 
-  UseObserver(const torch::jit::Module& module, Seen seen) : tracker_(module), seen_(std::move(seen)) {}
+  WeightUseObserver(const torch::jit::Module& module, Seen seen) : tracker_(module), seen_(std::move(seen)) {}
 
   const WeightTracker& tracker() const { return tracker_; }
 
@@ -50,6 +45,11 @@ class UseObserver : public InterpreterObserver {
   WeightTracker tracker_;
   Seen seen_;
 };
+
+namespace {
+
+// Ends a forward from within, once it has shown what is wanted.
+struct SeenAll {};
 
 c10::IValue interpret(const InlinedGraph& graph, const torch::jit::Module& module, const Inputs& inputs,
                       InterpreterObserver& observer, const CancelToken& cancel) {
@@ -94,7 +94,7 @@ void SparseSpace::findLayers(const CancelToken& cancel) {
   std::map<int32_t, SparseLayer> found;
   std::map<int32_t, std::string> reasons;
   std::vector<int32_t> order;
-  UseObserver observer(
+  WeightUseObserver observer(
       dense, [&](const WeightUse& use, const c10::FunctionSchema&, const auto&, const auto& results) {
         if (!use.matrix) {
           reasons.emplace(use.parameter, use.reason);
@@ -169,7 +169,7 @@ class SparseSpace::Collector {
     for (const auto& [name, layer] : byName) missing_ += space.layers_[layer].uses;
   }
 
-  UseObserver& observer() { return observer_; }
+  WeightUseObserver& observer() { return observer_; }
 
  private:
   void add(const WeightUse& use, const c10::FunctionSchema& schema,
@@ -182,7 +182,7 @@ class SparseSpace::Collector {
   }
 
   SparseSpace& space_;
-  UseObserver observer_;
+  WeightUseObserver observer_;
   std::vector<int32_t> wanted_;  // layer by parameter, or -1
   int64_t missing_ = 0;
 };

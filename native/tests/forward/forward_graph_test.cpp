@@ -18,12 +18,12 @@ using testing::simulatedDevice;
 
 namespace {
 
-const char* const kNormed =
+const char* const kNormedBlock =
     "  y = torch.conv2d(x, self.weight, None, 1, 1)\n"
     "  y = torch.batch_norm(y, None, None, self.mean, self.variance, False, 0.1, 1e-5, False)\n"
     "  return torch.relu(y).add_(x).mean([2, 3])\n";
 
-torch::jit::Module compiled(const std::string& body, c10::Device device = c10::kCPU) {
+torch::jit::Module moduleOnDevice(const std::string& body, c10::Device device = c10::kCPU) {
   const at::Generator generator = at::detail::createCPUGenerator(7);
   torch::jit::Module module("m");
   module.register_parameter("weight", (at::randn({8, 8, 3, 3}, generator) * 0.1).to(device), false);
@@ -35,7 +35,7 @@ torch::jit::Module compiled(const std::string& body, c10::Device device = c10::k
   return module;
 }
 
-Inputs images(int64_t batch, uint64_t seed, c10::Device device = c10::kCPU) {
+Inputs batchOnDevice(int64_t batch, uint64_t seed, c10::Device device = c10::kCPU) {
   const at::Generator generator = at::detail::createCPUGenerator(seed);
   return positional({at::randn({batch, 8, 6, 6}, generator).to(device)});
 }
@@ -52,10 +52,11 @@ class Graphs {
 
 // The same module on the CPU and on the device.
 struct Pair {
-  explicit Pair(const std::string& body) : here(compiled(body)), there(compiled(body, simulatedDevice())) {}
+  explicit Pair(const std::string& body)
+      : here(moduleOnDevice(body)), there(moduleOnDevice(body, simulatedDevice())) {}
   bool agree(int64_t batch, uint64_t seed) {
-    const auto expected = here.forward(images(batch, seed), CancelToken()).toTensor();
-    const auto actual = there.evaluate(images(batch, seed), CancelToken()).toTensor();
+    const auto expected = here.forward(batchOnDevice(batch, seed), CancelToken()).toTensor();
+    const auto actual = there.evaluate(batchOnDevice(batch, seed), CancelToken()).toTensor();
     CHECK(actual.device() == simulatedDevice());
     return at::allclose(actual.cpu(), expected, 1e-4, 1e-5);
   }
@@ -67,14 +68,14 @@ struct Pair {
 }  // namespace
 
 TEST_CASE("the simulated device computes what the CPU does") {
-  Pair pair(kNormed);
+  Pair pair(kNormedBlock);
   for (uint64_t seed = 0; seed < 4; ++seed) CHECK(pair.agree(3, seed));
 }
 
 TEST_CASE("a shape is captured at its third call in a row, and replays give what launches give") {
   if (!ForwardGraph::offered(simulatedDevice())) return;  // an older PyTorch
   const Graphs on;
-  Pair pair(kNormed);
+  Pair pair(kNormedBlock);
   const int before = testing::replays();
   for (uint64_t seed = 0; seed < 2; ++seed) CHECK(pair.agree(4, seed));
   CHECK(testing::replays() == before);
@@ -92,18 +93,18 @@ TEST_CASE("a shape is captured at its third call in a row, and replays give what
 TEST_CASE("outputs of replays are the caller's own") {
   if (!ForwardGraph::offered(simulatedDevice())) return;
   const Graphs on;
-  Pair pair(kNormed);
+  Pair pair(kNormedBlock);
   for (uint64_t seed = 0; seed < 3; ++seed) CHECK(pair.agree(4, seed));
-  const at::Tensor first = pair.there.evaluate(images(4, 11), CancelToken()).toTensor();
-  pair.there.evaluate(images(4, 12), CancelToken());
-  const auto expected = pair.here.forward(images(4, 11), CancelToken()).toTensor();
+  const at::Tensor first = pair.there.evaluate(batchOnDevice(4, 11), CancelToken()).toTensor();
+  pair.there.evaluate(batchOnDevice(4, 12), CancelToken());
+  const auto expected = pair.here.forward(batchOnDevice(4, 11), CancelToken()).toTensor();
   CHECK(at::allclose(first.cpu(), expected, 1e-4, 1e-5));
 }
 
 TEST_CASE("weights that change are captured anew; graphs can be turned off") {
   if (!ForwardGraph::offered(simulatedDevice())) return;
   const Graphs on;
-  Pair pair(kNormed);
+  Pair pair(kNormedBlock);
   for (uint64_t seed = 0; seed < 5; ++seed) CHECK(pair.agree(4, seed));
   const at::NoGradGuard noGrad;
   for (Module* module : {&pair.here, &pair.there}) {
@@ -125,7 +126,7 @@ TEST_CASE("what can't be captured is launched, and not tried again") {
   const int before = testing::replays();
   {
     testing::refuseCapture(true);
-    Pair pair(kNormed);
+    Pair pair(kNormedBlock);
     for (uint64_t seed = 0; seed < 4; ++seed) CHECK(pair.agree(4, seed));
     testing::refuseCapture(false);
     for (uint64_t seed = 4; seed < 8; ++seed) CHECK(pair.agree(4, seed));
@@ -143,7 +144,7 @@ TEST_CASE("what can't be captured is launched, and not tried again") {
 TEST_CASE("a call that is aborted while it is captured leaves the model as it was") {
   if (!ForwardGraph::offered(simulatedDevice())) return;
   const Graphs on;
-  const at::Tensor input = images(2, 0, simulatedDevice()).args[0].toTensor();
+  const at::Tensor input = batchOnDevice(2, 0, simulatedDevice()).args[0].toTensor();
   int calls = 0;
   const auto aborts = [&](const std::vector<at::Tensor>& inputs) -> c10::IValue {
     if (++calls == 2) throw Error("ERR_ABORTED", "stopped");
@@ -162,10 +163,10 @@ TEST_CASE("a call that is aborted while it is captured leaves the model as it wa
 
 TEST_CASE("programs that draw random numbers, or change what stays, are not captured") {
   const auto holds = [](const std::string& body) {
-    return ForwardGraph::canHold(*testing::Recorded(compiled(body), images(2, 0)).program);
+    return ForwardGraph::canHold(*testing::Recorded(moduleOnDevice(body), batchOnDevice(2, 0)).program);
   };
   const std::string norm = "  return torch.batch_norm(x, None, None, self.mean, self.variance, ";
-  CHECK(holds(kNormed));
+  CHECK(holds(kNormedBlock));
   CHECK(holds("  return torch.dropout(x, 0.5, False).mul(2)\n"));
   CHECK(holds("  return torch.scaled_dot_product_attention(x, x, x)\n"));
   CHECK(holds(norm + "False, 0.1, 1e-5, False)\n"));
@@ -182,7 +183,7 @@ TEST_CASE("a whole pass over the device scores what the CPU scores, with graphs 
   const at::Generator generator = at::detail::createCPUGenerator(3);
   const at::Tensor x = at::randn({90, 8, 6, 6}, generator);
   const Dataset dataset({x, at::arange(90).remainder(8)}, {.batchSize = 16, .shuffleSeed = 5});
-  Pair pair(kNormed);
+  Pair pair(kNormedBlock);
   LoopOptions options;
   options.target = 1;
   const auto score = [&](Module& module) {

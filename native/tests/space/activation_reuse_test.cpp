@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kPlenty = int64_t{1} << 30;
 
 // Convolutions and batch norms, in-place operators, two residual blocks, one of which has no norm.
-std::shared_ptr<Module> network() {
+std::shared_ptr<Module> residualNetwork() {
   torch::manual_seed(5);
   torch::jit::Module module("m");
   const auto norm = [&](const std::string& name, int64_t channels) {
@@ -104,8 +104,8 @@ Dataset dataset(int64_t samples, int64_t batchSize) {
 }  // namespace
 
 TEST_CASE("kept activations change no output, whatever is selected, expected and allowed") {
-  const auto plain = spaceOf(network());
-  const auto reusing = spaceOf(network());
+  const auto plain = spaceOf(residualNetwork());
+  const auto reusing = spaceOf(residualNetwork());
   REQUIRE(plain->hyperparameters().size() >= 5);
   const Dataset calibration = dataset(10, 4);
   const Dataset evaluation = dataset(9, 4);
@@ -141,7 +141,7 @@ TEST_CASE("kept activations change no output, whatever is selected, expected and
 }
 
 TEST_CASE("a sweep goes on from where each hyperparameter begins") {
-  const auto space = spaceOf(network());
+  const auto space = spaceOf(residualNetwork());
   const Dataset calibration = dataset(8, 4);
   const Dataset evaluation = dataset(8, 4);
   const Widths whole = full(*space);
@@ -171,7 +171,7 @@ TEST_CASE("a sweep goes on from where each hyperparameter begins") {
 }
 
 TEST_CASE("changed weights, inputs and orders of channels make kept activations useless") {
-  const auto module = network();
+  const auto module = residualNetwork();
   const auto space = spaceOf(module);
   Dataset evaluation = dataset(4, 4);
   Widths narrow = full(*space);
@@ -210,7 +210,7 @@ TEST_CASE("changed weights, inputs and orders of channels make kept activations 
 // Of a plain interpretation of the module, with batch norms in training mode; momentum 1 leaves the batch's
 // own.
 TEST_CASE("prepared convolutions give the statistics that the model's own operators give") {
-  const auto module = network();
+  const auto module = residualNetwork();
   const auto space = spaceOf(module);
   const at::Tensor x = at::randn({4, 3, 8, 8});
   const auto named = [&](const std::string& name) {
@@ -252,7 +252,7 @@ TEST_CASE("prepared convolutions give the statistics that the model's own operat
 }
 
 TEST_CASE("recalibration ends with the last batch norm, and runs nothing where there is none") {
-  const auto space = spaceOf(network());
+  const auto space = spaceOf(residualNetwork());
   space->reuseActivations(1);
   space->recalibrate(true);
   const Dataset calibration = dataset(4, 4);

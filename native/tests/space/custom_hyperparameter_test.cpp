@@ -30,7 +30,7 @@ def forward(self, x):
     return y * self.factor * 0.5
 )JIT";
 
-std::shared_ptr<Module> network(const std::string& forward = kForward) {
+std::shared_ptr<Module> layeredNetwork(const std::string& forward = kForward) {
   torch::manual_seed(3);
   torch::jit::Module module("m");
   module.register_parameter("first", at::randn({8, 3, 3, 3}), false);
@@ -54,7 +54,7 @@ at::Tensor tensorOf(const Module& module, const std::string& name) {
   throw Error("ERR_INPUT", "no tensor " + name);
 }
 
-std::shared_ptr<SearchSpace> convert(const std::shared_ptr<Module>& module, const at::Tensor& input) {
+std::shared_ptr<SearchSpace> convertByOne(const std::shared_ptr<Module>& module, const at::Tensor& input) {
   SpaceOptions options;
   options.channelDivisor = 1;
   return SearchSpace::convert(module, positional({input}), options, CancelToken(), {});
@@ -99,7 +99,7 @@ bool close(const at::Tensor& a, const at::Tensor& b) {
 }  // namespace
 
 TEST_CASE("the constants of a graph are numbers that follow from nothing") {
-  const auto space = convert(network(), at::randn({2, 3, 6, 6}));
+  const auto space = convertByOne(layeredNetwork(), at::randn({2, 3, 6, 6}));
   std::vector<std::string> names;
   for (const auto& constant : space->constants()) names.push_back(constant.name);
   // Not the bound of clamp, which follows from the number of samples, nor the norm's momentum.
@@ -111,9 +111,9 @@ TEST_CASE("the constants of a graph are numbers that follow from nothing") {
 }
 
 TEST_CASE("numbers of the user's own are computed with and exported, at every width and batch size") {
-  const auto module = network();
+  const auto module = layeredNetwork();
   const at::Tensor input = at::randn({2, 3, 6, 6});
-  const auto space = convert(module, input);
+  const auto space = convertByOne(module, input);
   REQUIRE(space->hyperparameters().size() == 1);
   CHECK(space->addNumbers("slope", {"leaky_relu.negative_slope"}, {0.2, 0.01, 0.5, 0.2}, CancelToken())
             ->numbers == std::vector<double>{0.2, 0.5});
@@ -146,8 +146,8 @@ TEST_CASE("tensors of the user's own are reordered and narrowed as the model's a
   const at::Tensor first = at::randn({8, 3, 3, 3});
   const at::Tensor mean = at::randn({8});
   for (const char* importance : {"l1", "random"}) {
-    const auto module = network();
-    const auto space = convert(module, input);
+    const auto module = layeredNetwork();
+    const auto space = convertByOne(module, input);
     ImportanceOptions options;
     space->reorder(*Importance::make(importance, options));
     space->addTensors("weight", "first", {at::zeros({8, 3, 3, 3}), first}, Channels::kOriginal,
@@ -157,13 +157,13 @@ TEST_CASE("tensors of the user's own are reordered and narrowed as the model's a
     space->reorder(*Importance::make("random", options));
 
     // What it is to give: the same with the tensors in the module before anything was reordered.
-    const auto given = network();
+    const auto given = layeredNetwork();
     {
       const at::NoGradGuard noGrad;
       tensorOf(*given, "first").copy_(first);
       tensorOf(*given, "mean").copy_(mean);
     }
-    const auto expected = convert(given, input);
+    const auto expected = convertByOne(given, input);
     expected->reorder(*Importance::make(importance, {}));
     space->select({8, 1, 0});
     CHECK(close(run(*space, input), run(*expected, input)));
@@ -181,9 +181,9 @@ TEST_CASE("tensors of the user's own are reordered and narrowed as the model's a
 }
 
 TEST_CASE("tensors in the converted order are taken as they are") {
-  const auto module = network();
+  const auto module = layeredNetwork();
   const at::Tensor input = at::randn({2, 3, 6, 6});
-  const auto space = convert(module, input);
+  const auto space = convertByOne(module, input);
   space->reorder(*Importance::make("l1", {}));
   const at::Tensor halved = tensorOf(*module, "first").detach() / 2;
   space->addTensors("weight", "first", {halved}, Channels::kPresent, CancelToken());
@@ -199,7 +199,7 @@ TEST_CASE("tensors in the converted order are taken as they are") {
 TEST_CASE("kept activations are never those of another choice") {
   const at::Tensor input = at::randn({2, 3, 6, 6});
   const auto make = [&] {
-    auto space = convert(network(), input);
+    auto space = convertByOne(layeredNetwork(), input);
     space->addNumbers("slope", {"leaky_relu.negative_slope"}, {0.2, 0.5}, CancelToken());
     torch::manual_seed(4);
     space->addTensors("other", "second", {at::randn({4, 8, 3, 3})}, Channels::kPresent, CancelToken());
@@ -227,8 +227,8 @@ TEST_CASE("kept activations are never those of another choice") {
 
 TEST_CASE("what can't be chosen is refused, and changes nothing") {
   const at::Tensor input = at::randn({2, 3, 6, 6});
-  const auto module = network();
-  const auto space = convert(module, input);
+  const auto module = layeredNetwork();
+  const auto space = convertByOne(module, input);
   const auto numbers = [&](const std::string& name, const std::vector<std::string>& constants,
                            const std::vector<double>& values) {
     return codeOf([&] { space->addNumbers(name, constants, values, CancelToken()); });
@@ -259,7 +259,7 @@ TEST_CASE("what can't be chosen is refused, and changes nothing") {
 }
 
 TEST_CASE("numbers that change shapes or dtypes, and tensors that decide more than values, are refused") {
-  const auto network0 = network(R"JIT(
+  const auto network0 = layeredNetwork(R"JIT(
 def forward(self, x):
     y = torch.conv2d(torch.conv2d(x, self.first), self.second)
     table = torch.full([4], 3) * 2
@@ -267,7 +267,7 @@ def forward(self, x):
         y = y * 3.0
     return y + table.view([1, 4, 1, 1])
 )JIT");
-  const auto space = convert(network0, at::randn({2, 3, 6, 6}));
+  const auto space = convertByOne(network0, at::randn({2, 3, 6, 6}));
   const auto code = [&](const char* constant, double value) {
     return codeOf([&] { space->addNumbers(constant, {constant}, {value}, CancelToken()); });
   };

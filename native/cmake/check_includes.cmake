@@ -1,0 +1,38 @@
+# cmake -DROOT=native/core -DROOM=graph -DLINKED=torchsearch_base,torchsearch_call -DSTAMP=file -P check_includes.cmake
+#
+# Fails, with file and line, where a file of a room includes a file of a room that its library does not link to.
+cmake_minimum_required(VERSION 3.18)
+set(ALLOWED ${ROOM})
+string(REPLACE "," ";" LINKED "${LINKED}")
+foreach(LIBRARY ${LINKED})
+  if(LIBRARY MATCHES "^torchsearch_(.*)$")
+    list(APPEND ALLOWED ${CMAKE_MATCH_1})
+  endif()
+endforeach()
+
+file(GLOB_RECURSE FILES "${ROOT}/${ROOM}/*.cpp" "${ROOT}/${ROOM}/*.h" "${ROOT}/${ROOM}/*.inc")
+set(WRONG "")
+foreach(FILE ${FILES})
+  file(STRINGS "${FILE}" INCLUDES REGEX "^[ \t]*#[ \t]*include[ \t]*\"")
+  foreach(INCLUDE ${INCLUDES})
+    if(INCLUDE MATCHES "\"core/([a-z0-9_]+)/" AND CMAKE_MATCH_1 IN_LIST ALLOWED)
+      continue()
+    endif()
+    # The line is looked up only now: CMake's lists are no good with whole sources.
+    file(READ "${FILE}" TEXT)
+    string(FIND "${TEXT}" "${INCLUDE}" POSITION)
+    string(SUBSTRING "${TEXT}" 0 ${POSITION} TEXT)
+    string(REGEX MATCHALL "\n" BREAKS "${TEXT}")
+    list(LENGTH BREAKS LINE)
+    math(EXPR LINE "${LINE} + 1")
+    string(STRIP "${INCLUDE}" INCLUDE)
+    string(APPEND WRONG "${FILE}:${LINE}: error: ${INCLUDE}\n")
+  endforeach()
+endforeach()
+if(WRONG)
+  list(JOIN ALLOWED ", " ALLOWED)
+  message("${WRONG}A file of core/${ROOM} may include only files of these rooms, as core/<room>/<file>: ${ALLOWED}. "
+          "The list is ${ROOT}/rooms.txt.")
+  message(FATAL_ERROR "Wrong includes in core/${ROOM}")
+endif()
+file(WRITE "${STAMP}" "")
