@@ -1,5 +1,7 @@
 /** The printed outcome of `torchsearch search`. */
+
 import path from "node:path";
+import { violated } from "../contract/constraints";
 
 import { formatCost, isRelative, METRIC_NAMES, titleOf } from "../profile/metrics";
 import { formatCount, formatPercent, formatShape } from "../profile/units";
@@ -36,10 +38,11 @@ export function formatOutcome(outcome: SearchOutcome): string {
     ],
     rows,
   );
+  const broken = violated(costs.after, bounds);
   const constraints = Object.entries(bounds).map(([metric, bound]) => {
     const full = costs.before[metric] as number;
     const after = costs.after[metric] as number;
-    const verdict = after <= bound ? "met" : "NOT met";
+    const verdict = broken.includes(metric) ? "NOT met" : "met";
     if (!isRelative(metric)) return `${metric} <= ${bound}: ${formatCost(metric, after)}, ${verdict}\n`;
     return `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`;
   });

@@ -1,4 +1,5 @@
 /** The report's page and its sections. */
+import { violated } from "../contract/constraints";
 import { formatCost, headingOf, METRIC_NAMES, titleOf } from "../profile/metrics";
 import { formatPercent, formatShape } from "../profile/units";
 import { drawDensities } from "./charts/densities";
@@ -124,6 +125,7 @@ function share({ best, full }: ReportData, metric: string): string {
 
 function costs(data: ReportData): Html {
   const { best, full, bounds } = data;
+  const broken = violated(best?.costs ?? {}, bounds);
   const rows = METRIC_NAMES.filter((metric) => full.costs[metric] !== undefined).map((metric) => {
     const before = full.costs[metric] as number;
     const after = best?.costs[metric];
@@ -134,7 +136,7 @@ function costs(data: ReportData): Html {
       after === undefined ? "–" : formatCost(metric, after),
       after === undefined ? "–" : formatPercent(after / before),
       bound === undefined ? "–" : `${formatCost(metric, bound)} (${formatPercent(bound / before)})`,
-      bound === undefined || after === undefined ? "–" : after <= bound ? "met" : "not met",
+      bound === undefined || after === undefined ? "–" : broken.includes(metric) ? "not met" : "met",
     ];
   });
   const inputs = data.inputs === null ? "" : `, of an input of ${data.inputs.map(formatShape).join(", ")}`;
