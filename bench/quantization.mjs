@@ -145,7 +145,7 @@ for (const model of ["digits_resnet", "digits_vit"]) {
   for (const format of ["int8", "int4", "int3", "int2"]) {
     lines.push(await row(model, `all ${format}`, (seed) => uniform(model, format, seed)));
   }
-  for (const sensitivity of ["gradient", "klDivergence", "mse"]) {
+  for (const sensitivity of ["gradient", "klDivergence", "meanSquaredError"]) {
     const title = `chosen, 6 bits, \`${sensitivity}\``;
     lines.push(await row(model, title, (seed) => chosen(model, FEW, 6, sensitivity, seed)));
   }

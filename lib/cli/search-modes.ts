@@ -7,7 +7,7 @@ import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import { exampleBounds } from "../profile/metrics";
 import type { QuantizationSpace } from "../quantization/space";
-import type { QuantizedResult } from "../search/format/auto-quantize";
+import type { QuantizedResult } from "../search/format/format-result";
 import type { SparseSearchState } from "../search/sparse/sparse-searcher";
 import type { ScoredSubnet } from "../search/width/space-searcher";
 import { importanceNeeds } from "../space/importance";

@@ -7,15 +7,14 @@ export {
   type AutoQuantizeConfig,
   AutoQuantizeSearcher,
   type AutoQuantizeState,
-  type QuantizedResult,
 } from "../search/format/auto-quantize";
+export type { QuantizedResult } from "../search/format/format-result";
 export {
-  FORMAT_LOSSES,
   FORMAT_SENSITIVITIES,
-  type FormatLoss,
+  type FormatSensitivities,
   type FormatSensitivity,
 } from "../search/format/format-sensitivity";
-export type { MilpReport } from "../search/solver/knapsack";
+export type { MilpReport, SolverConfig } from "../search/solver/rounds";
 export { type SparseGptConfig, SparseGptSearcher, type SparseGptState } from "../search/sparse/sparse-gpt";
 export {
   type SparseMagnitudeConfig,
@@ -28,7 +27,13 @@ export {
   SparseSearcher,
   type SparseSearchState,
 } from "../search/sparse/sparse-searcher";
-export { type BinarySearchConfig, BinarySearcher, type BinarySearchState } from "../search/width/binary";
+export {
+  type BinarySearchConfig,
+  BinarySearcher,
+  type BinarySearchState,
+  type Bisection,
+  bisect,
+} from "../search/width/binary";
 export { type CandidateColumns, Candidates, subnetsOf } from "../search/width/candidates";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "../search/width/evolve";
 export {
@@ -36,11 +41,7 @@ export {
   GradientSearcher,
   type GradientSearchState,
 } from "../search/width/gradient";
-export {
-  type IterativeSearchConfig,
-  IterativeSearcher,
-  type IterativeSearchState,
-} from "../search/width/iterative";
+export { grow } from "../search/width/grow";
 export {
   type MilpSearchConfig,
   MilpSearcher,
@@ -51,19 +52,42 @@ export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from 
 export { formatView, ProgressTracker, type ProgressView } from "../search/width/progress";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "../search/width/random";
 export {
+  boundedCosts,
   budgetUse,
   crossover,
   fitWithin,
-  type Limits,
   mutate,
   type SampledSpace,
   sampleWithin,
 } from "../search/width/sampling";
 export type { Sensitivity } from "../search/width/sensitivity";
-export type { SensitivitySearchConfig, SensitivitySearchState } from "../search/width/sensitivity-searcher";
+export {
+  consider,
+  measureSensitivity,
+  SENSITIVITY_DEFAULTS,
+  SENSITIVITY_RULES,
+  type SensitivitySearchConfig,
+  type SensitivitySearchState,
+  scoreFullModel,
+  sensitivityState,
+} from "../search/width/sensitivity-sweep";
 export {
   type ScoredSubnet,
+  type ScoreStop,
+  type SearchTools,
   type SpaceProgress,
   SpaceSearcher,
   type SpaceSearchState,
 } from "../search/width/space-searcher";
+export {
+  ITERATIVE_DEFAULTS,
+  ITERATIVE_KEYS,
+  ITERATIVE_RULES,
+  type IterativeSearchConfig,
+  type IterativeSearchState,
+  iterate,
+  iterativeState,
+  type Sampler,
+  type Trial,
+  Trials,
+} from "../search/width/trials";

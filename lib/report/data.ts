@@ -4,7 +4,7 @@ import { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
 import { satisfies } from "../contract/constraints";
 import { TorchSearchError } from "../errors";
 import type { RunVersions } from "../native/versions";
-import type { MilpReport } from "../search/solver/knapsack";
+import type { MilpReport } from "../search/solver/rounds";
 import { type CandidateColumns, subnetsOf } from "../search/width/candidates";
 import type { Sensitivity } from "../search/width/sensitivity";
 import type { ScoredSubnet } from "../search/width/space-searcher";

@@ -1,14 +1,20 @@
-/** The largest share of the time that writing may take. */
+/** The largest share of the time that writing takes by default. */
 const SHARE = 0.05;
 
 /**
- * Spaces out the writing of a state that grows with the work, so that writing takes at most a twentieth of the time:
- * after a write that took a second, the next one is due nineteen seconds later. A killed process loses at most that
- * much work.
+ * Spaces out the writing of a state that grows with the work, so that writing takes at most a share of the time. With a
+ * twentieth, after a write that took a second, the next one is due nineteen seconds later. A killed process loses at
+ * most that much work.
  */
 export class SavePace {
+  readonly #share: number;
   #due = Number.NEGATIVE_INFINITY;
   #pending = false;
+
+  /** @param share the largest share of the time that writing may take */
+  constructor(share = SHARE) {
+    this.#share = share;
+  }
 
   /** Whether there is something new that was not written yet. */
   get pending(): boolean {
@@ -28,6 +34,6 @@ export class SavePace {
     await write();
     this.#pending = false;
     const ended = performance.now();
-    this.#due = ended + (ended - begun) * (1 / SHARE - 1);
+    this.#due = ended + (ended - begun) * (1 / this.#share - 1);
   }
 }

@@ -65,8 +65,8 @@ describe("the live line", () => {
       rate: null,
       left: null,
     });
-    const limits = { flops: 200 };
-    const details = { best: -1, bestCosts: { flops: 150, params: 7 }, limits };
+    const bounds = { flops: 200 };
+    const details = { best: -1, bestCosts: { flops: 150, params: 7 }, bounds };
     expect(tracker.view(event("search", 30, details), 3000)).toEqual({
       phase: "candidates",
       done: 30,

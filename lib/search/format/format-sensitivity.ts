@@ -3,6 +3,7 @@
 import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
+import { type Loss, nativeLoss } from "../../evaluation/losses";
 import { inputsPicker, targetPicker } from "../../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../../evaluation/types";
 import { nativeInputs } from "../../model/inputs";
@@ -11,26 +12,68 @@ import type { NativeSensitivityPart } from "../../native/types/quantization-spac
 import type { QuantizationSpace } from "../../quantization/space";
 
 /** How sensitivities are measured. */
-export const FORMAT_SENSITIVITIES = ["gradient", "klDivergence", "mse"] as const;
+export const FORMAT_SENSITIVITIES = ["gradient", "klDivergence", "meanSquaredError"] as const;
 /**
- * - `gradient`: half the sum, over a layer's output, of (dL/dy)^2 (y' - y)^2: a second-order estimate of how far the loss
- *   rises; one pass for all layers. Needs targets
- * - `klDivergence`: how far the softmax outputs go from the full model's, in nats, when one group alone is quantized
- * - `mse`: the mean squared change of the outputs, likewise
+ * - `gradient`: half the sum, over a layer's output y, of (dL/dy)^2 (y' - y)^2, where y' is the output in the format: a
+ *   second-order estimate of the rise of the loss L, with the squared gradient for the Hessian's diagonal (LeCun et
+ *   al., "Optimal Brain Damage", NIPS 1989; the Fisher information: Theis et al., "Faster Gaze Prediction with Dense
+ *   Networks and Fisher Pruning", 2018). One pass for all layers. Needs targets
+ * - `klDivergence`: KL(full model || model), in nats, of the softmax outputs, when one group alone is quantized
+ * - `meanSquaredError`: the mean squared change of the outputs, likewise
  */
 export type FormatSensitivity = (typeof FORMAT_SENSITIVITIES)[number];
 
-/** The losses that `gradient` can take gradients of. */
-export const FORMAT_LOSSES = ["crossEntropy", "mse"] as const;
-/** The loss whose gradients tell how much a format harms. */
-export type FormatLoss = (typeof FORMAT_LOSSES)[number];
+/** How much each format harms each group of layers, by group and format. */
+export type FormatSensitivities = Record<string, Record<string, number>>;
 
-/** Where the batches come from. */
+/** The batches to measure on. */
 export interface SensitivityData extends RunContext {
   data: DataSource;
   collectFunc: CollectFunction | null;
   targetFunc: CollectFunction | null;
   maxBatches: number | null;
+}
+
+/** How {@link measureFormats} measures, and on which batches. */
+export interface FormatMeasurement extends SensitivityData {
+  /** How sensitivities are measured. */
+  sensitivity: FormatSensitivity;
+  /** The loss that `gradient` is of. */
+  loss: Loss;
+}
+
+/**
+ * Measures the groups of layers that `known` lacks, and adds them to it: with `gradient` all of them in one pass, else
+ * one after the other.
+ *
+ * @param measured called when groups were added: after the pass, with null, or after each group, with its position
+ */
+export async function measureFormats(
+  space: QuantizationSpace,
+  known: FormatSensitivities,
+  options: FormatMeasurement,
+  measured: (group: number | null) => Promise<void>,
+): Promise<void> {
+  const groups = space.hyperparameters;
+  const missing = [...groups.keys()].filter((at) => {
+    const group = groups[at] as (typeof groups)[number];
+    return group.choices.length > 1 && !known[group.name];
+  });
+  if (missing.length === 0) return;
+  const add = (at: number, harms: readonly number[]): void => {
+    const byFormat = space.formats.map((format, i) => [format, harms[i] as number]);
+    known[groups[at]?.name ?? ""] = Object.fromEntries(byFormat);
+  };
+  if (options.sensitivity === "gradient") {
+    const found = await measureGradients(space, options.loss, options);
+    for (const [at, harms] of found.entries()) add(at, harms);
+    await measured(null);
+    return;
+  }
+  for (const at of missing) {
+    add(at, await measureOutputs(space, at, options.sensitivity, { ...options, onProgress: null }));
+    await measured(at);
+  }
 }
 
 /** Means over batches, added up in order. */
@@ -49,16 +92,16 @@ class Means {
   }
 }
 
-/** Of every group in every format of the space, in their orders. */
+/** The sensitivity `gradient` of every group in every format of the space, in their orders. */
 export async function measureGradients(
   space: QuantizationSpace,
-  loss: FormatLoss,
+  loss: Loss,
   options: SensitivityData,
 ): Promise<number[][]> {
   const targetOf = targetPicker(options.targetFunc);
   const byLayer = await means(space, options, "gradients", (args, kwargs, batch, call) => {
     const target = targetOf(batch);
-    return space.native.gradients(args, kwargs, target.native, loss, call);
+    return space.native.gradients(args, kwargs, target.native, nativeLoss(loss), call);
   });
   const count = space.formats.length;
   return space.hyperparameters.map(({ name }) =>
@@ -71,16 +114,16 @@ export async function measureGradients(
   );
 }
 
-/** Of one group in every format. */
+/** The sensitivity of one group in every format, by the outputs. */
 export async function measureOutputs(
   space: QuantizationSpace,
   group: number,
-  measure: "klDivergence" | "mse",
+  measure: Exclude<FormatSensitivity, "gradient">,
   options: SensitivityData,
 ): Promise<number[]> {
   const name = space.hyperparameters[group]?.name ?? "";
   return means(space, options, name, (args, kwargs, _, call) =>
-    space.native.outputs(args, kwargs, group, measure, call),
+    space.native.outputs(args, kwargs, group, nativeLoss(measure), call),
   );
 }
 
@@ -114,7 +157,7 @@ async function means(
   if (values.some((value) => !Number.isFinite(value))) {
     throw new TorchSearchError(
       "ERR_SENSITIVITY_NAN",
-      `The sensitivities of ${space.mode} are no finite numbers; check the data and the weights for NaN and infinity.`,
+      `The sensitivities of ${space.mode} are not finite numbers; check the data and the weights for NaN and infinity.`,
     );
   }
   return values;

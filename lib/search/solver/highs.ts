@@ -37,7 +37,7 @@ export interface MilpOptions {
   onProgress: ((objective: number, bound: number) => void) | null;
 }
 
-/** What came out. */
+/** What the solver found. */
 export interface MilpSolution {
   /** `optimal` within the gap; `limit` when time ran out first; `infeasible` when no solution exists. */
   status: "optimal" | "limit" | "infeasible";
@@ -62,8 +62,8 @@ interface Task {
 type Message = { progress: [number, number] } | { solution: MilpSolution } | { failure: string };
 
 /**
- * Solves a program. The solver computes on its own thread, so that the event loop stays free, and is deterministic unless
- * it runs out of time.
+ * Solves a program. The solver computes on its own thread, so that the event loop stays free, and is deterministic
+ * unless it runs out of time.
  *
  * @throws `ERR_ABORTED`; `ERR_SOLVER` when HiGHS fails or refuses the program
  */

@@ -1,9 +1,10 @@
-/** The integer program of a search: one choice of each hyperparameter, the least degradation, all budgets met. */
+/** The integer program of a search: one choice of each hyperparameter, the least degradation, all bounds met. */
+import type { Bounds } from "../../contract/constraints";
 import type { Hyperparameter, SubnetConfig } from "../../space/types";
 import type { MilpProgram, MilpRow } from "./highs";
 import type { GatedTerm, PairTerm, PairwiseCosts } from "./pairwise-costs";
 
-/** Budgets are stated as shares of themselves; this much more than all is rounding. */
+/** Costs are stated as shares of their bound; this much more than 1 is rounding. */
 const ROUNDING = 1e-9;
 
 /**
@@ -11,12 +12,12 @@ const ROUNDING = 1e-9;
  * and products of two of them.
  *
  * A pair of hyperparameters whose joint cost is a product, scale * left(c) * right(e), needs as many products as the
- * first has choices: z(c) = x(h, c) * R, where R = sum of right(e) x(k, e) lies in [0, 1], is stated by 0 <= z(c) <= x(h, c)
- * and sum over c of z(c) = R. That is exact for whole x, since exactly one x(h, c) is 1 (the reformulation-linearization
- * technique; Adams and Sherali, "A Tight Linearization and an Algorithm for Zero-One Quadratic Programming Problems",
- * Management Science 32, 1986). Any other pair gets y(c, e) = x(h, c) * x(k, e), stated by their sums over c and over e.
- * Where a third hyperparameter g scales a pair, v(f, k) = x(g, f) * (z or y)(k) is stated in the same way: v >= 0, sum over
- * f of v(f, k) = (z or y)(k), and sum over k of v(f, k) <= x(g, f).
+ * first has choices: z(c) = x(h, c) * R, where R = sum of right(e) x(k, e) lies in [0, 1], is stated by 0 <= z(c) <=
+ * x(h, c) and sum over c of z(c) = R. That is exact for whole x, since exactly one x(h, c) is 1 (the
+ * reformulation-linearization technique; Adams and Sherali, "A Tight Linearization and an Algorithm for Zero-One
+ * Quadratic Programming Problems", Management Science 32, 1986). Any other pair gets y(c, e) = x(h, c) * x(k, e),
+ * stated by their sums over c and over e. Where a third hyperparameter g scales a pair, v(f, k) = x(g, f) * (z or y)(k)
+ * is stated in the same way: v >= 0, sum over f of v(f, k) = (z or y)(k), and sum over k of v(f, k) <= x(g, f).
  */
 export class SearchProgram {
   readonly #costs: PairwiseCosts;
@@ -25,22 +26,22 @@ export class SearchProgram {
   readonly #pairOffsets: number[] = [];
   readonly #gatedOffsets: number[] = [];
   readonly #variables: number;
-  /** Shares of each budget that may be used. */
+  /** Shares of each bound that may be used. */
   readonly #shares: Record<string, number>;
   readonly #excluded: SubnetConfig[] = [];
 
   /**
    * @param harms what each choice of each hyperparameter costs, to be minimized in sum
-   * @param limits upper bounds by metric
+   * @param bounds upper bounds by metric
    */
   constructor(
     costs: PairwiseCosts,
     harms: readonly (readonly number[])[],
-    readonly limits: Readonly<Record<string, number>>,
+    readonly bounds: Bounds,
   ) {
     this.#costs = costs;
     this.#harms = harms;
-    this.#shares = Object.fromEntries(Object.keys(limits).map((metric) => [metric, 1 + ROUNDING]));
+    this.#shares = Object.fromEntries(Object.keys(bounds).map((metric) => [metric, 1 + ROUNDING]));
     let next = 0;
     for (const { choices } of costs.hyperparameters) {
       this.#offsets.push(next);
@@ -57,12 +58,12 @@ export class SearchProgram {
     this.#variables = next;
   }
 
-  /** Rules one subnet out. */
+  /** Excludes one subnet. */
   exclude(config: SubnetConfig): void {
     this.#excluded.push(config);
   }
 
-  /** Takes a share off a budget. */
+  /** Takes a share off a bound. */
   tighten(metric: string, share: number): void {
     (this.#shares[metric] as number) -= share;
   }
@@ -87,7 +88,7 @@ export class SearchProgram {
     this.#costs.gated.forEach((term, t) => {
       rows.push(...this.#gatedRows(term, t));
     });
-    for (const metric of Object.keys(this.limits)) rows.push(this.#budget(metric));
+    for (const metric of Object.keys(this.bounds)) rows.push(this.#boundRow(metric));
     for (const config of this.#excluded) {
       const at = this.#chosen(config);
       rows.push({ at, values: at.map(() => 1), lower: 0, upper: at.length - 1 });
@@ -124,15 +125,15 @@ export class SearchProgram {
     return x;
   }
 
-  #budget(metric: string): MilpRow {
+  #boundRow(metric: string): MilpRow {
     const { full, single, pairs } = this.#costs;
-    const limit = this.limits[metric] as number;
+    const bound = this.bounds[metric] as number;
     const at: number[] = [];
     const values: number[] = [];
     const add = (variable: number, amount: number): void => {
       if (amount === 0) return;
       at.push(variable);
-      values.push(amount / limit);
+      values.push(amount / bound);
     };
     single[metric]?.forEach((amounts, h) => {
       amounts.forEach((amount, c) => {
@@ -152,7 +153,7 @@ export class SearchProgram {
         });
       });
     });
-    const upper = (this.#shares[metric] as number) - (full[metric] as number) / limit;
+    const upper = (this.#shares[metric] as number) - (full[metric] as number) / bound;
     return { at, values, lower: Number.NEGATIVE_INFINITY, upper };
   }
 
@@ -235,7 +236,7 @@ export class SearchProgram {
     return (this.#pairOffsets[p] as number) + c;
   }
 
-  /** Of the gated term t: the gate's choice f, the pair's column k. */
+  /** The variable of gated term t for the gate's choice f and the pair's column k. */
   #v(t: number, f: number, k: number): number {
     const { pair } = this.#costs.gated[t] as GatedTerm;
     return (this.#gatedOffsets[t] as number) + f * this.#columns(this.#costs.pairs[pair] as PairTerm) + k;
@@ -252,7 +253,7 @@ export class SearchProgram {
     for (let k = 0; k < count; k++) visit((this.#pairOffsets[p] as number) + k, k);
   }
 
-  /** What each of a pair's variables costs when it is 1. */
+  /** The cost of each of a pair's variables when it is 1. */
   #weights({ amounts, product }: PairTerm, metric: string): number[] {
     if (product === null) return (amounts[metric] as number[][]).flat();
     return product.left.map((factor) => (product.scale[metric] as number) * factor);

@@ -1,4 +1,4 @@
-/** A space's costs, taken apart so that an integer program can state them. */
+/** A space's costs, decomposed so that an integer program can state them. */
 import type { SearchSpace } from "../../space/search-space";
 import type { Hyperparameter, SpaceMetric, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
@@ -13,8 +13,8 @@ export interface PairTerm {
   /** By metric: the amount for each choice of the first (outer) and of the second (inner). */
   amounts: Record<string, number[][]>;
   /**
-   * Set when all amounts are a product, `scale[metric] * left[c] * right[e]`, with factors from 0 to 1: true of costs
-   * that are bilinear in the widths, as those of layers are.
+   * Set when all amounts are a product, `scale[metric] * left[c] * right[e]`, with factors from 0 to 1. Costs that are
+   * bilinear in the widths, as a layer's costs are, have this form.
    */
   product: { left: number[]; right: number[]; scale: Record<string, number> } | null;
 }

@@ -5,15 +5,15 @@ import type { LayerSparsity } from "../../sparsity/space";
 import type { ConfigRule } from "../../util/rules";
 import { type SparseSearchConfig, SparseSearcher, type SparseSearchState } from "./sparse-searcher";
 
-/** The config of {@link SparseGptSearcher}. `dataLoader` or `forwardLoop` must be given: a few hundred samples will do. */
+/** The config of {@link SparseGptSearcher}. It needs a `dataLoader` or `forwardLoop`; a few hundred samples suffice. */
 export interface SparseGptConfig extends SparseSearchConfig {
-  /** Columns whose masks are chosen at once; default 128, as in the paper. */
+  /** Columns whose masks are chosen at once. The default is the paper's. */
   blockSize: number;
-  /** Added to the Hessian's diagonal, as a share of its mean; default 0.01, as in the paper. Above 0. */
+  /** Added to the Hessian's diagonal, as a share of its mean. Above 0. The default is the paper's. */
   hessianDamp: number;
   /**
-   * Whether each layer is adjusted to the inputs that it gets from the sparse layers before it, rather than to those of the
-   * dense model; default false. It takes a pass over the data, up to the layer, for each.
+   * Whether each layer is adjusted to the inputs that it gets from the sparse layers before it, rather than to those of
+   * the dense model; default false. It takes a pass over the data, up to the layer, for each.
    */
   sequential: boolean;
 }
@@ -25,14 +25,21 @@ export interface SparseGptState extends SparseSearchState {
 }
 
 /**
- * SparseGPT (Frantar and Alistarh, "SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot", ICML 2023):
- * layer by layer, the weights go whose loss changes the layer's outputs least, and those that stay are adjusted to make up
- * for them, by the inverse Hessian of the squared error of the outputs. ModelOpt's mode `sparsegpt`.
+ * SparseGPT (Frantar and Alistarh, "SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot", ICML
+ * 2023): layer by layer, it removes the weights whose removal changes the layer's outputs least, and adjusts those that
+ * stay to compensate. ModelOpt's mode `sparsegpt`. The native side computes, for each layer:
  *
- * The Hessians come from the dense model in one pass over the data, or in as few as `memoryBudget` allows; with `sequential`,
- * from the model as sparse as it is by then. The state, with the new weights, is saved after a layer, of large models after
- * several, so that saving takes at most a twentieth of the time, and when the search is aborted; a resumed search goes on at
- * the next layer and ends with the same weights. Nothing is random but the order of the data.
+ * 1. *Hessian.* H, the mean of x x^T over the layer's inputs x: up to a factor, the Hessian of the squared error of its
+ *    outputs. `hessianDamp` times the mean of its diagonal is added to the diagonal.
+ * 2. *Masks.* `blockSize` columns at a time, the weights w_p with the smallest w_p^2 / [H^-1]_pp are removed (the
+ *    saliency of "Optimal Brain Surgeon": Hassibi et al., 1993), over the columns that are left.
+ * 3. *Adjustment.* For each removed w_p, the later weights of its row change by -(w_p / [H^-1]_pp) [H^-1]_p.
+ *
+ * The Hessians come from the dense model in one pass over the data, or in as few passes as `memoryBudget` allows; with
+ * `sequential`, from the model with the layers before it sparse already. The state, with the new weights, is saved
+ * after a layer, or after several where the model is large, so that saving takes at most a twentieth of the time. It is
+ * saved too when the search is aborted. A resumed search goes on at the next layer and ends with the same weights. Only
+ * the order of the data is random.
  *
  * @throws from `search`: `ERR_NO_CALIBRATION_DATA` without data; `ERR_ACTIVATION_NAN`; `ERR_HESSIAN`; `ERR_ARGUMENT`,
  *   `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`; what `BaseSearcher.search` throws
@@ -100,7 +107,7 @@ export class SparseGptSearcher extends SparseSearcher<SparseGptState, SparseGptC
 
   protected async redo(layer: string): Promise<void> {
     const made = this.state.tensors[layer];
-    if (made === undefined) return; // stays dense
+    if (made === undefined) return; // it stays dense
     await this.model.restoreLayer(layer, made.weight, made.mask, this.state.layers[layer]?.kept as number);
   }
 }

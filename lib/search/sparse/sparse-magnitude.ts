@@ -7,14 +7,16 @@ export type SparseMagnitudeConfig = SparseSearchConfig;
 export type SparseMagnitudeState = SparseSearchState;
 
 /**
- * Magnitude sparsity: the weights of the largest absolute value stay, unchanged (Han et al., "Learning both Weights and
- * Connections for Efficient Neural Networks", NIPS 2015); of a pattern N:M, the N largest of each M neighbours (Mishra et
- * al., "Accelerating Sparse Deep Neural Networks", 2021). Of equal ones the first stay.
+ * Magnitude sparsity. At density d, the share d of the weights w with the largest |w| stays, unchanged, in each layer
+ * or over all layers (`scope`) (Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NIPS
+ * 2015). With a pattern N:M, the N weights with the largest |w| of each M neighbours stay (Mishra et al., "Accelerating
+ * Sparse Deep Neural Networks", 2021). Of equal weights, the first stay.
  *
- * Needs no data; given some (`dataLoader` or `forwardLoop`), it measures the error that each layer makes in its outputs.
+ * It needs no data. With data (`dataLoader` or `forwardLoop`), it measures the error that each layer makes in its
+ * outputs.
  *
- * @throws from `search`: `ERR_ARGUMENT`, `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`, with
- *   data `ERR_ACTIVATION_NAN`; what `BaseSearcher.search` throws
+ * @throws from `search`: `ERR_ARGUMENT`, `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE`, `ERR_WEIGHT_NAN`,
+ *   with data `ERR_ACTIVATION_NAN`; what `BaseSearcher.search` throws
  *
  * @example
  * ```ts

@@ -3,33 +3,34 @@ import { rules, type SearchConfig } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
 import { searchRecordOf } from "../../model/history";
 import type { Module } from "../../model/module";
+import { requireSpace } from "../../space/require-space";
 import type { DensityConfig, LayerSparsity, SparseMetric } from "../../sparsity/space";
 import { SparseSpace } from "../../sparsity/space";
 import { throwIfAborted } from "../../util/abort";
-import { describe, isRecord } from "../../util/check";
+import { isRecord } from "../../util/check";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
 import { SavePace } from "../../util/save-pace";
 
 /** The config of searchers of a {@link SparseSpace}. */
 export interface SparseSearchConfig extends SearchConfig {
-  /** The share of weights that stays, of the `unstructured` pattern; default 0.5. A pattern N:M has its own. */
+  /** The share of weights that stays, for the pattern `unstructured`. A pattern N:M has its own. */
   density: number;
-  /** Whether `density` is each layer's, or of all together, whose largest magnitudes stay; default `layer`. */
+  /** Whether `density` holds for each layer, or for all together, whose largest magnitudes stay. */
   scope: "layer" | "global";
-  /** Densities of single layers, by name, in the place of `density`; null (the default) for none. 1 leaves a layer dense. */
+  /** Densities of single layers, by name, in place of `density`; null for none. 1 leaves a layer dense. */
   layerDensities: DensityConfig | null;
-  /** Whether the result has masks beside its weights, so that training leaves the zeros; default true. */
+  /** Whether the result has masks beside its weights, so that training keeps the zeros. */
   masks: boolean;
-  /** Bytes that the products of layers' inputs may take at once; default 2 GiB. With less, the data is run more often. */
+  /** Bytes that the products of layers' inputs may take at once. With less, more passes over the data are needed. */
   memoryBudget: number;
 }
 
-/** What came out. */
+/** The result of a sparse search. */
 export interface SparseResult {
   /** The density of each layer. */
   config: DensityConfig;
-  /** What the config's `scoreFunc` says; null without one. */
+  /** Its score by the config's `scoreFunc`; null without one. */
   score: number | null;
   /** `density`: the share of the layers' weights that stays. */
   costs: Record<SparseMetric, number>;
@@ -37,17 +38,20 @@ export interface SparseResult {
 
 /** What searchers of a {@link SparseSpace} keep. */
 export interface SparseSearchState {
-  /** The densities that are made, and the settings that decide how; the rest of the state belongs to them. */
+  /** The density of each layer. The rest of the state belongs to it and to `settings`. */
   plan: DensityConfig | null;
-  /** Those that decide which weights stay; a checkpoint with others is refused. */
+  /** The settings that decide which weights stay; with others than the checkpoint's, a search begins anew. */
   settings: string | null;
-  /** What was done, by layer. */
+  /** What was done to each layer. */
   layers: Record<string, LayerSparsity>;
-  /** What came out; null until all layers are done. */
+  /** The result; null until all layers are done. */
   best: SparseResult | null;
 }
 
-/** What searchers of a {@link SparseSpace} share: which densities, in which order, from which data. */
+/**
+ * The base of searchers of a {@link SparseSpace}: it decides the densities, the order of layers, and the passes over
+ * data.
+ */
 export abstract class SparseSearcher<
   State extends SparseSearchState,
   Config extends SparseSearchConfig,
@@ -95,7 +99,7 @@ export abstract class SparseSearcher<
   /** Makes one layer sparse. */
   protected abstract sparsify(layer: string, density: number): Promise<LayerSparsity>;
 
-  /** Does again what the state says was done to a layer. */
+  /** Makes a layer sparse again as the state records it. */
   protected abstract redo(layer: string, density: number): Promise<void>;
 
   /** Whether layers see the inputs that their sparse predecessors give. */
@@ -105,13 +109,8 @@ export abstract class SparseSearcher<
 
   /** @throws `ERR_ARGUMENT`, `ERR_CHOICE`, `ERR_UNKNOWN_LAYER`, `ERR_CONSTRAINT_VALUE` for any constraint */
   override async beforeSearch(): Promise<void> {
-    const space: unknown = this.model;
-    if (!(space instanceof SparseSpace)) {
-      throw new TorchSearchError(
-        "ERR_ARGUMENT",
-        `expected a SparseSpace for model but received ${describe(space)}; make one with convert(module, "sparsegpt", dummyInput)`,
-      );
-    }
+    const space = this.model;
+    requireSpace(space, SparseSpace, "sparsegpt");
     const bound = this.constrained[0];
     if (bound !== undefined) {
       throw new TorchSearchError(
@@ -142,7 +141,7 @@ export abstract class SparseSearcher<
     try {
       await this.#makeSparse();
     } catch (error) {
-      // What an abort or a failure leaves; it is the error that tells what happened.
+      // The error that is thrown is that of the search, even where saving fails as well.
       await this.#pace.flush(() => this.saveSearchCheckpoint()).catch(() => {});
       throw error;
     }
@@ -198,7 +197,9 @@ export abstract class SparseSearcher<
     }
   }
 
-  /** Layers whose inputs are gathered in one pass: as many as the memory allows, or one when each needs the one before. */
+  /**
+   * Layers whose inputs are gathered in one pass: as many as the memory allows, or one when each needs the one before.
+   */
   #groups(names: readonly string[]): string[][] {
     const groups: string[][] = [];
     let free = 0;

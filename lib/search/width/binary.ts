@@ -1,16 +1,32 @@
+import type { Hyperparameter, SubnetConfig } from "../../space/types";
+import type { ConfigRule } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
+import { grow } from "./grow";
+import type { Sensitivity } from "./sensitivity";
 import {
+  consider,
+  measureSensitivity,
+  type Narrowings,
+  priceNarrowings,
+  SENSITIVITY_DEFAULTS,
+  SENSITIVITY_KEYS,
+  SENSITIVITY_RULES,
   type SensitivitySearchConfig,
-  SensitivitySearcher,
   type SensitivitySearchState,
-} from "./sensitivity-searcher";
+  scoreFullModel,
+  sensitivityState,
+} from "./sensitivity-sweep";
+import { SpaceSearcher } from "./space-searcher";
 
 /** The config of {@link BinarySearcher}. */
 export type BinarySearchConfig = SensitivitySearchConfig;
 
-/** What {@link BinarySearcher} keeps. All of it can be said in JSON. */
+/** What {@link BinarySearcher} keeps. All of it can be written as JSON. */
 export interface BinarySearchState extends SensitivitySearchState<"threshold" | "grown"> {
-  /** Of step 2: degradation tolerated of each hyperparameter, or -1 when the full model meets the bounds; null until known. */
+  /**
+   * The degradation that step 2 tolerates of each hyperparameter, or -1 when the full model meets the bounds; null
+   * until it is known.
+   */
   threshold: number | null;
 }
 
@@ -19,28 +35,26 @@ export interface BinarySearchState extends SensitivitySearchState<"threshold" | 
  * the score is to each width alone.
  *
  * 1. *Sensitivity.* Each hyperparameter h is narrowed to each choice c, all others full, and the subnet scored. Its
- *    degradation is d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does. Of
- *    more than `maxChoices` reduced choices only so many are measured, and d interpolated between them.
+ *    degradation is d(h, c) = max over c' >= c of max(0, score(full) - score(h = c')), which never falls as c does.
+ *    When there are more than `maxChoices` reduced choices, only so many are measured, and d is interpolated between
+ *    them.
  * 2. *Binary search.* For a threshold t, each hyperparameter takes its smallest choice with d(h, c) <= t. The larger t,
  *    the cheaper the subnet; bisection finds the smallest t at which every constraint holds.
  * 3. *Growing.* Since many widths share a threshold, the subnet is often smaller than it must be. As long as
- *    something fits, the hyperparameter is grown that undoes most degradation per share of the budgets spent.
- * 4. Where residual blocks may be left out, 2 and 3 are done once more with all of them kept, if the constraints can be
- *    met so: that single blocks are dispensable says little of many at once.
- * 5. The subnets of 2 to 4 are scored; the best one wins, on a tie the earlier one.
+ *    something fits, the hyperparameter grows that undoes most degradation per share of the bounds spent.
+ * 4. Where residual blocks may be left out, steps 2 and 3 are done once more with all blocks kept, if the constraints
+ *    can be met so: that single blocks are dispensable says little about many at once.
+ * 5. The subnets of steps 2 to 4 are scored. The best one wins; on a tie, the earlier one.
  *
- * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
- * there is one; so are those of the subnet that comes out. The full model keeps the statistics it came with.
+ * Constraints may be any mix of the space's metrics. The state is saved after each hyperparameter and each candidate; a
+ * resumed search skips what is measured. With other constraints it starts again at step 2, from the same sensitivities.
+ * Nothing is random: the same score function gives the same subnet.
  *
- * Constraints may name any of `params`, `macs`, `flops`, `size`, `memory` and `latency`. The state is saved after each hyperparameter and
- * each candidate; a resumed search skips what is measured. With other constraints it starts again at step 2, from the
- * same sensitivities. Nothing is random: the same score function gives the same subnet.
+ * Steps 1 and 2 follow FastNAS of NVIDIA ModelOpt (`modelopt.torch.nas`, `BinarySearcher`), whose users' guide
+ * describes it as pruning by a sensitivity analysis and a binary search for one constraint. Step 3 and several
+ * constraints are our additions.
  *
- * Steps 1 and 2 follow FastNAS of NVIDIA ModelOpt (`modelopt.torch.nas`, `BinarySearcher`), whose users' guide describes
- * it as pruning by a sensitivity analysis and a binary search for one constraint; step 3 and several constraints are ours.
- *
- * @throws from `search`: `ERR_ARGUMENT` when the model is no search space; `ERR_NO_SCORE`; `ERR_UNKNOWN_CONSTRAINT`;
- *   `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; what `BaseSearcher.search` throws
+ * @throws from `search`: what {@link SpaceSearcher.beforeSearch} and `BaseSearcher.search` throw
  *
  * @example
  * ```ts
@@ -53,40 +67,128 @@ export interface BinarySearchState extends SensitivitySearchState<"threshold" | 
  * console.log(stateDict.best?.config, subnet.history);
  * ```
  */
-export class BinarySearcher extends SensitivitySearcher<
-  "threshold" | "grown",
-  BinarySearchState,
-  BinarySearchConfig
-> {
-  get defaultStateDict(): BinarySearchState {
-    return {
-      ...this.emptyState,
-      threshold: null,
-    };
+export class BinarySearcher extends SpaceSearcher<BinarySearchState, BinarySearchConfig> {
+  #narrowings: Narrowings = {};
+
+  override get defaultSearchConfig(): BinarySearchConfig {
+    return { ...super.defaultSearchConfig, ...SENSITIVITY_DEFAULTS };
   }
 
-  /** Forgets what was found within bounds that have changed; what was measured stays. */
-  protected override forgetBounds(): void {
-    super.forgetBounds();
-    this.state.threshold = null;
+  protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
+    return SENSITIVITY_RULES;
+  }
+
+  get defaultStateDict(): BinarySearchState {
+    return { ...sensitivityState(), threshold: null };
+  }
+
+  protected override get lasting(): readonly (keyof BinarySearchState)[] {
+    return SENSITIVITY_KEYS;
+  }
+
+  protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
+    return { ...super.checkpointSettings, narrowings: this.#narrowings };
+  }
+
+  override async beforeSearch(): Promise<void> {
+    await super.beforeSearch();
+    await scoreFullModel(this.tools, this.state);
   }
 
   async runSearch(): Promise<void> {
-    await this.measureSensitivity();
-    const { state, model } = this;
-    const { threshold, config } = this.bisect();
-    state.threshold = threshold;
-    const widths = model.hyperparameters.filter(({ kind }) => kind !== "depth");
-    const whole = widths.length < model.hyperparameters.length ? this.bisectAmong(widths) : null;
-    const starts = whole === null ? [config] : [config, whole.config];
+    const { tools, state, bounds } = this;
+    const { hyperparameters, fullConfig } = this.model;
+    const fits = (config: SubnetConfig): boolean => this.fits(config);
+    this.#narrowings = await priceNarrowings(this.model);
+
+    // Step 1.
+    await measureSensitivity(tools, state, this.config);
+    const { sensitivity } = state;
+
+    // Step 2. The smallest subnet is known to fit.
+    const found = bisect(hyperparameters, sensitivity, fullConfig, fits) as Bisection;
+    state.threshold = found.threshold;
+
+    // Step 4: the same with all residual blocks.
+    const widths = hyperparameters.filter(({ kind }) => kind !== "depth");
+    const hasBlocks = widths.length < hyperparameters.length;
+    const whole = hasBlocks ? bisect(widths, sensitivity, fullConfig, fits) : null;
+    const starts = whole === null ? [found.config] : [found.config, whole.config];
+
     const total = 2 * starts.length;
     let done = 0;
-    for (const first of starts) {
-      const grown = await this.grow(first);
-      await this.consider("threshold", first, { done: ++done, total });
-      if (sameNumbers(first, grown)) done += 1;
-      else await this.consider("grown", grown, { done: ++done, total });
+    for (const start of starts) {
+      // Steps 3 and 5.
+      const grown = await grow(this.model, sensitivity, start, bounds, this.config.signal);
+      await consider(tools, state, "threshold", start, { done: ++done, total });
+      if (sameNumbers(start, grown)) done += 1;
+      else await consider(tools, state, "grown", grown, { done: ++done, total });
     }
     this.reportSpace({ phase: "search", done: total, total, message: "found the subnet" }, { ...state.best });
   }
+}
+
+/** What {@link bisect} finds. */
+export interface Bisection {
+  /** The smallest threshold at which the subnet fits. */
+  threshold: number;
+  /** That subnet. */
+  config: SubnetConfig;
+}
+
+/**
+ * Finds by bisection the smallest threshold t at which the subnet fits that takes the smallest
+ * choice with d(h, c) <= t of each hyperparameter h; null when none does.
+ *
+ * @param hyperparameters those that may be narrowed
+ * @param fullConfig the full model; hyperparameters that may not be narrowed stay as they are in it
+ * @param fits whether a subnet meets the constraints: true at every threshold above one where it is
+ */
+export function bisect(
+  hyperparameters: readonly Hyperparameter[],
+  sensitivity: Readonly<Record<string, Sensitivity>>,
+  fullConfig: Readonly<SubnetConfig>,
+  fits: (config: SubnetConfig) => boolean,
+): Bisection | null {
+  const known = Object.fromEntries(
+    hyperparameters.map(({ name }) => [name, sensitivity[name] as Sensitivity]),
+  );
+  const at = (threshold: number): SubnetConfig => ({
+    ...fullConfig,
+    ...configAtThreshold(hyperparameters, known, threshold),
+  });
+  const thresholds = thresholdsOf(known);
+  let low = 0;
+  let high = thresholds.length - 1;
+  if (!fits(at(thresholds[high] as number))) return null;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (fits(at(thresholds[middle] as number))) high = middle;
+    else low = middle + 1;
+  }
+  const threshold = thresholds[low] as number;
+  return { threshold, config: at(threshold) };
+}
+
+/**
+ * The smallest choice of each hyperparameter that harms by no more than `threshold`: min { c : d(h, c) <= threshold }.
+ */
+function configAtThreshold(
+  hyperparameters: readonly Hyperparameter[],
+  sensitivity: Readonly<Record<string, Sensitivity>>,
+  threshold: number,
+): SubnetConfig {
+  return Object.fromEntries(
+    hyperparameters.map(({ name, choices, full }) => {
+      const { degradation } = sensitivity[name] as Sensitivity;
+      const at = degradation.findIndex((harm) => harm <= threshold);
+      return [name, at < 0 ? full : (choices[at] as number)];
+    }),
+  );
+}
+
+/** Thresholds that make a difference, ascending. The first tolerates nothing, not even what seems harmless. */
+export function thresholdsOf(sensitivity: Readonly<Record<string, Sensitivity>>): number[] {
+  const harms = new Set(Object.values(sensitivity).flatMap(({ degradation }) => degradation));
+  return [-1, ...[...harms].sort((a, b) => a - b)];
 }

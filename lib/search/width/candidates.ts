@@ -6,13 +6,15 @@ import type { ScoredSubnet } from "./space-searcher";
 export interface CandidateColumns {
   /** The hyperparameters, in the order of a row's widths. */
   names: string[];
-  /** Rows of widths, one after the other: `names.length` of them a row. Doubles where the user's own values are no integers. */
+  /**
+   * Rows of widths, one after the other, each `names.length` long. Doubles where a value of the user's own isn't whole.
+   */
   widths: Int32Array | Float64Array;
   /** The score of each row; NaN where scoring was stopped early. */
   scores: Float64Array;
-  /** What the score of each row is at most, where scoring was stopped early; else NaN. Left out where none was. */
+  /** Upper bounds of the scores of rows whose scoring was stopped early; else NaN. Left out where none was stopped. */
   atMost?: Float64Array;
-  /** With it: the error probabilities that rows were stopped by, 0 where `atMost` is certain; else NaN. */
+  /** The probability that `atMost` is wrong, 0 where it is certain, of rows that were stopped; else NaN. */
   errorProbability?: Float64Array;
   /** The costs of each row, by metric. */
   costs: Record<string, Float64Array>;
@@ -67,7 +69,7 @@ export class Candidates {
     return this.#subnets[row] as ScoredSubnet;
   }
 
-  /** Prices all subnets anew. */
+  /** Computes the costs of all subnets again. */
   reprice(costsOf: (config: Readonly<SubnetConfig>) => SpaceCosts): void {
     for (const subnet of this.#subnets) subnet.costs = costsOf(subnet.config);
   }
@@ -84,7 +86,7 @@ export class Candidates {
     return row;
   }
 
-  /** Takes what a known subnet was measured to be now. */
+  /** Replaces what a known subnet was measured to be. */
   replace(row: number, subnet: ScoredSubnet): void {
     this.#subnets[row] = subnet;
   }

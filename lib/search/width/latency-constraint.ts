@@ -1,4 +1,4 @@
-/** How a searcher comes by latencies when a constraint names them. */
+/** The latency table that a search uses when a constraint bounds latency. */
 
 import type { Deployment } from "../../contract/types";
 import { TorchSearchError } from "../../errors";
@@ -13,11 +13,12 @@ interface Run {
 }
 
 /**
- * Makes a space know latencies: from the deployment's table, else from the one that the space has, else by measuring one
- * here. A deployment's table that lacks some of the space's operators is completed, and one that is a path is saved.
+ * Gives a space a latency table: the deployment's, else the one that the space has, else one that is measured here. A
+ * deployment's table that lacks some of the space's operators is completed, and saved when the deployment gives its
+ * path.
  *
- * @throws `ERR_LATENCY_TABLE_MISMATCH` when the table is of another device or number of threads than the deployment
- *   says, or lacks something and is of another machine; `ERR_LATENCY_TABLE`; `ERR_CONFIG_VALUE`; what files throw
+ * @throws `ERR_LATENCY_TABLE_MISMATCH` when the table is of another device or number of threads than the deployment,
+ *   or lacks an operator and is of another machine; `ERR_LATENCY_TABLE`; `ERR_CONFIG_VALUE`; what files throw
  */
 export async function prepareLatency(
   space: SearchSpace,

@@ -1,27 +1,33 @@
-import { rules } from "../../contract/config";
 import type { SubnetConfig } from "../../space/types";
-import { type ConfigRule, orNull } from "../../util/rules";
+import type { ConfigRule } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
-import { type MilpReport, solveKnapsack } from "../solver/knapsack";
+import { solveKnapsack } from "../solver/knapsack";
+import { type MilpReport, SOLVER_DEFAULTS, SOLVER_RULES, type SolverConfig } from "../solver/rounds";
+import { type Bisection, bisect } from "./binary";
+import { grow } from "./grow";
 import type { Sensitivity } from "./sensitivity";
 import {
+  consider,
+  measureSensitivity,
+  type Narrowings,
+  priceNarrowings,
+  SENSITIVITY_DEFAULTS,
+  SENSITIVITY_KEYS,
+  SENSITIVITY_RULES,
   type SensitivitySearchConfig,
-  SensitivitySearcher,
   type SensitivitySearchState,
-} from "./sensitivity-searcher";
+  scoreFullModel,
+  sensitivityState,
+} from "./sensitivity-sweep";
+import { SpaceSearcher } from "./space-searcher";
 
 /** The config of {@link MilpSearcher}. */
-export interface MilpSearchConfig extends SensitivitySearchConfig {
-  /** Accept a solution whose gap to the proven bound is at most this share of it. Default 0: optimal. */
-  gap: number;
-  /** Seconds for the solver, or null for no limit. What it found by then is used, and its gap told. Default 60. */
-  timeLimit: number | null;
-}
+export interface MilpSearchConfig extends SensitivitySearchConfig, SolverConfig {}
 
 /** Where a scored subnet comes from: the solver or the binary search, as found or grown. */
 export type MilpStep = "milp" | "milp-grown" | "threshold" | "threshold-grown";
 
-/** What {@link MilpSearcher} keeps. All of it can be said in JSON. */
+/** What {@link MilpSearcher} keeps. All of it can be written as JSON. */
 export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
   /** The solution's certificate; null until there is one. */
   milp: MilpReport | null;
@@ -30,22 +36,24 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
 /**
  * Finds the subnet with the smallest sum of sensitivities within the constraints, exactly, by integer programming.
  *
- * 1. *Sensitivity.* As in {@link BinarySearcher}: d(h, c), how far the score falls when h alone is narrowed to c.
- * 2. *Program.* Minimize the sum of d(h, c) x(h, c) over whole x, one choice of each hyperparameter, such that every
- *    budget holds. A layer's cost is a product of widths of neighbouring hyperparameters, and of whether it is there at
- *    all; the space's costs are taken apart into such terms, and these stated exactly (see `SearchProgram`).
- *    HiGHS solves it, on a thread of its own; `stateDict.milp` tells the dual bound and the gap.
- * 3. *Growing.* What the budgets leave over widens hyperparameters, by degradation undone per share of the budgets.
- * 4. The subnets of 2 and 3 are scored, and so are those of the binary search, so that the result is never worse than its;
- *    the best one wins.
+ * 1. *Sensitivity.* As in `BinarySearcher`: d(h, c), how far the score falls when h alone is narrowed to c.
+ * 2. *Program.* Minimize the sum over h and c of d(h, c) x(h, c), where x(h, c) is 0 or 1, with one choice of each
+ *    hyperparameter (the sum over c of x(h, c) is 1), such that every constraint holds. A layer's cost is a product of
+ *    widths of neighbouring hyperparameters, and of whether the layer is there at all. The space's costs are decomposed
+ *    into such terms, and these are stated exactly (`SearchProgram`: Adams and Sherali, 1986). HiGHS solves the program
+ *    on a thread of its own; `stateDict.milp` holds the dual bound and the gap.
+ * 3. *Growing.* What is left of the bounds widens hyperparameters, by degradation undone per share of the bounds.
+ * 4. The subnets of steps 2 and 3 are scored, and so are those of the binary search, so that the result is never worse
+ *    than that of the binary search. The best one wins; on a tie, the earlier one.
  *
- * Where costs depend on three hyperparameters in another way, or on four, and with a bound on `memory`, which is the largest of many
- * sums, `stateDict.milp.costError` is above 0, and the
- * bound is one on the program, not on the space. The constraints hold in
- * any case: each solution is priced by the space itself, and one that breaks a budget is ruled out.
+ * Where costs depend on three hyperparameters in another way, or on four, and with a bound on `memory`, which is the
+ * largest of many sums, `stateDict.milp.costError` is above 0. The dual bound is then one on the program, not on the
+ * space. The constraints hold in any case: the space itself prices each solution, and one that breaks a bound is
+ * excluded.
  *
- * The objective adds up what narrowings do alone, as HAWQ-V3 does for bit widths (Yao et al., ICML 2021) and ModelOpt's
- * AutoQuantize too. It sees no interplay between layers; the scores in `history` do.
+ * The objective adds up what narrowings do alone, as HAWQ-V3 does for bit widths (Yao et al., "HAWQ-V3: Dyadic Neural
+ * Network Quantization", ICML 2021) and ModelOpt's AutoQuantize too. It ignores interactions between layers; the scores
+ * in `history` include them.
  *
  * Constraints may be any mix of the space's metrics. The state is saved after each hyperparameter and each candidate; a
  * resumed search skips what is measured, and one with other constraints starts again at step 2. Nothing is random.
@@ -62,36 +70,54 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
  * console.log(stateDict.milp?.gap, stateDict.best?.config);
  * ```
  */
-export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState, MilpSearchConfig> {
-  /** Defaults of the config. */
+export class MilpSearcher extends SpaceSearcher<MilpSearchState, MilpSearchConfig> {
+  #narrowings: Narrowings = {};
+
   override get defaultSearchConfig(): MilpSearchConfig {
-    return { ...super.defaultSearchConfig, gap: 0, timeLimit: 60 };
+    return { ...super.defaultSearchConfig, ...SENSITIVITY_DEFAULTS, ...SOLVER_DEFAULTS };
   }
 
-  /** What each key of the config accepts. */
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return { ...super.searchConfigRules, gap: rules.share, timeLimit: orNull(rules.positive) };
+    return { ...SENSITIVITY_RULES, ...SOLVER_RULES };
   }
 
   get defaultStateDict(): MilpSearchState {
-    return {
-      ...this.emptyState,
-      milp: null,
-    };
+    return { ...sensitivityState(), milp: null };
   }
 
-  /** Forgets what was found within bounds that have changed; what was measured stays. */
-  protected override forgetBounds(): void {
-    super.forgetBounds();
-    this.state.milp = null;
+  protected override get lasting(): readonly (keyof MilpSearchState)[] {
+    return SENSITIVITY_KEYS;
+  }
+
+  protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
+    return { ...super.checkpointSettings, narrowings: this.#narrowings };
+  }
+
+  override async beforeSearch(): Promise<void> {
+    await super.beforeSearch();
+    await scoreFullModel(this.tools, this.state);
   }
 
   async runSearch(): Promise<void> {
-    await this.measureSensitivity();
-    const threshold = this.bisect().config;
-    const thresholdGrown = await this.grow(threshold);
+    const { tools, state, bounds, model: space } = this;
+    const { signal } = this.config;
+    const fits = (config: SubnetConfig): boolean => this.fits(config);
+    this.#narrowings = await priceNarrowings(space);
+
+    // Step 1.
+    await measureSensitivity(tools, state, this.config);
+    const { sensitivity } = state;
+
+    // The binary search's subnet. The smallest subnet is known to fit.
+    const found = bisect(space.hyperparameters, sensitivity, space.fullConfig, fits) as Bisection;
+    const threshold = found.config;
+    const thresholdGrown = await grow(space, sensitivity, threshold, bounds, signal);
+
+    // Steps 2 and 3.
     const milp = await this.#solve(thresholdGrown);
-    const milpGrown = await this.grow(milp);
+    const milpGrown = await grow(space, sensitivity, milp, bounds, signal);
+
+    // Step 4.
     const steps: [MilpStep, SubnetConfig][] = [
       ["milp", milp],
       ["milp-grown", milpGrown],
@@ -103,21 +129,21 @@ export class MilpSearcher extends SensitivitySearcher<MilpStep, MilpSearchState,
     );
     const total = distinct.length;
     for (const [at, [step, config]] of distinct.entries())
-      await this.consider(step, config, { done: at + 1, total });
+      await consider(tools, state, step, config, { done: at + 1, total });
     this.reportSpace(
       { phase: "search", done: total, total, message: "found the subnet" },
-      { ...this.state.best, milp: this.state.milp },
+      { ...state.best, milp: state.milp },
     );
   }
 
-  /** The solution, or `start`, a subnet that fits, where nothing better is found. */
+  /** The program's solution, or `start`, a subnet that fits, where nothing better is found. */
   async #solve(start: SubnetConfig): Promise<SubnetConfig> {
-    const { state, model, limits } = this;
+    const { state, model: space, bounds } = this;
     const { gap, timeLimit, signal } = this.config;
-    const harms = model.hyperparameters.map(
+    const harms = space.hyperparameters.map(
       ({ name }) => (state.sensitivity[name] as Sensitivity).degradation,
     );
-    const { config, report } = await solveKnapsack(model, harms, limits, start, {
+    const { config, report } = await solveKnapsack(space, harms, bounds, start, {
       gap,
       timeLimit,
       signal,

@@ -4,22 +4,33 @@ import type { SpaceMetric, SubnetConfig } from "../../space/types";
 import { suggestion } from "../../util/nearest";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { type CandidateColumns, noCandidates } from "./candidates";
-import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
-import { dominates, type Point, type Survivor, survivors, tournament } from "./nsga2";
+import { Population } from "./population";
 import { crossover, mutate, sampleWithin } from "./sampling";
+import { SpaceSearcher } from "./space-searcher";
+import {
+  ITERATIVE_DEFAULTS,
+  ITERATIVE_KEYS,
+  ITERATIVE_RULES,
+  type IterativeSearchConfig,
+  type IterativeSearchState,
+  iterate,
+  iterativeState,
+  type Sampler,
+  Trials,
+} from "./trials";
 
 /** Share of its target cost that a subnet of the first generation takes at least. */
 const NEAR = 0.9;
 
 /** The config of {@link ParetoSearcher}. */
 export interface ParetoSearchConfig extends IterativeSearchConfig {
-  /** Costs to minimize, beside the score to maximize; null (the default) for those that are bounded, or else `flops`. */
+  /** Costs to minimize, beside the score to maximize; null takes the bounded ones, or `flops` where none is bounded. */
   objectives: readonly SpaceMetric[] | null;
-  /** Subnets of a generation. Default 100. */
+  /** Subnets of a generation. */
   populationSize: number;
-  /** Probability that a child has two parents. Default 0.9. */
+  /** Probability that a child has two parents. */
   crossoverProb: number;
-  /** Probability that a child's hyperparameter is drawn anew; null (the default) for one over their number. */
+  /** Probability that a child's hyperparameter is drawn anew; null takes one over their number. */
   mutationProb: number | null;
 }
 
@@ -36,17 +47,21 @@ export interface ParetoSearchState extends IterativeSearchState {
 }
 
 /**
- * Finds the whole trade-off between score and costs in one run: all subnets that no other one beats in score and every
- * cost (NSGA-II: Deb et al., IEEE Transactions on Evolutionary Computation 6(2), 2002; generations of 100, crossover 0.9
- * and mutation 1/n are the paper's).
+ * NSGA-II: finds the whole trade-off between score and costs in one run, all subnets that no other one beats in score
+ * and every cost (Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE Transactions on
+ * Evolutionary Computation 6(2), 2002). Generations of 100, crossover 0.9 and mutation 1/n are the paper's settings.
+ * `nsga2.ts` has the paper's procedures.
  *
- * The first generation holds the smallest subnet, the full model, one that the constraints just admit, and random ones
- * spread over the range of the first cost. Parents are chosen by binary tournaments on rank and crowding; a child takes
- * each hyperparameter from one of two parents, and mutations draw some anew. The best of parents and children survive.
+ * 1. *First generation.* The smallest subnet, the full model, one that the constraints just admit, and random ones
+ *    spread over the range of the first cost.
+ * 2. *Children.* Binary tournaments on rank and crowding distance choose parents (the crowded comparison, section
+ *    III-B). A child takes each hyperparameter from one of two parents, and mutations draw some anew.
+ * 3. *Survivors.* The best of parents and children by nondominated sorting and crowding distance become the next
+ *    parents (section III-C). Back to step 2.
  *
- * The front spans all costs, whatever the constraints; these say which subnet is `best` and exported. So one run answers
- * for many budgets: search again with the same `checkpoint` and other constraints on the same metrics, and little is
- * measured anew.
+ * The front spans all costs, whatever the constraints; these decide which subnet is `best` and exported. So one run
+ * answers for many bounds: search again with the same `checkpoint` and other constraints on the same metrics, and
+ * little is measured anew.
  *
  * Constraints may be any mix of the space's metrics. With a `checkpoint`, an interrupted search goes on and ends as an
  * uninterrupted one; a larger `numIters` goes on from a finished one. The seed decides what is drawn.
@@ -65,14 +80,11 @@ export interface ParetoSearchState extends IterativeSearchState {
  * console.log(stateDict.front);
  * ```
  */
-export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoSearchConfig> {
-  #front: number[] = [];
-  /** The parents with their ranks; made of the state when needed. */
-  #pool: readonly Survivor[] | null = null;
-
+export class ParetoSearcher extends SpaceSearcher<ParetoSearchState, ParetoSearchConfig> {
   override get defaultSearchConfig(): ParetoSearchConfig {
     return {
       ...super.defaultSearchConfig,
+      ...ITERATIVE_DEFAULTS,
       objectives: null,
       populationSize: 100,
       crossoverProb: 0.9,
@@ -82,7 +94,7 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
 
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
     return {
-      ...super.searchConfigRules,
+      ...ITERATIVE_RULES,
       objectives: orNull({
         expected: "a list of metrics",
         accepts: (value) => Array.isArray(value) && value.length > 0,
@@ -94,13 +106,11 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
   }
 
   get defaultStateDict(): ParetoSearchState {
-    return {
-      ...this.defaultIterativeState,
-      objectives: [],
-      front: noCandidates(),
-      parents: [],
-      children: [],
-    };
+    return { ...iterativeState(), objectives: [], front: noCandidates(), parents: [], children: [] };
+  }
+
+  protected override get lasting(): readonly (keyof ParetoSearchState)[] {
+    return ITERATIVE_KEYS;
   }
 
   /** The front and its generations serve any constraints; only the best subnet depends on them. */
@@ -110,90 +120,54 @@ export class ParetoSearcher extends IterativeSearcher<ParetoSearchState, ParetoS
 
   override async beforeSearch(): Promise<void> {
     await super.beforeSearch();
-    const { state } = this;
     const objectives = this.#chosenObjectives();
-    if (objectives.join() !== state.objectives.join()) {
-      this.restart();
-      state.objectives = objectives;
-    }
-    this.#pool = null;
-    this.#front = [];
-    for (let row = 0; row < this.candidates.length; row++) {
-      this.#enterFront(row);
-      this.rank(row);
-    }
+    if (objectives.join() === this.state.objectives.join()) return;
+    this.restart();
+    this.state.objectives = objectives;
   }
 
-  protected propose(): SubnetConfig {
-    const { model, random, config } = this;
-    if (this.state.parents.length === 0) return this.#beginner();
-    this.#pool ??= this.#survivors(this.state.parents);
-    const parent = (): SubnetConfig => {
-      const { at } = tournament(this.#pool as readonly Survivor[], random);
-      return this.candidates.at(this.state.parents[at] as number).config;
+  async runSearch(): Promise<void> {
+    const { tools, state, config } = this;
+    const trials = new Trials(tools, state);
+    const population = new Population(trials.candidates, state, config.populationSize);
+    for (let row = 0; row < trials.candidates.length; row++) {
+      population.enterFront(row);
+      trials.rank(row);
+    }
+    const sampler: Sampler = {
+      propose: () => (state.parents.length === 0 ? this.#beginner() : this.#child(population)),
+      accept: (row) => population.add(row),
+      fillState: () => {
+        state.front = trials.candidates.columns(population.front());
+      },
     };
-    const first = parent();
-    const child = random.chance(config.crossoverProb) ? crossover(first, parent(), random) : first;
-    return mutate(model, child, config.mutationProb ?? 1 / model.hyperparameters.length, random);
+    await iterate(tools, trials, sampler, config);
   }
 
-  protected accept(row: number): void {
-    const { state } = this;
-    this.#enterFront(row);
-    state.children.push(row);
-    if (state.children.length < this.config.populationSize) return;
-    const rows = [...new Set([...state.parents, ...state.children])];
-    state.parents = this.#survivors(rows).map(({ at }) => rows[at] as number);
-    state.children = [];
-    this.#pool = null;
-  }
-
-  protected override fillState(): void {
-    super.fillState();
-    const first = this.state.objectives[0] as SpaceMetric;
-    const cost = (row: number): number => this.candidates.at(row).costs[first] as number;
-    this.state.front = this.candidates.columns([...this.#front].sort((a, b) => cost(a) - cost(b) || a - b));
-  }
-
-  /** A member of the first generation. */
+  /** Step 1. */
   #beginner(): SubnetConfig {
-    const { model, random, limits, state } = this;
+    const { model: space, random, bounds, state } = this;
     const at = state.children.length;
-    if (at === 0) return model.smallestConfig;
-    if (at === 1) return model.fullConfig;
-    if (at === 2 && Object.keys(limits).length > 0) return sampleWithin(model, limits, NEAR, random);
+    if (at === 0) return space.smallestConfig;
+    if (at === 1) return space.fullConfig;
+    if (at === 2 && Object.keys(bounds).length > 0) return sampleWithin(space, bounds, NEAR, random);
     const metric = state.objectives[0] as SpaceMetric;
-    const least = model.cost(model.smallestConfig, metric);
-    const most = model.cost(model.fullConfig, metric);
-    return sampleWithin(model, { [metric]: least + random.float() * (most - least) }, NEAR, random);
+    const least = space.cost(space.smallestConfig, metric);
+    const most = space.cost(space.fullConfig, metric);
+    return sampleWithin(space, { [metric]: least + random.float() * (most - least) }, NEAR, random);
   }
 
-  #survivors(rows: readonly number[]): Survivor[] {
-    return survivors(
-      rows.map((row) => this.#point(row)),
-      this.config.populationSize,
-    );
-  }
-
-  #point(row: number): Point {
-    const { score, costs } = this.candidates.at(row);
-    return [-score, ...this.state.objectives.map((metric) => costs[metric] as number)];
-  }
-
-  #enterFront(row: number): void {
-    const point = this.#point(row);
-    const same = (other: Point): boolean => other.every((value, i) => value === point[i]);
-    const beaten = this.#front.some((other) => {
-      const rival = this.#point(other);
-      return dominates(rival, point) || same(rival);
-    });
-    if (beaten) return;
-    this.#front = this.#front.filter((other) => !dominates(point, this.#point(other)));
-    this.#front.push(row);
+  /** Step 2. */
+  #child(population: Population): SubnetConfig {
+    const { model: space, random } = this;
+    const { crossoverProb, mutationProb } = this.config;
+    const first = population.parent(random);
+    const child = random.chance(crossoverProb) ? crossover(first, population.parent(random), random) : first;
+    return mutate(space, child, mutationProb ?? 1 / space.hyperparameters.length, random);
   }
 
   #chosenObjectives(): SpaceMetric[] {
-    const bounded = Object.keys(this.limits) as SpaceMetric[];
+    const bounded = Object.keys(this.bounds) as SpaceMetric[];
     const chosen = [...(this.config.objectives ?? (bounded.length > 0 ? bounded : ["flops" as const]))];
     for (const metric of chosen) {
       if (this.model.metrics.includes(metric)) continue;

@@ -1,13 +1,13 @@
-/** What progress events come to: rates, time left, and a line for people. */
+/** Progress events as rates, time left, and a line for people. */
 import type { ProgressEvent } from "../../util/progress";
 import type { SpaceProgress } from "./space-searcher";
 
 /** Events that the rate is taken over. */
 const WINDOW = 40;
 
-/** What one event says of a search. */
+/** What one event shows of a search. */
 export interface ProgressView {
-  /** What the search does, such as `sensitivity`. */
+  /** What the search is doing, such as `sensitivity`. */
   phase: string;
   /** Candidates done in this phase. */
   done: number;
@@ -15,7 +15,7 @@ export interface ProgressView {
   total: number | null;
   /** The best score so far; null until there is one. */
   best: number | null;
-  /** Share of each budget that the best subnet takes, by metric. */
+  /** The share of each bound that the best subnet takes, by metric. */
   budgets: Record<string, number>;
   /** Steps a second; null before two were seen. */
   rate: number | null;
@@ -37,21 +37,21 @@ const PHASES: Readonly<Record<string, string>> = {
   recalibrate: "averaging statistics",
 };
 
-/** Batches within a step, and what takes no time. */
+/** Phases of batches within a step, and phases that take no time. */
 const PASSED_OVER: ReadonlySet<string> = new Set(["forward", "score", "checkpoint"]);
 
 /**
- * Makes of a search's progress events what `torchsearch` shows on its live line: hand each event to {@link view}, and what it
- * gives to {@link formatView}, or to a display of your own.
+ * Makes of a search's progress events what `torchsearch` shows on its live line: hand each event to {@link view}, and
+ * what it gives to {@link formatView}, or to a display of your own.
  */
 export class ProgressTracker {
   #phase = "";
   #times: { done: number; at: number }[] = [];
 
-  /** @param now milliseconds; @returns null for an event that changes nothing people look at */
+  /** @param now milliseconds; @returns null for an event that changes nothing on the line */
   view({ phase, done, total, details }: ProgressEvent, now: number): ProgressView | null {
     if (PASSED_OVER.has(phase)) return null;
-    // What is not known here names itself.
+    // A phase that is not in the table is shown by its name.
     const title = PHASES[phase] ?? phase;
     if (phase !== this.#phase) this.#times = [];
     this.#phase = phase;
@@ -59,16 +59,16 @@ export class ProgressTracker {
     if (this.#times.length > WINDOW) this.#times.shift();
     const first = this.#times[0] as { done: number; at: number };
     const rate = now > first.at && done > first.done ? (1000 * (done - first.done)) / (now - first.at) : null;
-    const { best, bestCosts, limits } = (details ?? {}) as Partial<SpaceProgress>;
+    const { best, bestCosts, bounds } = (details ?? {}) as Partial<SpaceProgress>;
     return {
       phase: title,
       done,
       total,
       best: best ?? null,
       budgets: Object.fromEntries(
-        Object.entries(limits ?? {}).flatMap(([metric, limit]) => {
+        Object.entries(bounds ?? {}).flatMap(([metric, bound]) => {
           const cost = (bestCosts as Record<string, number> | null | undefined)?.[metric];
-          return cost === undefined ? [] : [[metric, cost / limit]];
+          return cost === undefined ? [] : [[metric, cost / bound]];
         }),
       ),
       rate,

@@ -1,12 +1,21 @@
 import { rules } from "../../contract/config";
-import type { SubnetConfig } from "../../space/types";
 import type { ConfigRule } from "../../util/rules";
-import { type IterativeSearchConfig, IterativeSearcher, type IterativeSearchState } from "./iterative";
 import { sampleWithin } from "./sampling";
+import { SpaceSearcher } from "./space-searcher";
+import {
+  ITERATIVE_DEFAULTS,
+  ITERATIVE_KEYS,
+  ITERATIVE_RULES,
+  type IterativeSearchConfig,
+  type IterativeSearchState,
+  iterate,
+  iterativeState,
+  Trials,
+} from "./trials";
 
 /** The config of {@link RandomSearcher}. */
 export interface RandomSearchConfig extends IterativeSearchConfig {
-  /** Share of at least one budget that every candidate must take, 0 (the default) to 1. See {@link RandomSearcher}. */
+  /** Share of at least one bound that every candidate must take, 0 to 1. See {@link RandomSearcher}. */
   minBudgetUse: number;
 }
 
@@ -18,12 +27,12 @@ export type RandomSearchState = IterativeSearchState;
  * of every other searcher, and hard to beat where few hyperparameters matter (Bergstra and Bengio, "Random Search for
  * Hyper-Parameter Optimization", JMLR 13, 2012).
  *
- * A draw is a uniform choice of each hyperparameter. After 20 draws that exceed a budget, random hyperparameters of the
- * last one are narrowed until it fits, so that a tight budget costs no more time than a loose one. Since uniform widths
- * leave most budgets half unused, `minBudgetUse: 0.85`, say, widens candidates that take less than 85 % of each budget.
+ * A draw is a uniform choice of each hyperparameter. After 20 draws that exceed a bound, random hyperparameters of the
+ * last one are narrowed until it fits, so that a tight bound takes no more time than a loose one. Since uniform widths
+ * leave most bounds half unused, `minBudgetUse: 0.85`, say, widens candidates that take less than 85 % of each bound.
  *
- * The defaults are those of `RandomSearcher` in NVIDIA ModelOpt (`modelopt.torch.nas`): 5000 candidates, no lower bound.
- * ModelOpt scores nothing for a draw that exceeds the budget; here every candidate counts.
+ * The defaults are those of `RandomSearcher` in NVIDIA ModelOpt (`modelopt.torch.nas`): 5000 candidates, no lower
+ * bound. ModelOpt scores nothing for a draw that exceeds the bound; here every candidate counts.
  *
  * Constraints may be any mix of the space's metrics. With a `checkpoint`, an interrupted search goes on and ends as an
  * uninterrupted one; a larger `numIters` goes on from a finished one. The seed decides what is drawn.
@@ -39,26 +48,29 @@ export type RandomSearchState = IterativeSearchState;
  * console.log(stateDict.best?.costs.params);
  * ```
  */
-export class RandomSearcher extends IterativeSearcher<RandomSearchState, RandomSearchConfig> {
+export class RandomSearcher extends SpaceSearcher<RandomSearchState, RandomSearchConfig> {
   override get defaultSearchConfig(): RandomSearchConfig {
-    return { ...super.defaultSearchConfig, minBudgetUse: 0 };
+    return { ...super.defaultSearchConfig, ...ITERATIVE_DEFAULTS, minBudgetUse: 0 };
   }
 
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return { ...super.searchConfigRules, minBudgetUse: rules.share };
+    return { ...ITERATIVE_RULES, minBudgetUse: rules.share };
   }
 
   get defaultStateDict(): RandomSearchState {
-    return this.defaultIterativeState;
+    return iterativeState();
   }
 
-  protected propose(): SubnetConfig {
-    return sampleWithin(this.model, this.limits, this.config.minBudgetUse, this.random);
+  protected override get lasting(): readonly (keyof RandomSearchState)[] {
+    return ITERATIVE_KEYS;
   }
 
-  protected override get uselessBelow(): number | null {
-    return this.state.best?.score ?? null;
+  async runSearch(): Promise<void> {
+    const { model: space, state, bounds, random, config, tools } = this;
+    const sampler = {
+      propose: () => sampleWithin(space, bounds, config.minBudgetUse, random),
+      uselessBelow: () => state.best?.score ?? null,
+    };
+    await iterate(tools, new Trials(tools, state), sampler, config);
   }
-
-  protected accept(): void {}
 }

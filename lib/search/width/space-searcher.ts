@@ -1,17 +1,19 @@
 import { BaseSearcher } from "../../contract/base";
 import type { SearchConfig } from "../../contract/config";
-import { type Costs, requireReachable } from "../../contract/constraints";
+import { type Bounds, type Costs, requireReachable, satisfies } from "../../contract/constraints";
 import { TorchSearchError } from "../../errors";
 import type { ForwardLoop, StopRule } from "../../evaluation/types";
 import { type SearchRecord, searchRecordOf } from "../../model/history";
 import type { Module } from "../../model/module";
+import { requireSpace } from "../../space/require-space";
 import { SearchSpace } from "../../space/search-space";
-import type { SpaceCosts, SpaceMetric, SubnetConfig } from "../../space/types";
+import type { SpaceCosts, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
-import { describe } from "../../util/check";
 import type { ProgressEvent } from "../../util/progress";
+import { Random } from "../../util/random";
 import { sameNumbers } from "../../util/same-numbers";
 import { prepareLatency } from "./latency-constraint";
+import { boundedCosts } from "./sampling";
 
 /** A subnet that was scored. */
 export interface ScoredSubnet {
@@ -21,15 +23,15 @@ export interface ScoredSubnet {
   score: number;
   /** In each metric's unit. */
   costs: SpaceCosts;
-  /** Where scoring was stopped early: what the score is at most. */
+  /** Where scoring was stopped early: an upper bound of the score. */
   atMost?: number;
-  /** With it: the error probability that it was stopped by; 0 where `atMost` is certain. */
+  /** Where scoring was stopped early: the probability that `atMost` is wrong; 0 where it is certain. */
   errorProbability?: number;
 }
 
 /** What every searcher of a `SearchSpace` keeps. */
 export interface SpaceSearchState {
-  /** The full model's costs, or null before they were computed. */
+  /** The full model's costs; null before they were computed. */
   fullCosts: SpaceCosts | null;
   /** Upper bounds that the rest of the state belongs to, in each metric's unit. */
   bounds: Record<string, number> | null;
@@ -44,14 +46,46 @@ export interface SpaceProgress {
   /** What that subnet costs. */
   bestCosts: SpaceCosts | null;
   /** The constraints as upper bounds, in each metric's unit. */
-  limits: Readonly<Record<string, number>>;
+  bounds: Bounds;
+}
+
+/** When scoring of a candidate may stop early. */
+export type ScoreStop = Omit<StopRule, "onStop">;
+
+/**
+ * What a searcher lends to the functions and objects that it is made of, such as {@link measureSensitivity} and
+ * {@link iterate}; see {@link SpaceSearcher.tools}.
+ */
+export interface SearchTools {
+  /** The space that is searched. */
+  readonly space: SearchSpace;
+  /** The constraints as upper bounds, in each metric's unit. */
+  readonly bounds: Bounds;
+  /** The searcher's random numbers. */
+  readonly random: Random;
+  /** Aborts the search. */
+  readonly signal: AbortSignal | null;
+  /** Selects a candidate, recalibrates it unless it is the full model, and rates it. */
+  score(config: Readonly<SubnetConfig>): Promise<number>;
+  /** Rates the full model with its batch norms recalibrated; null where the config has no calibration data. */
+  scoreRecalibrated(): Promise<number | null>;
+  /** As `score`, with the candidate's costs; may stop early where a rule is given. */
+  measure(config: SubnetConfig, stop?: ScoreStop | null): Promise<ScoredSubnet>;
+  /** Whether a subnet meets all constraints, without running it. */
+  fits(config: Readonly<SubnetConfig>): boolean;
+  /** Saves the state to the checkpoint. */
+  save(): Promise<void>;
+  /** Sends a progress event, whose details include {@link SpaceProgress}. */
+  report(event: Omit<ProgressEvent, "details">, details?: Record<string, unknown>): void;
+  /** Writes a line to standard error when the config is verbose. */
+  log(line: string): void;
 }
 
 /**
- * What searchers of a `SearchSpace` share: constraints checked before anything is scored, candidates selected,
- * recalibrated and scored in one way, and the best one exported.
+ * The base of all searchers of a `SearchSpace`: constraints are checked before anything is scored; candidates are
+ * selected, recalibrated and scored in one way; the best one is exported.
  *
- * A constraint on `latency` (milliseconds, or a percentage of the full model's) goes by a latency table: that of the
+ * A constraint on `latency` (milliseconds, or a percentage of the full model's) uses a latency table: that of the
  * config's `deployment`, else the one the space uses, else one that is measured at the start.
  *
  * Before a candidate is scored, its batch norms are recalibrated on the config's `dataLoader` or `forwardLoop`, when
@@ -80,10 +114,28 @@ export abstract class SpaceSearcher<
   /** Runs the calibration data, or null when the config has none. */
   #calibration: ForwardLoop | null = null;
 
-  /** Drops from the state what belongs to other constraints than those of this search; keeps what was measured. */
-  protected abstract forgetBounds(): void;
+  /** Keys of the state that hold under any constraints, such as measurements; {@link restart} keeps them. */
+  protected get lasting(): readonly (keyof State & string)[] {
+    return [];
+  }
 
-  /** The space, so that a checkpoint alone tells what was narrowed from where; and what an export's history will say. */
+  /** Begins anew: resets the random numbers and the state, except for {@link lasting} keys, costs and bounds. */
+  protected restart(): void {
+    const { state } = this;
+    const kept = ["fullCosts", "bounds", ...this.lasting] as (keyof State)[];
+    const values = Object.fromEntries(kept.map((key) => [key, state[key]]));
+    Object.assign(state, this.defaultStateDict, values);
+    this.random = new Random(this.config.seed);
+  }
+
+  /** Drops from the state what belongs to other constraints than those of this search: by default, {@link restart}. */
+  protected forgetBounds(): void {
+    this.restart();
+  }
+
+  /**
+   * The space, so that a checkpoint alone shows what was narrowed, and the record that an export's history will have.
+   */
   protected override get checkpointSettings(): Readonly<Record<string, unknown>> {
     const { mode, device, hyperparameters } = this.model;
     return {
@@ -101,59 +153,76 @@ export abstract class SpaceSearcher<
     };
   }
 
-  /** Constraints may name what the user added to the space. */
+  /** Constraints may name metrics that the user added to the space. */
   protected override get knownConstraints(): readonly string[] {
     return this.model instanceof SearchSpace ? this.model.metrics : [];
   }
 
-  /** Sends a progress event with what every searcher of a space can tell; see {@link SpaceProgress}. */
+  /** What functions and objects that a searcher is made of may use of it. */
+  protected get tools(): SearchTools {
+    return {
+      space: this.model,
+      bounds: this.bounds,
+      random: this.random,
+      signal: this.config.signal,
+      score: (config) => this.score(config),
+      scoreRecalibrated: async () => {
+        await this.select(this.model.fullConfig);
+        return (await this.recalibrate()) ? this.evalScore() : null;
+      },
+      measure: (config, stop = null) => this.measure(config, stop),
+      fits: (config) => this.fits(config),
+      save: () => this.saveSearchCheckpoint(),
+      report: (event, details) => this.reportSpace(event, details),
+      log: (line) => this.log(line),
+    };
+  }
+
+  /** Sends a progress event with what is common to all searchers of a space; see {@link SpaceProgress}. */
   protected reportSpace(event: Omit<ProgressEvent, "details">, details: Record<string, unknown> = {}): void {
     const { best } = this.state;
     const common: SpaceProgress = {
       best: best?.score ?? null,
       bestCosts: best?.costs ?? null,
-      limits: this.limits,
+      bounds: this.bounds,
     };
     this.report({ ...event, details: { ...details, ...common } });
   }
 
   /** The constraints as upper bounds, in each metric's unit. */
-  protected get limits(): Readonly<Record<string, number>> {
+  protected get bounds(): Bounds {
     return this.state.bounds ?? {};
   }
 
   /**
    * Checks the model, the constraints and the config; measures operators where a bound on latency needs it.
    *
-   * @throws `ERR_ARGUMENT` when the model is no search space; `ERR_UNKNOWN_CONSTRAINT`; `ERR_CONSTRAINT_VALUE`;
-   *   `ERR_CONSTRAINT_UNREACHABLE` printing the smallest reachable value; `ERR_NO_SCORE`; `ERR_LATENCY_TABLE_MISMATCH`,
-   *   `ERR_LATENCY_TABLE` and errors of files for a deployment's latency table that won't do
+   * @throws `ERR_ARGUMENT` when the model isn't a search space; `ERR_UNKNOWN_CONSTRAINT`; `ERR_CONSTRAINT_VALUE`;
+   *   `ERR_CONSTRAINT_UNREACHABLE` with the smallest reachable value; `ERR_NO_SCORE`; `ERR_LATENCY_TABLE_MISMATCH`,
+   *   `ERR_LATENCY_TABLE` and errors of files for a deployment's latency table that can't be used
    */
   override async beforeSearch(): Promise<void> {
     const space = this.model;
-    const name = this.constructor.name;
-    if (!(space instanceof SearchSpace)) {
-      throw new TorchSearchError(
-        "ERR_ARGUMENT",
-        `expected a SearchSpace for model but received ${describe(space)}; make one with convert(module, "fastnas", dummyInput)`,
-      );
-    }
+    requireSpace(space, SearchSpace, "fastnas");
     if (this.constrained.includes("latency")) {
       const { signal, onProgress } = this.config;
       await prepareLatency(space, this.deployment, { signal, onProgress, log: (line) => this.log(line) });
     }
     const fullCosts = space.costs(space.fullConfig);
-    const { bounds: limits } = this.resolveConstraints(fullCosts);
-    requireReachable(limits, space.costs(space.smallestConfig), fullCosts);
+    const { bounds } = this.resolveConstraints(fullCosts);
+    requireReachable(bounds, space.costs(space.smallestConfig), fullCosts);
     if (!this.hasScore) {
-      throw new TorchSearchError("ERR_NO_SCORE", `${name} needs a score; set scoreFunc in its config.`);
+      throw new TorchSearchError(
+        "ERR_NO_SCORE",
+        `${this.constructor.name} needs a score; set scoreFunc in its config.`,
+      );
     }
-    // With another latency table, or another cost of the user's own, a subnet that met a bound of so many milliseconds may not meet it now.
+    // With another latency table, or another cost of the user's own, a subnet that met a bound may exceed it now.
     const before: Costs = this.state.fullCosts ?? {};
-    const repriced = Object.keys(limits).some((metric) => before[metric] !== fullCosts[metric]);
-    if (repriced || !sameNumbers(this.state.bounds, limits)) this.forgetBounds();
+    const repriced = Object.keys(bounds).some((metric) => before[metric] !== fullCosts[metric]);
+    if (repriced || !sameNumbers(this.state.bounds, bounds)) this.forgetBounds();
     this.state.fullCosts = fullCosts;
-    this.state.bounds = limits;
+    this.state.bounds = bounds;
     this.#calibration = this.constructForwardLoop();
   }
 
@@ -179,7 +248,7 @@ export abstract class SpaceSearcher<
     if (!sameNumbers(config, this.model.fullConfig)) await this.recalibrate();
   }
 
-  /** Recalibrates what is selected. Gives false, having done nothing, when the config has no calibration data. */
+  /** Recalibrates what is selected. Returns false, without doing anything, when the config has no calibration data. */
   protected async recalibrate(): Promise<boolean> {
     if (this.#calibration === null) return false;
     const { signal, onProgress } = this.config;
@@ -194,10 +263,7 @@ export abstract class SpaceSearcher<
   }
 
   /** As {@link score}, with the candidate's costs; may stop early where a rule is given. */
-  protected async measure(
-    config: SubnetConfig,
-    stop: Omit<StopRule, "onStop"> | null = null,
-  ): Promise<ScoredSubnet> {
+  protected async measure(config: SubnetConfig, stop: ScoreStop | null = null): Promise<ScoredSubnet> {
     if (stop === null) {
       const score = await this.score(config);
       return { config, score, costs: this.model.costs(config) };
@@ -213,15 +279,6 @@ export abstract class SpaceSearcher<
 
   /** Whether a subnet meets all constraints, without running it. */
   protected fits(config: Readonly<SubnetConfig>): boolean {
-    return Object.entries(this.limits).every(
-      ([metric, bound]) => this.model.cost(config, metric as SpaceMetric) <= bound,
-    );
-  }
-
-  /** Costs of a subnet by the metrics that are bounded. */
-  protected boundedCosts(config: Readonly<SubnetConfig>): Record<string, number> {
-    return Object.fromEntries(
-      Object.keys(this.limits).map((metric) => [metric, this.model.cost(config, metric as SpaceMetric)]),
-    );
+    return satisfies(boundedCosts(this.model, config, this.bounds), this.bounds);
   }
 }

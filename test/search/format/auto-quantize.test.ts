@@ -76,7 +76,7 @@ describe("the integer program", () => {
           const best = [...everyChoice(groups.map(({ length }) => length))]
             .filter((choices) => pick(costs, choices) <= limit)
             .reduce((lowest, choices) => Math.min(lowest, pick(harms, choices)), Number.POSITIVE_INFINITY);
-          const solution = await solveMilp(formatProgram(harms, [{ costs, limit }]), {
+          const solution = await solveMilp(formatProgram(harms, [{ costs, bound: limit }]), {
             gap: 0,
             timeLimit: null,
             start: null,
@@ -191,7 +191,11 @@ describe("interrupted", () => {
       expect(phases).not.toContain("calibrate");
       expect(phases).not.toContain("sensitivity");
       expect(stateDict.best?.costs.effectiveBits).toBeLessThanOrEqual(4.5);
-      await search(await digitsSpace(), { effectiveBits: 6 }, { checkpoint, onProgress, sensitivity: "mse" });
+      await search(
+        await digitsSpace(),
+        { effectiveBits: 6 },
+        { checkpoint, onProgress, sensitivity: "meanSquaredError" },
+      );
       expect(phases).toContain("sensitivity");
     },
   );
