@@ -1,5 +1,5 @@
 // `npm run lint` checks: format and lint of TypeScript, JavaScript and JSON (biome); which room of lib/ imports which
-// (dependency-cruiser); types of lib/ and test/ (tsc); format of C++ (clang-format);
+// (dependency-cruiser); types of lib/ and test/ (tsc); the documentation (markdownlint); format of C++ (clang-format);
 // and, where the addon is built, its exports against their declarations (`npm test` always checks these). With --fix
 // (`npm run format`), rewrites what can be rewritten. Every check runs before the exit code reports a failure.
 import { existsSync, readdirSync } from "node:fs";
@@ -34,6 +34,8 @@ const CHECKS = {
       "--config",
       ".dependency-cruiser.cjs",
     ]),
+  docs: () =>
+    run(process.execPath, [bin("markdownlint-cli2", "markdownlint-cli2-bin.mjs"), ...(fix ? ["--fix"] : [])]),
   types: () => run(process.execPath, [bin("typescript", "bin", "tsc"), "-p", "tsconfig.test.json"]),
   "clang-format": () =>
     run(pythonTool("clang-format"), [
