@@ -76,7 +76,7 @@ function settings(command) {
 }
 
 function options() {
-  const { COMMANDS } = built("cli", "options", "table.js");
+  const { COMMANDS } = built("cli", "options", "commands.js");
   const command = path.join(root, "dist", "cli", "main.js");
   const help = (name) =>
     spawnSync(process.execPath, [command, name, "--help"], { encoding: "utf8" }).stdout.trim();

@@ -7,7 +7,7 @@ import type { RunContext, ScoreFunction } from "../evaluation/types";
 import type { Module } from "../model/module";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
-import type { ScoreName } from "./options/table";
+import type { ScoreName } from "./options/rows/search";
 import type { SearchRequest } from "./request";
 
 /** How candidates are rated. */

@@ -2,9 +2,10 @@
 import path from "node:path";
 
 import { type Command, Option } from "commander";
-
+import { COMMANDS, type CommandName, EARLIER_FLAGS } from "./commands";
 import { badOption, type Kind } from "./kinds";
-import { COMMANDS, type CommandName, EARLIER_FLAGS, type OptionRow, type OptionsOf, rowsOf } from "./table";
+import type { OptionRow } from "./row";
+import { type OptionsOf, rowsOf } from "./table";
 
 /** The options that were given, by key. */
 export type GivenOf<Name extends CommandName> = Partial<OptionsOf<Name>>;

@@ -5,9 +5,11 @@ import path from "node:path";
 import { isRecord } from "../../util/check";
 import { checkConfig } from "../../util/complete-config";
 import { type ConfigRule, orNull, plainRules } from "../../util/rules";
+import type { CommandName } from "./commands";
 import type { GivenOf } from "./declare";
 import { badOption } from "./kinds";
-import { type CommandName, defaultsOf, type OptionRow, type OptionsOf, rowsOf } from "./table";
+import type { OptionRow } from "./row";
+import { defaultsOf, type OptionsOf, rowsOf } from "./table";
 
 /** Reads a file that holds one JSON object. @throws `ERR_CLI_OPTION` */
 export function readJson(file: string): Record<string, unknown> {

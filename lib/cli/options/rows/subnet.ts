@@ -1,0 +1,45 @@
+/** Options that say which subnet is asked for. */
+
+import type { Constraints } from "../../../contract/types";
+import { exampleBounds } from "../../../profile/metrics";
+import { constraints, file, text } from "../kinds";
+import { row } from "../row";
+
+export const SUBNET_OPTIONS = [
+  row({
+    flag: "--constraint <bound...>",
+    commands: ["search"],
+    key: "constraints",
+    kind: constraints,
+    default: {} as Constraints,
+    help:
+      `upper bounds, all of which hold: ${exampleBounds(["widths"]).join(", ")} (ms); ` +
+      `for auto_quantize ${exampleBounds(["formats"]).join(" or ")}`,
+  }),
+
+  row({
+    flag: "--config <file>",
+    commands: ["export"],
+    key: "config",
+    kind: text,
+    default: null,
+    terminalOnly: true,
+    help: "JSON: the width of each hyperparameter by name; those left out stay full",
+  }),
+  row({
+    flag: "--checkpoint <file>",
+    commands: ["export"],
+    key: "checkpoint",
+    kind: text,
+    default: null,
+    terminalOnly: true,
+    help: "take the best subnet of this search, with its data and settings",
+  }),
+  row({
+    flag: "--output <file>",
+    commands: ["export"],
+    key: "output",
+    kind: file,
+    help: "the file for the subnet",
+  }),
+] as const;
