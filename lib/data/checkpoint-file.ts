@@ -101,7 +101,7 @@ export async function readCheckpointFile<Checkpoint>(
     if (error instanceof TorchSearchError && error.code === "ERR_CHECKPOINT_VERSION") throw error;
     throw new TorchSearchError(
       "ERR_CHECKPOINT_CORRUPT",
-      `Checkpoint ${file} can't be used: ${messageOf(error)} Name a file that torchsearch wrote or, to start anew, one that is not there yet.`,
+      `Checkpoint ${file} can't be used: ${messageOf(error)} Name a file that torchsearch wrote, or start a new one at another path.`,
       { cause: error },
     );
   }

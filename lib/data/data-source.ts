@@ -8,13 +8,13 @@ export type BatchIterable<Batch = unknown> = Iterable<Batch> | AsyncIterable<Bat
 
 /**
  * A source of batches that can be walked again and again: an iterable (an array, a data loader), or a function that
- * returns a fresh one each time. A generator object can be walked only once; hand over the generator function instead.
+ * returns a fresh one each time. A generator object can be walked only once; give the generator function instead.
  */
 export type DataSource<Batch = unknown> =
   | BatchIterable<Batch>
   | (() => BatchIterable<Batch> | Promise<BatchIterable<Batch>>);
 
-/** Marks a loader whose batches are made afresh on each pass, so that whoever walks it may close their tensors. */
+/** Marks a loader that makes new batches in each pass, so that the code that walks it may close their tensors. */
 export const OWNED_BATCHES: unique symbol = Symbol.for("torchsearch.ownedBatches");
 
 export function isDataSource(value: unknown): value is DataSource {
@@ -26,7 +26,7 @@ function isBatchIterable(value: unknown): value is BatchIterable {
   return Symbol.asyncIterator in value || Symbol.iterator in value;
 }
 
-/** Whether batches of this source may be closed by the one who walks it. */
+/** Whether the code that walks this source may close its batches. */
 export function ownsBatches(source: DataSource): boolean {
   return typeof source === "object" && OWNED_BATCHES in source;
 }

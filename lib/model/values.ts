@@ -1,4 +1,4 @@
-/** Values on their way in and out of models: tensors are wrapped and unwrapped, whatever they are nested in. */
+/** Values on their way in and out of models: tensors are wrapped and unwrapped, at any depth of nesting. */
 import { TorchSearchError } from "../errors";
 import { isNativeTensor } from "../native/tensor";
 import { isRecord } from "../util/check";

@@ -206,7 +206,7 @@ export function whenLoaded(): Promise<void> | undefined {
 /**
  * Opens LibTorch and loads the addon, for the most part off the event loop, which opening it would hold up for about a
  * third of a second. What returns a promise does this by itself; call it before the first `Tensor.from` or data loader
- * in a process that must answer meanwhile. Calling it again costs nothing.
+ * in a process that must stay responsive. Calling it again costs nothing.
  *
  * @throws `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`, `ERR_ADDON_NOT_FOUND`,
  *   `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`; a failure is tried again at the next call

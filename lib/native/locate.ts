@@ -5,7 +5,7 @@ import { TorchSearchError } from "../errors";
 import { packageRoot, SETUP_COMMAND, sharedLibrary, torchFoldersOf } from "./paths";
 import { findPythonTorch } from "./python";
 
-/** Where a LibTorch was looked for, in the order in which the places are tried. */
+/** The places where LibTorch is looked for, in order. */
 export type LibTorchSource = "TORCHSEARCH_LIBTORCH" | "LIBTORCH" | "python" | "project";
 
 /** A LibTorch that can be used. */
@@ -22,7 +22,7 @@ export interface LibTorch {
   cuda: boolean;
 }
 
-/** One place that was looked at: a usable LibTorch, or the reason why there is none. */
+/** One place where LibTorch was looked for: a usable LibTorch, or the reason why it isn't one. */
 export type LibTorchCandidate =
   | { source: LibTorchSource; found: LibTorch }
   | { source: LibTorchSource; root?: string; problem: string };
@@ -78,7 +78,7 @@ function inspect(source: LibTorchSource, root: string): LibTorchCandidate {
     return {
       source,
       root,
-      problem: `its version cannot be told: no version.py, build-version or version.h in ${root}`,
+      problem: `its version is unknown: there is no version.py, build-version or version.h in ${root}`,
     };
   }
   const cuda = existsSync(path.join(root, "lib", sharedLibrary("torch_cuda")));

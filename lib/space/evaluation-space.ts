@@ -30,7 +30,7 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
   /** Says that there is no training mode, and what to do instead. */
   protected abstract get noTraining(): string;
 
-  /** Identifies the space, whatever is selected. */
+  /** Identifies the space. It doesn't depend on the selection. */
   protected abstract get digest(): string;
 
   /**

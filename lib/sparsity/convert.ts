@@ -18,7 +18,7 @@ export interface SparseConfig {
   pattern?: string;
   /** Names of the layers to make sparse, `*` standing for any characters; null (the default) for all. */
   include?: readonly string[] | null;
-  /** Names of layers to leave dense, likewise. */
+  /** Names of layers to leave dense, with the same `*`. */
   exclude?: readonly string[];
   /** Whether the first layer that runs stays dense; default false. */
   skipFirst?: boolean;

@@ -106,7 +106,7 @@ describe("locateLibTorch", () => {
     const unversioned = fakeTorch("unversioned", "2.13.0");
     rmSync(path.join(unversioned, "version.py"));
     vi.stubEnv("TORCHSEARCH_LIBTORCH", unversioned);
-    expect(refusal(locateLibTorch).message).toContain("version cannot be told");
+    expect(refusal(locateLibTorch).message).toContain("version is unknown");
   });
 
   it("looks into the active virtual environment without starting Python", () => {
