@@ -12,11 +12,9 @@ export type {
 } from "../space/custom-hyperparameter";
 export {
   type ChannelScoreConfig,
-  IMPORTANCE_LOSSES,
   IMPORTANCES,
   type Importance,
   type ImportanceConfig,
-  type ImportanceLoss,
 } from "../space/importance";
 export type {
   LatencyError,

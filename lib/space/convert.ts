@@ -1,11 +1,12 @@
 /** Making a search space of widths and blocks: its config, and the conversion. */
 import { rules } from "../contract/config";
+import { LOSSES } from "../evaluation/losses";
 import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
 import { makeSearchSpace } from "../native/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
-import { IMPORTANCE_CHOICES, IMPORTANCE_LOSSES, type ImportanceConfig, orderChannels } from "./importance";
+import { IMPORTANCE_CHOICES, type ImportanceConfig, orderChannels } from "./importance";
 import { SearchSpace } from "./search-space";
 
 /** The config of the modes `fastnas` and `autonas`. */
@@ -44,7 +45,7 @@ export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   data: orNull(rules.dataSource),
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),
-  loss: orNull(oneOf(IMPORTANCE_LOSSES)),
+  loss: orNull(oneOf(LOSSES)),
   maxBatches: orNull(rules.positiveInteger),
   signal: orNull(rules.signal),
   onProgress: orNull(rules.func),

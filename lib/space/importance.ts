@@ -4,7 +4,7 @@ import { type DataSource, isDataSource } from "../data/data-source";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { forEachBatch, withProgress } from "../evaluation/forward-loop";
-import { LOSSES, type Loss, nativeLoss } from "../evaluation/losses";
+import { type Loss, nativeLoss } from "../evaluation/losses";
 import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../evaluation/types";
 import { nativeInputs } from "../model/inputs";
@@ -65,11 +65,6 @@ export function importanceNeeds(importance: Importance | "none"): ImportanceNeed
   return importance === "none" ? WEIGHTS_ONLY : IMPORTANCE_TABLE[importance];
 }
 
-/** The losses whose gradients `taylor` can take. */
-export const IMPORTANCE_LOSSES = LOSSES;
-/** One of {@link IMPORTANCE_LOSSES}. */
-export type ImportanceLoss = Loss;
-
 /** The part of a conversion's config that says how channels are ranked. */
 export interface ImportanceConfig {
   /**
@@ -93,7 +88,7 @@ export interface ImportanceConfig {
    * numbers `[N]` or `[N, …]`) or `meanSquaredError` (targets of the outputs' shape). It is computed natively: a
    * function written in JavaScript has no gradients.
    */
-  loss?: ImportanceLoss | null;
+  loss?: Loss | null;
   /** At most so many batches; null (the default) for all. */
   maxBatches?: number | null;
 }
@@ -175,7 +170,7 @@ export async function learnImportance(
   });
 }
 
-function nativeLossOf(loss: ImportanceLoss | null): string | undefined {
+function nativeLossOf(loss: Loss | null): string | undefined {
   return loss === null ? undefined : nativeLoss(loss);
 }
 
