@@ -108,7 +108,7 @@ export function presentRequest(request: Record<string, unknown>): Record<string,
   const { searcherOptions } = present;
   if (isRecord(searcherOptions)) {
     const values = Object.entries(searcherOptions).map(([key, value]) => [
-      key,
+      presentName(key, ["loss"]) ?? key,
       typeof value === "string" ? (presentName(value, Object.keys(LOSS_TABLE)) ?? value) : value,
     ]);
     present.searcherOptions = Object.fromEntries(values);
