@@ -2,8 +2,9 @@
  * What most programs need. Everything else is in an entry point for its topic, such as `torchsearch/contract`. Those
  * export the root's names of their topic too: the same values, so that there is one copy of every class.
  *
- * The examples take some names for granted: `module`, a classifier of digits; its `dummyInput`; `data`, a loader of images
- * and labels; `scoreFunc`, a score over `data`; and `space`, which `convert(module, "fastnas", dummyInput)` made.
+ * The examples take some names for granted: `module`, a classifier of digits; its `dummyInput`; `data`, a loader of
+ * images and labels; `scoreFunc`, a score over `data`; and `space`, which `convert(module, "fastnas", dummyInput)`
+ * made.
  *
  * @module torchsearch
  */

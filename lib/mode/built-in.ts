@@ -10,7 +10,7 @@ import { type ModeDescriptor, register, type SpaceOf } from "./registry";
 import { type SparseSearchers, sparsegpt, sparseMagnitude } from "./sparse-modes";
 import { autonas, fastnas, type WidthSearchers } from "./width-modes";
 
-/** The modes that come with the library: the config and the space of each, its searchers, and which one is the default. */
+/** The modes that come with the library: the config, the space, the searchers and the default searcher of each. */
 export interface ModeMap {
   /** Widths and blocks of a trained model. */
   fastnas: ModeDescriptor<ConvertConfig, SearchSpace, WidthSearchers, "binary">;

@@ -11,11 +11,11 @@ import { type AnyMode, type ConfigOf, findMode, type SpaceOf } from "./registry"
 /**
  * Makes a space of a module, by a mode. The mode decides what the space is and which keys `config` has.
  *
- * `fastnas` and `autonas` make a {@link SearchSpace}: the operators that run on the dummy input decide what can be
- * narrowed. The module's channels are put in order of importance, in place: it computes what it did, up to rounding, and
+ * `fastnas` and `autonas` make a `SearchSpace`: the operators that run on the dummy input decide what can be narrowed.
+ * The module's channels are put in order of importance, in place: its outputs stay the same, up to rounding, and it
  * stays usable. The space shares its weights, and runs them in evaluation mode whatever the module's mode is.
- * `auto_quantize` makes a {@link QuantizationSpace}. `sparse_magnitude` and `sparsegpt` make a {@link SparseSpace}, which
- * works on a copy and leaves the module alone.
+ * `auto_quantize` makes a `QuantizationSpace`. `sparse_magnitude` and `sparsegpt` make a `SparseSpace`, which works on
+ * a copy and leaves the module alone.
  *
  * @param mode the name of a mode of the library, such as `"fastnas"`, or the descriptor that `registerMode` returned
  *   (`findMode` of `torchsearch/mode` looks one up by a name that is known at run time only)

@@ -53,14 +53,14 @@ export type SearchCallConfig<
 };
 
 /**
- * Searches a space with one of its mode's searchers. The types of constraints, config and state follow from the mode and the
- * searcher's name.
+ * Searches a space with one of its mode's searchers. The types of constraints, config and state follow from the mode
+ * and the searcher's name.
  *
  * @param space a space that `convert` made
  * @param constraints bounds by metric, as in `BaseSearcher.search`
  * @returns `subnet`, the best one as a module with its history, and `stateDict`, what the search found
- * @throws `ERR_ARGUMENT` where `space` isn't a space; `ERR_UNKNOWN_MODE`; `ERR_UNKNOWN_SEARCHER` naming the nearest one;
- *   whatever the search throws
+ * @throws `ERR_ARGUMENT` where `space` isn't a space; `ERR_UNKNOWN_MODE`; `ERR_UNKNOWN_SEARCHER` naming the nearest
+ *   one; any error of the search
  *
  * @example
  * ```ts

@@ -90,8 +90,8 @@ export interface Profile {
   size: number;
   /**
    * Bytes of parameters, buffers, inputs, constants and activations at the peak of a forward pass, as PyTorch's
-   * interpreter of TorchScript frees them: each after the last operator that reads it. The working memory of an operator
-   * is not counted.
+   * interpreter of TorchScript frees them: each after the last operator that reads it. The working memory of an
+   * operator is not counted.
    */
   memory: number;
   /** Null when it was not measured. */
