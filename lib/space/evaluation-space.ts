@@ -99,7 +99,7 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
     this.close();
   }
 
-  /** Makes a module, and continues in it the history of the module that was converted. */
+  /** @internal Makes a module, and continues in it the history of the module that was converted. */
   protected async exported(
     make: (call: NativeCall) => Promise<NativeModule>,
     result: Readonly<Record<string, unknown>>,

@@ -259,7 +259,7 @@ export class SearchSpace<Own extends string = never>
   }
 
   /**
-   * The metrics that {@link cost} knows now: {@link SPACE_METRICS}, `latency` when there is a latency table, and what
+   * The metrics that {@link cost} knows now: `SPACE_METRICS`, `latency` when there is a latency table, and what
    * {@link addMetric} added.
    */
   get metrics(): readonly (SpaceMetric | (string & {}))[] {
