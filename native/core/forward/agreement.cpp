@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace torchsearch {
 namespace {
 
@@ -43,6 +45,10 @@ bool agrees(const at::Tensor& actual, const at::Tensor& expected) {
   const at::Tensor finite = at::where(magnitudes.isfinite(), magnitudes, at::zeros_like(magnitudes));
   const double allowed = relative * finite.max().item<double>() + absolute;
   return at::allclose(a, e, /*rtol=*/0, allowed, /*equal_nan=*/true);
+}
+
+bool agree(const std::vector<at::Tensor>& actual, const std::vector<at::Tensor>& expected) {
+  return std::equal(actual.begin(), actual.end(), expected.begin(), expected.end(), agrees);
 }
 
 }  // namespace torchsearch

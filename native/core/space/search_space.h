@@ -1,9 +1,6 @@
 #pragma once
 
-#include <torch/script.h>
-
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,66 +10,25 @@
 #include "core/base/cancel.h"
 #include "core/base/progress.h"
 #include "core/call/forwardable.h"
-#include "core/cost/cost_model.h"
-#include "core/cost/latency_model.h"
-#include "core/cost/memory_model.h"
-#include "core/cost/operator_shape.h"
-#include "core/forward/activation_cache.h"
-#include "core/forward/executor.h"
-#include "core/forward/weight_cache.h"
-#include "core/graph/dependency.h"
-#include "core/graph/residual_blocks.h"
+#include "core/cost/subnet_costs.h"
 #include "core/importance/importance.h"
 #include "core/model/module.h"
 #include "core/profile/latency.h"
 #include "core/profile/latency_table.h"
+#include "core/space/activation_reuse.h"
 #include "core/space/channel_order.h"
+#include "core/space/converted_model.h"
 #include "core/space/custom_hyperparameter.h"
 #include "core/space/graph_constants.h"
+#include "core/space/hyperparameter.h"
+#include "core/space/selection.h"
+#include "core/space/shape_program.h"
 
 namespace torchsearch {
 
 struct SpaceOptions {
   int64_t channelDivisor = 8;  // widths are multiples of it, where the full width allows
   bool depth = true;           // whether residual blocks may be left out
-};
-
-// What can be chosen: a width, of channels that must be kept or dropped together over every parameter they
-// touch; or whether a residual block is there.
-struct Hyperparameter {
-  // A width: path of the first module whose output it is, "layer1.0.conv1". A block: its name and ".depth".
-  std::string name;
-  // "out_channels" (of a convolution), "hidden_width" (features of a linear layer),
-  // "num_heads" (of an attention), "depth"
-  std::string kind;
-  std::vector<int64_t> choices;  // ascending; the last one is the full model's. Of a block: 0, 1
-  int64_t full = 0;
-  int32_t group = -1;  // of a width, in Dependencies::groups
-  int32_t block = -1;  // of a depth, in ResidualBlocks::blocks
-  int32_t begins = 0;  // the first instruction on the dummy input that it changes
-
-  bool offers(int64_t value) const;
-};
-
-// What keeping activations has spared so far.
-struct ReuseCounters {
-  int64_t budget = 0;   // bytes that may be held; 0 while nothing is kept
-  int64_t bytes = 0;    // held now
-  int64_t peak = 0;     // the most that was held
-  int64_t entries = 0;  // checkpoints held now
-  int64_t forwards = 0;
-  int64_t hits = 0;  // forwards that went on from a checkpoint
-  int64_t instructionsRun = 0;
-  int64_t instructionsSkipped = 0;
-  double multiplyAddsRun = 0;
-  double multiplyAddsSkipped = 0;
-};
-
-// A line for each dimension that stays whole, and the operator that is why.
-struct Unprunable {
-  std::string parameter;
-  int32_t dimension = 0;
-  std::string reason;
 };
 
 // A module whose channel widths can be chosen. A subnet is narrow views of the full weights: the first
@@ -103,14 +59,14 @@ class SearchSpace : public Forwardable {
                                                          const std::vector<double>& numbers,
                                                          const CancelToken& cancel);
   // What addNumbers may change.
-  std::vector<GraphConstant> constants() const { return graphConstants(*dependencies_); }
+  std::vector<GraphConstant> constants() const { return graphConstants(*model_->dependencies); }
 
   // Active value of each hyperparameter, in their order; of custom ones, which come last, the position of
   // their choice. Wherever values are given, those of custom ones may be left out: they are the model's own.
-  std::vector<int64_t> active() const;
+  std::vector<int64_t> active() const { return wanted_.active(); }
   // ERR_CHOICE when a value is none of its hyperparameter's choices. Drops recalibrated batch-norm
   // statistics.
-  void select(const std::vector<int64_t>& widths);
+  void select(const std::vector<int64_t>& values);
 
   // Runs the active subnet. Inputs may have other batch sizes than the dummy input.
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel) override;
@@ -118,46 +74,45 @@ class SearchSpace : public Forwardable {
   void run(const Inputs& inputs, const CancelToken& cancel) override;
   void beginPass() override;
   void endPass() override;
-  c10::Device device() const override { return module_->device(); }
-  std::shared_ptr<const c10::FunctionSchema> schema() const override { return module_->schema(); }
+  c10::Device device() const override { return module()->device(); }
+  std::shared_ptr<const c10::FunctionSchema> schema() const override { return module()->schema(); }
 
   // While on, forwards compute batch statistics and average them into the active subnet's own running mean
   // and variance (cumulative average over the batches seen since it was turned on).
-  void recalibrate(bool on);
+  void recalibrate(bool on) { wanted_.recalibrate(on); }
 
   // Lets forwards keep activations for later candidates, in at most so many bytes; 0 keeps none and frees
-  // those that are held. What is kept is told by `expect`. Outputs and statistics are, bit by bit, those that
-  // full forwards give: what is skipped has run on the same contents of inputs, weights and statistics.
+  // those that are held. `expect` decides what is kept. See ActivationReuse.
   void reuseActivations(int64_t budget);
   // The subnets that will be selected, in this order; replaces what was expected before. ERR_CHOICE
   void expect(const std::vector<std::vector<int64_t>>& candidates);
   // May be asked at any time.
-  ReuseCounters reuse() const;
+  ReuseCounters reuse() const { return reuse_.counters(); }
 
   // A forward of a subnet to be trained, whatever is selected: as the model is written, and with gradients to
   // those of the shared weights that require some. Batch norms take the batch's statistics; only where
   // `leads`, for the full model, do they go into the module's running ones, and does dropout drop. ERR_CHOICE
   c10::IValue forwardInTraining(const Inputs& inputs, const std::vector<int64_t>& values, bool leads);
   // The module's weights were changed in place: forgets what was made of them, recalibrated statistics too.
-  void weightsChanged();
+  void weightsChanged() { wanted_.weightsChanged(); }
 
-  // "params", "macs", "flops", "size" (bytes), "memory" (bytes) or "latency" (milliseconds) of a subnet,
-  // without running anything. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
-  double cost(const std::vector<int64_t>& widths, const std::string& metric) const;
+  // What a subnet costs, without running anything; see SubnetCosts. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
+  double cost(const std::vector<int64_t>& values, const std::string& metric) const;
 
   // Times, in forwards of some subnets on the dummy input, the operators whose latency at up to `points`
   // widths of each hyperparameter `known` lacks, and gives what was measured. Selects nothing.
   LatencyTable measureLatency(const LatencyTable& known, int32_t points, const LatencyOptions& options,
                               const CancelToken& cancel, const ProgressFn& progress);
   // What "latency" is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE
-  void useLatencyTable(const LatencyTable* table);
+  void useLatencyTable(const LatencyTable* table) { costs_->useLatencyTable(table); }
   // Milliseconds of whole forwards of some subnets, with weights of their own as exported ones have; selects
   // nothing.
   std::vector<double> timeSubnets(const std::vector<std::vector<int64_t>>& subnets,
                                   const LatencyOptions& options, const CancelToken& cancel,
                                   const ProgressFn& progress);
-  // Adds a batch to a measure of importance: runs the whole model on it, whatever is selected. What it throws
-  // Importance::add tells.
+
+  // Adds a batch to a measure of importance: runs the whole model on it, whatever is selected. Throws what
+  // Importance::add throws.
   void measure(Importance& importance, const Inputs& inputs, const at::Tensor& target,
                const CancelToken& cancel);
 
@@ -166,7 +121,7 @@ class SearchSpace : public Forwardable {
 
   // As `scores`, comparable over groups. ERR_CONFIG_VALUE, ERR_EMPTY_LOADER, ERR_IMPORTANCE_NAN
   ChannelScores absoluteScores(const Importance& importance) const {
-    return importance.absoluteScores(*dependencies_);
+    return importance.absoluteScores(*model_->dependencies);
   }
 
   // Reorders the module's channels in place, the most important of each group first, which changes no output
@@ -178,103 +133,38 @@ class SearchSpace : public Forwardable {
   // Checked against the subnet on the dummy input. ERR_EXPORT, ERR_EXPORT_CONFLICT, ERR_EXPORT_MISMATCH
   std::shared_ptr<Module> exportSubnet();
 
-  const std::shared_ptr<Module>& module() const { return module_; }
+  const std::shared_ptr<Module>& module() const { return model_->module; }
 
  private:
-  struct ShapeProgram;  // one recorded program per input shape
-  struct Subnet {
-    std::vector<int64_t> widths;  // by group
-    std::vector<bool> kept;       // by residual block
-    CustomChoice custom;
+  explicit SearchSpace(std::shared_ptr<const ConvertedModel> model);
 
-    bool operator==(const Subnet& other) const {
-      return widths == other.widths && kept == other.kept && custom == other.custom;
-    }
-  };
-
-  SearchSpace() = default;
-  void findHyperparameters(int64_t divisor);
-  void findBlocks();
-  std::vector<std::string> groupKinds() const;
-  void findUnprunable();
   Subnet subnetOf(const std::vector<int64_t>& values) const;
-  CustomChoice customChoiceOf(const std::vector<int64_t>& values) const;
-  std::shared_ptr<const CustomHyperparameters> customs() const;
-  void requireFree(const CustomHyperparameter& wanted) const;
-  void requireSameComputation(const CustomHyperparameter& wanted, const at::Tensor& own,
-                              const CancelToken& cancel);
-  void requireSameShapes(const CustomHyperparameter& wanted, const CancelToken& cancel);
-  std::shared_ptr<const CustomHyperparameter> add(CustomHyperparameter wanted);
-  ShapeProgram& programFor(const Inputs& inputs, const CancelToken& cancel);
+  std::vector<Subnet> subnetsOf(const std::vector<std::vector<int64_t>>& values) const;
+  std::shared_ptr<const CustomHyperparameter> add(CustomHyperparameter valid);
+  void adoptSelection();
+  void adoptBudget();
+  void checkWeights() { reuse_.checkWeights(module()->jit(), programs_); }
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly);
   c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly = false);
   void bind(ShapeProgram& entry);
-  void setMomenta(ShapeProgram& entry) const;
-  std::vector<bool> keptIn(const ShapeProgram& entry, const std::vector<bool>& blocks) const;
-  void orderHyperparameters();
-  void adoptBudget(int64_t budget);
-  void checkWeights();
   void prepareReuse(ShapeProgram& entry);
-  void readStatistics(ShapeProgram& entry) const;
-  c10::IValue runReusing(ShapeProgram& entry, const std::vector<at::Tensor>& inputs, int32_t stopBefore,
-                         const CancelToken& cancel);
-  void publishCounters();
-  void tryPrepared(ShapeProgram& entry, const Bindings& prepared, bool recalibrates, const Inputs& inputs,
-                   const CancelToken& cancel);
   void verify(Module& subnet);
-  at::Tensor narrowed(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
-                      const std::vector<int64_t>& widths) const;
-  // The same, of which gradients reach the tensor.
-  static at::Tensor narrowView(const Dependencies& dependencies, SlotId slot, const at::Tensor& tensor,
-                               const std::vector<int64_t>& widths);
-  std::vector<int64_t> smallestWidths() const;
-  Bindings separateBindings(const std::vector<int64_t>& widths) const;
 
+  // Whatever runs, or changes the members that runs use, holds the module's lock first and then this one.
   mutable std::recursive_mutex mutex_;
-  std::shared_ptr<Module> module_;
-  std::shared_ptr<InlinedGraph> graph_;
-  std::shared_ptr<const Program> program_;            // at the dummy input's shape
-  std::shared_ptr<const Dependencies> dependencies_;  // of that program
-  ResidualBlocks blocks_;                             // of the same program; empty when depth is not offered
-  Inputs dummyInput_;
+  std::shared_ptr<const ConvertedModel> model_;
   std::vector<Hyperparameter> hyperparameters_;
   std::vector<Unprunable> unprunable_;
-  CostModel costs_;
-  std::optional<MemoryModel> memory_;  // set by convert
-  std::vector<OperatorShape> shapes_;
-  // What runs under each different condition on the blocks; null without a table.
-  std::shared_ptr<const std::vector<std::pair<Condition, LatencyModel>>> latency_;
-  ChannelOrder order_;  // the channels' places before `reorder` came first; empty until then
-  std::map<std::string, std::shared_ptr<ShapeProgram>> programs_;  // by input shapes
-  std::shared_ptr<WeightCache> weights_;                           // prepared, of all programs
+  std::optional<SubnetCosts> costs_;  // set by convert
+  ChannelOrder order_;                // the channels' places before `reorder` came first; empty until then
+  ShapePrograms programs_;
 
-  // What the caller asked for last, under a lock of its own: selecting never waits for a running forward,
-  // which goes on with what was selected when it began.
-  struct Selection {
-    std::vector<int64_t> active;  // by hyperparameter
-    Subnet subnet;
-    bool recalibrating = false;
-    int64_t version = 0;     // counts changes, so that bindings made for an earlier selection are remade
-    int64_t statistics = 0;  // counts how often recalibrated statistics were dropped
-    std::shared_ptr<const std::vector<Subnet>> expected;
-    size_t next = 0;          // in `expected`
-    int64_t cacheBudget = 0;  // bytes
-  };
-  void adoptSelection();
-
-  mutable std::mutex wantedMutex_;
-  Selection wanted_;
-  std::shared_ptr<const CustomHyperparameters> customs_;  // replaced, never changed; null for none
-  Selection current_;                                     // what runs; under mutex_
-  std::map<std::string, at::Tensor> statistics_;  // recalibrated buffers of the active subnet, by name
+  WantedSelection wanted_;
+  Selection current_;            // what runs
+  SubnetStatistics statistics_;  // of the active subnet
   int64_t recalibrationBatches_ = 0;
-
-  ActivationCache cache_;  // under mutex_, as the following
-  ReuseCounters counters_;
-  Digest weightsDigest_;  // of those that the cache is for
+  ActivationReuse reuse_;
   bool inPass_ = false;
-  mutable std::mutex countersMutex_;
-  ReuseCounters published_;
 };
 
 }  // namespace torchsearch

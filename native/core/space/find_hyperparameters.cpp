@@ -1,0 +1,180 @@
+#include "core/space/find_hyperparameters.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/graph/operator_kind.h"
+#include "core/space/converted_model.h"
+#include "core/space/prefix_analysis.h"
+
+namespace torchsearch {
+
+namespace {
+
+std::string modulePathOf(const std::string& parameter) {
+  const auto dot = parameter.rfind('.');
+  return dot == std::string::npos ? parameter : parameter.substr(0, dot);
+}
+
+// Calls `visit` with the group of each index of a dimension that belongs to one.
+template <typename Visit>
+void forEachGroup(const Dependencies& dependencies, SlotId slot, int64_t dimension, Visit&& visit) {
+  for (const Atom atom : dependencies.labels(slot, dimension)) {
+    const int32_t group = dependencies.placeOf(atom).group;
+    if (group != kNoGroup) visit(group);
+  }
+}
+
+// By group. Each is named after the first parameter, in the order of execution, whose output the channels
+// are: most weights have it in front. Otherwise (transposed convolutions, tables) after the first that they
+// run along at all.
+std::vector<std::string> groupNames(const Dependencies& dependencies) {
+  const Program& program = dependencies.program();
+  std::vector<std::string> names(dependencies.groupCount());
+  std::map<std::string, int> taken;
+  const auto nameAlong = [&](SlotId slot, int64_t dimension) {
+    forEachGroup(dependencies, slot, dimension, [&](int32_t group) {
+      if (!names[group].empty()) return;
+      const std::string base = modulePathOf(program.slots[slot].name);
+      const int count = taken[base]++;
+      names[group] = count == 0 ? base : base + "#" + std::to_string(count + 1);
+    });
+  };
+  for (const bool inFront : {true, false}) {
+    for (const auto& instruction : program.instructions) {
+      for (const auto& argument : instruction.arguments) {
+        if (!argument.isSlot() || program.slots[argument.slot].kind != Slot::Kind::kParameter) continue;
+        const auto rank = static_cast<int64_t>(program.slots[argument.slot].sizes.size());
+        for (int64_t d = inFront ? 0 : 1; d < (inFront ? std::min<int64_t>(rank, 1) : rank); ++d) {
+          nameAlong(argument.slot, d);
+        }
+      }
+    }
+  }
+  for (size_t g = 0; g < names.size(); ++g) {
+    if (names[g].empty()) names[g] = "group" + std::to_string(g);
+  }
+  return names;
+}
+
+// By group: what makes its channels first, a convolution or a matrix product (or no operator: an embedding).
+std::vector<HyperparameterKind> groupKinds(const Dependencies& dependencies) {
+  const Program& program = dependencies.program();
+  std::vector<HyperparameterKind> kinds(dependencies.groupCount(), HyperparameterKind::kHiddenWidth);
+  std::vector<bool> known(kinds.size());
+  const auto setAlong = [&](SlotId slot, HyperparameterKind kind) {
+    for (size_t d = 0; d < program.slots[slot].sizes.size(); ++d) {
+      forEachGroup(dependencies, slot, static_cast<int64_t>(d), [&](int32_t group) {
+        if (!known[group]) kinds[group] = kind;
+        known[group] = true;
+      });
+    }
+  };
+  for (const auto& instruction : program.instructions) {
+    const bool convolution = isConvolution(instruction.schema->name());
+    if (!convolution && !isMatrixProduct(instruction.schema->name())) continue;
+    for (const auto& result : instruction.results) {
+      if (!result.isSlot()) continue;
+      setAlong(result.slot,
+               convolution ? HyperparameterKind::kOutChannels : HyperparameterKind::kHiddenWidth);
+    }
+  }
+  for (size_t g = 0; g < kinds.size(); ++g) {
+    if (dependencies.isHeads(static_cast<int32_t>(g))) kinds[g] = HyperparameterKind::kNumHeads;
+  }
+  return kinds;
+}
+
+std::vector<Hyperparameter> findWidths(const Dependencies& dependencies, int64_t channelDivisor) {
+  const auto names = groupNames(dependencies);
+  const auto kinds = groupKinds(dependencies);
+  std::vector<Hyperparameter> widths;
+  for (size_t g = 0; g < names.size(); ++g) {
+    const auto group = static_cast<int32_t>(g);
+    if (dependencies.groupSize(group) < 2) continue;
+    Hyperparameter width;
+    width.name = names[g];
+    width.kind = kinds[g];
+    width.group = group;
+    width.full = dependencies.groupSize(group);
+    const int64_t step = width.kind == HyperparameterKind::kNumHeads ? 1 : channelDivisor;
+    for (int64_t value = step; value < width.full; value += step) width.choices.push_back(value);
+    width.choices.push_back(width.full);
+    widths.push_back(std::move(width));
+  }
+  return widths;
+}
+
+void appendDepths(const ResidualBlocks& blocks, std::vector<Hyperparameter>& all) {
+  for (size_t b = 0; b < blocks.blocks.size(); ++b) {
+    Hyperparameter depth;
+    depth.name = blocks.blocks[b].name + ".depth";
+    const auto taken = [&](const Hyperparameter& other) { return other.name == depth.name; };
+    while (std::any_of(all.begin(), all.end(), taken)) depth.name += "#2";
+    depth.kind = HyperparameterKind::kDepth;
+    depth.choices = {0, 1};
+    depth.full = 1;
+    depth.block = static_cast<int32_t>(b);
+    all.push_back(std::move(depth));
+  }
+}
+
+void setBegins(const Dependencies& dependencies, const ResidualBlocks& blocks,
+               std::vector<Hyperparameter>& all) {
+  const PrefixAnalysis analysis(dependencies, blocks);
+  ProgramSubnet full;
+  full.widths = fullWidths(dependencies);
+  full.kept.assign(blocks.blocks.size(), true);
+  for (auto& hyperparameter : all) {
+    ProgramSubnet smallest = full;
+    if (hyperparameter.block >= 0) {
+      smallest.kept[hyperparameter.block] = false;
+    } else {
+      smallest.widths[hyperparameter.group] = hyperparameter.choices.front();
+    }
+    hyperparameter.begins = analysis.firstDifference(full, smallest);
+  }
+}
+
+}  // namespace
+
+// Choices are the multiples of the first one, as a rule: a look at the right place spares the search.
+bool Hyperparameter::offers(int64_t value) const {
+  if (value == full) return true;
+  const int64_t place = choices.front() > 0 ? value / choices.front() - 1 : -1;
+  if (place >= 0 && place < static_cast<int64_t>(choices.size()) && choices[place] == value) return true;
+  return std::binary_search(choices.begin(), choices.end(), value);
+}
+
+std::vector<Hyperparameter> findHyperparameters(const Dependencies& dependencies,
+                                                const ResidualBlocks& blocks, int64_t channelDivisor) {
+  if (channelDivisor < 1) {
+    throw Error("ERR_CONFIG_VALUE", "channelDivisor must be a whole number of at least 1.");
+  }
+  auto all = findWidths(dependencies, channelDivisor);
+  appendDepths(blocks, all);
+  setBegins(dependencies, blocks, all);
+  return all;
+}
+
+std::vector<Unprunable> findUnprunable(const Dependencies& dependencies) {
+  const Program& program = dependencies.program();
+  std::vector<Unprunable> unprunable;
+  for (size_t i = 0; i < program.slots.size(); ++i) {
+    if (program.slots[i].kind != Slot::Kind::kParameter) continue;
+    // Kernel sizes are no channels.
+    for (size_t d = 0; d < std::min<size_t>(program.slots[i].sizes.size(), 2); ++d) {
+      for (const Atom atom : dependencies.labels(static_cast<SlotId>(i), static_cast<int64_t>(d))) {
+        if (dependencies.placeOf(atom).group != kNoGroup) continue;
+        unprunable.push_back({program.slots[i].name, static_cast<int32_t>(d), dependencies.reasonOf(atom)});
+        break;
+      }
+    }
+  }
+  return unprunable;
+}
+
+}  // namespace torchsearch
