@@ -1,5 +1,6 @@
 #include "binding/importance.h"
 
+#include "binding/names.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
 
@@ -14,19 +15,17 @@ void ImportanceWrap::define(Napi::Env env, Napi::Object exports) {
 
 ImportanceWrap::ImportanceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   guarded(info.Env(), [&] {
-    if (!info[0].IsString())
-      fail(info.Env(), "ERR_CONFIG_VALUE", "importance must be a name, such as \"l1\".");
     ImportanceOptions options;
     if (info[1].IsObject()) {
       const Napi::Object object = info[1].As<Napi::Object>();
       if (const Napi::Value seed = object.Get("seed"); seed.IsNumber()) {
         options.seed = static_cast<uint64_t>(seed.As<Napi::Number>().Int64Value());
       }
-      if (const Napi::Value loss = object.Get("loss"); loss.IsString()) {
-        options.loss = loss.As<Napi::String>();
+      if (const Napi::Value loss = object.Get("loss"); !loss.IsUndefined() && !loss.IsNull()) {
+        options.loss = readName(kLosses, loss);
       }
     }
-    importance_ = Importance::make(info[0].As<Napi::String>(), options);
+    importance_ = Importance::make(readName(kImportances, info[0]), options);
   });
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }

@@ -1,23 +1,13 @@
 #include "binding/number_format.h"
 
-#include <map>
 #include <string>
 
+#include "binding/names.h"
 #include "binding/translate.h"
 
 namespace torchsearch::binding {
 
 namespace {
-
-template <class Choice>
-Choice choose(const Napi::Object& object, const char* key, const std::map<std::string, Choice>& choices) {
-  const Napi::Value value = object.Get(key);
-  const auto found = value.IsString() ? choices.find(value.As<Napi::String>()) : choices.end();
-  if (found != choices.end()) return found->second;
-  fail(object.Env(), "ERR_CONFIG_VALUE",
-       std::string("A number format has an unknown ") + key + "; the first known one is \"" +
-           choices.begin()->first + "\".");
-}
 
 double numberWithin(const Napi::Object& object, const char* key, double low, double high) {
   const Napi::Value value = object.Get(key);
@@ -34,22 +24,17 @@ NumberFormat readNumberFormat(const Napi::Value& value) {
   if (!value.IsObject()) fail(value.Env(), "ERR_CONFIG_VALUE", "A number format must be an object.");
   const Napi::Object object = value.As<Napi::Object>();
   NumberFormat format;
-  format.type = choose<NumberType>(
-      object, "type", {{"int", NumberType::kInt}, {"e4m3", NumberType::kE4M3}, {"e5m2", NumberType::kE5M2}});
+  format.type = readName(kNumberTypes, object.Get("type"));
   format.bits = static_cast<int64_t>(numberWithin(object, "bits", 2, 16));
   format.symmetric = Napi::Value(object.Get("symmetric")).ToBoolean();
-  format.granularity = choose<Granularity>(
-      object, "granularity",
-      {{"tensor", Granularity::kTensor}, {"channel", Granularity::kChannel}, {"block", Granularity::kBlock}});
+  format.granularity = readName(kGranularities, object.Get("granularity"));
   if (format.granularity == Granularity::kBlock) {
     format.blockSize = static_cast<int64_t>(numberWithin(object, "blockSize", 1, 1 << 30));
     if (!format.isInt()) {
       fail(value.Env(), "ERR_CONFIG_VALUE", "Blocks with scales of their own are for integers.");
     }
   }
-  format.calibration = choose<Calibration>(
-      object, "calibration",
-      {{"max", Calibration::kMax}, {"percentile", Calibration::kPercentile}, {"mse", Calibration::kMse}});
+  format.calibration = readName(kCalibrations, object.Get("calibration"));
   if (format.calibration == Calibration::kPercentile) {
     format.percentile = numberWithin(object, "percentile", 50, 100);
   }

@@ -7,6 +7,7 @@
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/module.h"
+#include "binding/names.h"
 #include "binding/number_format.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
@@ -250,7 +251,7 @@ Napi::Value QuantizationSpaceWrap::gradients(const Napi::CallbackInfo& info) {
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     return runJob(env, CallOptions::read(info[4]),
                   [space, inputs = std::move(inputs), target = TensorWrap::of(info[2], "target"),
-                   loss = Loss::make(info[3].ToString())](const JobContext& context) -> Finish {
+                   loss = Loss::make(readName(kLosses, info[3]))](const JobContext& context) -> Finish {
                     return partResult(space->gradients(inputs, target, *loss, context.cancel));
                   });
   });
@@ -265,7 +266,7 @@ Napi::Value QuantizationSpaceWrap::outputs(const Napi::CallbackInfo& info) {
     const int32_t group = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
     return runJob(env, CallOptions::read(info[4]),
                   [space, inputs = std::move(inputs), group,
-                   measure = std::string(info[3].ToString())](const JobContext& context) -> Finish {
+                   measure = readName(kScores, info[3])](const JobContext& context) -> Finish {
                     return partResult(space->outputs(inputs, group, measure, context.cancel));
                   });
   });

@@ -1,5 +1,6 @@
 #include "binding/score.h"
 
+#include "binding/names.h"
 #include "binding/translate.h"
 
 namespace torchsearch::binding {
@@ -14,14 +15,12 @@ void ScoreWrap::define(Napi::Env env, Napi::Object exports) {
 
 ScoreWrap::ScoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   guarded(info.Env(), [&] {
-    if (!info[0].IsString())
-      fail(info.Env(), "ERR_SCORE_INPUT", "A score needs a kind, for example \"topk\".");
     ScoreOptions options;
     if (info[1].IsObject()) {
       const Napi::Value k = info[1].As<Napi::Object>().Get("k");
       if (k.IsNumber()) options.k = k.As<Napi::Number>().Int64Value();
     }
-    score_ = Score::make(info[0].As<Napi::String>(), options);
+    score_ = Score::make(readName(kScores, info[0]), options);
   });
   info.This().As<Napi::Object>().TypeTag(&kTag);
 }

@@ -9,6 +9,7 @@
 #include "binding/job.h"
 #include "binding/latency_table.h"
 #include "binding/module.h"
+#include "binding/names.h"
 #include "binding/numbers.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
@@ -120,7 +121,7 @@ Napi::Value SearchSpaceWrap::hyperparameters(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i < all.size(); ++i) {
       Napi::Object item = Napi::Object::New(env);
       item.Set("name", all[i].name);
-      item.Set("kind", all[i].kind);
+      item.Set("kind", nameOf(kHyperparameterKinds, all[i].kind));
       item.Set("choices", numberArray(env, all[i].choices));
       item.Set("full", static_cast<double>(all[i].full));
       item.Set("begins", all[i].begins);
@@ -165,11 +166,7 @@ Napi::Value SearchSpaceWrap::select(const Napi::CallbackInfo& info) {
 Napi::Value SearchSpaceWrap::cost(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
-    if (!info[1].IsString()) {
-      fail(env, "ERR_UNKNOWN_METRIC",
-           "cost needs a metric: \"params\", \"macs\", \"flops\", \"size\" or \"latency\".");
-    }
-    return Napi::Number::New(env, open(env)->cost(readWidths(info[0]), info[1].As<Napi::String>()));
+    return Napi::Number::New(env, open(env)->cost(readWidths(info[0]), readName(kMetrics, info[1])));
   });
 }
 

@@ -1,6 +1,7 @@
 #include "binding/trainer_options.h"
 
 #include "binding/evaluate.h"
+#include "binding/names.h"
 #include "binding/translate.h"
 #include "binding/widths.h"
 
@@ -26,9 +27,10 @@ class OptionsReader {
   void read(const char* name, bool& to) const {
     if (const Napi::Value value = object_.Get(name); value.IsBoolean()) to = value.As<Napi::Boolean>();
   }
-  void read(const char* name, std::string& to) const {
-    if (const Napi::Value value = object_.Get(name); value.IsString())
-      to = value.As<Napi::String>().Utf8Value();
+  template <class Value>
+  void read(const char* name, const Names<Value>& names, Value& to) const {
+    const Napi::Value value = object_.Get(name);
+    if (!value.IsUndefined() && !value.IsNull()) to = readName(names, value);
   }
   void read(const char* name, std::vector<std::string>& to) const {
     const Napi::Value value = object_.Get(name);
@@ -47,7 +49,7 @@ TrainSettings readTrainSettings(const Napi::Value& value) {
   const OptionsReader reader(value);
   TrainSettings settings;
   OptimizerSettings& optimizer = settings.optimizer;
-  reader.read("optimizer", optimizer.kind);
+  reader.read("optimizer", kOptimizers, optimizer.kind);
   reader.read("weightDecay", optimizer.weightDecay);
   reader.read("decayVectors", optimizer.decayVectors);
   reader.read("momentum", optimizer.momentum);
@@ -55,9 +57,7 @@ TrainSettings readTrainSettings(const Napi::Value& value) {
   reader.read("beta1", optimizer.beta1);
   reader.read("beta2", optimizer.beta2);
   reader.read("epsilon", optimizer.epsilon);
-  std::string schedule = "cosine";
-  reader.read("schedule", schedule);
-  settings.schedule.kind = Schedule::kindOf(schedule);
+  reader.read("schedule", kSchedules, settings.schedule.kind);
   reader.read("learningRate", settings.schedule.peak);
   reader.read("finalShare", settings.schedule.finalShare);
   reader.read("warmupSteps", settings.schedule.warmup);
@@ -73,7 +73,7 @@ TrainSettings readTrainSettings(const Napi::Value& value) {
 ObjectiveSettings readObjective(const Napi::Value& value) {
   const OptionsReader reader(value);
   ObjectiveSettings settings;
-  reader.read("loss", settings.loss);
+  reader.read("loss", kLosses, settings.loss);
   reader.read("labelSmoothing", settings.labelSmoothing);
   reader.read("alpha", settings.alpha);
   reader.read("temperature", settings.temperature);

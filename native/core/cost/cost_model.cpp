@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base/error.h"
 #include "core/profile/operator_cost.h"
 
 namespace torchsearch {
@@ -118,17 +117,6 @@ double CostModel::sum(const std::vector<Section>& sections, const std::vector<in
     }
   }
   return total;
-}
-
-double CostModel::cost(const std::vector<int64_t>& widths, const std::vector<bool>& kept,
-                       const std::string& metric) const {
-  if (metric == "params") return sum(params_, widths, kept);
-  if (metric == "macs") return sum(macs_, widths, kept);
-  if (metric == "flops") return 2 * sum(macs_, widths, kept);
-  if (metric == "size") return sum(bytes_, widths, kept);
-  throw Error(
-      "ERR_UNKNOWN_METRIC",
-      "'" + metric + "' is no cost of a search space; use params, macs, flops, size, memory or latency.");
 }
 
 }  // namespace torchsearch

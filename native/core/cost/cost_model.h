@@ -19,9 +19,17 @@ class CostModel {
   // `blocks` are those of the dependencies' program; none when it is always whole.
   CostModel(const Dependencies& dependencies, const ResidualBlocks& blocks);
 
-  // `widths` by group, `kept` by block. "params", "macs", "flops", "size" (bytes). ERR_UNKNOWN_METRIC
-  double cost(const std::vector<int64_t>& widths, const std::vector<bool>& kept,
-              const std::string& metric) const;
+  // `widths` by group, `kept` by block.
+  double params(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {
+    return sum(params_, widths, kept);
+  }
+  double macs(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {
+    return sum(macs_, widths, kept);
+  }
+  // Bytes.
+  double size(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {
+    return sum(bytes_, widths, kept);
+  }
 
  private:
   struct Affine {

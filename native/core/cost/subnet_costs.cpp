@@ -16,10 +16,22 @@ SubnetCosts::SubnetCosts(const Dependencies& dependencies, const ResidualBlocks&
       full_(std::move(full)) {}
 
 double SubnetCosts::at(const std::vector<int64_t>& widths, const std::vector<bool>& kept,
-                       const std::string& metric) const {
-  if (metric == "memory") return costs_.cost(widths, kept, "size") + memory_.at(widths, kept);
-  if (metric == "latency") return latencyAt(widths, kept);
-  return costs_.cost(widths, kept, metric);
+                       Metric metric) const {
+  switch (metric) {
+    case Metric::kParams:
+      return costs_.params(widths, kept);
+    case Metric::kMacs:
+      return costs_.macs(widths, kept);
+    case Metric::kFlops:
+      return 2 * costs_.macs(widths, kept);
+    case Metric::kSize:
+      return costs_.size(widths, kept);
+    case Metric::kMemory:
+      return costs_.size(widths, kept) + memory_.at(widths, kept);
+    case Metric::kLatency:
+      return latencyAt(widths, kept);
+  }
+  return 0;
 }
 
 double SubnetCosts::latencyAt(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {

@@ -2,13 +2,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/cost/cost_model.h"
 #include "core/cost/latency_model.h"
 #include "core/cost/memory_model.h"
+#include "core/cost/metric.h"
 #include "core/cost/operator_shape.h"
 #include "core/graph/dependency.h"
 #include "core/graph/residual_blocks.h"
@@ -24,12 +24,10 @@ class SubnetCosts {
   SubnetCosts(const Dependencies& dependencies, const ResidualBlocks& blocks, std::vector<int64_t> smallest,
               std::vector<int64_t> full);
 
-  // `widths` by group, `kept` by block. "params", "macs", "flops", "size" (bytes), "memory" (bytes) or
-  // "latency" (milliseconds). ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
-  double at(const std::vector<int64_t>& widths, const std::vector<bool>& kept,
-            const std::string& metric) const;
+  // `widths` by group, `kept` by block. ERR_NO_LATENCY_TABLE
+  double at(const std::vector<int64_t>& widths, const std::vector<bool>& kept, Metric metric) const;
 
-  // What "latency" is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE
+  // What latencies are computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE
   void useLatencyTable(const LatencyTable* table);
 
   // What is measured for such a table: the operators that are executed.

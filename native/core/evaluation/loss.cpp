@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "core/base/error.h"
 #include "core/evaluation/score_input.h"
 
 namespace torchsearch {
@@ -35,11 +34,9 @@ class MeanSquaredErrorLoss : public Loss {
 
 }  // namespace
 
-std::shared_ptr<const Loss> Loss::make(const std::string& kind) {
-  if (kind == "crossEntropy") return std::make_shared<CrossEntropyLoss>();
-  if (kind == "mse") return std::make_shared<MeanSquaredErrorLoss>();
-  throw Error("ERR_CONFIG_VALUE",
-              "The loss of a gradient must be \"crossEntropy\" or \"mse\", not \"" + kind + "\".");
+std::shared_ptr<const Loss> Loss::make(LossKind kind) {
+  if (kind == LossKind::kCrossEntropy) return std::make_shared<CrossEntropyLoss>();
+  return std::make_shared<MeanSquaredErrorLoss>();
 }
 
 }  // namespace torchsearch

@@ -3,19 +3,22 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
+#include <cstdint>
 #include <memory>
-#include <string>
 
 namespace torchsearch {
+
+enum class LossKind : uint8_t {
+  kCrossEntropy,      // logits [N, C, ...], class indices [N, ...], -100 ignored
+  kMeanSquaredError,  // equal shapes
+};
 
 // A mean loss over one batch that can be differentiated, computed in at least float32.
 class Loss {
  public:
   virtual ~Loss() = default;
 
-  // `kind`: "crossEntropy" (logits [N, C, ...], class indices [N, ...], -100 ignored) or "mse" (equal
-  // shapes). ERR_CONFIG_VALUE otherwise.
-  static std::shared_ptr<const Loss> make(const std::string& kind);
+  static std::shared_ptr<const Loss> make(LossKind kind);
 
   // A scalar. `output` is whatever the model returned; its tensor is found as scores find it. ERR_SCORE_INPUT
   // where shapes or dtypes do not fit.

@@ -96,12 +96,18 @@ class KlDivergence : public Score {
 
 }  // namespace
 
-std::shared_ptr<Score> Score::make(const std::string& kind, const ScoreOptions& options) {
-  if (kind == "topk") return std::make_shared<TopK>(options.k);
-  if (kind == "crossEntropy") return std::make_shared<CrossEntropy>();
-  if (kind == "mse") return std::make_shared<MeanSquaredError>();
-  if (kind == "klDivergence") return std::make_shared<KlDivergence>();
-  misfit("There is no score \"" + kind + "\"; use topk, crossEntropy, mse or klDivergence.");
+std::shared_ptr<Score> Score::make(ScoreKind kind, const ScoreOptions& options) {
+  switch (kind) {
+    case ScoreKind::kTopKAccuracy:
+      return std::make_shared<TopK>(options.k);
+    case ScoreKind::kCrossEntropy:
+      return std::make_shared<CrossEntropy>();
+    case ScoreKind::kMeanSquaredError:
+      return std::make_shared<MeanSquaredError>();
+    case ScoreKind::kKlDivergence:
+      return std::make_shared<KlDivergence>();
+  }
+  return nullptr;
 }
 
 void Score::reset() {

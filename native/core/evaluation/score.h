@@ -7,12 +7,18 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 
 namespace torchsearch {
 
+enum class ScoreKind : uint8_t {
+  kTopKAccuracy,  // 0 to 1
+  kCrossEntropy,
+  kMeanSquaredError,
+  kKlDivergence,  // from a teacher
+};
+
 struct ScoreOptions {
-  int64_t k = 1;  // topk
+  int64_t k = 1;  // kTopKAccuracy
 };
 
 // A number over many batches, accumulated in float64. May be used from any thread.
@@ -20,8 +26,8 @@ class Score {
  public:
   virtual ~Score() = default;
 
-  // `kind`: "topk" (accuracy, 0 to 1), "crossEntropy", "mse" or "klDivergence". ERR_SCORE_INPUT otherwise.
-  static std::shared_ptr<Score> make(const std::string& kind, const ScoreOptions& options);
+  // ERR_SCORE_INPUT for options that it can't have.
+  static std::shared_ptr<Score> make(ScoreKind kind, const ScoreOptions& options);
 
   void reset();
   // Adds one batch. `output` and `teacher` are whatever the models returned: a tensor, or a tuple, list or

@@ -4,17 +4,22 @@
 
 namespace torchsearch {
 
-std::shared_ptr<Importance> Importance::make(const std::string& name, const ImportanceOptions& options) {
-  if (name == "l1") return makeMagnitudeImportance(1);
-  if (name == "l2") return makeMagnitudeImportance(2);
-  if (name == "bn_scale") return makeNormScaleImportance();
-  if (name == "taylor") return makeTaylorImportance(options.loss);
-  if (name == "activation") return makeActivationImportance();
-  if (name == "random") return makeRandomImportance(options.seed);
-  throw Error(
-      "ERR_CONFIG_VALUE",
-      "importance must be \"l1\", \"l2\", \"bn_scale\", \"taylor\", \"activation\" or \"random\", not \"" +
-          name + "\".");
+std::shared_ptr<Importance> Importance::make(ImportanceKind kind, const ImportanceOptions& options) {
+  switch (kind) {
+    case ImportanceKind::kL1:
+      return makeMagnitudeImportance(1);
+    case ImportanceKind::kL2:
+      return makeMagnitudeImportance(2);
+    case ImportanceKind::kBnScale:
+      return makeNormScaleImportance();
+    case ImportanceKind::kTaylor:
+      return makeTaylorImportance(options.loss);
+    case ImportanceKind::kActivation:
+      return makeActivationImportance();
+    case ImportanceKind::kRandom:
+      return makeRandomImportance(options.seed);
+  }
+  return nullptr;
 }
 
 void Importance::add(const MeasuredBatch&, const CancelToken&) {

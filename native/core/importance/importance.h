@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "core/base/cancel.h"
@@ -15,9 +14,11 @@
 
 namespace torchsearch {
 
+enum class ImportanceKind : uint8_t { kL1, kL2, kBnScale, kTaylor, kActivation, kRandom };
+
 struct ImportanceOptions {
-  uint64_t seed = 0;                  // "random"
-  std::string loss = "crossEntropy";  // "taylor": see Loss::make
+  uint64_t seed = 0;                        // kRandom
+  LossKind loss = LossKind::kCrossEntropy;  // kTaylor
 };
 
 // A batch for a measure that learns from data: the whole model, ready to run on it.
@@ -38,8 +39,7 @@ class Importance {
  public:
   virtual ~Importance() = default;
 
-  // `name`: "l1", "l2", "bn_scale", "taylor", "activation" or "random". ERR_CONFIG_VALUE otherwise.
-  static std::shared_ptr<Importance> make(const std::string& name, const ImportanceOptions& options);
+  static std::shared_ptr<Importance> make(ImportanceKind kind, const ImportanceOptions& options);
 
   // Whether batches must be added before there are scores.
   virtual bool needsData() const { return false; }
@@ -63,7 +63,7 @@ class Importance {
 // One function for each measure, in a file of its own.
 std::shared_ptr<Importance> makeMagnitudeImportance(double order);
 std::shared_ptr<Importance> makeNormScaleImportance();
-std::shared_ptr<Importance> makeTaylorImportance(const std::string& loss);
+std::shared_ptr<Importance> makeTaylorImportance(LossKind loss);
 std::shared_ptr<Importance> makeActivationImportance();
 std::shared_ptr<Importance> makeRandomImportance(uint64_t seed);
 

@@ -34,7 +34,7 @@ struct Leaf {
 // and bias, or scale and shift - are one contribution: together they are its output channel.
 class TaylorImportance : public Importance {
  public:
-  explicit TaylorImportance(const std::string& loss) : loss_(Loss::make(loss)) {}
+  explicit TaylorImportance(LossKind loss) : loss_(Loss::make(loss)) {}
 
   bool needsData() const override { return true; }
   bool needsTarget() const override { return true; }
@@ -196,7 +196,7 @@ class TaylorImportance : public Importance {
 
 }  // namespace
 
-std::shared_ptr<Importance> makeTaylorImportance(const std::string& loss) {
+std::shared_ptr<Importance> makeTaylorImportance(LossKind loss) {
   return std::make_shared<TaylorImportance>(loss);
 }
 

@@ -106,7 +106,7 @@ std::pair<double, double> ActivationRange::endsFor(const NumberFormat& format) c
   switch (format.calibration) {
     case Calibration::kMax:
       return {low_, high_};
-    case Calibration::kMse:
+    case Calibration::kMeanSquaredError:
       return smallestError(format);
     case Calibration::kPercentile:
       break;

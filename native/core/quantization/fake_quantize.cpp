@@ -143,7 +143,7 @@ QuantParameters calibrate(const at::Tensor& tensor, const NumberFormat& format, 
     range = quantiles(by.rows, format);
   } else {
     range = {by.rows.amin(1), by.rows.amax(1)};
-    if (format.calibration == Calibration::kMse) range = smallestError(by.rows, format, range);
+    if (format.calibration == Calibration::kMeanSquaredError) range = smallestError(by.rows, format, range);
   }
   QuantParameters grid = gridOver(format, range.first, range.second);
   grid.axis = by.axis;

@@ -96,7 +96,7 @@ SensitivityPart gradientSensitivity(LayerQuantizers& quantizers, const HookSlot&
   if (!value.requires_grad()) {
     throw Error("ERR_GRADIENT",
                 "The loss has no gradient: the model's output doesn't depend on its layers through operators "
-                "that can be differentiated. Use sensitivity \"klDivergence\" or \"mse\".");
+                "that can be differentiated. Use sensitivity \"klDivergence\" or \"meanSquaredError\".");
   }
   requireFinite({value.item<double>()}, "The losses");
   cancel.throwIfCancelled();
@@ -114,7 +114,7 @@ SensitivityPart gradientSensitivity(LayerQuantizers& quantizers, const HookSlot&
 }
 
 SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& slot, const QuantBatch& batch,
-                                  int32_t group, const std::string& measure, const CancelToken& cancel) {
+                                  int32_t group, ScoreKind measure, const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
   const auto& layers = quantizers.layers();
   int32_t first = -1;

@@ -7,6 +7,7 @@
 
 #include "core/base/cancel.h"
 #include "core/evaluation/loss.h"
+#include "core/evaluation/score.h"
 #include "core/forward/executor.h"
 #include "core/quantization/layer_quantizers.h"
 
@@ -37,9 +38,9 @@ SensitivityPart gradientSensitivity(LayerQuantizers& quantizers, const HookSlot&
                                     const CancelToken& cancel);
 
 // How far the output goes from the full model's when the layers of one group alone are rounded, in each
-// format: "klDivergence" (full || rounded, of softmax outputs, in nats) or "mse". Sums by format; what
-// precedes the group runs once. ERR_SCORE_INPUT, ERR_SENSITIVITY_NAN
+// format: a KL divergence (full || rounded, of softmax outputs, in nats) or a mean squared error. Sums by
+// format; what precedes the group runs once. ERR_SCORE_INPUT, ERR_SENSITIVITY_NAN
 SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& hook, const QuantBatch& batch,
-                                  int32_t group, const std::string& measure, const CancelToken& cancel);
+                                  int32_t group, ScoreKind measure, const CancelToken& cancel);
 
 }  // namespace torchsearch

@@ -17,9 +17,9 @@ enum class Granularity : uint8_t { kTensor, kChannel, kBlock };
 
 // How the range of values that a scale must reach is found.
 enum class Calibration : uint8_t {
-  kMax,         // the smallest and the largest value
-  kPercentile,  // quantiles, so that a few outliers are cut off
-  kMse,         // the share of the full range with the smallest mean squared error
+  kMax,               // the smallest and the largest value
+  kPercentile,        // quantiles, so that a few outliers are cut off
+  kMeanSquaredError,  // the share of the full range with the smallest mean squared error
 };
 
 // How the numbers of one tensor are stored.

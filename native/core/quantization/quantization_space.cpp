@@ -171,7 +171,7 @@ SensitivityPart QuantizationSpace::gradients(const Inputs& inputs, const at::Ten
                              cancel);
 }
 
-SensitivityPart QuantizationSpace::outputs(const Inputs& inputs, int32_t group, const std::string& measure,
+SensitivityPart QuantizationSpace::outputs(const Inputs& inputs, int32_t group, ScoreKind measure,
                                            const CancelToken& cancel) {
   if (group < 0 || group >= groupCount_) {
     throw Error("ERR_CHOICE", "There is no group " + std::to_string(group) + " of layers.");

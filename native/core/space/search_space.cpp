@@ -130,7 +130,7 @@ std::shared_ptr<const CustomHyperparameter> SearchSpace::add(CustomHyperparamete
   return added;
 }
 
-double SearchSpace::cost(const std::vector<int64_t>& values, const std::string& metric) const {
+double SearchSpace::cost(const std::vector<int64_t>& values, Metric metric) const {
   const Subnet subnet = subnetOf(values);
   return costs_->at(subnet.widths, subnet.kept, metric);
 }

@@ -96,14 +96,14 @@ class SearchSpace : public Forwardable {
   // The module's weights were changed in place: forgets what was made of them, recalibrated statistics too.
   void weightsChanged() { wanted_.weightsChanged(); }
 
-  // What a subnet costs, without running anything; see SubnetCosts. ERR_UNKNOWN_METRIC; ERR_NO_LATENCY_TABLE
-  double cost(const std::vector<int64_t>& values, const std::string& metric) const;
+  // What a subnet costs, without running anything; see SubnetCosts. ERR_NO_LATENCY_TABLE
+  double cost(const std::vector<int64_t>& values, Metric metric) const;
 
   // Times, in forwards of some subnets on the dummy input, the operators whose latency at up to `points`
   // widths of each hyperparameter `known` lacks, and gives what was measured. Selects nothing.
   LatencyTable measureLatency(const LatencyTable& known, int32_t points, const LatencyOptions& options,
                               const CancelToken& cancel, const ProgressFn& progress);
-  // What "latency" is computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE
+  // What latencies are computed from; null for nothing. ERR_LATENCY_TABLE_INCOMPLETE
   void useLatencyTable(const LatencyTable* table) { costs_->useLatencyTable(table); }
   // Milliseconds of whole forwards of some subnets, with weights of their own as exported ones have; selects
   // nothing.

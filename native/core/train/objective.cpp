@@ -3,8 +3,6 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <utility>
-
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/evaluation/score_input.h"
@@ -18,14 +16,6 @@ at::Tensor atLeastFloat(const at::Tensor& tensor) {
 }
 
 }  // namespace
-
-Objective::Objective(ObjectiveSettings settings)
-    : settings_(std::move(settings)), classes_(settings_.loss == "crossEntropy") {
-  if (!classes_ && settings_.loss != "mse") {
-    throw Error("ERR_CONFIG_VALUE",
-                "The loss must be \"crossEntropy\" or \"mse\", not \"" + settings_.loss + "\".");
-  }
-}
 
 at::Tensor Objective::hard(const at::Tensor& output, const at::Tensor& target) const {
   if (classes_) {

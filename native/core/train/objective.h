@@ -3,26 +3,26 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
-#include <string>
+#include "core/evaluation/loss.h"
 
 namespace torchsearch {
 
 struct ObjectiveSettings {
-  std::string loss = "crossEntropy";  // or "mse"
-  double labelSmoothing = 0;          // crossEntropy: Szegedy et al., CVPR 2016
+  LossKind loss = LossKind::kCrossEntropy;
+  double labelSmoothing = 0;  // kCrossEntropy: Szegedy et al., CVPR 2016
   // The share of the teacher's answers in the loss; 0 without a teacher.
   double alpha = 0;
   double temperature = 1;
 };
 
 // What training minimizes, over one batch: (1 - alpha) * loss(output, target) + alpha * distillation(output,
-// teacher). For "crossEntropy" the distillation is T^2 KL(softmax(teacher / T) || softmax(output / T)), the
-// mean over the samples (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015); for "mse", the
-// mean squared difference from the teacher's output.
+// teacher). For a cross-entropy the distillation is T^2 KL(softmax(teacher / T) || softmax(output / T)), the
+// mean over the samples (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015); for a squared
+// error, the mean squared difference from the teacher's output.
 class Objective {
  public:
-  // ERR_CONFIG_VALUE
-  explicit Objective(ObjectiveSettings settings);
+  explicit Objective(const ObjectiveSettings& settings)
+      : settings_(settings), classes_(settings.loss == LossKind::kCrossEntropy) {}
 
   bool needsTarget() const { return settings_.alpha < 1; }
   bool needsTeacher() const { return settings_.alpha > 0; }
@@ -38,7 +38,7 @@ class Objective {
 
  private:
   ObjectiveSettings settings_;
-  bool classes_ = true;
+  bool classes_;
 };
 
 // Adds the gradients of a loss to those of the weights. ERR_GRADIENT where it has none.

@@ -38,7 +38,7 @@ Optimizer::Optimizer(const OptimizerSettings& settings, std::vector<NamedTensor>
   const auto configure = [&](auto& optimizer, auto set) {
     for (size_t g = 0; g < 2; ++g) set(optimizer.param_groups()[g], g == 0 ? settings.weightDecay : 0.0);
   };
-  if (settings.kind == "sgd") {
+  if (settings.kind == OptimizerKind::kSgd) {
     engine_->sgd = true;
     auto optimizer = std::make_unique<SGD>(groups, SGDOptions(1));
     configure(*optimizer, [&](OptimizerParamGroup& group, double decay) {
@@ -47,7 +47,7 @@ Optimizer::Optimizer(const OptimizerSettings& settings, std::vector<NamedTensor>
       group.set_options(std::move(options));
     });
     engine_->optimizer = std::move(optimizer);
-  } else if (settings.kind == "adamw") {
+  } else {
     auto optimizer = std::make_unique<AdamW>(groups, AdamWOptions(1));
     configure(*optimizer, [&](OptimizerParamGroup& group, double decay) {
       auto options = std::make_unique<AdamWOptions>(1);
@@ -57,9 +57,6 @@ Optimizer::Optimizer(const OptimizerSettings& settings, std::vector<NamedTensor>
       group.set_options(std::move(options));
     });
     engine_->optimizer = std::move(optimizer);
-  } else {
-    throw Error("ERR_CONFIG_VALUE",
-                "The optimizer must be \"sgd\" or \"adamw\", not \"" + settings.kind + "\".");
   }
 }
 

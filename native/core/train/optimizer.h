@@ -11,23 +11,24 @@
 
 namespace torchsearch {
 
+enum class OptimizerKind : uint8_t { kAdamw, kSgd };
+
 struct OptimizerSettings {
-  std::string kind = "adamw";  // or "sgd"
+  OptimizerKind kind = OptimizerKind::kAdamw;
   double weightDecay = 0.01;
   // Whether weight decay also pulls at biases and the scales and shifts of norms: parameters of at most one
   // dimension.
   bool decayVectors = false;
-  double momentum = 0.9;  // sgd
-  bool nesterov = false;  // sgd
-  double beta1 = 0.9;     // adamw
-  double beta2 = 0.999;   // adamw
-  double epsilon = 1e-8;  // adamw
+  double momentum = 0.9;  // kSgd
+  bool nesterov = false;  // kSgd
+  double beta1 = 0.9;     // kAdamw
+  double beta2 = 0.999;   // kAdamw
+  double epsilon = 1e-8;  // kAdamw
 };
 
 // LibTorch's SGD or AdamW over named parameters, with a state that can be taken out and put back.
 class Optimizer {
  public:
-  // ERR_CONFIG_VALUE
   Optimizer(const OptimizerSettings& settings, std::vector<NamedTensor> parameters);
   ~Optimizer();
   Optimizer(const Optimizer&) = delete;

@@ -4,15 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/base/error.h"
-
 namespace torchsearch {
-
-Schedule::Kind Schedule::kindOf(const std::string& name) {
-  if (name == "constant") return Kind::kConstant;
-  if (name == "cosine") return Kind::kCosine;
-  throw Error("ERR_CONFIG_VALUE", "The schedule must be \"constant\" or \"cosine\", not \"" + name + "\".");
-}
 
 double Schedule::at(int64_t step) const {
   if (step < warmup) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);

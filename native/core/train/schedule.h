@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 namespace torchsearch {
 
@@ -15,9 +14,6 @@ struct Schedule {
   double finalShare = 0;  // of the peak, that the cosine ends at
   int64_t warmup = 0;     // steps
   int64_t total = 0;      // steps, those of the warm-up among them; of a cosine
-
-  // "constant" or "cosine"; ERR_CONFIG_VALUE otherwise.
-  static Kind kindOf(const std::string& name);
 
   // Of the step that is number `step`, counted from 0.
   double at(int64_t step) const;

@@ -16,7 +16,7 @@ namespace {
 
 [[noreturn]] void noLossFromElsewhere() {
   throw Error("ERR_CONFIG_VALUE",
-              "A supernet is trained by a built-in loss: choose \"crossEntropy\" or \"mse\".");
+              "A supernet is trained by a built-in loss: choose \"crossEntropy\" or \"meanSquaredError\".");
 }
 
 }  // namespace

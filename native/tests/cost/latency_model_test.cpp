@@ -205,7 +205,7 @@ def forward(self, x):
   LatencyOptions options;
   options.warmup = 1;
   options.repeats = 3;
-  CHECK_THROWS_AS(space->cost({16}, "latency"), Error);
+  CHECK_THROWS_AS(space->cost({16}, Metric::kLatency), Error);
   const LatencyTable table = space->measureLatency({}, 3, options, CancelToken(), {});
   CHECK(table.all().size() == 3);
   CHECK(space->measureLatency(table, 3, options, CancelToken(), {}).all().empty());
@@ -215,7 +215,7 @@ def forward(self, x):
     CHECK(points.size() == 2);
     sum += points.at({16});
   }
-  CHECK(space->cost({16}, "latency") == doctest::Approx(sum));
+  CHECK(space->cost({16}, Metric::kLatency) == doctest::Approx(sum));
   CHECK(space->timeSubnets({{8}, {16}}, options, CancelToken(), {}).size() == 2);
   CancelToken cancelled;
   cancelled.cancel();

@@ -32,7 +32,7 @@ struct Task {
   }
 
   double score() {
-    const auto accuracy = Score::make("topk", {});
+    const auto accuracy = Score::make(ScoreKind::kTopKAccuracy, {});
     return evaluate(model, dataset, *accuracy, options, CancelToken(), {}).value;
   }
 

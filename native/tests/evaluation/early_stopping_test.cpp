@@ -65,14 +65,16 @@ TEST_CASE("the best possible is never worse than what the whole pass gives") {
     at::manual_seed(static_cast<uint64_t>(round));
     const int64_t samples = 1 + static_cast<int64_t>(random() % 40);
     const int64_t batchSize = 1 + static_cast<int64_t>(random() % 7);
-    const char* const kind = std::vector{"topk", "crossEntropy", "mse", "klDivergence"}[random() % 4];
+    const ScoreKind kind = std::vector{ScoreKind::kTopKAccuracy, ScoreKind::kCrossEntropy,
+                                       ScoreKind::kMeanSquaredError, ScoreKind::kKlDivergence}[random() % 4];
     // A good model among the bad ones: what comes after the first batches goes well.
     at::Tensor x = outputs(samples, 4);
     at::Tensor labels = at::randint(4, {samples});
     if (round % 2 == 0) labels = x.argmax(1);
-    if (round % 3 == 0 && kind[0] == 'c') labels[0] = -100;
-    if (round % 3 == 0 && kind[0] == 'c' && samples == 1) continue;
-    const at::Tensor target = kind[0] == 'm' ? (round % 2 == 0 ? x.clone() : outputs(samples, 4)) : labels;
+    if (round % 3 == 0 && kind == ScoreKind::kCrossEntropy) labels[0] = -100;
+    if (round % 3 == 0 && kind == ScoreKind::kCrossEntropy && samples == 1) continue;
+    const at::Tensor target =
+        kind == ScoreKind::kMeanSquaredError ? (round % 2 == 0 ? x.clone() : outputs(samples, 4)) : labels;
     const auto score = Score::make(kind, {.k = 1 + static_cast<int64_t>(random() % 2)});
     std::vector<double> bounds;
     const PassSize pass{samples, (samples + batchSize - 1) / batchSize};
@@ -100,7 +102,7 @@ TEST_CASE("a pass stops at the first batch after which the threshold is out of r
   const at::Tensor labels = at::arange(20).div(2, "floor").remainder(2);
   const Dataset data({x, labels}, {.batchSize = 4});
   Module module(identity());
-  const auto score = Score::make("topk", {});
+  const auto score = Score::make(ScoreKind::kTopKAccuracy, {});
   const auto run = [&](double threshold, int64_t maxBatches) {
     return evaluate(
         module, data, *score,
@@ -130,11 +132,11 @@ TEST_CASE("a pass stops at the first batch after which the threshold is out of r
 TEST_CASE("racing refuses what it can't vouch for") {
   Module module(identity());
   const Dataset data({outputs(8, 3), at::tensor({0, 1, 2, 0, -100, 1, 2, 0})}, {.batchSize = 2});
-  const auto run = [&](const char* kind, StopRule rule) {
+  const auto run = [&](ScoreKind kind, StopRule rule) {
     const auto score = Score::make(kind, {});
     return evaluate(module, data, *score, {.inputs = {0}, .target = 1, .stop = rule}, CancelToken(), {});
   };
-  const auto code = [&](const char* kind, StopRule rule) -> std::string {
+  const auto code = [&](ScoreKind kind, StopRule rule) -> std::string {
     try {
       run(kind, rule);
     } catch (const Error& error) {
@@ -142,12 +144,12 @@ TEST_CASE("racing refuses what it can't vouch for") {
     }
     return "";
   };
-  CHECK(code("crossEntropy", {.threshold = 9, .errorProbability = 0.1}) == "ERR_EARLY_STOPPING");
-  CHECK(code("crossEntropy", {.threshold = 99, .errorProbability = 0.1, .worst = 0.01}) ==
+  CHECK(code(ScoreKind::kCrossEntropy, {.threshold = 9, .errorProbability = 0.1}) == "ERR_EARLY_STOPPING");
+  CHECK(code(ScoreKind::kCrossEntropy, {.threshold = 99, .errorProbability = 0.1, .worst = 0.01}) ==
         "ERR_EARLY_STOPPING");
-  CHECK(code("crossEntropy", {.threshold = 99, .errorProbability = 0.1, .worst = 50}) ==
+  CHECK(code(ScoreKind::kCrossEntropy, {.threshold = 99, .errorProbability = 0.1, .worst = 50}) ==
         "ERR_EARLY_STOPPING");
-  CHECK(code("topk", {.threshold = 0, .errorProbability = 0.1}) == "");
+  CHECK(code(ScoreKind::kTopKAccuracy, {.threshold = 0, .errorProbability = 0.1}) == "");
 }
 
 TEST_CASE("racing errs no more often than it says") {

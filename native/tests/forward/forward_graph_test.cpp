@@ -187,7 +187,7 @@ TEST_CASE("a whole pass over the device scores what the CPU scores, with graphs 
   LoopOptions options;
   options.target = 1;
   const auto score = [&](Module& module) {
-    const auto loss = Score::make("crossEntropy", {});
+    const auto loss = Score::make(ScoreKind::kCrossEntropy, {});
     return evaluate(module, dataset, *loss, options, CancelToken(), {}).value;
   };
   const double expected = score(pair.here);

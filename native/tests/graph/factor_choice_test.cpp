@@ -50,7 +50,7 @@ void checkHalves(SearchSpace& space, const at::Tensor& input) {
   CHECK(at::allclose(run(*subnet, input), selected, 1e-5, 1e-6));
   int64_t elements = 0;
   for (const auto& parameter : subnet->namedParameters()) elements += parameter.tensor.numel();
-  CHECK(static_cast<double>(elements) == space.cost(widths, "params"));
+  CHECK(static_cast<double>(elements) == space.cost(widths, Metric::kParams));
 }
 
 constexpr int64_t kHeads = 4;
@@ -93,7 +93,7 @@ def forward(self, x):
   const auto space = spaceOf(module, input);
   const auto hyperparameters = byName(*space);
   REQUIRE(hyperparameters.size() == 1);
-  CHECK(space->hyperparameters()[0].kind == "num_heads");
+  CHECK(space->hyperparameters()[0].kind == HyperparameterKind::kNumHeads);
   CHECK(space->hyperparameters()[0].full == kHeads);
   CHECK(space->hyperparameters()[0].choices == std::vector<int64_t>{1, 2, 3, 4});
 
@@ -121,7 +121,7 @@ def forward(self, x):
   const at::Tensor input = at::randn({2, 5, 8});
   const auto space = spaceOf(module, input);
   REQUIRE(space->hyperparameters().size() == 1);
-  CHECK(space->hyperparameters()[0].kind == "num_heads");
+  CHECK(space->hyperparameters()[0].kind == HyperparameterKind::kNumHeads);
   space->select({2});
   const auto rows = [&](const char* name) { return parameter(*module, name).narrow(0, 0, 2 * kHeadDim); };
   const at::Tensor expected =
@@ -144,7 +144,7 @@ def forward(self, x):
   const at::Tensor input = at::randn({5, 1, 8});
   const auto space = spaceOf(module, input);
   REQUIRE(space->hyperparameters().size() == 1);
-  CHECK(space->hyperparameters()[0].kind == "num_heads");
+  CHECK(space->hyperparameters()[0].kind == HyperparameterKind::kNumHeads);
   CHECK(space->hyperparameters()[0].full == kHeads);
   space->select({2});
   const at::Tensor three = at::randn({5, 3, 8});
@@ -168,7 +168,7 @@ def forward(self, x):
   const auto space = spaceOf(module, input);
   REQUIRE(space->hyperparameters().size() == 1);
   CHECK(space->hyperparameters()[0].full == 4);
-  CHECK(space->hyperparameters()[0].kind == "out_channels");
+  CHECK(space->hyperparameters()[0].kind == HyperparameterKind::kOutChannels);
   space->select({3});
   // What is left of a group of four are its first three, so the shuffle is that of 3 groups of 3.
   const at::Tensor first =
@@ -269,7 +269,7 @@ def forward(self, x):
   CHECK(at::allclose(run(*space, input), fused, 1e-4, 1e-5));
   const auto& all = space->hyperparameters();
   const auto heads = std::count_if(all.begin(), all.end(), [](const Hyperparameter& hyperparameter) {
-    return hyperparameter.kind == "num_heads" && hyperparameter.full == kHeads;
+    return hyperparameter.kind == HyperparameterKind::kNumHeads && hyperparameter.full == kHeads;
   });
   CHECK(heads == 1);
   checkHalves(*space, input);

@@ -61,7 +61,7 @@ TEST_CASE("gradients are taken in evaluation mode and leave the module as it was
   const at::Tensor mean = jit.attr("mean").toTensor().clone();
   const auto module = std::make_shared<Module>(jit);
   const auto space = convert(module);
-  const auto taylor = Importance::make("taylor", {});
+  const auto taylor = Importance::make(ImportanceKind::kTaylor, {});
   const at::Tensor input = at::randn({3, 2, 5, 5});
   space->measure(*taylor, positional({input}), kTarget, CancelToken());
   CHECK(kernel.requires_grad());
@@ -76,7 +76,7 @@ TEST_CASE("Taylor importance is the contribution of a channel's slices, module b
   torch::jit::Module jit = classifier();
   const auto space = convert(std::make_shared<Module>(jit));
   const at::Tensor input = at::randn({3, 2, 5, 5});
-  const auto taylor = Importance::make("taylor", {});
+  const auto taylor = Importance::make(ImportanceKind::kTaylor, {});
   space->measure(*taylor, positional({input}), kTarget, CancelToken());
   const auto scores = space->scores(*taylor).at(0);
 
@@ -103,7 +103,7 @@ TEST_CASE("an order is applied to every tensor that a channel runs through") {
   const at::Tensor before = module->forward(positional({input}), CancelToken()).toTensor();
   const at::Tensor kernel = jit.attr("kernel").toTensor().clone();
   const auto space = convert(module);
-  const auto random = Importance::make("random", {});
+  const auto random = Importance::make(ImportanceKind::kRandom, {});
   const auto order = descendingOrder(space->scores(*random));
   CHECK(space->reorder(*random) == digestOf(order));
   const at::Tensor index = at::tensor(order.at(0), at::kLong);
@@ -125,7 +125,7 @@ TEST_CASE("a large weight is reordered piece by piece") {
   const at::Tensor second = jit.attr("second").toTensor().clone();
   const auto space = SearchSpace::convert(std::make_shared<Module>(jit), positional({at::zeros({1, 900})}),
                                           {}, CancelToken(), {});
-  const auto l1 = Importance::make("l1", {});
+  const auto l1 = Importance::make(ImportanceKind::kL1, {});
   const at::Tensor rows = first.to(at::kDouble).abs().sum(1);
   const at::Tensor columns = second.to(at::kDouble).abs().sum(0);
   const at::Tensor expected = rows / rows.mean() + columns / columns.mean();
@@ -140,17 +140,16 @@ TEST_CASE("importances are refused what they can't use") {
   torch::jit::Module jit = classifier();
   const auto space = convert(std::make_shared<Module>(jit));
   const Inputs input = positional({at::randn({3, 2, 5, 5})});
-  CHECK(codeOf([] { Importance::make("l3", {}); }) == "ERR_CONFIG_VALUE");
-  CHECK(codeOf([] { Importance::make("taylor", {.loss = "hinge"}); }) == "ERR_CONFIG_VALUE");
-  for (const char* name : {"l1", "l2", "bn_scale", "random"}) {
-    const auto importance = Importance::make(name, {});
+  for (const auto kind :
+       {ImportanceKind::kL1, ImportanceKind::kL2, ImportanceKind::kBnScale, ImportanceKind::kRandom}) {
+    const auto importance = Importance::make(kind, {});
     CHECK_FALSE(importance->needsData());
     CHECK(codeOf([&] { space->measure(*importance, input, {}, CancelToken()); }) == "ERR_CONFIG_VALUE");
   }
-  for (const char* name : {"taylor", "activation"}) {
-    CHECK(codeOf([&] { space->reorder(*Importance::make(name, {})); }) == "ERR_EMPTY_LOADER");
+  for (const auto kind : {ImportanceKind::kTaylor, ImportanceKind::kActivation}) {
+    CHECK(codeOf([&] { space->reorder(*Importance::make(kind, {})); }) == "ERR_EMPTY_LOADER");
   }
-  const auto taylor = Importance::make("taylor", {});
+  const auto taylor = Importance::make(ImportanceKind::kTaylor, {});
   CHECK(codeOf([&] { space->measure(*taylor, input, {}, CancelToken()); }) == "ERR_SCORE_INPUT");
   CHECK(codeOf([&] { space->measure(*taylor, input, at::tensor({0, 4, 1}, at::kLong), CancelToken()); }) ==
         "ERR_SCORE_INPUT");
@@ -172,9 +171,10 @@ TEST_CASE("float16 and bfloat16 weights are ranked as their float32 values are")
     const auto space =
         SearchSpace::convert(std::make_shared<Module>(jit), positional({input}), {}, CancelToken(), {});
     const auto reference = convert(std::make_shared<Module>(exact));
-    for (const char* name : {"l1", "l2", "bn_scale", "taylor", "activation"}) {
-      const auto low = Importance::make(name, {});
-      const auto high = Importance::make(name, {});
+    for (const auto kind : {ImportanceKind::kL1, ImportanceKind::kL2, ImportanceKind::kBnScale,
+                            ImportanceKind::kTaylor, ImportanceKind::kActivation}) {
+      const auto low = Importance::make(kind, {});
+      const auto high = Importance::make(kind, {});
       if (low->needsData()) {
         space->measure(*low, positional({input}), kTarget, CancelToken());
         reference->measure(*high, positional({input.to(at::kFloat)}), kTarget, CancelToken());
@@ -196,7 +196,7 @@ TEST_CASE("a model that can't be differentiated says so") {
       "self.second)).long().float()\n");
   const Inputs input = positional({at::randn({2, 4})});
   const auto space = SearchSpace::convert(std::make_shared<Module>(jit), input, {}, CancelToken(), {});
-  const auto taylor = Importance::make("taylor", {});
+  const auto taylor = Importance::make(ImportanceKind::kTaylor, {});
   CHECK(codeOf([&] { space->measure(*taylor, input, at::tensor({0, 1}, at::kLong), CancelToken()); }) ==
         "ERR_GRADIENT");
 }

@@ -38,7 +38,8 @@ TEST_CASE("a range learnt in batches does not depend on their order, and is the 
   const auto forward = rangeOf(batches);
   const auto backward = rangeOf({batches.rbegin(), batches.rend()});
   const auto whole = rangeOf({all});
-  for (const auto calibration : {Calibration::kMax, Calibration::kPercentile, Calibration::kMse}) {
+  for (const auto calibration :
+       {Calibration::kMax, Calibration::kPercentile, Calibration::kMeanSquaredError}) {
     for (const bool symmetric : {true, false}) {
       const auto ends = forward.endsFor(format(calibration, symmetric));
       CHECK(ends == backward.endsFor(format(calibration, symmetric)));
@@ -71,7 +72,7 @@ TEST_CASE("the smallest squared error over a histogram is that over the values")
   torch::manual_seed(5);
   at::Tensor values = at::randn({20000});
   values[7] = 60;  // an outlier that isn't worth its steps
-  NumberFormat fine = format(Calibration::kMse, true);
+  NumberFormat fine = format(Calibration::kMeanSquaredError, true);
   fine.bits = 4;
   const auto [low, high] = rangeOf({values}).endsFor(fine);
   const QuantParameters found =
@@ -85,7 +86,8 @@ TEST_CASE("ranges that can't be: nothing, zeros, values that are not finite") {
   ActivationRange range;
   CHECK_THROWS_AS(range.endsFor(format(Calibration::kMax, true)), Error);
   range.add(at::zeros({4}));
-  for (const auto calibration : {Calibration::kMax, Calibration::kPercentile, Calibration::kMse}) {
+  for (const auto calibration :
+       {Calibration::kMax, Calibration::kPercentile, Calibration::kMeanSquaredError}) {
     const auto [low, high] = range.endsFor(format(calibration, false));
     CHECK(low == 0);
     CHECK(high == 0);

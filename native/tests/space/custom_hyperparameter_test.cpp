@@ -136,7 +136,7 @@ TEST_CASE("numbers of the user's own are computed with and exported, at every wi
   space->select({5});
   CHECK(space->active() == Values{5, 2, 1, 1, 1});
   CHECK(close(run(*space, input), byHand(*module, input, 5, {})));
-  CHECK(space->cost({5, 0, 0, 0, 0}, "flops") == space->cost({5}, "flops"));
+  CHECK(space->cost({5, 0, 0, 0, 0}, Metric::kFlops) == space->cost({5}, Metric::kFlops));
   CHECK(codeOf([&] { space->select({5, 3, 0, 0, 0}); }) == "ERR_CHOICE");
   CHECK(codeOf([&] { space->select({5, -1, 0, 0, 0}); }) == "ERR_CHOICE");
 }
@@ -145,7 +145,7 @@ TEST_CASE("tensors of the user's own are reordered and narrowed as the model's a
   const at::Tensor input = at::randn({2, 3, 6, 6});
   const at::Tensor first = at::randn({8, 3, 3, 3});
   const at::Tensor mean = at::randn({8});
-  for (const char* importance : {"l1", "random"}) {
+  for (const auto importance : {ImportanceKind::kL1, ImportanceKind::kRandom}) {
     const auto module = layeredNetwork();
     const auto space = convertByOne(module, input);
     ImportanceOptions options;
@@ -154,7 +154,7 @@ TEST_CASE("tensors of the user's own are reordered and narrowed as the model's a
                       CancelToken());
     space->addTensors("means", "mean", {mean}, Channels::kOriginal, CancelToken());
     options.seed = 7;
-    space->reorder(*Importance::make("random", options));
+    space->reorder(*Importance::make(ImportanceKind::kRandom, options));
 
     // What it is to give: the same with the tensors in the module before anything was reordered.
     const auto given = layeredNetwork();
@@ -184,7 +184,7 @@ TEST_CASE("tensors in the converted order are taken as they are") {
   const auto module = layeredNetwork();
   const at::Tensor input = at::randn({2, 3, 6, 6});
   const auto space = convertByOne(module, input);
-  space->reorder(*Importance::make("l1", {}));
+  space->reorder(*Importance::make(ImportanceKind::kL1, {}));
   const at::Tensor halved = tensorOf(*module, "first").detach() / 2;
   space->addTensors("weight", "first", {halved}, Channels::kPresent, CancelToken());
   space->select({5, 0});

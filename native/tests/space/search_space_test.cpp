@@ -66,8 +66,8 @@ TEST_CASE("a subnet computes what slicing the ordered weights by hand computes")
   const auto subnet = space->exportSubnet();
   CHECK(parameter(*subnet, "first").sizes() == at::IntArrayRef({5, 3, 3, 3}));
   CHECK(parameter(*subnet, "second").sizes() == at::IntArrayRef({4, 5, 3, 3}));
-  CHECK(space->cost({5}, "params") == 5 * 27 + 5 + 4 * 5 * 9);
-  CHECK(space->cost({5}, "macs") == 2 * 36 * (5 * 27 + 4 * 5 * 9));
+  CHECK(space->cost({5}, Metric::kParams) == 5 * 27 + 5 + 4 * 5 * 9);
+  CHECK(space->cost({5}, Metric::kMacs) == 2 * 36 * (5 * 27 + 4 * 5 * 9));
   CHECK(at::allclose(subnet->forward(positional({input}), CancelToken()).toTensor(), expected, 1e-5, 1e-6));
 }
 
