@@ -48,7 +48,7 @@ const heldOut = await TensorDataLoader.fromNpz(data, {
 const example = Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
 /** The formats to choose from: the usual two, and smaller ones, which do harm. */
 const activation = { bits: 8, symmetric: false };
-const narrow = (bits) => ({ weight: { bits, calibration: "mse" }, activation });
+const narrow = (bits) => ({ weight: { bits, calibration: "meanSquaredError" }, activation });
 const FEW = { int8: "int8", int4: "int4" };
 const MANY = { int8: "int8", int4: "int4", int3: narrow(3), int2: narrow(2) };
 

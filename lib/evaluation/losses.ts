@@ -9,18 +9,16 @@ interface LossEntry {
    * output's shape, and null stands for another model's output.
    */
   targets: "labels" | "values" | null;
-  /** The addon's name. */
-  native: string;
 }
 
 /** Every loss that the addon computes; all of them are means over the samples. */
 export const LOSS_TABLE = {
   /** For logits `[N, C]` or `[N, C, …]`, in nats; samples with the label -100 are left out. */
-  crossEntropy: { title: "cross-entropy", targets: "labels", native: "crossEntropy" },
+  crossEntropy: { title: "cross-entropy", targets: "labels" },
   /** The mean over all elements. */
-  meanSquaredError: { title: "squared error", targets: "values", native: "mse" },
+  meanSquaredError: { title: "squared error", targets: "values" },
   /** KL(other model ‖ this model) of the softmax outputs `[N, C]`, in nats. */
-  klDivergence: { title: "KL divergence", targets: null, native: "klDivergence" },
+  klDivergence: { title: "KL divergence", targets: null },
 } as const satisfies Record<string, LossEntry>;
 
 /** The name of a loss. */
@@ -39,9 +37,4 @@ export const LOSSES = (Object.keys(LOSS_TABLE) as LossName[]).filter(
 /** The loss that suits the targets: labels (whole numbers) or other values. */
 export function lossFor(labels: boolean): Loss {
   return labels ? "crossEntropy" : "meanSquaredError";
-}
-
-/** The addon's name of a loss. */
-export function nativeLoss<Name extends LossName>(name: Name): (typeof LOSS_TABLE)[Name]["native"] {
-  return LOSS_TABLE[name].native;
 }

@@ -52,7 +52,7 @@ export interface TopKOptions extends ScoreOptions {
 export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): ScoreFunction {
   const { k = 1 } = options;
   if (!isPositiveInteger(k)) throw expected("ERR_ARGUMENT", "a whole number of at least 1", "k", k);
-  return nativeScore("topk", loader, options, { k, sign: 1 });
+  return nativeScore("topKAccuracy", loader, options, { k, sign: 1 });
 }
 
 /**
@@ -80,7 +80,7 @@ export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): Sc
  * ```
  */
 export function meanSquaredError(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
-  return nativeScore("mse", loader, options, { sign: -1 });
+  return nativeScore("meanSquaredError", loader, options, { sign: -1 });
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { rules } from "../contract/config";
 import { TorchSearchError } from "../errors";
-import { LOSSES, type Loss, nativeLoss } from "../evaluation/losses";
+import { LOSSES, type Loss } from "../evaluation/losses";
 import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
 import type { NativeTrainOptions } from "../native/types/trainer";
 import { completeConfig } from "../util/complete-config";
@@ -271,7 +271,7 @@ export function nativeOptions(
     finalShare: options.finalShare,
     totalSteps: totalSteps ?? undefined,
     clipNorm: options.clipNorm ?? 0,
-    loss: nativeLoss(options.loss),
+    loss: options.loss,
     labelSmoothing: options.labelSmoothing,
     seed: options.seed,
     ...(names !== undefined && { trainable: names }),

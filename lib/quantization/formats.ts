@@ -7,9 +7,9 @@ import { suggestion } from "../util/nearest";
 import { oneOf, refusal } from "../util/rules";
 
 /** Ways to find the range of values that a format covers. */
-export const CALIBRATIONS = ["max", "percentile", "mse"] as const;
+export const CALIBRATIONS = ["max", "percentile", "meanSquaredError"] as const;
 /**
- * `max`: the smallest and the largest value; `percentile`: quantiles, so that outliers are cut off; `mse`: of the
+ * `max`: the smallest and the largest value; `percentile`: quantiles, so that outliers are cut off; `meanSquaredError`: of the
  * shares 1, 0.99 … 0.2 of the full range the one with the smallest squared error.
  */
 export type Calibration = (typeof CALIBRATIONS)[number];
@@ -55,12 +55,12 @@ const ACTIVATION_8: NumberFormat = { type: "int", bits: 8, symmetric: false };
 export const QUANTIZATION_FORMATS = {
   int8: { weight: { type: "int", bits: 8, granularity: "channel" }, activation: ACTIVATION_8 },
   int4: {
-    weight: { type: "int", bits: 4, granularity: "channel", calibration: "mse" },
+    weight: { type: "int", bits: 4, granularity: "channel", calibration: "meanSquaredError" },
     activation: ACTIVATION_8,
   },
   int8_weight_only: { weight: { type: "int", bits: 8, granularity: "channel" } },
   int4_weight_only: {
-    weight: { type: "int", bits: 4, granularity: "block", blockSize: 32, calibration: "mse" },
+    weight: { type: "int", bits: 4, granularity: "block", blockSize: 32, calibration: "meanSquaredError" },
   },
   fp8: { weight: { type: "e4m3", granularity: "channel" }, activation: { type: "e4m3" } },
   fp8_e5m2: { weight: { type: "e5m2", granularity: "channel" }, activation: { type: "e5m2" } },

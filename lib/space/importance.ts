@@ -4,7 +4,7 @@ import { type DataSource, isDataSource } from "../data/data-source";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { forEachBatch, withProgress } from "../evaluation/forward-loop";
-import { type Loss, nativeLoss } from "../evaluation/losses";
+import type { Loss } from "../evaluation/losses";
 import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../evaluation/types";
 import { nativeInputs } from "../model/inputs";
@@ -39,7 +39,7 @@ export const IMPORTANCE_TABLE = {
    * The magnitude of batch norm's scale (Liu et al., ICCV 2017). Channels without a batch norm are ranked by the scales
    * of their other norms, and channels without any norm by `l1`.
    */
-  bn_scale: WEIGHTS_ONLY,
+  bnScale: WEIGHTS_ONLY,
   /** |sum of weight x gradient|, summed over batches (Molchanov et al., CVPR 2019). */
   taylor: { data: true, targets: true },
   /** The mean absolute value that the next layers read (Molchanov et al., ICLR 2017). */
@@ -130,7 +130,7 @@ export async function orderChannels(
 ): Promise<Record<string, string | number>> {
   const { importance, seed, data, loss } = config;
   if (importance === "none") return { importance };
-  const measure = makeImportance(importance, { seed, loss: nativeLossOf(loss) });
+  const measure = makeImportance(importance, { seed, loss: loss ?? undefined });
   if (data !== null) await learnImportance(space, measure, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);
   if (importance === "random") return { importance, seed };
@@ -170,10 +170,6 @@ export async function learnImportance(
   });
 }
 
-function nativeLossOf(loss: Loss | null): string | undefined {
-  return loss === null ? undefined : nativeLoss(loss);
-}
-
 function positionOfTarget(loader: TensorDataLoader): number {
   const position = loader.indexOf(1);
   if (position === null) {
@@ -204,7 +200,7 @@ export async function measureChannels(
   const { data, collectFunc = null, targetFunc = null, loss = null, maxBatches = null } = config;
   const { signal = null, onProgress = null } = config;
   if (!isDataSource(data)) throw expected("ERR_CONFIG_VALUE", "batches", "data", data);
-  const measure = makeImportance("taylor", { loss: nativeLossOf(loss) });
+  const measure = makeImportance("taylor", { loss: loss ?? undefined });
   const run = { signal, onProgress };
   await learnImportance(space, measure, data, { collectFunc, targetFunc, maxBatches }, run);
   return callNative((call) => space.scores(measure, true, call), signal);

@@ -26,8 +26,8 @@ export type SpaceCosts<Own extends string = never> = Record<ComputedMetricOf<"wi
 } & { [metric: string]: number };
 
 /**
- * The thing that a hyperparameter counts: `out_channels` of a convolution, features of a linear layer (`hidden_width`),
- * attention heads (`num_heads`), or whether a residual block is there (`depth`: 0 or 1). A `custom` one is a choice of
+ * The thing that a hyperparameter counts: `outChannels` of a convolution, features of a linear layer (`hiddenWidth`),
+ * attention heads (`numHeads`), or whether a residual block is there (`depth`: 0 or 1). A `custom` one is a choice of
  * the user's own, which counts nothing.
  */
 export type HyperparameterKind = NativeHyperparameterKind | "custom";

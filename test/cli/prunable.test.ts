@@ -27,7 +27,7 @@ describe("torchsearch prunable", () => {
     const found = JSON.parse(stdout) as Document;
     expect(found.hyperparameters.length).toBeGreaterThan(3);
     for (const { kind, choices, full } of found.hyperparameters) {
-      expect(["out_channels", "hidden_width", "num_heads", "depth"]).toContain(kind);
+      expect(["outChannels", "hiddenWidth", "numHeads", "depth"]).toContain(kind);
       expect(choices.at(-1)).toBe(full);
     }
     expect(found.full.params).toBe(481_386); // as PyTorch counts (digits_resnet.json)

@@ -54,15 +54,14 @@ describe("evaluate", () => {
 
   it.each([1, 3, 10, 64])("gives PyTorch's values with batches of %i", async (batchSize) => {
     const pair = [logits(), target()];
-    const top1 = await evaluate("topk", pair, { batchSize });
+    const top1 = await evaluate("topKAccuracy", pair, { batchSize });
     expect(top1).toMatchObject({ samples: 10, batches: Math.ceil(10 / batchSize) });
     expect(top1.value).toBe(scores.top1);
-    expect((await evaluate("topk", pair, { batchSize, k: 3 })).value).toBe(scores.top3);
+    expect((await evaluate("topKAccuracy", pair, { batchSize, k: 3 })).value).toBe(scores.top3);
     expect((await evaluate("crossEntropy", pair, { batchSize })).value).toBeCloseTo(scores.crossEntropy, 12);
-    expect((await evaluate("mse", [logits(), tensorOf(scores.values)], { batchSize })).value).toBeCloseTo(
-      scores.mse,
-      12,
-    );
+    expect(
+      (await evaluate("meanSquaredError", [logits(), tensorOf(scores.values)], { batchSize })).value,
+    ).toBeCloseTo(scores.mse, 12);
     const teacher = double.native;
     const divergence = await evaluate("klDivergence", [logits()], { batchSize, target: -1, teacher });
     expect(divergence.value).toBeCloseTo(scores.klDivergence, 12);
@@ -89,7 +88,7 @@ describe("evaluate", () => {
   });
 
   it("stops after maxBatches, and between batches when aborted, and tells its progress", async () => {
-    expect(await evaluate("topk", [logits(), target()], { maxBatches: 2 })).toMatchObject({
+    expect(await evaluate("topKAccuracy", [logits(), target()], { maxBatches: 2 })).toMatchObject({
       samples: 6,
       batches: 2,
     });
@@ -117,28 +116,30 @@ describe("evaluate", () => {
       [0, 1],
     ]);
     const two = Tensor.from([0n, 1n]);
-    for (const kind of ["topk", "crossEntropy"] as const) {
+    for (const kind of ["topKAccuracy", "crossEntropy"] as const) {
       await expectCode("ERR_SCORE_NAN", () => evaluate(kind, [nan, two]));
       await expectCode("ERR_SCORE_INPUT", () => evaluate(kind, [logits(), tensorOf(scores.values)]));
       await expectCode("ERR_SCORE_INPUT", () => evaluate(kind, [target(), target()]));
       await expectCode("ERR_SCORE_INPUT", () => evaluate(kind, [logits(), target()], { target: -1 }));
     }
-    await expectCode("ERR_SCORE_NAN", () => evaluate("mse", [nan, nan]));
-    await expectCode("ERR_SCORE_INPUT", () => evaluate("mse", [logits(), target()]));
-    await expectCode("ERR_SCORE_INPUT", () => evaluate("topk", [logits(), target()], { k: 6 }));
-    await expectCode("ERR_SCORE_INPUT", () => evaluate("topk", [logits(), target()], { k: 0 }));
+    await expectCode("ERR_SCORE_NAN", () => evaluate("meanSquaredError", [nan, nan]));
+    await expectCode("ERR_SCORE_INPUT", () => evaluate("meanSquaredError", [logits(), target()]));
+    await expectCode("ERR_SCORE_INPUT", () => evaluate("topKAccuracy", [logits(), target()], { k: 6 }));
+    await expectCode("ERR_SCORE_INPUT", () => evaluate("topKAccuracy", [logits(), target()], { k: 0 }));
     await expectCode("ERR_SCORE_INPUT", () =>
       evaluate("crossEntropy", [Tensor.from([[1, 2]]), Tensor.from([2n])]),
     );
     await expectCode("ERR_SCORE_INPUT", () => evaluate("klDivergence", [logits()], { target: -1 }));
     await expectCode("ERR_SCORE_INPUT", () => evaluate("f1" as never, [logits(), target()]));
-    await expectCode("ERR_DATASET", () => evaluate("topk", [logits(), target()], { target: 2 }));
-    await expectCode("ERR_DATASET", () => evaluate("topk", [logits(), target()], { inputs: [-1] }));
-    await expectCode("ERR_EMPTY_LOADER", () => evaluate("topk", [logits(), target()], { maxBatches: 0 }));
+    await expectCode("ERR_DATASET", () => evaluate("topKAccuracy", [logits(), target()], { target: 2 }));
+    await expectCode("ERR_DATASET", () => evaluate("topKAccuracy", [logits(), target()], { inputs: [-1] }));
     await expectCode("ERR_EMPTY_LOADER", () =>
-      evaluate("topk", [Tensor.from([], [0, 5]), Tensor.from([], [0], { dtype: "int64" })]),
+      evaluate("topKAccuracy", [logits(), target()], { maxBatches: 0 }),
     );
-    await expectCode("ERR_EMPTY_LOADER", () => new (addon().Score)("mse").value());
+    await expectCode("ERR_EMPTY_LOADER", () =>
+      evaluate("topKAccuracy", [Tensor.from([], [0, 5]), Tensor.from([], [0], { dtype: "int64" })]),
+    );
+    await expectCode("ERR_EMPTY_LOADER", () => new (addon().Score)("meanSquaredError").value());
   });
 
   it("ignores targets of -100 in the cross-entropy, as PyTorch does", async () => {

@@ -112,7 +112,7 @@ describe("properties", () => {
   it("more bits never do worse", async () => {
     let before = Number.POSITIVE_INFINITY;
     for (const bits of [2, 3, 4, 6, 8, 12]) {
-      const { values } = await fakeQuantize(input(), { bits, calibration: "mse" });
+      const { values } = await fakeQuantize(input(), { bits, calibration: "meanSquaredError" });
       const error = numbersOf(values).reduce<number>(
         (sum, value, at) => sum + ((value as number) - (oracle.input[at] as number)) ** 2,
         0,

@@ -13,7 +13,7 @@ interface OracleCase {
     symmetric: boolean;
     granularity: "tensor" | "channel" | "block";
     blockSize?: number;
-    calibration: "max" | "percentile" | "mse";
+    calibration: "max" | "percentile" | "meanSquaredError";
     percentile?: number;
     axis: number;
   };

@@ -108,7 +108,10 @@ describe("scores against PyTorch", { timeout: 240_000 }, () => {
         expect(names).toContain(hyperparameter);
         for (const [importance, wanted] of Object.entries(expected)) {
           const mse = importance === "taylor mse";
-          const measure = new (addon().Importance)(mse ? "taylor" : importance, mse ? { loss: "mse" } : {});
+          const measure = new (addon().Importance)(
+            mse ? "taylor" : importance,
+            mse ? { loss: "meanSquaredError" } : {},
+          );
           if (measure.needsData) {
             const data = mse ? oneHot : train;
             const run = { inputs: [0], target: measure.needsTarget ? 1 : -1, maxBatches: oracle.batches };

@@ -104,7 +104,7 @@ describe("convert", () => {
     expect(names.length).toBeGreaterThan(3);
     for (const { kind, choices, full, active } of space.hyperparameters) {
       if (kind === "depth") continue;
-      expect(kind).toBe("out_channels");
+      expect(kind).toBe("outChannels");
       expect(active).toBe(full);
       expect(choices.at(-1)).toBe(full);
       expect(choices.slice(0, -1).every((width) => width % 8 === 0)).toBe(true);

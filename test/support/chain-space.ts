@@ -23,7 +23,7 @@ class ChainNativeSpace extends FakeNativeSpace {
   override hyperparameters() {
     return this.chain.layers.map((choices, i) => ({
       name: `layer${i}`,
-      kind: "out_channels" as const,
+      kind: "outChannels" as const,
       choices: [...choices],
       full: choices.at(-1) as number,
       begins: i,

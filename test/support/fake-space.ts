@@ -42,7 +42,7 @@ export class FakeNativeSpace {
   hyperparameters() {
     return CHOICES.map(({ name, choices }, at) => ({
       name,
-      kind: "out_channels" as const,
+      kind: "outChannels" as const,
       choices: [...choices],
       full: choices.at(-1) as number,
       begins: at,

@@ -8,7 +8,7 @@ export interface NativeImportance {
 export interface NativeImportanceOptions {
   /** `random` */
   seed?: number;
-  /** `taylor`: `crossEntropy` or `mse`. */
+  /** `taylor`: `crossEntropy` or `meanSquaredError`. */
   loss?: string;
 }
 

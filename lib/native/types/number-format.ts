@@ -9,7 +9,7 @@ export interface NativeNumberFormat {
   granularity: "tensor" | "channel" | "block";
   /** 0 without blocks. */
   blockSize: number;
-  calibration: "max" | "percentile" | "mse";
+  calibration: "max" | "percentile" | "meanSquaredError";
   percentile: number;
 }
 

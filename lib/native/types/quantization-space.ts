@@ -44,7 +44,7 @@ export interface NativeQuantizationSpace extends NativeForwardable {
     loss: string,
     call: NativeCall,
   ): Promise<NativeSensitivityPart>;
-  /** Sums by format, of one group; `measure` is `klDivergence` or `mse`. */
+  /** Sums by format, of one group; `measure` is `klDivergence` or `meanSquaredError`. */
   outputs(
     args: unknown[],
     kwargs: Record<string, unknown>,

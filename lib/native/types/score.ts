@@ -1,4 +1,4 @@
-export type NativeScoreKind = "topk" | "crossEntropy" | "mse" | "klDivergence";
+export type NativeScoreKind = "topKAccuracy" | "crossEntropy" | "meanSquaredError" | "klDivergence";
 
 /** A mean over batches, accumulated in float64. */
 export interface NativeScore {

@@ -7,7 +7,7 @@ import type { NativeForwardable, NativeModule } from "./module";
 import type { NativeTensor } from "./tensor";
 
 /** The thing that a hyperparameter counts. */
-export type NativeHyperparameterKind = "out_channels" | "hidden_width" | "num_heads" | "depth";
+export type NativeHyperparameterKind = "outChannels" | "hiddenWidth" | "numHeads" | "depth";
 
 /** A width that can be chosen, or whether a residual block is there. */
 export interface NativeHyperparameter {

@@ -3,7 +3,7 @@
 import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
-import { type Loss, nativeLoss } from "../../evaluation/losses";
+import type { Loss } from "../../evaluation/losses";
 import { inputsPicker, targetPicker } from "../../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../../evaluation/types";
 import { nativeInputs } from "../../model/inputs";
@@ -101,7 +101,7 @@ export async function measureGradients(
   const targetOf = targetPicker(options.targetFunc);
   const byLayer = await means(space, options, "gradients", (args, kwargs, batch, call) => {
     const target = targetOf(batch);
-    return space.native.gradients(args, kwargs, target.native, nativeLoss(loss), call);
+    return space.native.gradients(args, kwargs, target.native, loss, call);
   });
   const count = space.formats.length;
   return space.hyperparameters.map(({ name }) =>
@@ -123,7 +123,7 @@ export async function measureOutputs(
 ): Promise<number[]> {
   const name = space.hyperparameters[group]?.name ?? "";
   return means(space, options, name, (args, kwargs, _, call) =>
-    space.native.outputs(args, kwargs, group, nativeLoss(measure), call),
+    space.native.outputs(args, kwargs, group, measure, call),
   );
 }
 

@@ -11,7 +11,7 @@ describe("SearchSpace", () => {
     const [stem] = space.hyperparameters;
     expect(stem).toMatchObject({
       name: "stem",
-      kind: "out_channels",
+      kind: "outChannels",
       choices: [4, 8, 12, 16],
       full: 16,
       active: 16,
