@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, it } from "vitest";
 
-import "../../lib";
+import * as lib from "../../lib";
+import * as search from "../../lib/entries/search";
 import { findMode, modeNames } from "../../lib/mode/registry";
 import { metricsOf } from "../../lib/profile/metrics";
 import { QUANTIZATION_FORMATS } from "../../lib/quantization/formats";
@@ -26,4 +27,10 @@ it.each(Object.keys(PAGES))("%s", (page) => {
   const text = readFileSync(path.join(root, page), "utf8");
   const names = [...new Set(PAGES[page])];
   expect(names.filter((name) => !new RegExp(`[\`"]${name}\\b`).test(text))).toEqual([]);
+});
+
+it("every searcher of a mode is exported, from the root or from torchsearch/search", () => {
+  const exported = new Set<unknown>([...Object.values(lib), ...Object.values(search)]);
+  const own = modeNames().flatMap((mode) => Object.values(findMode(mode).searchers));
+  expect(own.filter((searcher) => !exported.has(searcher))).toEqual([]);
 });
