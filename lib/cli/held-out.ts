@@ -61,6 +61,7 @@ export async function openHeldOut(
   request: SearchRequest,
   data: OpenData,
   full: Module,
+  say: (line: string) => void,
 ): Promise<HeldOut | null> {
   if (request.holdout !== null) {
     const { loader } = data;
@@ -68,7 +69,7 @@ export async function openHeldOut(
     const source = new LastBatches(loader, loader.batches - kept);
     // Only the last batch may be smaller.
     const samples = loader.samples - (loader.batches - kept) * request.batchSize;
-    const score = chooseScore({ ...request, maxBatches: null }, { ...data, loader: source }, full);
+    const score = await chooseScore({ ...request, maxBatches: null }, { ...data, loader: source }, full, say);
     return { samples, score, close: () => {} };
   }
   if (request.evalData === null) return null;
@@ -88,6 +89,6 @@ export async function openHeldOut(
       `--eval-data has the arrays that the search itself uses (${data.inputs.join(", ")}): name others, or use --holdout.`,
     );
   }
-  const score = chooseScore({ ...request, maxBatches: null }, other, full);
+  const score = await chooseScore({ ...request, maxBatches: null }, other, full, say);
   return { samples: other.loader.samples, score, close: () => other.loader.close() };
 }

@@ -1,7 +1,7 @@
 /** How the modes differ for the command: making a space, the searcher's config, and the outcome. */
 
 import type { Deployment, SearchStateDict } from "../contract/types";
-import { lossFor } from "../evaluation/losses";
+import { type LossName, lossFor } from "../evaluation/losses";
 import { convert } from "../mode/convert";
 import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
@@ -55,7 +55,7 @@ export interface CommandMode {
   /** The size of the choice, such as "9 hyperparameters". */
   size(space: ModeSpace): string;
   /** Keys of the searcher's config that follow from the request and its data. */
-  config(request: SearchRequest, data: OpenData): Record<string, unknown>;
+  config(request: SearchRequest, data: OpenData, score: LossName | "accuracy"): Record<string, unknown>;
   found(space: ModeSpace, state: SearchStateDict): Found;
 }
 
@@ -173,10 +173,10 @@ const quantization: CommandMode = {
   comparesOperators: false,
   convert: plainConvert("auto_quantize"),
   size: (space) => `${counted((space as QuantizationSpace).hyperparameters.length, "group")} of layers`,
-  config: (request, data) => {
+  config: (request, data, score) => {
     const sensitivity =
       data.target === null
-        ? { sensitivity: "klDivergence" }
+        ? { sensitivity: score === "meanSquaredError" ? score : "klDivergence" }
         : { loss: lossFor(data.labels), targetFunc: targetFunc(data) };
     return {
       ...calibrationData(request, data),

@@ -16,12 +16,13 @@ import { isRecord } from "../util/check";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { modeNamed } from "./modes";
 import { type OpenData, openData } from "./open-data";
+import { badOption } from "./options/kinds";
 import { requireOutput } from "./output";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import type { SearchContext } from "./search-context";
 import { adapterOf, type Found } from "./search-modes";
 import { presentRequest } from "./search-request";
-import { type ChosenScore, chooseScore, type Ratings, rate } from "./search-scores";
+import { type ChosenScore, chooseScore, type Ratings, rate, rateFull } from "./search-scores";
 
 /** What `torchsearch search --json` prints. */
 export interface SearchOutcome extends Found {
@@ -65,12 +66,18 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     await requireOutput(asked.output);
     const data = await openData(asked);
     closing.push(data.loader);
+    requireTargets(asked, data);
     const request = withoutHeldOut(asked, data);
-    const heldOut = await openHeldOut(asked, data, module);
+    const said = new Set<string>();
+    const sayOnce = (line: string): void => {
+      if (!said.has(line)) say(line);
+      said.add(line);
+    };
+    const heldOut = await openHeldOut(asked, data, module, sayOnce);
     if (heldOut !== null) closing.push(heldOut);
     const dummyInput = exampleInput(request, data);
     closing.push({ close: () => closeTensors(dummyInput) });
-    const score = chooseScore(request, data, module);
+    const score = await chooseScore(request, data, module, sayOnce);
     const { samples, batches } = data.loader;
     const apart =
       heldOut === null
@@ -79,9 +86,15 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     say(`${request.model}: ${samples} samples in ${batches} batches; score: ${score.title}.${apart}`);
 
     onProgress({ phase: "baseline", done: 0, total: null, message: "scoring the full model" });
-    const before = await rate(score, module, { signal });
-    const heldOutBefore = heldOut === null ? null : await rate(heldOut.score, module, { signal });
-    const space = await adapter.convert(module, dummyInput, request, data, context);
+    const before = await rateFull(score, module, { signal }, sayOnce);
+    const heldOutBefore =
+      heldOut === null ? null : await rateFull(heldOut.score, module, { signal }, sayOnce);
+    // Targets that don't fit, and that the score doesn't need, are of no use to the mode either.
+    const used =
+      score.name === "klDivergence" && before.accuracy === null
+        ? { ...data, target: null, labels: false }
+        : data;
+    const space = await adapter.convert(module, dummyInput, request, used, context);
     closing.push(space);
     say(`${adapter.size(space)}; searching (${request.searcher}).`);
 
@@ -109,7 +122,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     };
     annotate();
     const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
-      ...adapter.config(request, data),
+      ...adapter.config(request, used, score.name),
       ...request.searcherOptions,
       scoreFunc: score.score,
       checkpoint: request.checkpoint,
@@ -165,6 +178,14 @@ async function operatorCosts(
     .map(({ name, op, flops, params }) => ({ name, op, flops, params }));
 }
 
+/** Refuses a searcher that learns from targets where there are none. @throws `ERR_CLI_OPTION` */
+function requireTargets({ searcher, mode }: SearchRequest, { target }: OpenData): void {
+  if (searcher !== "gradient" || target !== null) return;
+  throw badOption(
+    `--searcher gradient needs targets, which the data lack: name their array with --target-array, or take another searcher of ${mode}.`,
+  );
+}
+
 /** Loads the model of a request. */
 export function loadModel({ model, device }: SpaceRequest, signal: AbortSignal): Promise<Module> {
   return Module.load(model, device === null ? { signal } : { signal, device });
@@ -190,6 +211,8 @@ const DECISIVE = [
   "input",
   "score",
   "topK",
+  "outputKey",
+  "classDimension",
   "maxBatches",
   "holdout",
   "images",

@@ -1,7 +1,9 @@
 /** The score of a request, and the accuracy that is shown beside it. */
 
 import type { DataSource } from "../data/data-source";
+import { TorchSearchError } from "../errors";
 import { LOSS_TABLE, lossFor } from "../evaluation/losses";
+import { givesOneColumn } from "../evaluation/output-plan";
 import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../evaluation/scores";
 import type { RunContext, ScoreFunction } from "../evaluation/types";
 import type { Module } from "../model/module";
@@ -31,38 +33,97 @@ export interface Ratings {
 
 /**
  * The score that the request names. `auto` is minus the cross-entropy for labels, minus the squared error for other
- * targets, and minus the divergence from the full model without targets.
+ * targets, and minus the divergence from the full model without targets; where the full model's outputs have one column,
+ * whose divergence is always 0, minus the squared error from its outputs.
  *
+ * @param say receives what was decided without being asked for
  * @throws `ERR_CLI_OPTION` when the score needs targets and there are none
  */
-export function chooseScore(request: SearchRequest, data: ScoredData, full: Module): ChosenScore {
+export async function chooseScore(
+  request: SearchRequest,
+  data: ScoredData,
+  full: Module,
+  say: (line: string) => void,
+): Promise<ChosenScore> {
   const { loader, target, labels } = data;
+  const { topK, outputKey, classDimension } = request;
   const name = request.score === "auto" ? automatic(data) : request.score;
-  if (target === null && name !== "klDivergence") {
+  if (target === null && name !== "klDivergence" && name !== "meanSquaredError") {
     throw badOption(
       `The score ${name} needs targets: name their array with --target-array, or take --score klDivergence.`,
     );
   }
-  const options = { maxBatches: request.maxBatches, collectFunc: data.collect, target: target ?? undefined };
-  const { topK } = request;
+  const said = new Set<string>();
+  const onNotice = (line: string): void => {
+    if (!said.has(line)) say(line);
+    said.add(line);
+  };
+  const options = {
+    maxBatches: request.maxBatches,
+    collectFunc: data.collect,
+    target: target ?? undefined,
+    outputKey,
+    classDimension,
+    onNotice,
+  };
   const accuracy = labels ? topKAccuracy(loader, { ...options, k: topK }) : null;
   if (name === "accuracy") {
     const title = topK === 1 ? "accuracy" : `top-${topK} accuracy`;
     return { name, title, score: topKAccuracy(loader, { ...options, k: topK }), accuracy: null };
   }
   const title = `-${LOSS_TABLE[name].title}`;
+  const fromFull: ChosenScore = {
+    name: "meanSquaredError",
+    title: `-${LOSS_TABLE.meanSquaredError.title} from the full model's outputs`,
+    score: meanSquaredError(loader, { ...options, teacher: full }),
+    accuracy: null,
+  };
   switch (name) {
     case "crossEntropy":
       return { name, title, score: crossEntropy(loader, options), accuracy };
     case "meanSquaredError":
-      return { name, title, score: meanSquaredError(loader, options), accuracy: null };
+      return target === null
+        ? fromFull
+        : { name, title, score: meanSquaredError(loader, options), accuracy: null };
     case "klDivergence":
+      if (request.score === "auto" && (await givesOneColumn(full, loader, options))) {
+        onNotice(
+          "The model's outputs have one column, whose KL divergence is always 0: candidates are scored by the squared error " +
+            "from the full model's outputs.",
+        );
+        return fromFull;
+      }
       return { name, title, score: klDivergence(loader, full, options), accuracy };
   }
 }
 
 function automatic({ target, labels }: ScoredData): Exclude<ScoreName, "auto"> {
   return target === null ? "klDivergence" : lossFor(labels);
+}
+
+/**
+ * Rates the full model, before the search. A divergence needs no labels, so an accuracy that they don't fit is left out.
+ *
+ * @param say receives the reason
+ */
+export async function rateFull(
+  chosen: ChosenScore,
+  module: Module,
+  context: RunContext,
+  say: (line: string) => void,
+): Promise<Ratings> {
+  const { name, accuracy } = chosen;
+  const score = await chosen.score(module, context);
+  if (accuracy === null) return { score, accuracy: null };
+  try {
+    return { score, accuracy: await accuracy(module, context) };
+  } catch (error) {
+    if (name !== "klDivergence" || !(error instanceof TorchSearchError) || error.code !== "ERR_SCORE_INPUT")
+      throw error;
+    say(`The targets aren't used, since they don't fit the outputs as labels: ${error.message}`);
+    chosen.accuracy = null;
+    return { score, accuracy: null };
+  }
 }
 
 /** Rates a module. */

@@ -4,6 +4,8 @@
  * @module torchsearch/evaluation
  */
 export { LOSSES, type Loss } from "../evaluation/losses";
+export type { OutputOptions } from "../evaluation/output-plan";
+export type { ClassDimension } from "../evaluation/output-scores";
 export {
   type BatchLoss,
   crossEntropy,
@@ -11,6 +13,7 @@ export {
   klDivergence,
   meanSquaredError,
   type ScoreOptions,
+  type SquaredErrorOptions,
   type TopKOptions,
   topKAccuracy,
 } from "../evaluation/scores";

@@ -7,20 +7,23 @@
  * afterwards.
  */
 
-import type { DataSource } from "../data/data-source";
+import { batchCount, type DataSource } from "../data/data-source";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import type { ModelInputs } from "../model/inputs";
+import type { Tensor } from "../model/tensor";
 import type { NativeScoreKind } from "../native/types/score";
 import { expected, isPositiveInteger } from "../util/check";
 import { callModel, forEachBatch, withProgress } from "./forward-loop";
 import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine";
+import { needsLook, type OutputOptions, type OutputPlan, planOutputs } from "./output-plan";
+import { pickOutput, scorePart } from "./output-scores";
 import { inputsPicker, targetPicker } from "./pickers";
 import type { CollectFunction, RunContext, ScoreFunction, SearchModel } from "./types";
 
 /** Options of all built-in scores. */
-export interface ScoreOptions {
+export interface ScoreOptions extends OutputOptions {
   /** At most so many batches; null (the default) for all. */
   maxBatches?: number | null;
   /** Position or name, in a batch, of the model's input; default the first element. */
@@ -39,9 +42,15 @@ export interface TopKOptions extends ScoreOptions {
   k?: number;
 }
 
+/** Options of {@link meanSquaredError}. */
+export interface SquaredErrorOptions extends ScoreOptions {
+  /** A model whose outputs are compared with, in place of targets. It must be native. */
+  teacher?: SearchModel | null;
+}
+
 /**
  * The share of samples, 0 to 1, whose label is among the `k` highest logits. Outputs are `[N, C]`, targets are integers
- * `[N]`.
+ * `[N]`; further dimensions are as for {@link crossEntropy}.
  *
  * @example
  * ```ts
@@ -56,7 +65,10 @@ export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): Sco
 }
 
 /**
- * Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets are integers `[N]`.
+ * Minus the mean cross-entropy in nats. Outputs are logits `[N, C]`, targets are integers `[N]`, or class probabilities
+ * `[N, C]` whose rows sum to 1. With further dimensions the shapes decide: logits `[N, C, …]` have targets `[N, …]`, and
+ * logits `[N, T, V]` have targets `[N, T]`. Where both fit, `classDimension` has to say which. Labels of -100 are left
+ * out.
  *
  * @example
  * ```ts
@@ -69,7 +81,8 @@ export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): Sc
 }
 
 /**
- * Minus the mean squared error over all elements. Targets have the outputs' shape.
+ * Minus the mean squared error over all elements. Targets have the outputs' shape; with `teacher` they are that model's
+ * outputs.
  *
  * @example
  * ```ts
@@ -79,13 +92,17 @@ export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): Sc
  * console.log(await score(module)); // at most 0
  * ```
  */
-export function meanSquaredError(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
-  return nativeScore("meanSquaredError", loader, options, { sign: -1 });
+export function meanSquaredError(loader: DataSource, options: SquaredErrorOptions = {}): ScoreFunction {
+  return nativeScore("meanSquaredError", loader, options, {
+    sign: -1,
+    teacher: options.teacher ?? undefined,
+  });
 }
 
 /**
  * Minus the mean Kullback-Leibler divergence KL(full ‖ subnet) in nats between the two models' softmax outputs
- * `[N, C]`. It is 0 when the subnet answers like the full model. No targets are needed.
+ * `[N, C]`. It is 0 when the subnet answers like the full model. No targets are needed. Outputs of one column are
+ * refused, because their softmax is always 1: compare those with `meanSquaredError(data, { teacher: fullModel })`.
  *
  * @param fullModel the model to compare with; must be native
  *
@@ -158,43 +175,146 @@ function nativeScore(
   options: ScoreOptions,
   settings: NativeScoreSettings,
 ): ScoreFunction {
-  const { sign, teacher, k } = settings;
+  const { sign, teacher, k = 1 } = settings;
   const inputsOf = inputsPicker(options.collectFunc, options.input);
   const targetOf = targetPicker(options.targetFunc, options.target);
-  const needsTarget = kind !== "klDivergence";
+  const needsTarget = teacher === undefined;
+  const batchTarget = (batch: unknown): Tensor | null => (needsTarget ? targetOf(batch) : null);
+  /** Undefined until a batch was looked at. */
+  let plan: OutputPlan | undefined;
+  /** Decides the plan; `always` also where the addon's own score would do as far as the targets show. */
+  const look = async (
+    model: SearchModel,
+    batch: unknown,
+    context: RunContext,
+    always = false,
+  ): Promise<void> => {
+    const target = batchTarget(batch);
+    if (kind === "meanSquaredError" && teacher)
+      plan = { outputKey: options.outputKey ?? null, classes: "second" };
+    else if (always || needsLook(kind, target, options))
+      plan = await planOutputs(kind, model, { inputs: inputsOf(batch), target }, options, context.signal);
+    else plan = null;
+  };
+  /** Whether outputs that the addon's score refused can be scored all the same. */
+  const reconsider = async (error: unknown, model: SearchModel, batch: unknown, context: RunContext) => {
+    if (!(error instanceof TorchSearchError) || error.code !== "ERR_SCORE_INPUT") return false;
+    await look(model, batch, context, true).catch(() => {});
+    return plan != null;
+  };
+
+  const passNatively = async (
+    model: SearchModel,
+    data: TensorDataLoader,
+    context: RunContext,
+  ): Promise<number> => {
+    const inputs = [positionOf(data, options.input ?? 0)];
+    const target = needsTarget ? positionOf(data, options.target ?? 1) : -1;
+    const score = new BatchScore(kind, k);
+    const run = loopOptions(options, context);
+    const stop = nativeStop(context, data, sign);
+    let value = Number.NaN;
+    await withProgress("score", data, run, async (tick) => {
+      const done = await nativeEvaluate(
+        model,
+        data,
+        score,
+        { inputs, target, teacher, maxBatches: run.maxBatches, signal: run.signal, stop },
+        tick,
+      );
+      if (done.bound !== undefined) context.stop?.onStop(done.samples);
+      value = done.bound ?? done.value;
+      return done.batches;
+    });
+    return value;
+  };
+
+  const passByBatches = async (model: SearchModel, context: RunContext): Promise<number> => {
+    const score = new BatchScore(kind, k);
+    const total = { sum: 0, count: 0 };
+    let batches = 0;
+    const addOutput = async (
+      batch: unknown,
+      { outputKey, classes }: NonNullable<OutputPlan>,
+    ): Promise<void> => {
+      const inputs = inputsOf(batch);
+      const output = await callModel(model, inputs, context.signal);
+      let other: unknown;
+      try {
+        const { tensor } = pickOutput(output, outputKey);
+        if (teacher) other = await callModel(teacher, inputs, context.signal);
+        const reference = teacher ? pickOutput(other, outputKey).tensor : targetOf(batch);
+        const { sum, count } = scorePart(tensor, reference, { kind, classes, k });
+        total.sum += sum;
+        total.count += count;
+      } finally {
+        closeTensors([output, other]);
+      }
+    };
+    await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
+      if (plan === undefined) await look(model, batch, context);
+      batches += 1;
+      if (plan) return addOutput(batch, plan);
+      try {
+        await score.add(model, inputsOf(batch), batchTarget(batch), teacher ?? null, context.signal);
+      } catch (error) {
+        if (batches > 1 || !(await reconsider(error, model, batch, context))) throw error;
+        await addOutput(batch, plan as unknown as NonNullable<OutputPlan>);
+      }
+    });
+    if (!plan) return score.value();
+    if (total.count === 0) throw nothingCounted();
+    return total.sum / total.count;
+  };
+
+  const pass = async (model: SearchModel, context: RunContext): Promise<number> => {
+    if (!(loader instanceof TensorDataLoader) || options.collectFunc || options.targetFunc)
+      return passByBatches(model, context);
+    const withFirst = async <T>(step: (batch: unknown) => Promise<T>): Promise<T> => {
+      const batch = loader.batch(0);
+      try {
+        return await step(batch);
+      } finally {
+        closeTensors(batch);
+      }
+    };
+    if (plan === undefined && loader.batches > 0) {
+      positionOf(loader, options.input ?? 0);
+      if (needsTarget) positionOf(loader, options.target ?? 1);
+      await withFirst((batch) => look(model, batch, context));
+    }
+    if (plan) return passByBatches(model, context);
+    try {
+      return await passNatively(model, loader, context);
+    } catch (error) {
+      if (loader.batches === 0 || !(await withFirst((batch) => reconsider(error, model, batch, context))))
+        throw error;
+      return passByBatches(model, context);
+    }
+  };
+
   return async (model, context = {}) => {
     requireNativeHandle(model, `The score ${kind}`);
-    if (teacher) requireNativeHandle(teacher, "The full model of a KL divergence");
-    const value = await inEvaluationMode(model, teacher ?? null, async () => {
-      const score = new BatchScore(kind, k);
-      if (loader instanceof TensorDataLoader && !options.collectFunc && !options.targetFunc) {
-        const inputs = [positionOf(loader, options.input ?? 0)];
-        const target = needsTarget ? positionOf(loader, options.target ?? 1) : -1;
-        const run = loopOptions(options, context);
-        const stop = nativeStop(context, loader, sign);
-        let value = Number.NaN;
-        await withProgress("score", loader, run, async (tick) => {
-          const done = await nativeEvaluate(
-            model,
-            loader,
-            score,
-            { inputs, target, teacher, maxBatches: run.maxBatches, signal: run.signal, stop },
-            tick,
-          );
-          if (done.bound !== undefined) context.stop?.onStop(done.samples);
-          value = done.bound ?? done.value;
-          return done.batches;
-        });
-        return value;
-      }
-      await forEachBatch("score", loader, loopOptions(options, context), async (batch) => {
-        const target = needsTarget ? targetOf(batch) : null;
-        await score.add(model, inputsOf(batch), target, teacher ?? null, context.signal);
-      });
-      return score.value();
-    });
-    return sign * value;
+    if (teacher) requireNativeHandle(teacher, `The full model of the score ${kind}`);
+    try {
+      return sign * (await inEvaluationMode(model, teacher ?? null, () => pass(model, context)));
+    } catch (error) {
+      throw kind === "crossEntropy" && isNothingScored(error, loader) ? nothingCounted() : error;
+    }
   };
+}
+
+/** Whether batches ran, and none of their targets counted. */
+function isNothingScored(error: unknown, loader: DataSource): boolean {
+  if (!(error instanceof TorchSearchError) || error.code !== "ERR_EMPTY_LOADER") return false;
+  return /^Nothing was scored/.test(error.message) && batchCount(loader) !== 0;
+}
+
+function nothingCounted(): TorchSearchError {
+  return new TorchSearchError(
+    "ERR_SCORE_INPUT",
+    "All targets are -100, the label that cross-entropy leaves out, so there is nothing to score. Check the array of the targets.",
+  );
 }
 
 /**

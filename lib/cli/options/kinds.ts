@@ -8,6 +8,7 @@ import type { Constraints, ConstraintValue, Percentage } from "../../contract/ty
 import { TorchSearchError } from "../../errors";
 import { renamed } from "../../util/renamed";
 import { type ConfigRule, oneOf, plainRules } from "../../util/rules";
+import { say } from "../output";
 
 /** An option with a value that is refused: the command ends with exit code 2. */
 export function badOption(message: string): TorchSearchError {
@@ -128,7 +129,7 @@ export const colors: Kind<number[]> = {
 /** On the command line a file with one name a line; in a settings file the list of names itself. */
 export const namesInFile: Kind<string[]> = { read: readLines, rule: texts.rule };
 
-/** `flops=60%`, `params=2.5M`, `size=10MiB` or `macs=1e9`; several add up. */
+/** `flops=60%`, `params=2.5M`, `size=10MiB` or `macs=1e9`; several add up, and all of them hold. */
 export const constraints: Kind<Constraints> = {
   read: (value, earlier) => {
     const match = /^([A-Za-z][\w.]*)\s*(?:<=|=)\s*(.+)$/.exec(value.trim());
@@ -136,7 +137,9 @@ export const constraints: Kind<Constraints> = {
       throw badOption(`"${value}" isn't a constraint: write flops=60%, params=2.5M, macs=1e9 or size=10MiB.`);
     }
     const [, metric = "", bound = ""] = match;
-    return { ...earlier, [metric]: readBound(bound) };
+    const read = readBound(bound);
+    const other = (earlier as Record<string, ConstraintValue> | undefined)?.[metric];
+    return { ...earlier, [metric]: other === undefined ? read : tightest(metric, other, read) };
   },
   rule: plainRules.record,
 };
@@ -190,6 +193,27 @@ function readBound(value: string): ConstraintValue {
     throw badOption(`"${value}" has an unknown unit: write k, M, G or T, or KiB, MiB or GiB for bytes.`);
   }
   return Number(digits) * factor;
+}
+
+/** The tighter one of two bounds of a metric, since both hold. @throws `ERR_CLI_OPTION` for a share and an amount */
+function tightest(metric: string, first: ConstraintValue, second: ConstraintValue): ConstraintValue {
+  const [one, two] = [first, second].map((bound) =>
+    typeof bound === "number"
+      ? bound
+      : /^[\d.]+%$/.test(String(bound))
+        ? Number.parseFloat(String(bound))
+        : Number.NaN,
+  ) as [number, number];
+  if (typeof first !== typeof second || Number.isNaN(one) || Number.isNaN(two)) {
+    throw badOption(
+      `${metric} is bounded twice, by ${String(first)} and by ${String(second)}, which can't be compared: give one bound.`,
+    );
+  }
+  const kept = one <= two ? first : second;
+  say(
+    `${metric} is bounded twice, by ${String(first)} and by ${String(second)}; the tighter one holds: ${String(kept)}.`,
+  );
+  return kept;
 }
 
 function readLines(name: string): string[] {

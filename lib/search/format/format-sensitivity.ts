@@ -4,6 +4,7 @@ import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
 import type { Loss } from "../../evaluation/losses";
+import { givesOneColumn } from "../../evaluation/output-plan";
 import { inputsPicker, targetPicker } from "../../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../../evaluation/types";
 import { nativeInputs } from "../../model/inputs";
@@ -70,10 +71,24 @@ export async function measureFormats(
     await measured(null);
     return;
   }
+  if (options.sensitivity === "klDivergence") await requireColumns(space, options);
   for (const at of missing) {
     add(at, await measureOutputs(space, at, options.sensitivity, { ...options, onProgress: null }));
     await measured(at);
   }
+}
+
+/** Refuses outputs whose divergence is always 0. @throws `ERR_SCORE_INPUT` */
+async function requireColumns(
+  space: QuantizationSpace,
+  { data, collectFunc, signal }: SensitivityData,
+): Promise<void> {
+  if (!(await givesOneColumn(space, data, { collectFunc, signal }))) return;
+  throw new TorchSearchError(
+    "ERR_SCORE_INPUT",
+    "The outputs have one column: its softmax is always 1, so no format has any divergence. Take the sensitivity " +
+      '"meanSquaredError".',
+  );
 }
 
 /** Means over batches, added up in order. */

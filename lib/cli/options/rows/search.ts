@@ -3,7 +3,7 @@
 import { LOSS_TABLE, type LossName, lossFor } from "../../../evaluation/losses";
 import { RandomSearcher } from "../../../search/width/random";
 import { SEARCHERS } from "../../modes";
-import { assignments, choice, file, positive } from "../kinds";
+import { assignments, choice, file, positive, text } from "../kinds";
 import { row } from "../row";
 
 /** How candidates can be rated: by accuracy, by minus a loss, or as the targets suggest. */
@@ -54,6 +54,24 @@ export const SEARCH_OPTIONS = [
     kind: positive,
     default: 1,
     help: "a sample counts when its label is among the k best",
+  }),
+  row({
+    flag: "--output-key <key>",
+    commands: ["search"],
+    key: "outputKey",
+    kind: text,
+    default: null,
+    defaultText: "logits, out, or the first floating tensor",
+    help: "the part of the model's output that is scored, such as out or 0",
+  }),
+  row({
+    flag: "--class-dimension <name>",
+    commands: ["search"],
+    key: "classDimension",
+    kind: choice(["second", "last"]),
+    default: null,
+    defaultText: "as the shapes of outputs and targets show",
+    help: "where the classes of an output are: [N, C, ...] or [N, T, V]",
   }),
   row({
     flag: "--latency-table <file>",
