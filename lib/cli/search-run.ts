@@ -13,6 +13,7 @@ import { type RunVersions, runVersions } from "../native/versions";
 import { parseInputSpec, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { isRecord } from "../util/check";
+import { type DataDigest, digestData, recordedDigests, requireSameData } from "./data-digest";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { modeNamed } from "./modes";
 import { type OpenData, openData } from "./open-data";
@@ -57,8 +58,9 @@ type AnySearcher = BaseSearcher<SearchStateDict, SearchConfig, SearchModel, Modu
 export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
   const { signal, onProgress, say } = context;
   const start = performance.now();
-  const earlier = await earlierSeconds(asked);
-  const secondsSoFar = (): number => earlier + (performance.now() - start) / 1000;
+  const earlier = await earlierRuns(asked);
+  const digests = await digestsFor(asked, earlier, context);
+  const secondsSoFar = (): number => (earlier?.seconds ?? 0) + (performance.now() - start) / 1000;
   const adapter = adapterOf(asked);
   const module = await loadModel(asked, signal);
   const closing: { close(): void }[] = [module];
@@ -106,6 +108,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       before,
       inputs: shapesOf(dummyInput),
       versions,
+      ...(digests !== null && { data: digests }),
     };
     const annotate = (more: Record<string, unknown> = {}): void => {
       searcher.annotations = {
@@ -221,27 +224,49 @@ const DECISIVE = [
   "mode",
 ] as const;
 
+/** What a checkpoint has of earlier runs. */
+interface EarlierRuns {
+  seconds: number;
+  /** Null for no checkpoint, and for one of an earlier version. */
+  data: DataDigest[] | null;
+}
+
 /**
- * The seconds of earlier runs, as the checkpoint has them; 0 without one.
+ * What the checkpoint has of earlier runs; null without one.
  *
  * @throws `ERR_CLI_CHECKPOINT` when another command measured the scores there in another way
  */
-async function earlierSeconds(request: SearchRequest): Promise<number> {
+async function earlierRuns(request: SearchRequest): Promise<EarlierRuns | null> {
   const checkpoint = await readCheckpoint(request.checkpoint);
   const annotations = checkpoint?.settings.annotations;
   const earlier =
     isRecord(annotations) && isRecord(annotations.request) ? presentRequest(annotations.request) : null;
-  if (earlier === null || !isRecord(annotations)) return 0;
+  if (earlier === null || !isRecord(annotations)) return null;
   // As JSON keeps it: without keys that are undefined.
   const plain = JSON.parse(JSON.stringify(request)) as Record<string, unknown>;
   const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key] ?? null, plain[key] ?? null));
   if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");
-  if (other.length === 0) return Number(annotations.seconds) || 0;
+  if (other.length === 0)
+    return { seconds: Number(annotations.seconds) || 0, data: recordedDigests(annotations) };
   throw new TorchSearchError(
     "ERR_CLI_CHECKPOINT",
     `${request.checkpoint} holds a search with another ${other.join(", ")}, whose scores can't be compared. ` +
       "Name another --checkpoint, or delete it to start anew.",
   );
+}
+
+/** The digests of the data. @throws `ERR_DATA_CHANGED` when they aren't those of the checkpoint */
+async function digestsFor(
+  { data, checkpoint }: SearchRequest,
+  earlier: EarlierRuns | null,
+  { signal, say }: SearchContext,
+): Promise<DataDigest[] | null> {
+  const digests = await digestData(data, earlier?.data ?? null, signal);
+  if (earlier === null || digests === null) return digests;
+  if (earlier.data === null)
+    say(`${checkpoint} doesn't say which content its data had; they are taken to be unchanged.`);
+  else requireSameData(checkpoint, earlier.data, digests);
+  return digests;
 }
 
 function shapesOf(value: unknown): number[][] {
