@@ -11,14 +11,14 @@ import type { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
 import { commandLine } from "./command-line";
+import { openFitting } from "./fitting-data";
 import { untilInterrupted } from "./interrupt";
 import { hasWidths } from "./modes";
-import { openData } from "./open-data";
 import { declare, type GivenOf } from "./options/declare";
 import { badOption } from "./options/kinds";
 import { readJson } from "./options/settings";
 import { defaultsOf } from "./options/table";
-import { printJson, requireOutput } from "./output";
+import { printJson, requireOutput, say } from "./output";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import { adapterOf } from "./search-modes";
 import { recordedRequest } from "./search-request";
@@ -27,7 +27,7 @@ import { exampleInput, loadModel } from "./search-run";
 /** The subnet's model, data and settings. */
 type ExportRequest = DataRequest &
   SpaceRequest &
-  Pick<SearchRequest, "recalibrate" | "calibrationBatches" | "maxBatches" | "output">;
+  Pick<SearchRequest, "dtype" | "recalibrate" | "calibrationBatches" | "maxBatches" | "output">;
 
 async function run(model: string, given: GivenOf<"export">): Promise<void> {
   const { widths, recorded, fingerprint, search } = await widthsOf(given);
@@ -105,9 +105,9 @@ async function exportSubnet(
   const closing: { close(): void }[] = [module];
   try {
     await requireOutput(request.output);
-    const data = request.data.length > 0 ? await openData(request) : null;
+    const data = request.data.length > 0 ? await openFitting(request, module, "train", say) : null;
     if (data !== null) closing.push(data.loader);
-    const dummyInput = exampleInput(request, data);
+    const dummyInput = exampleInput(request, data, module);
     closing.push({ close: () => closeTensors(dummyInput) });
     const { convert } = adapterOf(request);
     const context = { signal, onProgress: () => {} };

@@ -17,14 +17,13 @@ import type { SubnetConfig } from "../space/types";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { requireFittingSupernet, searchOf, trainAsSupernet } from "./finetune-supernet";
+import { type FittingRequest, openFitting } from "./fitting-data";
 import { untilInterrupted } from "./interrupt";
-import { openData } from "./open-data";
 import { declare, type GivenOf } from "./options/declare";
 import { badOption } from "./options/kinds";
 import { mergeSettings } from "./options/settings";
 import type { SettingsOf } from "./options/table";
 import { printJson, requireOutput, say } from "./output";
-import type { DataRequest } from "./request";
 import { startLiveLine } from "./search-progress";
 
 /** What `torchsearch finetune --json` prints. */
@@ -92,10 +91,10 @@ async function train(
     const module = opened(await Module.load(model, load));
     await requireOutput(output);
     const teacher = request.teacher === null ? null : opened(await Module.load(request.teacher, load));
-    const data = await openData(dataRequest(request));
+    const data = await openFitting(dataRequest(request), module, "train", say);
     opened(data.loader);
     const loss = request.loss ?? lossFor(data.target === null || data.labels);
-    const scored = await scoreOf(request, loss, opened);
+    const scored = await scoreOf(request, loss, module, opened);
     const { target, collect } = data;
     if (target === null && !(teacher !== null && request.alpha === 1)) {
       throw badOption(
@@ -191,21 +190,25 @@ function dataRequest({
   batchSize,
   seed,
   images,
-}: FinetuneRequest): DataRequest {
-  return { data, inputArrays, targetArray, batchSize, shuffle: false, seed, images };
+  dtype,
+}: FinetuneRequest): FittingRequest {
+  return { data, dtype, inputArrays, targetArray, batchSize, shuffle: false, seed, images };
 }
 
 /** How epochs are rated; null without `--eval-data`. */
 async function scoreOf(
   request: FinetuneRequest,
   loss: Loss,
+  module: Module,
   opened: <T extends { close(): void }>(value: T) => T,
 ): Promise<{ title: string; score: ScoreFunction } | null> {
   const { evalData, evalInputArrays, evalTargetArray } = request;
   if (evalData === null) return null;
-  const data = await openData(
+  const data = await openFitting(
     { ...dataRequest(request), data: evalData, inputArrays: evalInputArrays, targetArray: evalTargetArray },
+    module,
     "eval",
+    say,
   );
   opened(data.loader);
   if (data.target === null)

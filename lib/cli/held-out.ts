@@ -2,7 +2,8 @@
 
 import { OWNED_BATCHES } from "../data/data-source";
 import type { Module } from "../model/module";
-import { type OpenData, openData } from "./open-data";
+import { openFitting } from "./fitting-data";
+import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { SearchRequest } from "./request";
 import { type ChosenScore, chooseScore } from "./search-scores";
@@ -73,7 +74,7 @@ export async function openHeldOut(
     return { samples, score, close: () => {} };
   }
   if (request.evalData === null) return null;
-  const other = await openData(
+  const other = await openFitting(
     {
       ...request,
       data: request.evalData,
@@ -81,7 +82,9 @@ export async function openHeldOut(
       targetArray: request.evalTargetArray,
       shuffle: false,
     },
+    full,
     "eval",
+    say,
   );
   if (request.evalData.join() === request.data.join() && other.inputs.join() === data.inputs.join()) {
     other.loader.close();

@@ -5,9 +5,11 @@ import path from "node:path";
 import { ArrayFile } from "../data/array-file";
 import { ImageFolderLoader } from "../data/image-folder";
 import { closeTensors } from "../data/raw-tensor";
-import { TensorDataLoader } from "../data/tensor-loader";
+import { type Conversion, TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
+import type { ForwardArgument } from "../model/signature";
 import { Tensor } from "../model/tensor";
+import type { NumberSpec } from "../profile/input-spec";
 import { badOption } from "./options/kinds";
 import type { DataRequest } from "./request";
 
@@ -17,6 +19,8 @@ const FORMS = {
   train: ["*", "train_*", "*_train"],
   eval: ["test_*", "*_test", "val_*", "*_val", "eval_*", "*_eval", "*"],
 } as const;
+/** A part of the data. */
+export type DataPart = keyof typeof FORMS;
 const TARGET_NAMES = ["targets", "target", "y", "labels", "label", "classes"];
 
 /** Opened data, the same for every kind of file. */
@@ -28,10 +32,23 @@ export interface OpenData {
   target: string | null;
   /** Whether the targets are whole numbers, such as class labels. */
   labels: boolean;
-  /** Picks the inputs out of a batch; null when the first element is all of them. */
-  collect: ((batch: Record<string, Tensor>) => Tensor[]) | null;
-  /** The first sample, as a batch of one. The caller closes its tensors. */
-  example(): Tensor[];
+  /**
+   * Picks the inputs out of a batch: positional ones, then a record of keyword arguments if there are any. Null when the
+   * first element is all of them.
+   */
+  collect: ((batch: Record<string, Tensor>) => unknown[]) | null;
+  /** The first sample, as a batch of one, in the form of `collect`. The caller closes its tensors. */
+  example(): unknown[];
+}
+
+/** What is known of the model that the data are for. */
+export interface DataForModel {
+  /** The arguments of its `forward`. */
+  arguments?: readonly ForwardArgument[];
+  /** Numbers that it takes with every batch. */
+  numbers?: readonly NumberSpec[];
+  /** How arrays are converted. */
+  conversion?: Conversion;
 }
 
 /**
@@ -40,15 +57,22 @@ export interface OpenData {
  * @throws `ERR_CLI_OPTION` for files of an unknown kind, `ERR_DATA_KEYS` when the names don't show which arrays to use,
  *   `ERR_DATA_FILE`, `ERR_DATASET`
  */
-export async function openData(request: DataRequest, part: keyof typeof FORMS = "train"): Promise<OpenData> {
+export async function openData(
+  request: DataRequest,
+  part: DataPart = "train",
+  model: DataForModel = {},
+): Promise<OpenData> {
   const { batchSize, shuffle, seed } = request;
   const options = { batchSize, shuffle, seed };
   const chooseArrays = (names: readonly string[], ordered: boolean, of: string) =>
-    choose(names, request, FORMS[part], ordered, of);
+    choose(names, request, { forms: FORMS[part], ordered, file: of, arguments: model.arguments ?? [] });
+  const ready = (loader: TensorDataLoader, inputs: string[], target: string | null): OpenData =>
+    opened(loader, placed(inputs, FORMS[part], model), target);
   const openArrays = async (arrays: ArrayFile): Promise<OpenData> => {
     const { inputs, target } = chooseArrays(arrays.names, arrays.ordered, arrays.path);
     const keys = [...inputs, ...(target === null ? [] : [target])];
-    return opened(await TensorDataLoader.fromArrays(arrays, { ...options, keys }), inputs, target);
+    const loader = await TensorDataLoader.fromArrays(arrays, { ...options, keys }, model.conversion);
+    return ready(loader, inputs, target);
   };
   const kinds = new Set(request.data.map((file) => path.extname(file).toLowerCase()));
   const [file = ""] = request.data;
@@ -58,7 +82,7 @@ export async function openData(request: DataRequest, part: keyof typeof FORMS = 
     const { inputs, target } = chooseArrays(Object.keys(files), true, "The .npy files");
     const chosen = [...inputs, ...(target === null ? [] : [target])];
     const picked = Object.fromEntries(chosen.map((name) => [name, files[name] as string]));
-    return opened(await TensorDataLoader.fromNpy(picked, options), inputs, target);
+    return ready(await TensorDataLoader.fromNpy(picked, options, model.conversion), inputs, target);
   }
   if (request.data.length !== 1)
     throw badOption("Give a folder of images, one .npz or .safetensors file, or .npy files.");
@@ -71,13 +95,21 @@ export async function openData(request: DataRequest, part: keyof typeof FORMS = 
   );
 }
 
-/** Chooses by the options, else by the usual names, else by position where there are no more than two arrays. */
+/** How arrays are chosen. */
+interface Choosing {
+  forms: readonly string[];
+  /** Whether the order of the names means something. */
+  ordered: boolean;
+  /** For messages. */
+  file: string;
+  arguments: readonly ForwardArgument[];
+}
+
+/** Chooses by the options, else by the names of the model's arguments, else by the usual names, else by position where there are no more than two arrays. */
 function choose(
   names: readonly string[],
   { inputArrays, targetArray }: DataRequest,
-  forms: readonly string[],
-  ordered: boolean,
-  file: string,
+  { forms, ordered, file, arguments: args }: Choosing,
 ): { inputs: string[]; target: string | null } {
   for (const name of [...(inputArrays ?? []), ...(targetArray === null ? [] : [targetArray])]) {
     if (names.includes(name)) continue;
@@ -88,7 +120,9 @@ function choose(
   }
   const few = ordered && names.length <= 2;
   const inputs =
-    inputArrays ?? byName(names, INPUT_NAMES, forms, names[0] !== targetArray && few ? names[0] : null);
+    inputArrays ??
+    byArguments(names, args, forms) ??
+    byName(names, INPUT_NAMES, forms, names[0] !== targetArray && few ? names[0] : null);
   if (inputs === null) {
     throw new TorchSearchError(
       "ERR_DATA_KEYS",
@@ -98,6 +132,57 @@ function choose(
   const rest = names.filter((name) => !inputs.includes(name));
   const target = targetArray ?? byName(rest, TARGET_NAMES, forms, few ? rest[0] : null)?.[0] ?? null;
   return { inputs, target };
+}
+
+/** The arrays with the names of the model's tensors, when it needs several and all of them are there; else null. */
+function byArguments(
+  names: readonly string[],
+  args: readonly ForwardArgument[],
+  forms: readonly string[],
+): string[] | null {
+  const tensors = args.filter(({ type }) => /Tensor/.test(type));
+  const needed = tensors.filter(({ optional }) => !optional);
+  // An optional `labels` is the target of the data.
+  const wanted = tensors.filter(({ name, optional }) => !optional || !TARGET_NAMES.includes(name));
+  const found = wanted.map(({ name }) => ({
+    name,
+    array: byName(names, [name.toLowerCase()], forms, null)?.[0],
+  }));
+  const lacks = needed.some(
+    ({ name }) => !found.some((each) => each.name === name && each.array !== undefined),
+  );
+  const arrays = found.flatMap(({ array }) => (array === undefined ? [] : [array]));
+  const usual =
+    arrays.length === 1 && needed.length === 1 && TARGET_NAMES.includes((needed[0] as ForwardArgument).name);
+  return needed.length === 0 || lacks || usual ? null : arrays;
+}
+
+/** How arrays, and numbers, become the model's arguments. */
+interface Placed {
+  inputs: string[];
+  positional: string[];
+  /** Arrays by the arguments' names. */
+  keywords: [argument: string, array: string][];
+  numbers: readonly NumberSpec[];
+}
+
+/** Arrays that all have the names of arguments go where these are; others are positional, in their order. */
+function placed(inputs: string[], forms: readonly string[], model: DataForModel): Placed {
+  const { arguments: args = [], numbers = [] } = model;
+  const at = inputs.map((array) =>
+    args.findIndex(({ name }) => byName([array], [name.toLowerCase()], forms, null) !== null),
+  );
+  if (inputs.length < 2 || at.includes(-1) || new Set(at).size < at.length)
+    return { inputs, positional: inputs, keywords: [], numbers };
+  const sorted = inputs.map((array, i) => ({ array, at: at[i] as number })).sort((a, b) => a.at - b.at);
+  const gap = sorted.findIndex((each, i) => each.at !== i);
+  const first = gap < 0 ? sorted.length : gap;
+  return {
+    inputs: sorted.map(({ array }) => array),
+    positional: sorted.slice(0, first).map(({ array }) => array),
+    keywords: sorted.slice(first).map((each) => [(args[each.at] as ForwardArgument).name, each.array]),
+    numbers,
+  };
 }
 
 /** The array with a usual name, in the forms of a part of the data: `x`, `x_train`, `train_x`. */
@@ -148,7 +233,8 @@ async function openImages(
   };
 }
 
-function opened(loader: TensorDataLoader, inputs: string[], target: string | null): OpenData {
+function opened(loader: TensorDataLoader, place: Placed, target: string | null): OpenData {
+  const { inputs, positional, keywords, numbers } = place;
   if (loader.samples === 0) {
     loader.close();
     throw new TorchSearchError(
@@ -158,15 +244,25 @@ function opened(loader: TensorDataLoader, inputs: string[], target: string | nul
   }
   const batch = loader.batch(0) as Record<string, Tensor>;
   const dtype = target === null ? null : (batch[target] as Tensor).dtype;
-  const samples = inputs.map((name) => firstSample(batch[name] as Tensor));
+  const samples = Object.fromEntries(inputs.map((name) => [name, firstSample(batch[name] as Tensor)]));
   closeTensors(batch);
+  const values = numbers.map(({ keyword, value }) => [keyword, value]);
+  const collect = (tensors: Record<string, Tensor>): unknown[] => {
+    const given = keywords.map(([argument, array]) => [argument, tensors[array] as Tensor]);
+    const kwargs = [...given, ...values];
+    return [
+      ...positional.map((name) => tensors[name] as Tensor),
+      ...(kwargs.length > 0 ? [Object.fromEntries(kwargs)] : []),
+    ];
+  };
+  const alone = positional.length === 1 && inputs.length === 1 && numbers.length === 0;
   return {
     loader,
     inputs,
     target,
     labels: dtype !== null && /int/.test(dtype),
-    collect: inputs.length === 1 ? null : (tensors) => inputs.map((name) => tensors[name] as Tensor),
-    example: () => samples.map((make) => make()),
+    collect: alone ? null : collect,
+    example: () => collect(Object.fromEntries(Object.entries(samples).map(([name, make]) => [name, make()]))),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 
 import { Module } from "../model/module";
 import { formatProfile } from "../profile/format";
-import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { parseInputs, randomInputs } from "../profile/input-spec";
 import { computedMetricsOf } from "../profile/metrics";
 import { profile } from "../profile/profile";
 import { startProgressBar } from "../util/progress-bar";
@@ -13,14 +13,14 @@ import { printJson } from "./output";
 
 async function run(file: string, given: GivenOf<"profile">): Promise<void> {
   const options = { ...defaultsOf("profile"), ...given };
-  const specs = options.input.map(parseInputSpec);
   const module = await Module.load(file, options.device === null ? {} : { device: options.device });
+  const { specs, numbers } = parseInputs(options.input, module.signature);
   try {
     if (options.train) module.train();
     const total = options.latency ? options.warmup + options.repeats : null;
     const bar = startProgressBar("profiling", total);
     try {
-      const result = await profile(module, randomInputs(specs, options.seed), {
+      const result = await profile(module, randomInputs(specs, options.seed, numbers), {
         metrics: options.latency ? undefined : computedMetricsOf("profile"),
         warmup: options.warmup,
         repeats: options.repeats,
@@ -30,7 +30,7 @@ async function run(file: string, given: GivenOf<"profile">): Promise<void> {
         },
       });
       bar.stop();
-      if (options.json) printJson({ model: file, inputs: specs, ...result });
+      if (options.json) printJson({ model: file, inputs: [...specs, ...numbers], ...result });
       else process.stdout.write(formatProfile(result, { top: options.top }));
     } finally {
       bar.stop();

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
 import { convert } from "../mode/convert";
 import { Module } from "../model/module";
-import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { parseInputs, randomInputs } from "../profile/input-spec";
 import { formatBytes, formatCount, formatPercent } from "../profile/units";
 import type { Importance } from "../space/importance";
 import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
@@ -17,9 +17,9 @@ import { printJson } from "./output";
 
 async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
   const options = { ...defaultsOf("prunable"), ...given };
-  const specs = options.input.map(parseInputSpec);
   const module = await Module.load(file, options.device === null ? {} : { device: options.device });
-  const inputs = randomInputs(specs, options.seed);
+  const { specs, numbers } = parseInputs(options.input, module.signature);
+  const inputs = randomInputs(specs, options.seed, numbers);
   try {
     const bar = startProgressBar("converting", 3);
     let space: SearchSpace;
@@ -40,7 +40,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
         full,
         choices: [...choices],
       }));
-      printJson({ model: file, inputs: specs, hyperparameters, ...found });
+      printJson({ model: file, inputs: [...specs, ...numbers], hyperparameters, ...found });
     } else {
       process.stdout.write(describe(space.hyperparameters, found, options.examples));
     }
@@ -58,10 +58,13 @@ function describe(
   examples: number,
 ): string {
   const sections: string[] = [];
-  if (hyperparameters.length === 0) {
+  // One with a single choice can't be narrowed, although it is a hyperparameter for the searches.
+  const narrowed = hyperparameters.filter(({ choices }) => choices.length > 1);
+  const fixed = hyperparameters.length - narrowed.length;
+  if (narrowed.length === 0) {
     sections.push("Nothing of this model can be narrowed.\n");
   } else {
-    const rows = hyperparameters.map(({ name, kind, full: width, choices }) => [
+    const rows = narrowed.map(({ name, kind, full: width, choices }) => [
       name,
       kind,
       String(width),
@@ -79,6 +82,12 @@ function describe(
         ],
         rows,
       ),
+    );
+  }
+  if (fixed > 0) {
+    sections.push(
+      `${fixed === 1 ? "1 hyperparameter has" : `${fixed} hyperparameters have`} only one choice, and ` +
+        `${fixed === 1 ? "isn't" : "aren't"} listed (--json has all); a smaller --channel-divisor may give more.\n`,
     );
   }
   const price = (costs: Prunability["full"]): string[] => [

@@ -5,18 +5,19 @@ import { readCheckpoint } from "../contract/checkpoint";
 import type { SearchConfig } from "../contract/config";
 import { satisfies } from "../contract/constraints";
 import type { SearchStateDict } from "../contract/types";
-import { closeTensors } from "../data/raw-tensor";
+import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import type { SearchModel } from "../evaluation/types";
 import { Module } from "../model/module";
 import { type RunVersions, runVersions } from "../native/versions";
-import { parseInputSpec, randomInputs } from "../profile/input-spec";
+import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { isRecord } from "../util/check";
 import { type DataDigest, digestData, recordedDigests, requireSameData } from "./data-digest";
+import { openFitting } from "./fitting-data";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { modeNamed } from "./modes";
-import { type OpenData, openData } from "./open-data";
+import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import { requireOutput } from "./output";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
@@ -66,7 +67,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
   const closing: { close(): void }[] = [module];
   try {
     await requireOutput(asked.output);
-    const data = await openData(asked);
+    const data = await openFitting(asked, module, "train", say);
     closing.push(data.loader);
     requireTargets(asked, data);
     const request = withoutHeldOut(asked, data);
@@ -77,7 +78,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     };
     const heldOut = await openHeldOut(asked, data, module, sayOnce);
     if (heldOut !== null) closing.push(heldOut);
-    const dummyInput = exampleInput(request, data);
+    const dummyInput = exampleInput(request, data, module);
     closing.push({ close: () => closeTensors(dummyInput) });
     const score = await chooseScore(request, data, module, sayOnce);
     const { samples, batches } = data.loader;
@@ -195,8 +196,13 @@ export function loadModel({ model, device }: SpaceRequest, signal: AbortSignal):
 }
 
 /** The inputs that costs refer to: as `input` describes them, else one sample of the data. The caller closes them. */
-export function exampleInput(request: SpaceRequest & DataRequest, data: OpenData | null): unknown[] {
-  if (request.input !== null) return randomInputs(request.input.map(parseInputSpec), request.seed);
+export function exampleInput(
+  request: SpaceRequest & DataRequest,
+  data: OpenData | null,
+  { signature }: Module,
+): unknown[] {
+  const { specs, numbers } = parseInputs(request.input ?? [], signature);
+  if (specs.length > 0) return randomInputs(specs, request.seed, numbers);
   if (data !== null) return data.example();
   throw new TorchSearchError(
     "ERR_CLI_OPTION",
@@ -209,6 +215,7 @@ const DECISIVE = [
   "data",
   "inputArrays",
   "targetArray",
+  "dtype",
   "batchSize",
   "shuffle",
   "input",
@@ -272,7 +279,7 @@ async function digestsFor(
 function shapesOf(value: unknown): number[][] {
   if (Array.isArray(value)) return value.flatMap(shapesOf);
   if (isRecord(value)) return Object.values(value).flatMap(shapesOf);
-  return [[...(value as { shape: number[] }).shape]];
+  return isTensor(value) ? [[...value.shape]] : [];
 }
 
 function compared(

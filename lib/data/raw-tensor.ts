@@ -1,6 +1,13 @@
 /** Between `Tensor` and the bytes that files hold. */
 import { TorchSearchError } from "../errors";
-import { arrayClassOf, type DType, dtypeOfFile, fileDTypeOf } from "../model/dtype";
+import {
+  arrayClassOf,
+  type DType,
+  decodeElement,
+  dtypeOfFile,
+  encodeElement,
+  fileDTypeOf,
+} from "../model/dtype";
 import { Tensor, type TypedArray } from "../model/tensor";
 import type { RawTensor } from "./safetensors";
 
@@ -35,6 +42,28 @@ export function tensorFromRaw(raw: RawTensor): Tensor {
     );
   }
   return Tensor.from(typedArrayOf(dtype, raw.bytes), raw.shape, { dtype });
+}
+
+/**
+ * A tensor's values in another dtype, with memory of their own.
+ *
+ * @returns also whether every value is the same as before
+ * @throws `ERR_DTYPE` when the dtype can't hold a value
+ */
+export function converted(tensor: Tensor, dtype: DType): { tensor: Tensor; exact: boolean } {
+  const { dtype: own, shape } = tensor;
+  const data = tensor.data() as ArrayLike<number | bigint>;
+  const made = new (arrayClassOf(dtype))(data.length) as unknown as (number | bigint)[] & TypedArray;
+  let exact = true;
+  for (let i = 0; i < data.length; i++) {
+    const value = decodeElement(data[i] as number | bigint, own);
+    const stored = encodeElement(value, dtype);
+    made[i] = stored;
+    const kept = decodeElement(made[i] as number | bigint, dtype);
+    if (Number(kept) !== Number(value) && !(Number.isNaN(Number(kept)) && Number.isNaN(Number(value))))
+      exact = false;
+  }
+  return { tensor: Tensor.from(made, shape, { dtype }), exact };
 }
 
 /** A copy on the CPU with memory of its own. */

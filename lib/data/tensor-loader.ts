@@ -1,5 +1,6 @@
 import path from "node:path";
 import { TorchSearchError } from "../errors";
+import type { DType } from "../model/dtype";
 import { Tensor } from "../model/tensor";
 import { makeDataset } from "../native/dataset";
 import type { NativeDataset } from "../native/types/dataset";
@@ -7,7 +8,7 @@ import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
 import { ArrayFile, readDataFile } from "./array-file";
 import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
-import { isTensor, tensorFromRaw } from "./raw-tensor";
+import { converted, isTensor, tensorFromRaw } from "./raw-tensor";
 import type { RawTensor } from "./safetensors";
 
 /** How samples become batches. */
@@ -37,6 +38,14 @@ export const LOADER_DEFAULTS: Required<LoaderOptions> = {
 export interface FileLoaderOptions extends LoaderOptions {
   /** The arrays to read, in order. By default models get the first one, and the second one is the target. */
   keys?: readonly string[];
+}
+
+/** @internal Arrays to convert when they are read. */
+export interface Conversion {
+  /** The new dtypes, by name. */
+  dtypes: Readonly<Record<string, DType>>;
+  /** Called with the name of an array that has other values afterwards. */
+  onInexact(name: string): void;
 }
 
 /** A batch: tensors by position, or by name when the loader's tensors have names. */
@@ -140,17 +149,19 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
   /**
    * Over .npy files: one path or several (batches are arrays), or a record of paths (batches are records).
    *
+   * @param conversion internal
    * @throws `ERR_DATA_FILE`, `ERR_DATASET`
    */
   static async fromNpy(
     files: string | readonly string[] | Readonly<Record<string, string>>,
     options: LoaderOptions = {},
+    conversion?: Conversion,
   ): Promise<TensorDataLoader> {
     const named = typeof files === "string" ? { "0": files } : files;
     const arrays = new Map<string, RawTensor>();
     for (const [key, file] of Object.entries(named))
       arrays.set(key, decodeNpy(await readDataFile(file), path.basename(file)));
-    return TensorDataLoader.#fromRaw(arrays, "The list of files", options, isRecord(files));
+    return TensorDataLoader.#fromRaw(arrays, "The list of files", options, isRecord(files), conversion);
   }
 
   /**
@@ -171,8 +182,12 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
   }
 
   /** @internal Over arrays of a file that is open already, all of them unless `keys` says otherwise. */
-  static async fromArrays(file: ArrayFile, options: FileLoaderOptions): Promise<TensorDataLoader> {
-    return TensorDataLoader.#fromRaw(await file.arrays(options.keys), file.path, options);
+  static async fromArrays(
+    file: ArrayFile,
+    options: FileLoaderOptions,
+    conversion?: Conversion,
+  ): Promise<TensorDataLoader> {
+    return TensorDataLoader.#fromRaw(await file.arrays(options.keys), file.path, options, true, conversion);
   }
 
   static #fromRaw(
@@ -180,9 +195,18 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     file: string,
     options: LoaderOptions,
     named = true,
+    conversion?: Conversion,
   ): TensorDataLoader {
     if (arrays.size === 0) throw new TorchSearchError("ERR_DATA_FILE", `${file} holds no array.`);
-    const tensors = [...arrays.values()].map(tensorFromRaw);
+    const tensors = [...arrays].map(([name, raw]) => {
+      const tensor = tensorFromRaw(raw);
+      const dtype = conversion?.dtypes[name];
+      if (dtype === undefined || dtype === tensor.dtype) return tensor;
+      const { tensor: made, exact } = converted(tensor, dtype);
+      tensor.close();
+      if (!exact) conversion?.onInexact(name);
+      return made;
+    });
     return new TensorDataLoader(tensors, named ? [...arrays.keys()] : null, true, options);
   }
 

@@ -65,6 +65,21 @@ describe("torchsearch prunable", () => {
       expect(choices.every((width) => width === full || width % 5 === 0)).toBe(true);
   });
 
+  it("lists only what has several choices, and says how many have one", () => {
+    const args = [fixture("digits_resnet"), "--input", "1x1x8x8", "--channel-divisor", "32"];
+    const { hyperparameters } = JSON.parse(prunable(...args, "--json").stdout) as Document;
+    const fixed = hyperparameters.filter(({ choices }) => choices.length === 1);
+    expect(fixed.length).toBeGreaterThan(1);
+    expect(fixed.length).toBeLessThan(hyperparameters.length);
+    const { stdout } = prunable(...args);
+    for (const { name, choices } of hyperparameters)
+      expect(
+        stdout.split("\n").some((line) => line.startsWith(`${name} `)),
+        name,
+      ).toBe(choices.length > 1);
+    expect(stdout).toContain(`${fixed.length} hyperparameters have only one choice, and aren't listed`);
+  });
+
   it("fails with exit code 1, or 2 for a command that makes no sense, a code and what to change", () => {
     const failed = (code: string, ...args: string[]) => {
       const run = prunable(...args);

@@ -7,7 +7,10 @@ import type { DataSource } from "../../lib/data/data-source";
 import { TensorDataLoader } from "../../lib/data/tensor-loader";
 import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../../lib/evaluation/scores";
 import type { ScoreFunction } from "../../lib/evaluation/types";
+import { convert } from "../../lib/mode/convert";
+import { search } from "../../lib/mode/search";
 import { Module } from "../../lib/model/module";
+import type { Tensor } from "../../lib/model/tensor";
 import { runPython } from "../data/python";
 
 const code = (value: string): Error => expect.objectContaining({ code: value }) as Error;
@@ -185,6 +188,22 @@ describe("one column", () => {
     await expectScore(-expected.columnMse, "column", "labels", (each) =>
       meanSquaredError(each, { teacher: models.column2! }),
     );
+  });
+});
+
+describe("number formats of one column", () => {
+  it("have no divergence either", async () => {
+    const { x } = data.labels!.batch(0) as Record<string, Tensor>;
+    const space = await convert(models.column!, "auto_quantize", [x!]);
+    const run = (sensitivity: "klDivergence" | "meanSquaredError") =>
+      search(space, { effectiveBits: 16 }, [x!], {
+        sensitivity,
+        dataLoader: data.labels!,
+        maxIterDataLoader: 1,
+      });
+    await expect(run("klDivergence")).rejects.toThrow(/one column.*meanSquaredError/s);
+    await run("meanSquaredError");
+    space.close();
   });
 });
 

@@ -3,7 +3,7 @@
 import { LOADER_DEFAULTS } from "../../../data/tensor-loader";
 import { TRAINING_DEFAULTS } from "../../../finetune/options";
 import { DATA_COMMANDS, SEARCH_COMMANDS } from "../commands";
-import { dataFiles, flag, positive, share, text, texts, whole } from "../kinds";
+import { choice, dataFiles, flag, positive, share, text, texts, whole } from "../kinds";
 import { row } from "../row";
 
 export const DATA_OPTIONS = [
@@ -23,6 +23,15 @@ export const DATA_OPTIONS = [
     default: null,
     defaultText: "by name, such as images or x",
     help: "the arrays that the model takes",
+  }),
+  row({
+    flag: "--dtype <name>",
+    commands: DATA_COMMANDS,
+    key: "dtype",
+    kind: choice(["float32", "float64", "float16", "bfloat16"]),
+    default: null,
+    defaultText: "as in the files; the model's own where it needs that and no value changes",
+    help: "convert the inputs' floats and bytes to this type, rounding them",
   }),
   row({
     flag: "--target-array <name>",

@@ -11,7 +11,8 @@ import { DATA_COMMANDS, SEARCH_COMMANDS } from "../commands";
 import { assignments, choice, flag, positive, share, text, texts, whole } from "../kinds";
 import { row } from "../row";
 
-const INPUT_HELP = "an input's shape, such as 1x3x224x224, 1x16:int64 or mask=1x16:bool; once for each input";
+const INPUT_HELP =
+  "an input's shape, such as 1x3x224x224, 1x16:int64 or mask=1x16:bool, or a number, such as sr=16000; once for each input";
 
 export const SPACE_OPTIONS = [
   row({
@@ -21,7 +22,7 @@ export const SPACE_OPTIONS = [
     kind: texts,
     default: null,
     defaultText: "one sample of the data",
-    help: "shape of the input that costs refer to, such as 1x3x224x224",
+    help: "shape of the input that costs refer to, such as 1x3x224x224; or a number for an argument, such as sr=16000",
   }),
   row({
     flag: "--input <shape...>",
