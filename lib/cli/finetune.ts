@@ -93,6 +93,12 @@ async function train(
     const teacher = request.teacher === null ? null : opened(await Module.load(request.teacher, load));
     const data = await openFitting(dataRequest(request), module, "train", say);
     opened(data.loader);
+    if (data.rows === "probabilities") {
+      throw badOption(
+        `Training takes class labels, but the rows of the targets "${data.target}" are probabilities: give the classes ` +
+          "(argmax) as whole numbers, or take them as values with --loss meanSquaredError.",
+      );
+    }
     const loss = request.loss ?? lossFor(data.target === null || data.labels);
     const scored = await scoreOf(request, loss, module, opened);
     const { target, collect } = data;
@@ -191,8 +197,9 @@ function dataRequest({
   seed,
   images,
   dtype,
+  loss,
 }: FinetuneRequest): FittingRequest {
-  return { data, dtype, inputArrays, targetArray, batchSize, shuffle: false, seed, images };
+  return { data, dtype, loss, inputArrays, targetArray, batchSize, shuffle: false, seed, images };
 }
 
 /** How epochs are rated; null without `--eval-data`. */

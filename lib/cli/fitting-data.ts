@@ -9,9 +9,17 @@ import type { Tensor } from "../model/tensor";
 import { parseInputs } from "../profile/input-spec";
 import { type DataPart, type OpenData, openData } from "./open-data";
 import type { DataRequest } from "./request";
+import { rowsNotice } from "./target-rows";
 
 /** The data of a request, for a model. */
-export type FittingRequest = DataRequest & { dtype: DType | null; input?: readonly string[] | null };
+export type FittingRequest = DataRequest & {
+  dtype: DType | null;
+  input?: readonly string[] | null;
+  /** How candidates are rated. */
+  score?: string;
+  /** What is minimized. */
+  loss?: string | null;
+};
 
 /**
  * Opens data for a model. Where it refuses the first sample, inputs of another dtype than its weights are converted if
@@ -25,9 +33,22 @@ export async function openFitting(
   part: DataPart,
   say: (line: string) => void,
 ): Promise<OpenData> {
+  const data = await openInDType(request, module, part, say);
+  const notice = rowsNotice(data, request.score === undefined ? "--loss" : "--score");
+  if (notice !== null) say(notice);
+  return data;
+}
+
+async function openInDType(
+  request: FittingRequest,
+  module: Module,
+  part: DataPart,
+  say: (line: string) => void,
+): Promise<OpenData> {
   const forModel = {
     arguments: argumentsOf(module.signature),
     numbers: parseInputs(request.input ?? [], module.signature).numbers,
+    values: request.score === "meanSquaredError" || request.loss === "meanSquaredError",
   };
   const open = (dtypes: Record<string, DType>, onInexact: (name: string) => void): Promise<OpenData> =>
     openData(request, part, { ...forModel, conversion: { dtypes, onInexact } });

@@ -12,6 +12,7 @@ import { Tensor } from "../model/tensor";
 import type { NumberSpec } from "../profile/input-spec";
 import { badOption } from "./options/kinds";
 import type { DataRequest } from "./request";
+import { labelsOf, rowsOf, type TargetRows } from "./target-rows";
 
 const INPUT_NAMES = ["inputs", "input", "x", "images", "image", "data", "features"];
 /** How the arrays of a part of the data are named. */
@@ -32,6 +33,8 @@ export interface OpenData {
   target: string | null;
   /** Whether the targets are whole numbers, such as class labels. */
   labels: boolean;
+  /** What float targets are; null for whole numbers, and without targets. One-hot rows have become labels. */
+  rows: TargetRows | null;
   /**
    * Picks the inputs out of a batch: positional ones, then a record of keyword arguments if there are any. Null when the
    * first element is all of them.
@@ -49,6 +52,8 @@ export interface DataForModel {
   numbers?: readonly NumberSpec[];
   /** How arrays are converted. */
   conversion?: Conversion;
+  /** Whether float targets are values, whatever their rows are. */
+  values?: boolean;
 }
 
 /**
@@ -66,12 +71,25 @@ export async function openData(
   const options = { batchSize, shuffle, seed };
   const chooseArrays = (names: readonly string[], ordered: boolean, of: string) =>
     choose(names, request, { forms: FORMS[part], ordered, file: of, arguments: model.arguments ?? [] });
-  const ready = (loader: TensorDataLoader, inputs: string[], target: string | null): OpenData =>
-    opened(loader, placed(inputs, FORMS[part], model), target);
+  let rows: TargetRows | null = null;
+  const conversionFor = (target: string | null): Conversion => ({
+    dtypes: {},
+    onInexact: () => {},
+    ...model.conversion,
+    replace: (name, tensor) => {
+      if (name !== target || !tensor.dtype.includes("float") || model.values === true) return tensor;
+      rows = rowsOf(tensor);
+      return rows === "oneHot" ? labelsOf(tensor) : tensor;
+    },
+  });
+  const ready = (loader: TensorDataLoader, inputs: string[], target: string | null): OpenData => ({
+    ...opened(loader, placed(inputs, FORMS[part], model), target),
+    rows,
+  });
   const openArrays = async (arrays: ArrayFile): Promise<OpenData> => {
     const { inputs, target } = chooseArrays(arrays.names, arrays.ordered, arrays.path);
     const keys = [...inputs, ...(target === null ? [] : [target])];
-    const loader = await TensorDataLoader.fromArrays(arrays, { ...options, keys }, model.conversion);
+    const loader = await TensorDataLoader.fromArrays(arrays, { ...options, keys }, conversionFor(target));
     return ready(loader, inputs, target);
   };
   const kinds = new Set(request.data.map((file) => path.extname(file).toLowerCase()));
@@ -82,7 +100,7 @@ export async function openData(
     const { inputs, target } = chooseArrays(Object.keys(files), true, "The .npy files");
     const chosen = [...inputs, ...(target === null ? [] : [target])];
     const picked = Object.fromEntries(chosen.map((name) => [name, files[name] as string]));
-    return ready(await TensorDataLoader.fromNpy(picked, options, model.conversion), inputs, target);
+    return ready(await TensorDataLoader.fromNpy(picked, options, conversionFor(target)), inputs, target);
   }
   if (request.data.length !== 1)
     throw badOption("Give a folder of images, one .npz or .safetensors file, or .npy files.");
@@ -228,12 +246,13 @@ async function openImages(
     inputs: [input],
     target,
     labels: target !== null,
+    rows: null,
     collect: null,
     example: () => [Tensor.from(sample, shape)],
   };
 }
 
-function opened(loader: TensorDataLoader, place: Placed, target: string | null): OpenData {
+function opened(loader: TensorDataLoader, place: Placed, target: string | null): Omit<OpenData, "rows"> {
   const { inputs, positional, keywords, numbers } = place;
   if (loader.samples === 0) {
     loader.close();

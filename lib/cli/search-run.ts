@@ -12,13 +12,16 @@ import { Module } from "../model/module";
 import { type RunVersions, runVersions } from "../native/versions";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
+import { importanceNeeds } from "../space/importance";
 import { isRecord } from "../util/check";
+import { presentName } from "../util/renamed";
 import { type DataDigest, digestData, recordedDigests, requireSameData } from "./data-digest";
 import { openFitting } from "./fitting-data";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { modeNamed } from "./modes";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
+import { SCORES } from "./options/rows/search";
 import { requireOutput } from "./output";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import type { SearchContext } from "./search-context";
@@ -81,6 +84,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     const dummyInput = exampleInput(request, data, module);
     closing.push({ close: () => closeTensors(dummyInput) });
     const score = await chooseScore(request, data, module, sayOnce);
+    requireSameScore(asked, earlier, score);
     const { samples, batches } = data.loader;
     const apart =
       heldOut === null
@@ -94,7 +98,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       heldOut === null ? null : await rateFull(heldOut.score, module, { signal }, sayOnce);
     // Targets that don't fit, and that the score doesn't need, are of no use to the mode either.
     const used =
-      score.name === "klDivergence" && before.accuracy === null
+      (score.name === "klDivergence" && before.accuracy === null) || data.rows === "probabilities"
         ? { ...data, target: null, labels: false }
         : data;
     const space = await adapter.convert(module, dummyInput, request, used, context);
@@ -182,8 +186,14 @@ async function operatorCosts(
     .map(({ name, op, flops, params }) => ({ name, op, flops, params }));
 }
 
-/** Refuses a searcher that learns from targets where there are none. @throws `ERR_CLI_OPTION` */
-function requireTargets({ searcher, mode }: SearchRequest, { target }: OpenData): void {
+/** Refuses what learns from targets where there are none, or none that it can take. @throws `ERR_CLI_OPTION` */
+function requireTargets({ searcher, mode, importance }: SearchRequest, { target, rows }: OpenData): void {
+  if (rows === "probabilities" && (searcher === "gradient" || importanceNeeds(importance).targets)) {
+    throw badOption(
+      `Gradients need class labels, but the rows of the targets "${target}" are probabilities: give the classes (argmax) as ` +
+        "whole numbers, or take them as values with --score meanSquaredError.",
+    );
+  }
   if (searcher !== "gradient" || target !== null) return;
   throw badOption(
     `--searcher gradient needs targets, which the data lack: name their array with --target-array, or take another searcher of ${mode}.`,
@@ -234,6 +244,8 @@ const DECISIVE = [
 /** What a checkpoint has of earlier runs. */
 interface EarlierRuns {
   seconds: number;
+  /** The name of its score; null where it isn't known. */
+  score: string | null;
   /** Null for no checkpoint, and for one of an earlier version. */
   data: DataDigest[] | null;
 }
@@ -254,11 +266,33 @@ async function earlierRuns(request: SearchRequest): Promise<EarlierRuns | null> 
   const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key] ?? null, plain[key] ?? null));
   if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");
   if (other.length === 0)
-    return { seconds: Number(annotations.seconds) || 0, data: recordedDigests(annotations) };
+    return {
+      seconds: Number(annotations.seconds) || 0,
+      score: isRecord(annotations.score) ? presentScore(annotations.score.name) : null,
+      data: recordedDigests(annotations),
+    };
   throw new TorchSearchError(
     "ERR_CLI_CHECKPOINT",
     `${request.checkpoint} holds a search with another ${other.join(", ")}, whose scores can't be compared. ` +
       "Name another --checkpoint, or delete it to start anew.",
+  );
+}
+
+function presentScore(name: unknown): string | null {
+  return typeof name === "string" ? (presentName(name, SCORES) ?? name) : null;
+}
+
+/** Refuses to mix scores: what `auto` means depends on the version. @throws `ERR_CLI_CHECKPOINT` */
+function requireSameScore(
+  { checkpoint }: SearchRequest,
+  earlier: EarlierRuns | null,
+  { name }: ChosenScore,
+): void {
+  if (earlier === null || earlier.score === null || earlier.score === name) return;
+  throw new TorchSearchError(
+    "ERR_CLI_CHECKPOINT",
+    `${checkpoint} holds scores by ${earlier.score}, and now candidates are rated by ${name}. Name another --checkpoint, or ` +
+      `repeat the search with --score ${earlier.score} and another --checkpoint.`,
   );
 }
 

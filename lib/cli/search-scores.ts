@@ -23,7 +23,7 @@ export interface ChosenScore {
 }
 
 /** The part of the data that a score needs. */
-export type ScoredData = Pick<OpenData, "target" | "labels" | "collect"> & { loader: DataSource };
+export type ScoredData = Pick<OpenData, "target" | "labels" | "rows" | "collect"> & { loader: DataSource };
 
 /** A model's ratings. */
 export interface Ratings {
@@ -97,8 +97,8 @@ export async function chooseScore(
   }
 }
 
-function automatic({ target, labels }: ScoredData): Exclude<ScoreName, "auto"> {
-  return target === null ? "klDivergence" : lossFor(labels);
+function automatic({ target, labels, rows }: ScoredData): Exclude<ScoreName, "auto"> {
+  return target === null ? "klDivergence" : lossFor(labels || rows === "probabilities");
 }
 
 /**

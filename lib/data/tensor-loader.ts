@@ -46,6 +46,8 @@ export interface Conversion {
   dtypes: Readonly<Record<string, DType>>;
   /** Called with the name of an array that has other values afterwards. */
   onInexact(name: string): void;
+  /** Gives a tensor in the place of another one, or the same one. */
+  replace?(name: string, tensor: Tensor): Tensor;
 }
 
 /** A batch: tensors by position, or by name when the loader's tensors have names. */
@@ -201,6 +203,11 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     const tensors = [...arrays].map(([name, raw]) => {
       const tensor = tensorFromRaw(raw);
       const dtype = conversion?.dtypes[name];
+      const other = conversion?.replace?.(name, tensor) ?? tensor;
+      if (other !== tensor) {
+        tensor.close();
+        return other;
+      }
       if (dtype === undefined || dtype === tensor.dtype) return tensor;
       const { tensor: made, exact } = converted(tensor, dtype);
       tensor.close();

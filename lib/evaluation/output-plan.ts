@@ -87,7 +87,7 @@ export async function planOutputs(
     if (target === null) return own;
     if (kind === "crossEntropy" && areProbabilities(tensor, target)) {
       notice(
-        "The rows of the targets sum to 1: they are class probabilities, and cross-entropy is with them.",
+        "The rows of the targets sum to 1: they are taken as class probabilities, for cross-entropy. meanSquaredError takes them as values.",
       );
       return { outputKey, classes: "second" };
     }

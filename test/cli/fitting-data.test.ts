@@ -6,13 +6,14 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { SearchOutcome } from "../../lib/cli/search-run";
+import { readCheckpoint, writeCheckpoint } from "../../lib/contract/checkpoint";
 import { argumentsOf } from "../../lib/model/signature";
 import { parseInputs } from "../../lib/profile/input-spec";
 import { runPython } from "../data/python";
 import { type Ended, torchsearch } from "./command";
 
 let folder: string;
-let expected: Record<"plain" | "bytes" | "rounded" | "tokens" | "rate3", number>;
+let expected: Record<"plain" | "bytes" | "rounded" | "tokens" | "rate3" | "values" | "soft", number>;
 
 const MODELS = `
 import torch
@@ -46,6 +47,9 @@ torch.jit.save(torch.jit.trace(mlp, x[:2]), f"{folder}/mlp.pt")
 np.savez(f"{folder}/wide.npz", x=x.double().numpy(), y=y.numpy())
 np.savez(f"{folder}/bytes.npz", x=raw.numpy(), y=y.numpy())
 np.savez(f"{folder}/fine.npz", x=fine.numpy(), y=y.numpy())
+hot = F.one_hot(y, 3).float(); soft = torch.rand(24, 3).softmax(1)
+np.savez(f"{folder}/hot.npz", x=x.numpy(), y=hot.numpy())
+np.savez(f"{folder}/soft.npz", x=x.numpy(), y=soft.numpy())
 tokens = torch.jit.script(Tokens().eval()); torch.jit.save(tokens, f"{folder}/tokens.pt")
 ids = torch.randint(0, 9, (24, 5)); mask = torch.randint(0, 2, (24, 5)); kinds = torch.randint(0, 2, (24, 5))
 np.savez(f"{folder}/tokens.npz", labels=y.numpy(), token_type_ids=kinds.numpy(), attention_mask=mask.numpy(), input_ids=ids.numpy())
@@ -53,7 +57,8 @@ np.savez(f"{folder}/masked.npz", labels=y.numpy(), attention_mask=mask.numpy(), 
 with torch.no_grad():
     loss = lambda out: F.cross_entropy(out.double(), y).item()
     print(json.dumps({"plain": loss(mlp(x)), "bytes": loss(mlp(raw.float())), "rounded": loss(mlp(fine.float())),
-      "tokens": loss(tokens(ids, mask, kinds)), "rate3": loss(tokens(ids, mask, rate=3))}))
+      "tokens": loss(tokens(ids, mask, kinds)), "rate3": loss(tokens(ids, mask, rate=3)),
+      "values": F.mse_loss(mlp(x).double(), hot.double()).item(), "soft": F.cross_entropy(mlp(x).double(), soft.double()).item()}))
 `,
     folder,
   );
@@ -137,6 +142,71 @@ describe("arguments by name", { timeout: 60_000 }, () => {
     const inputs = ["input_ids=1x5:int64", "attention_mask=1x5:int64", "rate=3"];
     const profiled = await torchsearch(folder, "profile", "tokens.pt", "--input", ...inputs, "--no-latency");
     expect(profiled.status, profiled.stderr).toBe(0);
+  });
+});
+
+describe("float targets whose rows sum to 1", { timeout: 60_000 }, () => {
+  const finetune = (data: string, ...args: string[]): Promise<Ended> =>
+    torchsearch(
+      folder,
+      "finetune",
+      "mlp.pt",
+      "--data",
+      data,
+      "--epochs",
+      "1",
+      "--output",
+      "tuned.pt",
+      ...args,
+    );
+
+  it("are labels where they are one-hot, which is said", async () => {
+    const { outcome, status, stderr } = await search("mlp.pt", "hot.npz");
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain('The rows of the targets "y" are one-hot: they are taken as class labels');
+    expect(outcome.score.name).toBe("crossEntropy");
+    expect(-outcome.score.before).toBeCloseTo(expected.plain, 5);
+    expect(outcome.accuracy).not.toBeNull();
+    expect((await finetune("hot.npz")).stderr).toContain("loss: crossEntropy");
+  });
+
+  it("are values on demand", async () => {
+    const { outcome, stderr } = await search("mlp.pt", "hot.npz", "--score", "meanSquaredError");
+    expect(-outcome.score.before).toBeCloseTo(expected.values, 5);
+    expect(stderr).not.toContain("one-hot");
+    expect((await finetune("hot.npz", "--loss", "meanSquaredError")).stderr).toContain(
+      "loss: meanSquaredError",
+    );
+  });
+
+  it("are probabilities for the score, and refused by what needs labels", async () => {
+    const { outcome, status, stderr } = await search("mlp.pt", "soft.npz");
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain("class probabilities");
+    expect(-outcome.score.before).toBeCloseTo(expected.soft, 5);
+    for (const args of [
+      ["--searcher", "gradient"],
+      ["--importance", "taylor"],
+    ]) {
+      const refused = await search("mlp.pt", "soft.npz", ...args);
+      expect(refused.status).toBe(2);
+      expect(refused.stderr).toContain("Gradients need class labels");
+    }
+    const trained = await finetune("soft.npz");
+    expect(trained.status).toBe(2);
+    expect(trained.stderr).toContain("Training takes class labels");
+  });
+
+  it("aren't mixed with the scores of a version that took them for values", async () => {
+    const { outcome } = await search("mlp.pt", "hot.npz");
+    const checkpoint = (await readCheckpoint(outcome.checkpoint))!;
+    (checkpoint.settings.annotations as { score: { name: string } }).score.name = "mse";
+    await writeCheckpoint(outcome.checkpoint, checkpoint);
+    const resumed = await torchsearch(folder, "resume", outcome.checkpoint);
+    expect(resumed.status).toBe(1);
+    expect(resumed.stderr).toContain(
+      "holds scores by meanSquaredError, and now candidates are rated by crossEntropy",
+    );
   });
 });
 
