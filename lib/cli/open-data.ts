@@ -100,7 +100,11 @@ export async function openData(
     const { inputs, target } = chooseArrays(Object.keys(files), true, "The .npy files");
     const chosen = [...inputs, ...(target === null ? [] : [target])];
     const picked = Object.fromEntries(chosen.map((name) => [name, files[name] as string]));
-    return ready(await TensorDataLoader.fromNpy(picked, options, conversionFor(target)), inputs, target);
+    return ready(
+      await TensorDataLoader.fromNpyConverted(picked, options, conversionFor(target)),
+      inputs,
+      target,
+    );
   }
   if (request.data.length !== 1)
     throw badOption("Give a folder of images, one .npz or .safetensors file, or .npy files.");

@@ -151,12 +151,19 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
   /**
    * Over .npy files: one path or several (batches are arrays), or a record of paths (batches are records).
    *
-   * @param conversion internal
    * @throws `ERR_DATA_FILE`, `ERR_DATASET`
    */
   static async fromNpy(
     files: string | readonly string[] | Readonly<Record<string, string>>,
     options: LoaderOptions = {},
+  ): Promise<TensorDataLoader> {
+    return TensorDataLoader.fromNpyConverted(files, options);
+  }
+
+  /** @internal As `fromNpy`, and converts arrays. */
+  static async fromNpyConverted(
+    files: string | readonly string[] | Readonly<Record<string, string>>,
+    options: LoaderOptions,
     conversion?: Conversion,
   ): Promise<TensorDataLoader> {
     const named = typeof files === "string" ? { "0": files } : files;

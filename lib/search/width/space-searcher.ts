@@ -97,7 +97,7 @@ export interface SearchTools {
  *   get defaultStateDict() {
  *     return { fullCosts: null, bounds: null, best: null };
  *   }
- *   protected forgetBounds() {
+ *   protected override forgetBounds() {
  *     this.state.best = null;
  *   }
  *   async runSearch() {
