@@ -3,7 +3,6 @@
 #include <utility>
 #include <vector>
 
-#include "binding/env_data.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/module.h"
@@ -15,8 +14,6 @@
 #include "core/quantization/fake_quantize.h"
 
 namespace torchsearch::binding {
-
-using QuantizationSpaceSeed = std::shared_ptr<QuantizationSpace>;
 
 namespace {
 
@@ -73,39 +70,15 @@ Napi::Value fakeQuantizeCall(const Napi::CallbackInfo& info) {
 
 void QuantizationSpaceWrap::define(Napi::Env env, Napi::Object exports) {
   using Wrap = QuantizationSpaceWrap;
-  const Napi::Function constructor = DefineClass(
-      env, kName,
-      {StaticMethod<&Wrap::convert>("convert"), InstanceMethod<&Wrap::layers>("layers"),
-       InstanceMethod<&Wrap::active>("active"), InstanceMethod<&Wrap::select>("select"),
-       InstanceMethod<&Wrap::forward>("forward"), InstanceMethod<&Wrap::observe>("observe"),
-       InstanceMethod<&Wrap::forgetActivations>("forgetActivations"),
-       InstanceMethod<&Wrap::activationEnds>("activationEnds"),
-       InstanceMethod<&Wrap::setActivationEnds>("setActivationEnds"),
-       InstanceMethod<&Wrap::gradients>("gradients"), InstanceMethod<&Wrap::outputs>("outputs"),
-       InstanceMethod<&Wrap::exportModule>("exportModule"), InstanceAccessor<&Wrap::device>("device"),
-       InstanceAccessor<&Wrap::closed>("closed"), InstanceMethod<&Wrap::close>("close")});
-  EnvData& data = EnvData::of(env);
-  data.quantizationSpace = Napi::Persistent(constructor);
-  data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
-    const Wrap* wrap = tryUnwrap<Wrap>(value);
-    return wrap == nullptr ? nullptr : wrap->open(value.Env());
-  });
-  exports.Set(kName, constructor);
-}
-
-QuantizationSpaceWrap::QuantizationSpaceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  if (!info[0].IsExternal()) {
-    fail(info.Env(), "ERR_INPUT", "Make quantization spaces with QuantizationSpace.convert.");
-  }
-  space_ = *info[0].As<Napi::External<QuantizationSpaceSeed>>().Data();
-  info.This().As<Napi::Object>().TypeTag(&kTag);
-}
-
-const std::shared_ptr<QuantizationSpace>& QuantizationSpaceWrap::open(Napi::Env env) const {
-  if (isClosed()) {
-    fail(env, "ERR_CLOSED", "This quantization space, or its module, is closed; convert a module again.");
-  }
-  return space_;
+  defineSpace(env, exports,
+              {StaticMethod<&Wrap::convert>("convert"), InstanceMethod<&Wrap::layers>("layers"),
+               InstanceMethod<&Wrap::active>("active"), InstanceMethod<&Wrap::select>("select"),
+               InstanceMethod<&Wrap::observe>("observe"),
+               InstanceMethod<&Wrap::forgetActivations>("forgetActivations"),
+               InstanceMethod<&Wrap::activationEnds>("activationEnds"),
+               InstanceMethod<&Wrap::setActivationEnds>("setActivationEnds"),
+               InstanceMethod<&Wrap::gradients>("gradients"), InstanceMethod<&Wrap::outputs>("outputs"),
+               InstanceMethod<&Wrap::exportModule>("exportModule")});
 }
 
 // (module: Module, args: unknown[], kwargs: record, options: { formats, groupSharedInputs }, call)
@@ -117,12 +90,9 @@ Napi::Value QuantizationSpaceWrap::convert(const Napi::CallbackInfo& info) {
     return runJob(env, CallOptions::read(info[4]),
                   [module, inputs = std::move(inputs),
                    options = readQuantizationOptions(info[3])](const JobContext& context) -> Finish {
-                    QuantizationSpaceSeed space =
+                    std::shared_ptr<QuantizationSpace> space =
                         QuantizationSpace::convert(module, inputs, options, context.cancel);
-                    return [space](Napi::Env env) mutable -> Napi::Value {
-                      return EnvData::of(env).quantizationSpace.New(
-                          {Napi::External<QuantizationSpaceSeed>::New(env, &space)});
-                    };
+                    return [space](Napi::Env env) { return wrap(env, space); };
                   });
   });
 }
@@ -176,25 +146,10 @@ Napi::Value QuantizationSpaceWrap::select(const Napi::CallbackInfo& info) {
 }
 
 // (args: unknown[], kwargs: record, call)
-Napi::Value QuantizationSpaceWrap::forward(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return promised(env, [&] {
-    const QuantizationSpaceSeed space = open(env);
-    Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
-    return runJob(env, CallOptions::read(info[2]),
-                  [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
-                    return [output = space->forward(inputs, context.cancel)](Napi::Env env) {
-                      return toJs(env, output);
-                    };
-                  });
-  });
-}
-
-// (args: unknown[], kwargs: record, call)
 Napi::Value QuantizationSpaceWrap::observe(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const QuantizationSpaceSeed space = open(env);
+    const std::shared_ptr<QuantizationSpace> space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     return runJob(env, CallOptions::read(info[2]),
                   [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
@@ -247,7 +202,7 @@ Napi::Value QuantizationSpaceWrap::setActivationEnds(const Napi::CallbackInfo& i
 Napi::Value QuantizationSpaceWrap::gradients(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const QuantizationSpaceSeed space = open(env);
+    const std::shared_ptr<QuantizationSpace> space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     return runJob(env, CallOptions::read(info[4]),
                   [space, inputs = std::move(inputs), target = TensorWrap::of(info[2], "target"),
@@ -261,7 +216,7 @@ Napi::Value QuantizationSpaceWrap::gradients(const Napi::CallbackInfo& info) {
 Napi::Value QuantizationSpaceWrap::outputs(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
-    const QuantizationSpaceSeed space = open(env);
+    const std::shared_ptr<QuantizationSpace> space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     const int32_t group = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
     return runJob(env, CallOptions::read(info[4]),
@@ -281,21 +236,6 @@ Napi::Value QuantizationSpaceWrap::exportModule(const Napi::CallbackInfo& info) 
       return [exported](Napi::Env env) { return ModuleWrap::wrap(env, exported); };
     });
   });
-}
-
-Napi::Value QuantizationSpaceWrap::device(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&] { return Napi::String::New(env, open(env)->device().str()); });
-}
-
-Napi::Value QuantizationSpaceWrap::closed(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), isClosed());
-}
-
-// The module stays open. A running job keeps the space until it ends.
-Napi::Value QuantizationSpaceWrap::close(const Napi::CallbackInfo& info) {
-  space_.reset();
-  return info.Env().Undefined();
 }
 
 void defineQuantization(Napi::Env env, Napi::Object exports) {

@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "binding/env_data.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/latency_table.h"
@@ -16,8 +15,6 @@
 #include "binding/widths.h"
 
 namespace torchsearch::binding {
-
-using SearchSpaceSeed = std::shared_ptr<SearchSpace>;
 
 namespace {
 
@@ -43,58 +40,30 @@ SpaceOptions readSpaceOptions(const Napi::Value& value) {
 }  // namespace
 
 void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
-  const Napi::Function constructor =
-      DefineClass(env, kName,
-                  {StaticMethod<&SearchSpaceWrap::convert>("convert"),
-                   InstanceMethod<&SearchSpaceWrap::hyperparameters>("hyperparameters"),
-                   InstanceMethod<&SearchSpaceWrap::unprunable>("unprunable"),
-                   InstanceMethod<&SearchSpaceWrap::constants>("constants"),
-                   InstanceMethod<&SearchSpaceWrap::addTensors>("addTensors"),
-                   InstanceMethod<&SearchSpaceWrap::addNumbers>("addNumbers"),
-                   InstanceMethod<&SearchSpaceWrap::active>("active"),
-                   InstanceMethod<&SearchSpaceWrap::select>("select"),
-                   InstanceMethod<&SearchSpaceWrap::cost>("cost"),
-                   InstanceMethod<&SearchSpaceWrap::forward>("forward"),
-                   InstanceMethod<&SearchSpaceWrap::recalibrate>("recalibrate"),
-                   InstanceMethod<&SearchSpaceWrap::reuseActivations>("reuseActivations"),
-                   InstanceMethod<&SearchSpaceWrap::expect>("expect"),
-                   InstanceMethod<&SearchSpaceWrap::reuse>("reuse"),
-                   InstanceMethod<&SearchSpaceWrap::measureLatency>("measureLatency"),
-                   InstanceMethod<&SearchSpaceWrap::timeSubnets>("timeSubnets"),
-                   InstanceMethod<&SearchSpaceWrap::useLatencyTable>("useLatencyTable"),
-                   InstanceMethod<&SearchSpaceWrap::exportSubnet>("exportSubnet"),
-                   InstanceMethod<&SearchSpaceWrap::measure>("measure"),
-                   InstanceMethod<&SearchSpaceWrap::measureAll>("measureAll"),
-                   InstanceMethod<&SearchSpaceWrap::scores>("scores"),
-                   InstanceMethod<&SearchSpaceWrap::reorder>("reorder"),
-                   InstanceMethod<&SearchSpaceWrap::module>("module"),
-                   InstanceAccessor<&SearchSpaceWrap::device>("device"),
-                   InstanceAccessor<&SearchSpaceWrap::closed>("closed"),
-                   InstanceMethod<&SearchSpaceWrap::close>("close")});
-  EnvData& data = EnvData::of(env);
-  data.searchSpace = Napi::Persistent(constructor);
-  data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
-    const SearchSpaceWrap* wrap = tryUnwrap<SearchSpaceWrap>(value);
-    return wrap == nullptr ? nullptr : wrap->open(value.Env());
-  });
-  exports.Set(kName, constructor);
-}
-
-SearchSpaceWrap::SearchSpaceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make search spaces with SearchSpace.convert.");
-  space_ = *info[0].As<Napi::External<SearchSpaceSeed>>().Data();
-  info.This().As<Napi::Object>().TypeTag(&kTag);
-}
-
-Napi::Value SearchSpaceWrap::wrap(Napi::Env env, std::shared_ptr<SearchSpace> space) {
-  return EnvData::of(env).searchSpace.New({Napi::External<SearchSpaceSeed>::New(env, &space)});
-}
-
-const std::shared_ptr<SearchSpace>& SearchSpaceWrap::open(Napi::Env env) const {
-  if (isClosed()) {
-    fail(env, "ERR_CLOSED", "This search space, or its module, is closed; convert a module again.");
-  }
-  return space_;
+  using Wrap = SearchSpaceWrap;
+  defineSpace(env, exports,
+              {StaticMethod<&Wrap::convert>("convert"),
+               InstanceMethod<&Wrap::hyperparameters>("hyperparameters"),
+               InstanceMethod<&Wrap::unprunable>("unprunable"),
+               InstanceMethod<&Wrap::constants>("constants"),
+               InstanceMethod<&Wrap::addTensors>("addTensors"),
+               InstanceMethod<&Wrap::addNumbers>("addNumbers"),
+               InstanceMethod<&Wrap::active>("active"),
+               InstanceMethod<&Wrap::select>("select"),
+               InstanceMethod<&Wrap::cost>("cost"),
+               InstanceMethod<&Wrap::recalibrate>("recalibrate"),
+               InstanceMethod<&Wrap::reuseActivations>("reuseActivations"),
+               InstanceMethod<&Wrap::expect>("expect"),
+               InstanceMethod<&Wrap::reuse>("reuse"),
+               InstanceMethod<&Wrap::measureLatency>("measureLatency"),
+               InstanceMethod<&Wrap::timeSubnets>("timeSubnets"),
+               InstanceMethod<&Wrap::useLatencyTable>("useLatencyTable"),
+               InstanceMethod<&Wrap::exportSubnet>("exportSubnet"),
+               InstanceMethod<&Wrap::measure>("measure"),
+               InstanceMethod<&Wrap::measureAll>("measureAll"),
+               InstanceMethod<&Wrap::scores>("scores"),
+               InstanceMethod<&Wrap::reorder>("reorder"),
+               InstanceMethod<&Wrap::module>("module")});
 }
 
 // (module: Module, args: unknown[], kwargs: record, options: { channelDivisor?, depth? }, call)
@@ -167,21 +136,6 @@ Napi::Value SearchSpaceWrap::cost(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
     return Napi::Number::New(env, open(env)->cost(readWidths(info[0]), readName(kMetrics, info[1])));
-  });
-}
-
-// (args: unknown[], kwargs: record, call)
-Napi::Value SearchSpaceWrap::forward(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return promised(env, [&] {
-    const std::shared_ptr<SearchSpace> space = open(env);
-    Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
-    return runJob(env, CallOptions::read(info[2]),
-                  [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
-                    return [output = space->forward(inputs, context.cancel)](Napi::Env env) {
-                      return toJs(env, output);
-                    };
-                  });
   });
 }
 
@@ -269,22 +223,6 @@ Napi::Value SearchSpaceWrap::exportSubnet(const Napi::CallbackInfo& info) {
 Napi::Value SearchSpaceWrap::module(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value { return ModuleWrap::wrap(env, open(env)->module()); });
-}
-
-Napi::Value SearchSpaceWrap::device(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&] { return Napi::String::New(env, open(env)->device().str()); });
-}
-
-Napi::Value SearchSpaceWrap::closed(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), isClosed());
-}
-
-// The module stays open. A running job keeps the space until it ends.
-Napi::Value SearchSpaceWrap::close(const Napi::CallbackInfo& info) {
-  space_.reset();
-  reportMemory(info.Env());
-  return info.Env().Undefined();
 }
 
 }  // namespace torchsearch::binding

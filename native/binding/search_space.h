@@ -5,21 +5,25 @@
 #include <memory>
 #include <string>
 
+#include "binding/space_wrap.h"
 #include "core/space/search_space.h"
 
 namespace torchsearch::binding {
 
 // JavaScript's handle of a search space. The weights are the module's; V8 is told of the activations that are
 // kept, whenever a subnet is selected.
-class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
+class SearchSpaceWrap : public SpaceWrap<SearchSpaceWrap, SearchSpace> {
  public:
   static constexpr const char* kName = "SearchSpace";
+  static constexpr const char* kNoun = "search space";
+  static constexpr const char* kClosed =
+      "This search space, or its module, is closed; convert a module again.";
+  static constexpr auto kConstructor = &EnvData::searchSpace;
   static constexpr napi_type_tag kTag{0x6f1c5f1d3c2b4a06, 0x9d0e7a6b5c4d3e06};
+  static bool isGone(const SearchSpace& space) { return space.module()->closed(); }
   static void define(Napi::Env env, Napi::Object exports);
 
-  static Napi::Value wrap(Napi::Env env, std::shared_ptr<SearchSpace> space);
-
-  explicit SearchSpaceWrap(const Napi::CallbackInfo& info);
+  using SpaceWrap::SpaceWrap;
   void Finalize(Napi::Env env) override;
 
  private:
@@ -33,7 +37,6 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   Napi::Value active(const Napi::CallbackInfo& info);
   Napi::Value select(const Napi::CallbackInfo& info);
   Napi::Value cost(const Napi::CallbackInfo& info);
-  Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value recalibrate(const Napi::CallbackInfo& info);
   Napi::Value reuseActivations(const Napi::CallbackInfo& info);
   Napi::Value expect(const Napi::CallbackInfo& info);
@@ -47,18 +50,11 @@ class SearchSpaceWrap : public Napi::ObjectWrap<SearchSpaceWrap> {
   Napi::Value reorder(const Napi::CallbackInfo& info);
   Napi::Value exportSubnet(const Napi::CallbackInfo& info);
   Napi::Value module(const Napi::CallbackInfo& info);
-  Napi::Value device(const Napi::CallbackInfo& info);
-  Napi::Value closed(const Napi::CallbackInfo& info);
-  Napi::Value close(const Napi::CallbackInfo& info);
 
-  bool isClosed() const { return space_ == nullptr || space_->module()->closed(); }
-  // The space, to be called; ERR_CLOSED.
-  const std::shared_ptr<SearchSpace>& open(Napi::Env env) const;
-
+  void onClose(Napi::Env env) override { reportMemory(env); }
   void reportMemory(Napi::Env env);
 
-  std::shared_ptr<SearchSpace> space_;  // null once closed
-  int64_t reported_ = 0;                // bytes that V8 knows of
+  int64_t reported_ = 0;  // bytes that V8 knows of
 };
 
 }  // namespace torchsearch::binding

@@ -58,13 +58,13 @@ Napi::Value SearchSpaceWrap::reuse(const Napi::CallbackInfo& info) {
 }
 
 void SearchSpaceWrap::reportMemory(Napi::Env env) {
-  const int64_t bytes = space_ == nullptr ? 0 : space_->reuse().bytes;
+  const int64_t bytes = held() == nullptr ? 0 : held()->reuse().bytes;
   if (bytes != reported_) Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_);
   reported_ = bytes;
 }
 
 void SearchSpaceWrap::Finalize(Napi::Env env) {
-  space_.reset();
+  release();
   reportMemory(env);
 }
 

@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "binding/env_data.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/module.h"
@@ -14,8 +13,6 @@
 #include "binding/unwrap.h"
 
 namespace torchsearch::binding {
-
-using SparseSpaceSeed = std::shared_ptr<SparseSpace>;
 
 namespace {
 
@@ -90,42 +87,16 @@ Finish outcomeOf(const SparseOutcome& outcome) {
 }  // namespace
 
 void SparseSpaceWrap::define(Napi::Env env, Napi::Object exports) {
-  const Napi::Function constructor = DefineClass(
-      env, kName,
-      {StaticMethod<&SparseSpaceWrap::convert>("convert"), InstanceMethod<&SparseSpaceWrap::layers>("layers"),
-       InstanceMethod<&SparseSpaceWrap::denseParameters>("denseParameters"),
-       InstanceMethod<&SparseSpaceWrap::forward>("forward"),
-       InstanceMethod<&SparseSpaceWrap::collect>("collect"),
-       InstanceMethod<&SparseSpaceWrap::stopCollecting>("stopCollecting"),
-       InstanceMethod<&SparseSpaceWrap::globalCounts>("globalCounts"),
-       InstanceMethod<&SparseSpaceWrap::magnitude>("magnitude"),
-       InstanceMethod<&SparseSpaceWrap::sparseGpt>("sparseGpt"),
-       InstanceMethod<&SparseSpaceWrap::makeDense>("makeDense"),
-       InstanceMethod<&SparseSpaceWrap::reset>("reset"),
-       InstanceMethod<&SparseSpaceWrap::layerTensors>("layerTensors"),
-       InstanceMethod<&SparseSpaceWrap::restore>("restore"),
-       InstanceMethod<&SparseSpaceWrap::exportModule>("exportModule"),
-       InstanceAccessor<&SparseSpaceWrap::device>("device"),
-       InstanceAccessor<&SparseSpaceWrap::closed>("closed"),
-       InstanceMethod<&SparseSpaceWrap::close>("close")});
-  EnvData& data = EnvData::of(env);
-  data.sparseSpace = Napi::Persistent(constructor);
-  data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
-    const SparseSpaceWrap* wrap = tryUnwrap<SparseSpaceWrap>(value);
-    return wrap == nullptr ? nullptr : wrap->open(value.Env());
-  });
-  exports.Set(kName, constructor);
-}
-
-SparseSpaceWrap::SparseSpaceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  if (!info[0].IsExternal()) fail(info.Env(), "ERR_INPUT", "Make sparse spaces with SparseSpace.convert.");
-  space_ = *info[0].As<Napi::External<SparseSpaceSeed>>().Data();
-  info.This().As<Napi::Object>().TypeTag(&kTag);
-}
-
-const std::shared_ptr<SparseSpace>& SparseSpaceWrap::open(Napi::Env env) const {
-  if (space_ == nullptr) fail(env, "ERR_CLOSED", "This sparse space is closed; convert a module again.");
-  return space_;
+  using Wrap = SparseSpaceWrap;
+  defineSpace(
+      env, exports,
+      {StaticMethod<&Wrap::convert>("convert"), InstanceMethod<&Wrap::layers>("layers"),
+       InstanceMethod<&Wrap::denseParameters>("denseParameters"), InstanceMethod<&Wrap::collect>("collect"),
+       InstanceMethod<&Wrap::stopCollecting>("stopCollecting"),
+       InstanceMethod<&Wrap::globalCounts>("globalCounts"), InstanceMethod<&Wrap::magnitude>("magnitude"),
+       InstanceMethod<&Wrap::sparseGpt>("sparseGpt"), InstanceMethod<&Wrap::makeDense>("makeDense"),
+       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::layerTensors>("layerTensors"),
+       InstanceMethod<&Wrap::restore>("restore"), InstanceMethod<&Wrap::exportModule>("exportModule")});
 }
 
 // (module: Module, args: unknown[], kwargs: record, call)
@@ -134,14 +105,11 @@ Napi::Value SparseSpaceWrap::convert(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     const std::shared_ptr<Module> module = ModuleWrap::of(info[0], "module");
     Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
-    return runJob(
-        env, CallOptions::read(info[3]),
-        [module, inputs = std::move(inputs)](const JobContext& context) -> Finish {
-          std::shared_ptr<SparseSpace> space = SparseSpace::convert(module, inputs, context.cancel);
-          return [space](Napi::Env env) mutable -> Napi::Value {
-            return EnvData::of(env).sparseSpace.New({Napi::External<SparseSpaceSeed>::New(env, &space)});
-          };
-        });
+    return runJob(env, CallOptions::read(info[3]),
+                  [module, inputs = std::move(inputs)](const JobContext& context) -> Finish {
+                    std::shared_ptr<SparseSpace> space = SparseSpace::convert(module, inputs, context.cancel);
+                    return [space](Napi::Env env) { return wrap(env, space); };
+                  });
   });
 }
 
@@ -176,21 +144,6 @@ Napi::Value SparseSpaceWrap::denseParameters(const Napi::CallbackInfo& info) {
       out.Set(out.Length(), item);
     }
     return out;
-  });
-}
-
-// (args: unknown[], kwargs: record, call)
-Napi::Value SparseSpaceWrap::forward(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return promised(env, [&] {
-    const std::shared_ptr<SparseSpace> space = open(env);
-    Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
-    return runJob(env, CallOptions::read(info[2]),
-                  [space, inputs = std::move(inputs)](const JobContext& context) -> Finish {
-                    return [output = space->forward(inputs, context.cancel)](Napi::Env env) {
-                      return toJs(env, output);
-                    };
-                  });
   });
 }
 
@@ -327,21 +280,6 @@ Napi::Value SparseSpaceWrap::exportModule(const Napi::CallbackInfo& info) {
       return [module](Napi::Env env) { return ModuleWrap::wrap(env, module); };
     });
   });
-}
-
-Napi::Value SparseSpaceWrap::device(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&] { return Napi::String::New(env, open(env)->device().str()); });
-}
-
-Napi::Value SparseSpaceWrap::closed(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), space_ == nullptr);
-}
-
-// A running job keeps the space until it ends.
-Napi::Value SparseSpaceWrap::close(const Napi::CallbackInfo& info) {
-  space_.reset();
-  return info.Env().Undefined();
 }
 
 }  // namespace torchsearch::binding

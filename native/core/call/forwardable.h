@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/base/cancel.h"
+#include "core/base/cleanup.h"
 #include "core/call/inputs.h"
 
 namespace torchsearch {
@@ -38,7 +39,9 @@ class Forwardable {
 class Pass {
  public:
   explicit Pass(Forwardable& model) : model_(model) { model_.beginPass(); }
-  ~Pass() { model_.endPass(); }
+  ~Pass() {
+    cleanUp([this] { model_.endPass(); });
+  }
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "core/graph/operator_traits.h"
 #include "core/graph/storage_classes.h"
 
 #if __has_include(<ATen/core/GraphImplInterface.h>)
@@ -24,22 +25,6 @@ namespace torchsearch {
 namespace {
 
 std::atomic<bool> graphsAreOn = false;
-
-// Whether an argument says that an operator neither draws random numbers nor updates statistics, as dropout,
-// attention and norms do otherwise.
-bool isForEvaluation(const Instruction& instruction) {
-  const auto& arguments = instruction.schema->arguments();
-  for (size_t i = 0; i < std::min(arguments.size(), instruction.arguments.size()); ++i) {
-    const auto& given = instruction.arguments[i];
-    if (given.kind != ValueTree::Kind::kConstant) continue;
-    const std::string& name = arguments[i].name();
-    const bool isMode = name == "train" || name == "training" || name == "use_input_stats";
-    if (isMode && given.constant.isBool() && !given.constant.toBool()) return true;
-    const bool isShare = name == "p" || name == "dropout_p";
-    if (isShare && given.constant.isDouble() && given.constant.toDouble() == 0) return true;
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -59,7 +44,7 @@ bool ForwardGraph::canHold(const Program& program) {
     if (!instruction.runs()) continue;
     if (instruction.schema == nullptr) return false;
     const auto found = c10::Dispatcher::singleton().findSchema(instruction.schema->operator_name());
-    const bool evaluates = isForEvaluation(instruction);
+    const bool evaluates = runsForEvaluation(instruction);
     if (!found || found->hasTag(at::Tag::data_dependent_output) ||
         found->hasTag(at::Tag::dynamic_output_shape) ||
         (found->hasTag(at::Tag::nondeterministic_seeded) && !evaluates)) {

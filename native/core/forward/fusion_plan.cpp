@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/graph/operator_traits.h"
+
 namespace torchsearch {
 namespace {
 
@@ -86,55 +88,43 @@ std::optional<PostActivation> activationOf(const Instruction& instruction) {
 
 // Operators that give back, or hand on, their first argument in evaluation mode.
 bool isIdentity(const Instruction& instruction) {
-  const auto& name = instruction.schema->name();
-  static constexpr std::array<std::string_view, 6> kDropouts = {
-      "aten::dropout",          "aten::dropout_",      "aten::feature_dropout",
-      "aten::feature_dropout_", "aten::alpha_dropout", "aten::feature_alpha_dropout"};
-  return std::find(kDropouts.begin(), kDropouts.end(), name) != kDropouts.end() &&
-         isFalse(instruction, "train");
+  return traitsOf(instruction.schema->name()).isDropout && isFalse(instruction, "train");
 }
 
-// Operators that give the same elements whatever their operands' layout, and write through no view.
-bool ignoresLayout(const Instruction& instruction) {
-  static constexpr std::array<std::string_view, 34> kNames = {"batch_norm",
-                                                              "add",
-                                                              "sub",
-                                                              "mul",
-                                                              "div",
-                                                              "relu",
-                                                              "relu6",
-                                                              "hardtanh",
-                                                              "hardswish",
-                                                              "hardsigmoid",
-                                                              "silu",
-                                                              "sigmoid",
-                                                              "tanh",
-                                                              "gelu",
-                                                              "leaky_relu",
-                                                              "elu",
-                                                              "mish",
-                                                              "clamp",
-                                                              "softplus",
-                                                              "dropout",
-                                                              "max_pool2d",
-                                                              "avg_pool2d",
-                                                              "adaptive_avg_pool2d",
-                                                              "adaptive_max_pool2d",
-                                                              "cat",
-                                                              "conv2d",
-                                                              "_convolution",
-                                                              "convolution",
-                                                              "feature_dropout",
-                                                              "upsample_nearest2d",
-                                                              "upsample_bilinear2d",
-                                                              "group_norm",
-                                                              "mean",
-                                                              "exp"};
-  std::string_view name = instruction.schema->name();
-  if (name.substr(0, 6) != "aten::") return false;
-  name.remove_prefix(6);
-  if (!name.empty() && name.back() == '_') name.remove_suffix(1);
-  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+// Sets what a chain has of its convolution's other arguments. False for one that is no plain 2d convolution.
+bool readConvolution(const Instruction& instruction, FusedChain& chain) {
+  const auto stride = pairOf(instruction, "stride");
+  const auto padding = pairOf(instruction, "padding");
+  const auto dilation = pairOf(instruction, "dilation");
+  const auto groups = numberOf(instruction, "groups");
+  if (!stride || !padding || !dilation || !groups) return false;
+  if (instruction.schema->name() != "aten::conv2d" && !isFalse(instruction, "transposed")) return false;
+  chain.stride = *stride;
+  chain.padding = *padding;
+  chain.dilation = *dilation;
+  chain.groups = static_cast<int64_t>(*groups);
+  chain.groupsArgument = *instruction.schema->argumentIndexWithName("groups");
+  return true;
+}
+
+// A chain of a convolution or linear layer alone; none for another operator.
+std::optional<FusedChain> anchoredAt(const Instruction& instruction) {
+  const auto& name = instruction.schema->name();
+  FusedChain chain;
+  if (name == "aten::linear") {
+    chain.kind = FusedChain::Kind::kLinear;
+  } else if (name == "aten::conv2d" || name == "aten::_convolution" || name == "aten::convolution") {
+    if (!readConvolution(instruction, chain)) return std::nullopt;
+  } else {
+    return std::nullopt;
+  }
+  if (!slotOrNone(instruction, "input", chain.input) || !slotOrNone(instruction, "weight", chain.weight) ||
+      !slotOrNone(instruction, "bias", chain.bias) || chain.input == kNoSlot || chain.weight == kNoSlot ||
+      instruction.results.size() != 1 || !instruction.results[0].isSlot()) {
+    return std::nullopt;
+  }
+  chain.product = chain.result = instruction.results[0].slot;
+  return chain;
 }
 
 size_t occurrences(const Instruction& instruction, SlotId slot) {
@@ -145,16 +135,6 @@ size_t occurrences(const Instruction& instruction, SlotId slot) {
   return count;
 }
 
-// Whether the strides, but for dimensions of one element, are those of elements in this order of dimensions.
-bool isDense(const Slot& slot, const std::vector<size_t>& order) {
-  int64_t expected = 1;
-  for (auto d = order.rbegin(); d != order.rend(); ++d) {
-    if (slot.sizes[*d] != 1 && slot.strides[*d] != expected) return false;
-    expected *= slot.sizes[*d];
-  }
-  return true;
-}
-
 }  // namespace
 
 FusionPlan::FusionPlan(std::shared_ptr<const ExecutionPlan> plan, Norms norms)
@@ -162,7 +142,7 @@ FusionPlan::FusionPlan(std::shared_ptr<const ExecutionPlan> plan, Norms norms)
   findUses();
   findWrites();
   findChains();
-  findRelayouts();
+  layouts_ = planRelayouts(*plan_, chains_, chainOf_, storage_, writes_);
 }
 
 void FusionPlan::findUses() {
@@ -213,52 +193,32 @@ int32_t FusionPlan::nextUse(SlotId slot, int32_t after) const {
 }
 
 void FusionPlan::findChains() {
-  const auto& program = plan_->program();
   chainOf_.assign(plan_->instructionCount(), -1);
   for (int32_t i = 0; i < plan_->instructionCount(); ++i) {
-    const auto& instruction = program.instructions[i];
+    const auto& instruction = plan_->program().instructions[i];
     if (!instruction.runs() || instruction.schema == nullptr || chainOf_[i] >= 0) continue;
-    const auto& name = instruction.schema->name();
-    FusedChain chain;
-    chain.anchor = i;
-    if (name == "aten::linear") {
-      chain.kind = FusedChain::Kind::kLinear;
-    } else if (name == "aten::conv2d" || name == "aten::_convolution" || name == "aten::convolution") {
-      const auto stride = pairOf(instruction, "stride");
-      const auto padding = pairOf(instruction, "padding");
-      const auto dilation = pairOf(instruction, "dilation");
-      const auto groups = numberOf(instruction, "groups");
-      if (!stride || !padding || !dilation || !groups) continue;
-      if (name != "aten::conv2d" && !isFalse(instruction, "transposed")) continue;
-      chain.stride = *stride;
-      chain.padding = *padding;
-      chain.dilation = *dilation;
-      chain.groups = static_cast<int64_t>(*groups);
-      chain.groupsArgument = *instruction.schema->argumentIndexWithName("groups");
-    } else {
-      continue;
-    }
-    if (!slotOrNone(instruction, "input", chain.input) || !slotOrNone(instruction, "weight", chain.weight) ||
-        !slotOrNone(instruction, "bias", chain.bias) || chain.input == kNoSlot || chain.weight == kNoSlot ||
-        instruction.results.size() != 1 || !instruction.results[0].isSlot()) {
-      continue;
-    }
-    chain.product = chain.result = instruction.results[0].slot;
-    const auto& input = program.slots[chain.input];
-    const auto& weight = program.slots[chain.weight];
-    const size_t rank = chain.kind == FusedChain::Kind::kConvolution ? 4 : 2;
-    if (!isFixed(chain.weight) || (chain.bias != kNoSlot && !isFixed(chain.bias)) ||
-        weight.sizes.size() != rank || producer_[chain.product] != i || weight.dtype != input.dtype ||
-        (chain.kind == FusedChain::Kind::kConvolution ? input.sizes.size() != 4 : input.sizes.size() < 2) ||
-        (weight.dtype != at::kFloat && weight.dtype != at::kDouble)) {
-      continue;
-    }
-    grow(chain);
+    auto chain = anchoredAt(instruction);
+    if (!chain) continue;
+    chain->anchor = i;
+    if (!canBeFused(*chain)) continue;
+    grow(*chain);
     const auto id = static_cast<int32_t>(chains_.size());
     chainOf_[i] = id;
-    for (const int32_t member : chain.absorbed) chainOf_[member] = id;
-    chains_.push_back(std::move(chain));
+    for (const int32_t member : chain->absorbed) chainOf_[member] = id;
+    chains_.push_back(std::move(*chain));
   }
+}
+
+// Whether the anchor's weights stay, and its tensors are of the ranks and dtypes that steps are written for.
+bool FusionPlan::canBeFused(const FusedChain& anchor) const {
+  const auto& input = plan_->program().slots[anchor.input];
+  const auto& weight = plan_->program().slots[anchor.weight];
+  if (!isFixed(anchor.weight) || (anchor.bias != kNoSlot && !isFixed(anchor.bias))) return false;
+  if (producer_[anchor.product] != anchor.anchor) return false;
+  if (weight.dtype != input.dtype || (weight.dtype != at::kFloat && weight.dtype != at::kDouble))
+    return false;
+  if (anchor.kind == FusedChain::Kind::kLinear) return weight.sizes.size() == 2 && input.sizes.size() >= 2;
+  return weight.sizes.size() == 4 && input.sizes.size() == 4;
 }
 
 // Takes in one instruction after the other as long as each is the only one that sees what comes before it.
@@ -349,81 +309,6 @@ bool FusionPlan::absorbActivation(FusedChain& chain, int32_t at, SlotId current)
   const auto activation = activationOf(instruction);
   if (!activation) return false;
   chain.activation = *activation;
-  return true;
-}
-
-Layout FusionPlan::recordedLayout(SlotId slot) const {
-  const auto& description = plan_->program().slots[slot];
-  const size_t rank = description.sizes.size();
-  if (description.strides.size() != rank) return Layout::kOther;
-  std::vector<size_t> order(rank);
-  for (size_t d = 0; d < rank; ++d) order[d] = d;
-  if (isDense(description, order)) return Layout::kContiguous;
-  if (rank == 4 && isDense(description, {0, 2, 3, 1})) return Layout::kChannelsLast;
-  return Layout::kOther;
-}
-
-bool FusionPlan::keepsLayout(const FusedChain& chain) const {
-  return pinned_[storage_.of(chain.result)];
-}
-
-void FusionPlan::findRelayouts() {
-  pinned_.assign(plan_->program().slots.size(), false);
-  while (!tryRelayouts()) {
-  }
-}
-
-// Follows channels-last tensors through the program. False when one had to be pinned: then once more.
-bool FusionPlan::tryRelayouts() {
-  const auto& program = plan_->program();
-  relayouts_.clear();
-  std::vector<bool> reordered(program.slots.size(), false);
-  const auto mark = [&](SlotId slot) { reordered[slot] = program.slots[slot].sizes.size() == 4; };
-  for (int32_t i = 0; i < plan_->instructionCount(); ++i) {
-    const auto& instruction = program.instructions[i];
-    if (!instruction.runs()) continue;
-    const int32_t id = chainOf_[i];
-    if (id >= 0) {
-      const auto& chain = chains_[id];
-      if (chain.anchor == i && chain.kind == FusedChain::Kind::kConvolution && !keepsLayout(chain)) {
-        mark(chain.result);
-      }
-      if (chain.kind == FusedChain::Kind::kConvolution) continue;
-      if (chain.anchor != i) continue;
-    }
-    bool pinnedResult = false;
-    for (const auto& result : instruction.results) {
-      forEachSlot(result, [&](SlotId slot) { pinnedResult = pinnedResult || pinned_[storage_.of(slot)]; });
-    }
-    const bool ignores = instruction.schema != nullptr && ignoresLayout(instruction) && !pinnedResult;
-    bool any = false;
-    for (const auto& argument : instruction.arguments) {
-      forEachSlot(argument, [&](SlotId slot) {
-        if (!reordered[slot]) return;
-        any = true;
-        if (!ignores) relayouts_.push_back({i, slot, recordedLayout(slot)});
-      });
-    }
-    if (!any) continue;
-    if (!ignores) {
-      for (const auto& argument : instruction.arguments) {
-        forEachSlot(argument, [&](SlotId slot) { reordered[slot] = false; });
-      }
-      continue;
-    }
-    for (const auto& result : instruction.results) forEachSlot(result, mark);
-  }
-  // A copy in another layout parts a tensor from its views: no matter, unless one of them is written later
-  // on.
-  for (const auto& [instruction, slot, layout] : relayouts_) {
-    const SlotId storage = storage_.of(slot);
-    const auto& writes = writes_[storage];
-    if (pinned_[storage]) continue;
-    if (layout == Layout::kOther || (!writes.empty() && writes.back() >= instruction)) {
-      pinned_[storage] = true;
-      return false;
-    }
-  }
   return true;
 }
 

@@ -6,66 +6,10 @@
 #include <vector>
 
 #include "core/forward/execution_plan.h"
+#include "core/forward/fused_chain.h"
+#include "core/forward/relayout_plan.h"
 
 namespace torchsearch {
-
-// An elementwise function at the end of a chain.
-struct PostActivation {
-  enum class Kind : uint8_t {
-    kNone,
-    kRelu,
-    kClamp,      // hardtanh, relu6: to [low, high]
-    kLeakyRelu,  // slope `low`
-    kHardswish,
-    kHardsigmoid,
-    kSilu,
-    kSigmoid,
-    kTanh,
-    kGelu,
-    kGeluTanh,
-  };
-  Kind kind = Kind::kNone;
-  double low = 0;
-  double high = 0;
-};
-
-// A convolution or linear layer and what follows it and can be computed with it: a batch norm in evaluation
-// mode, the addition of a tensor that exists by then, an activation. It runs in place of its first
-// instruction, the anchor; the absorbed ones do nothing then.
-struct FusedChain {
-  enum class Kind : uint8_t { kConvolution, kLinear };
-  struct BatchNorm {
-    SlotId weight = kNoSlot;
-    SlotId bias = kNoSlot;
-    SlotId mean = kNoSlot;
-    SlotId variance = kNoSlot;
-    double epsilon = 0;
-  };
-
-  Kind kind = Kind::kConvolution;
-  int32_t anchor = -1;
-  std::vector<int32_t> absorbed;  // ascending
-  SlotId input = kNoSlot;
-  SlotId weight = kNoSlot;
-  SlotId bias = kNoSlot;
-  SlotId product = kNoSlot;  // the anchor's own result
-  SlotId result = kNoSlot;   // the chain's
-  bool normalized = false;
-  BatchNorm norm;
-  SlotId other = kNoSlot;  // added
-  PostActivation activation;
-
-  std::vector<int64_t> stride;  // of a convolution, as are those below
-  std::vector<int64_t> padding;
-  std::vector<int64_t> dilation;
-  int64_t groups = 1;
-  int32_t groupsArgument = -1;
-
-  int32_t last() const { return absorbed.empty() ? anchor : absorbed.back(); }
-};
-
-// How a tensor lay in memory when it was recorded.
-enum class Layout : uint8_t { kContiguous, kChannelsLast, kOther };
 
 // Whether batch norms, in evaluation mode, become part of what is before them, or stay as they are: for runs
 // in which they compute their statistics.
@@ -79,19 +23,10 @@ class FusionPlan {
   const ExecutionPlan& execution() const { return *plan_; }
   const std::vector<FusedChain>& chains() const { return chains_; }  // ascending by anchor
 
-  // Fused convolutions give their results in channels-last order, which most operators take and pass on.
-  // Those that look at how memory is laid out (views) get what they got when recorded: the tensors to bring
-  // back to this layout before an instruction.
-  struct Relayout {
-    int32_t instruction = 0;
-    SlotId slot = kNoSlot;
-    Layout layout = Layout::kContiguous;
-  };
-  const std::vector<Relayout>& relayouts() const { return relayouts_; }  // ascending by instruction
-
+  // The tensors to bring back to the layout that they had when recorded. Ascending by instruction.
+  const std::vector<Relayout>& relayouts() const { return layouts_.relayouts; }
   // Whether a fused chain must give its result in the recorded layout, because views of it are written later.
-  bool keepsLayout(const FusedChain& chain) const;
-  Layout recordedLayout(SlotId slot) const;
+  bool keepsLayout(const FusedChain& chain) const { return layouts_.pinned[storage_.of(chain.result)]; }
 
   // Whether a slot that holds a parameter, buffer or constant keeps its value while the program runs.
   bool isFixed(SlotId slot) const;
@@ -101,13 +36,12 @@ class FusionPlan {
   void findUses();
   void findWrites();
   void findChains();
+  bool canBeFused(const FusedChain& anchor) const;
   void grow(FusedChain& chain) const;
   bool absorbNorm(FusedChain& chain, int32_t at, SlotId current) const;
   bool absorbAddition(FusedChain& chain, int32_t at, SlotId current) const;
   bool absorbActivation(FusedChain& chain, int32_t at, SlotId current) const;
   int32_t nextUse(SlotId slot, int32_t after) const;
-  void findRelayouts();
-  bool tryRelayouts();
 
   std::shared_ptr<const ExecutionPlan> plan_;
   Norms norms_;
@@ -117,8 +51,7 @@ class FusionPlan {
   std::vector<std::vector<int32_t>> writes_;  // by representative of storage_
   std::vector<FusedChain> chains_;
   std::vector<int32_t> chainOf_;  // by instruction: index in chains_, or -1
-  std::vector<Relayout> relayouts_;
-  std::vector<bool> pinned_;  // by representative of storage_: keeps its recorded layout
+  RelayoutPlan layouts_;
 };
 
 }  // namespace torchsearch

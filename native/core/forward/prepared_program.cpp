@@ -79,6 +79,53 @@ const ArgumentOverride* overrideOf(const Bindings& bindings, int32_t instruction
   return nullptr;
 }
 
+// The groups that a chain's convolution has in these bindings, 1 for a linear layer; none where other
+// arguments are overridden, for which there is no step.
+std::optional<int64_t> groupsOf(const FusedChain& chain, const Bindings& bindings) {
+  for (const int32_t member : chain.absorbed) {
+    if (overrideOf(bindings, member, -1) != nullptr) return std::nullopt;
+  }
+  const auto* any = overrideOf(bindings, chain.anchor, -1);
+  if (any == nullptr) return chain.groups;
+  const auto* groups = overrideOf(bindings, chain.anchor, chain.groupsArgument);
+  if (chain.groupsArgument < 0 || groups != any || !groups->value.isInt()) return std::nullopt;
+  return groups->value.toInt();
+}
+
+// `product` as in kernelFor.
+ChainSize sizeOf(const FusedChain& chain, const at::Tensor& weight, const std::vector<int64_t>& product) {
+  ChainSize size;
+  size.outputs = weight.size(0);
+  size.inputs = weight.numel() / std::max<int64_t>(size.outputs, 1);
+  if (chain.kind == FusedChain::Kind::kConvolution) {
+    size.rows = product[0] * product[2] * product[3];
+  } else {
+    for (size_t d = 0; d + 1 < product.size(); ++d) size.rows *= product[d];
+  }
+  return size;
+}
+
+// Brings folded weights into the form that a kernel reads. `input`: sizes of the chain's input, for any
+// number of channels.
+void pack(WeightCache::Weights& weights, const FusedChain& chain, StepKernel kernel, const ChainSize& size,
+          int64_t groups, const std::vector<int64_t>& input) {
+  const int64_t channels = weights.weight.size(1) * groups;
+  weights.weight = weights.weight.contiguous();
+  if (kernel == StepKernel::kPacked) {
+    weights.weight =
+        chain.kind == FusedChain::Kind::kConvolution
+            ? packConvolution(chain, weights.weight, groups, {input[0], channels, input[2], input[3]})
+            : packLinear(weights.weight, size.rows);
+  }
+  if (kernel == StepKernel::kWinograd) {
+    if (!weights.bias.defined()) {
+      weights.bias = at::zeros({weights.weight.size(0)}, weights.weight.options());
+    }
+    weights.weight = packWinograd(weights.weight);
+  }
+  if (weights.bias.defined()) weights.bias = weights.bias.contiguous();
+}
+
 }  // namespace
 
 PreparedProgram::PreparedProgram(std::shared_ptr<const FusionPlan> plan)
@@ -123,18 +170,11 @@ std::unique_ptr<PreparedStep> ProgramPreparer::prepareChain(const FusedChain& ch
                                                             std::vector<WeightSources>& sources,
                                                             bool& finite) const {
   const auto& slots = plan_->execution().program().slots;
-  for (const int32_t member : chain.absorbed) {
-    if (overrideOf(bindings, member, -1) != nullptr) return nullptr;
-  }
-  int64_t groups = chain.groups;
-  if (const auto* any = overrideOf(bindings, chain.anchor, -1)) {
-    const auto* other = overrideOf(bindings, chain.anchor, chain.groupsArgument);
-    if (chain.groupsArgument < 0 || other != any || !other->value.isInt()) return nullptr;
-    groups = other->value.toInt();
-  }
+  const auto groups = groupsOf(chain, bindings);
+  if (!groups) return nullptr;
   std::optional<Layout> layout;
   if (chain.kind == FusedChain::Kind::kConvolution && plan_->keepsLayout(chain)) {
-    layout = plan_->recordedLayout(chain.result);
+    layout = recordedLayout(slots[chain.result]);
     if (*layout == Layout::kOther) return nullptr;
   }
   const auto value = [&](SlotId slot) {
@@ -142,19 +182,10 @@ std::unique_ptr<PreparedStep> ProgramPreparer::prepareChain(const FusedChain& ch
   };
   const at::Tensor weight = value(chain.weight);
   const at::Tensor bias = value(chain.bias);
-
-  const auto& input = slots[chain.input].sizes;
   const auto& product = slots[chain.product].sizes;
-  ChainSize size;
-  size.outputs = weight.size(0);
-  size.inputs = weight.numel() / std::max<int64_t>(size.outputs, 1);
-  if (chain.kind == FusedChain::Kind::kConvolution) {
-    size.rows = product[0] * product[2] * product[3];
-  } else {
-    for (size_t d = 0; d + 1 < product.size(); ++d) size.rows *= product[d];
-  }
+  const ChainSize size = sizeOf(chain, weight, product);
   if (size.macs() == 0) return nullptr;
-  const StepKernel kernel = kernelFor(chain, weight, size, groups, product);
+  const StepKernel kernel = kernelFor(chain, weight, size, *groups, product);
   WeightSources made({weight, bias, value(chain.norm.weight), value(chain.norm.bias), value(chain.norm.mean),
                       value(chain.norm.variance)});
   const std::string key = std::to_string(chain.anchor) + (chain.normalized ? "n" : "") +
@@ -167,22 +198,11 @@ std::unique_ptr<PreparedStep> ProgramPreparer::prepareChain(const FusedChain& ch
     finite = std::isfinite(own.weight.sum().item<double>()) &&
              (!own.bias.defined() || std::isfinite(own.bias.sum().item<double>()));
     if (!finite) return nullptr;
-    own.weight = own.weight.contiguous();
-    if (kernel == StepKernel::kPacked) {
-      own.weight = chain.kind == FusedChain::Kind::kConvolution
-                       ? packConvolution(chain, own.weight, groups,
-                                         {input[0], weight.size(1) * groups, input[2], input[3]})
-                       : packLinear(own.weight, size.rows);
-    }
-    if (kernel == StepKernel::kWinograd) {
-      if (!own.bias.defined()) own.bias = at::zeros({own.weight.size(0)}, own.weight.options());
-      own.weight = packWinograd(own.weight);
-    }
-    if (own.bias.defined()) own.bias = own.bias.contiguous();
+    pack(own, chain, kernel, size, *groups, slots[chain.input].sizes);
     weights = &cache_->add(key, made, std::move(own));
   }
   sources.push_back(std::move(made));
-  return makeStep(chain, kernel, weights->weight, weights->bias, groups, layout);
+  return makeStep(chain, kernel, weights->weight, weights->bias, *groups, layout);
 }
 
 void ProgramPreparer::makeContiguous(Bindings& bindings) const {
@@ -197,8 +217,8 @@ void ProgramPreparer::copyNarrow(Bindings& bindings, const std::vector<size_t>& 
     const auto slot = static_cast<SlotId>(i);
     auto& value = bindings.values[i];
     if (!slots[i].isStored() || !value.defined() || value.layout() != at::kStrided || value.dim() < 2 ||
-        value.is_contiguous() || !plan_->isFixed(slot) ||
-        plan_->recordedLayout(slot) != Layout::kContiguous || preparedUses[i] >= plan_->useCount(slot)) {
+        value.is_contiguous() || !plan_->isFixed(slot) || recordedLayout(slots[i]) != Layout::kContiguous ||
+        preparedUses[i] >= plan_->useCount(slot)) {
       continue;
     }
     WeightSources made({value.detach()});

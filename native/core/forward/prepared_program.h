@@ -38,7 +38,7 @@ class PreparedProgram {
     return instruction;
   }
   // Ascending by instruction.
-  const std::vector<FusionPlan::Relayout>& relayouts() const { return plan_->relayouts(); }
+  const std::vector<Relayout>& relayouts() const { return plan_->relayouts(); }
   // Whether the tensors that it was made of are as they were then.
   bool isCurrent() const;
 

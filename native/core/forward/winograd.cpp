@@ -99,6 +99,27 @@ struct Geometry {
   int64_t rows = 0, columns = 0;  // of tiles in an image
 };
 
+Geometry geometryOf(const at::Tensor& input, int64_t outputs, int64_t padding) {
+  Geometry of;
+  of.inputs = input.size(1);
+  of.outputs = outputs;
+  of.height = input.size(2);
+  of.width = input.size(3);
+  of.padding = padding;
+  of.outHeight = of.height + 2 * padding - 2;
+  of.outWidth = of.width + 2 * padding - 2;
+  of.rows = tilesOf(of.outHeight);
+  of.columns = tilesOf(of.outWidth);
+  return of;
+}
+
+// Memory of the calling thread, kept, since fresh memory would have to be mapped page by page at each call.
+float* scratchOf(int64_t floats) {
+  static thread_local std::vector<float> scratch;
+  if (scratch.size() < static_cast<size_t>(floats)) scratch.resize(static_cast<size_t>(floats));
+  return scratch.data();
+}
+
 // Pixels of the input under a tile; those outside of the image are `zeros`.
 std::array<const float*, kPositions> pixelsOf(const Geometry& of, const float* input, const float* zeros,
                                               int64_t tile) {
@@ -166,16 +187,7 @@ at::Tensor winogradConvolution(const at::Tensor& input, const at::Tensor& packed
   const auto& with = *kernels();
   const at::Tensor source = input.contiguous(kLast);
   const at::Tensor added = other.defined() ? other.contiguous(kLast) : at::Tensor();
-  Geometry of;
-  of.inputs = source.size(1);
-  of.outputs = bias.size(0);
-  of.height = source.size(2);
-  of.width = source.size(3);
-  of.padding = arguments.padding;
-  of.outHeight = of.height + 2 * of.padding - 2;
-  of.outWidth = of.width + 2 * of.padding - 2;
-  of.rows = tilesOf(of.outHeight);
-  of.columns = tilesOf(of.outWidth);
+  const Geometry of = geometryOf(source, bias.size(0), arguments.padding);
   at::Tensor result = at::empty({source.size(0), of.outputs, of.outHeight, of.outWidth},
                                 source.options().memory_format(kLast));
   const float* from = source.const_data_ptr<float>();
@@ -187,13 +199,9 @@ at::Tensor winogradConvolution(const at::Tensor& input, const at::Tensor& packed
   const int64_t most = tilesAtOnce(of, tiles);
   const int64_t chunks = (of.inputs + kChunk - 1) / kChunk;
   const int64_t blocks = packed.size(1);
-  // Kept, since fresh memory would have to be mapped page by page at each call.
-  static thread_local std::vector<float> scratch;
-  const size_t inputFloats = static_cast<size_t>(kPositions * chunks * kChunk * most);
-  const size_t productFloats = static_cast<size_t>(kPositions * blocks * with.block * most);
-  const size_t needed = inputFloats + productFloats + static_cast<size_t>(of.inputs);
-  if (scratch.size() < needed) scratch.resize(needed);
-  float* const transformed = scratch.data();
+  const int64_t inputFloats = kPositions * chunks * kChunk * most;
+  const int64_t productFloats = kPositions * blocks * with.block * most;
+  float* const transformed = scratchOf(inputFloats + productFloats + of.inputs);
   float* const products = transformed + inputFloats;
   float* const zeros = products + productFloats;
   std::fill_n(zeros, of.inputs, 0.0F);

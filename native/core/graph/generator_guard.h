@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/cleanup.h"
+
 namespace torchsearch {
 
 // Gives back the random numbers that were drawn while it lived: the CPU's, and those of the CUDA devices in
@@ -23,7 +25,7 @@ class GeneratorGuard {
     }
   }
   ~GeneratorGuard() {
-    for (auto& [generator, state] : kept_) generator.set_state(state);
+    for (auto& item : kept_) cleanUp([&] { item.first.set_state(item.second); });
   }
   GeneratorGuard(const GeneratorGuard&) = delete;
   GeneratorGuard& operator=(const GeneratorGuard&) = delete;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/graph/operator_traits.h"
 
 namespace torchsearch {
 
@@ -227,13 +228,10 @@ void Interpreter::runLoop(Node* node) {
 }
 
 void Interpreter::guardWrites(const c10::FunctionSchema& schema, Values& arguments) const {
-  const bool updatesStatistics = schema.name().find("batch_norm") != std::string::npos ||
-                                 schema.name().find("instance_norm") != std::string::npos;
   for (size_t i = 0; i < arguments.size() && i < schema.arguments().size(); ++i) {
     const auto& argument = schema.arguments()[i];
-    const bool statistic = updatesStatistics && argument.name().rfind("running_", 0) == 0;
     const bool written = argument.alias_info() != nullptr && argument.alias_info()->isWrite();
-    if (!statistic && !written) continue;
+    if (!written && !isRunningStatistic(schema, argument)) continue;
     if (arguments[i].isTensor() && arguments[i].toTensor().defined()) {
       arguments[i] = arguments[i].toTensor().clone();
     } else if (arguments[i].isList()) {

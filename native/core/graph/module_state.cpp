@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/base/cleanup.h"
+
 namespace torchsearch {
 
 ModuleState::ModuleState(const torch::jit::Module& module) {
@@ -30,14 +32,13 @@ void ModuleState::remember(const torch::jit::Module& module,
 ModuleState::~ModuleState() {
   const at::NoGradGuard noGrad;
   for (auto& attribute : attributes_) {
-    attribute.object->setSlot(attribute.slot, attribute.value);
-    if (!attribute.contents.defined()) continue;
-    try {
+    cleanUp([&] { attribute.object->setSlot(attribute.slot, attribute.value); });
+    // A buffer that forward gave another shape, or whose elements share memory, can't be written back.
+    cleanUp([&] {
+      if (!attribute.contents.defined()) return;
       const at::Tensor buffer = attribute.value.toTensor().detach();
       if (!at::equal(buffer, attribute.contents)) buffer.copy_(attribute.contents);
-    } catch (const std::exception&) {
-      // A buffer that forward gave another shape, or whose elements share memory, can't be written back.
-    }
+    });
   }
 }
 

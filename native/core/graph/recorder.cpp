@@ -10,6 +10,7 @@
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
+#include "core/graph/operator_traits.h"
 
 namespace torchsearch {
 
@@ -29,32 +30,6 @@ bool isTensorLike(const c10::TypePtr& type) {
     default:
       return false;
   }
-}
-
-// Operators whose result depends on the values, not only on the shapes, of their tensors.
-bool readsValues(const std::string& name) {
-  static const std::unordered_set<std::string> names = {"aten::item",
-                                                        "aten::Bool",
-                                                        "aten::Int",
-                                                        "aten::Float",
-                                                        "aten::Complex",
-                                                        "aten::ScalarImplicit",
-                                                        "aten::equal",
-                                                        "aten::nonzero",
-                                                        "aten::FloatImplicit",
-                                                        "aten::IntImplicit",
-                                                        "aten::is_nonzero",
-                                                        "aten::allclose",
-                                                        "aten::unique",
-                                                        "aten::masked_select",
-                                                        "aten::_unique2",
-                                                        "aten::nonzero_numpy",
-                                                        "aten::_local_scalar_dense",
-                                                        "aten::unique_consecutive",
-                                                        "aten::tolist",
-                                                        "torchvision::nms",
-                                                        "aten::repeat_interleave"};
-  return names.count(name) > 0;
 }
 
 class Recorder : public InterpreterObserver {
@@ -87,7 +62,7 @@ class Recorder : public InterpreterObserver {
     const c10::FunctionSchema* schema = node->maybeSchema();
     if (schema == nullptr) return;
     const bool taint = isTainted(arguments);
-    if (taint && !speculative && readsValues(schema->name()) && !program_->dataDependent) {
+    if (taint && !speculative && traitsOf(schema->name()).readsValues && !program_->dataDependent) {
       program_->dataDependent = true;
       program_->dataDependence = schema->name();
     }

@@ -1,6 +1,7 @@
 #include "core/graph/residual_blocks.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -8,7 +9,7 @@
 
 #include "core/graph/block_names.h"
 #include "core/graph/dependent_nodes.h"
-#include "core/graph/operator_kind.h"
+#include "core/graph/operator_traits.h"
 #include "core/graph/storage_classes.h"
 
 namespace torchsearch {
@@ -165,64 +166,92 @@ class BlockSearch {
 
   // What x, as it is when it is added, leads to and f(x) comes from; empty when f(x) does not come from x.
   std::vector<int32_t> between(const ResidualAddition& addition) const {
-    const auto writes = [&](const Instruction& instruction, auto&& test) {
-      bool any = false;
-      for (const auto& result : instruction.results) {
-        forEachSlot(result, [&](SlotId slot) { any = any || test(slot); });
-      }
-      for (const SlotId slot : writtenSlots(instruction, Statistics::kIgnored)) any = any || test(slot);
-      return any;
-    };
+    const int32_t begin = makerOfKept(addition) + 1;
+    const auto after = descendants(addition, begin);
+    const auto before = ancestors(addition, begin);
+    std::vector<int32_t> both;
+    std::set_intersection(after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(both));
+    return both;
+  }
+
+  // The instruction that gave x what it holds when it is added; -1 where it came so.
+  int32_t makerOfKept(const ResidualAddition& addition) const {
     const SlotId memory = storage_.of(addition.kept);
-    int32_t begin = addition.instruction - 1;
-    while (begin >= 0) {
-      const auto& instruction = program_.instructions[begin];
-      const bool made = writes(instruction, [&](SlotId slot) {
+    int32_t index = addition.instruction - 1;
+    for (; index >= 0; --index) {
+      const auto& instruction = program_.instructions[index];
+      if (!instruction.runs()) continue;
+      const bool made = changesAny(instruction, [&](SlotId slot) {
         return slot == addition.kept || (isInPlace(instruction, slot) && storage_.of(slot) == memory);
       });
-      if (instruction.runs() && made) break;
-      --begin;
+      if (made) break;
     }
-    std::unordered_set<SlotId> reached = {addition.kept};  // slots, and representatives of what was written
-    std::vector<int32_t> descendants;
-    for (int32_t i = begin + 1; i < addition.instruction; ++i) {
+    return index;
+  }
+
+  // From `begin` up to the addition: what computes with x, or with what came of it. Ascending.
+  std::vector<int32_t> descendants(const ResidualAddition& addition, int32_t begin) const {
+    const SlotId memory = storage_.of(addition.kept);
+    std::unordered_set<SlotId> reached = {addition.kept};
+    std::vector<int32_t> found;
+    for (int32_t i = begin; i < addition.instruction; ++i) {
       const auto& instruction = program_.instructions[i];
       if (!instruction.runs()) continue;
-      bool reads = false;
-      for (const auto& argument : instruction.arguments) {
-        forEachSlot(argument, [&](SlotId slot) {
-          reads = reads || reached.count(slot) > 0 || storage_.of(slot) == memory;
-        });
-      }
+      const bool reads = readsAny(
+          instruction, [&](SlotId slot) { return reached.count(slot) > 0 || storage_.of(slot) == memory; });
       if (!reads) continue;
-      descendants.push_back(i);
-      writes(instruction, [&](SlotId slot) {
+      found.push_back(i);
+      changesAny(instruction, [&](SlotId slot) {
         reached.insert(slot);
         return false;
       });
     }
+    return found;
+  }
+
+  // Likewise: what f(x) is computed by.
+  std::vector<int32_t> ancestors(const ResidualAddition& addition, int32_t begin) const {
     std::unordered_set<SlotId> needed = {addition.branch};
     std::unordered_set<SlotId> neededMemory = {storage_.of(addition.branch)};
-    std::vector<int32_t> result;
-    size_t next = descendants.size();
-    for (int32_t i = addition.instruction - 1; i > begin; --i) {
+    std::vector<int32_t> found;
+    for (int32_t i = addition.instruction - 1; i >= begin; --i) {
       const auto& instruction = program_.instructions[i];
       if (!instruction.runs()) continue;
-      const bool leads = writes(instruction, [&](SlotId slot) {
+      const bool leads = changesAny(instruction, [&](SlotId slot) {
         return needed.count(slot) > 0 ||
                (isInPlace(instruction, slot) && neededMemory.count(storage_.of(slot)) > 0);
       });
       if (!leads) continue;
-      for (const auto& argument : instruction.arguments) {
-        forEachSlot(argument, [&](SlotId slot) {
-          needed.insert(slot);
-          neededMemory.insert(storage_.of(slot));
-        });
-      }
-      while (next > 0 && descendants[next - 1] > i) --next;
-      if (next > 0 && descendants[next - 1] == i) result.push_back(i);
+      found.push_back(i);
+      readsAny(instruction, [&](SlotId slot) {
+        needed.insert(slot);
+        neededMemory.insert(storage_.of(slot));
+        return false;
+      });
     }
-    return result;
+    std::reverse(found.begin(), found.end());
+    return found;
+  }
+
+  // Whether `test` holds of a slot that an instruction reads.
+  template <typename Test>
+  static bool readsAny(const Instruction& instruction, Test&& test) {
+    bool any = false;
+    for (const auto& argument : instruction.arguments) {
+      forEachSlot(argument, [&](SlotId slot) { any = test(slot) || any; });
+    }
+    return any;
+  }
+
+  // Likewise for one that it gives or writes.
+  template <typename Test>
+  static bool changesAny(const Instruction& instruction, Test&& test) {
+    bool any = false;
+    for (const auto& result : instruction.results) {
+      forEachSlot(result, [&](SlotId slot) { any = test(slot) || any; });
+    }
+    for (const SlotId slot : writtenSlots(instruction, Statistics::kIgnored)) any = test(slot) || any;
+    return any;
   }
 
   static bool isInPlace(const Instruction& instruction, SlotId slot) {
@@ -235,7 +264,7 @@ class BlockSearch {
     if (!std::all_of(candidate.between.begin(), candidate.between.end(), goes)) return false;
     const bool computes = std::any_of(candidate.between.begin(), candidate.between.end(), [&](int32_t i) {
       const std::string& name = program_.instructions[i].schema->name();
-      return isConvolution(name) || isMatrixProduct(name) || isAttention(name);
+      return isConvolution(name) || traitsOf(name).isMatrixProduct || isAttention(name);
     });
     return computes && graphAllows(candidate, liveness, goes);
   }

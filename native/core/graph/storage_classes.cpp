@@ -1,21 +1,10 @@
 #include "core/graph/storage_classes.h"
 
-#include <algorithm>
-#include <array>
-#include <string_view>
+#include "core/graph/operator_traits.h"
 
 namespace torchsearch {
 
 namespace {
-
-// Operators that may hand their argument on, although their schemas do not say so.
-bool mayPassThrough(std::string_view name) {
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "aten::dropout",    "aten::alpha_dropout", "aten::feature_dropout",   "aten::feature_alpha_dropout",
-      "aten::type_as",    "aten::einsum",        "aten::broadcast_tensors", "aten::meshgrid",
-      "aten::atleast_1d", "aten::atleast_2d",    "aten::atleast_3d",        "aten::pixel_shuffle"};
-  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
-}
 
 bool isWritten(const c10::Argument& argument) {
   return argument.alias_info() != nullptr && argument.alias_info()->isWrite();
@@ -35,7 +24,7 @@ StorageClasses::StorageClasses(const Program& program, Branches branches) {
 // Results that are views, or may be, share memory with the arguments.
 void StorageClasses::join(const Instruction& instruction) {
   const auto& schema = *instruction.schema;
-  const bool passes = mayPassThrough(schema.name());
+  const bool passes = traitsOf(schema.name()).mayPassThrough;
   for (size_t r = 0; r < instruction.results.size() && r < schema.returns().size(); ++r) {
     if (!passes && schema.returns()[r].alias_info() == nullptr) continue;
     forEachSlot(instruction.results[r], [&](SlotId result) {
@@ -59,10 +48,10 @@ std::vector<SlotId> writtenSlots(const Instruction& instruction, Statistics stat
   std::vector<SlotId> slots;
   if (instruction.schema == nullptr) return slots;
   const auto& schema = *instruction.schema;
-  const bool updates = statistics == Statistics::kWritten && schema.name().find("_norm") != std::string::npos;
   for (size_t a = 0; a < instruction.arguments.size() && a < schema.arguments().size(); ++a) {
     const auto& argument = schema.arguments()[a];
-    if (!isWritten(argument) && !(updates && argument.name().rfind("running_", 0) == 0)) continue;
+    const bool updated = statistics == Statistics::kWritten && isRunningStatistic(schema, argument);
+    if (!updated && !isWritten(argument)) continue;
     forEachSlot(instruction.arguments[a], [&](SlotId slot) { slots.push_back(slot); });
   }
   return slots;

@@ -23,7 +23,7 @@ class StorageClasses {
   mutable std::vector<SlotId> parent_;  // union-find
 };
 
-// Batch and instance norm update their running statistics without their schemas saying so.
+// Whether the running statistics of norms count as written; see isRunningStatistic.
 enum class Statistics : uint8_t { kWritten, kIgnored };
 
 // The slots whose memory an instruction writes.

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <exception>
-
+#include "core/base/cleanup.h"
 #include "core/model/module.h"
 
 namespace torchsearch {
@@ -14,12 +13,8 @@ class ModeGuard {
     if (changed_) module_.train(training);
   }
   ~ModeGuard() {
-    if (!changed_) return;
-    try {
-      module_.train(before_);
-    } catch (const std::exception&) {
-      // The module was closed meanwhile.
-    }
+    // It may have been closed meanwhile.
+    if (changed_) cleanUp([this] { module_.train(before_); });
   }
   ModeGuard(const ModeGuard&) = delete;
   ModeGuard& operator=(const ModeGuard&) = delete;

@@ -87,6 +87,25 @@ Axis axisOf(double start, double length, int64_t bins, int64_t samplingRatio, in
   return axis;
 }
 
+// Of the bilinear samples in bin (i, j) of a box, in a plane of rows of `width` cells.
+double sumOfBin(const double* plane, int64_t width, const Axis& rows, int64_t i, const Axis& columns,
+                int64_t j) {
+  double sum = 0;
+  for (int64_t a = i * rows.grid; a < (i + 1) * rows.grid; ++a) {
+    const Sample& row = rows.samples[a];
+    if (!row.inside) continue;
+    const auto *low = plane + row.low * width, *high = plane + row.high * width;
+    for (int64_t b = j * columns.grid; b < (j + 1) * columns.grid; ++b) {
+      const Sample& column = columns.samples[b];
+      if (!column.inside) continue;
+      const double above = std::lerp(low[column.low], low[column.high], column.fraction);
+      const double below = std::lerp(high[column.low], high[column.high], column.fraction);
+      sum += std::lerp(above, below, row.fraction);
+    }
+  }
+  return sum;
+}
+
 // The mean of bilinear samples in each bin of each box (He et al., "Mask R-CNN", 2017). A row of `rois` is
 // [image, x1, y1, x2, y2]; `aligned` shifts boxes by half a cell.
 at::Tensor roiAlign(const at::Tensor& input, const at::Tensor& rois, double spatialScale,
@@ -117,20 +136,7 @@ at::Tensor roiAlign(const at::Tensor& input, const at::Tensor& rois, double spat
     for (int64_t c = 0; c < channels; ++c, plane += height * width) {
       for (int64_t i = 0; i < pooledHeight; ++i) {
         for (int64_t j = 0; j < pooledWidth; ++j, ++out) {
-          double sum = 0;
-          for (int64_t a = i * rows.grid; a < (i + 1) * rows.grid; ++a) {
-            const Sample& row = rows.samples[a];
-            if (!row.inside) continue;
-            const auto *low = plane + row.low * width, *high = plane + row.high * width;
-            for (int64_t b = j * columns.grid; b < (j + 1) * columns.grid; ++b) {
-              const Sample& column = columns.samples[b];
-              if (!column.inside) continue;
-              const double above = std::lerp(low[column.low], low[column.high], column.fraction);
-              const double below = std::lerp(high[column.low], high[column.high], column.fraction);
-              sum += std::lerp(above, below, row.fraction);
-            }
-          }
-          *out = sum / samples;
+          *out = sumOfBin(plane, width, rows, i, columns, j) / samples;
         }
       }
     }

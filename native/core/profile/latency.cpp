@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/cleanup.h"
 #include "core/device/event_timer.h"
 
 namespace torchsearch {
@@ -106,7 +107,9 @@ ThreadScope::ThreadScope(int32_t threads) : before_(at::get_num_threads()) {
 }
 
 ThreadScope::~ThreadScope() {
-  if (at::get_num_threads() != before_) at::set_num_threads(before_);
+  cleanUp([this] {
+    if (at::get_num_threads() != before_) at::set_num_threads(before_);
+  });
 }
 
 void synchronize(c10::Device device) {

@@ -89,24 +89,24 @@ int32_t MemoryPlan::conditionOf(const Condition& condition) {
   return place;
 }
 
-double MemoryPlan::peak(const std::vector<double>& bytes, const std::vector<bool>& kept) const {
+MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept) const {
   std::vector<bool> holds(conditions_.size());
   for (size_t c = 0; c < conditions_.size(); ++c) holds[c] = conditions_[c].holds(kept);
-  const auto count = static_cast<int32_t>(steps_.size());
-  std::vector<int32_t> first(owners_.size(), kNothing);
-  std::vector<int32_t> last(owners_.size(), kNothing);
+  Lifetimes lives{std::vector<int32_t>(owners_.size(), kNothing),
+                  std::vector<int32_t>(owners_.size(), kNothing)};
   std::vector<int32_t> holder(place_.size(), kNothing);  // by slot: the place of its memory
   for (size_t p = 0; p < owners_.size(); ++p) {
     if (permanent_[p]) holder[owners_[p]] = static_cast<int32_t>(p);
   }
   const auto read = [&](SlotId slot, int32_t when) {
-    if (holder[slot] != kNothing) last[holder[slot]] = when;
+    if (holder[slot] != kNothing) lives.last[holder[slot]] = when;
   };
   const auto make = [&](SlotId slot, int32_t when) {
     const int32_t place = place_[slot];
     holder[slot] = place;
-    first[place] = last[place] = when;
+    lives.first[place] = lives.last[place] = when;
   };
+  const auto count = static_cast<int32_t>(steps_.size());
   for (int32_t i = 0; i < count; ++i) {
     const Step& step = steps_[i];
     if (step.block != kNothing && !kept[step.block]) {
@@ -131,9 +131,13 @@ double MemoryPlan::peak(const std::vector<double>& bytes, const std::vector<bool
     }
   }
   for (const SlotId slot : output_) read(slot, count);
+  return lives;
+}
 
+double MemoryPlan::peak(const std::vector<double>& bytes, const std::vector<bool>& kept) const {
+  const auto [first, last] = lifetimes(kept);
   double now = 0;
-  std::vector<double> made(count), freed(count + 1);
+  std::vector<double> made(steps_.size()), freed(steps_.size() + 1);
   for (size_t p = 0; p < owners_.size(); ++p) {
     if (permanent_[p]) {
       now += bytes[p];
@@ -143,7 +147,7 @@ double MemoryPlan::peak(const std::vector<double>& bytes, const std::vector<bool
     }
   }
   double peak = now;
-  for (int32_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
     now += made[i];
     peak = std::max(peak, now);
     now -= freed[i];

@@ -43,6 +43,13 @@ class MemoryPlan {
     int32_t condition;  // when something must stand for it
   };
 
+  // By place in owners_: the steps that make a result, and that read it last; kNothing for one that is not
+  // made.
+  struct Lifetimes {
+    std::vector<int32_t> first, last;
+  };
+
+  Lifetimes lifetimes(const std::vector<bool>& kept) const;
   int32_t conditionOf(const Condition& condition);
   void own(SlotId slot, bool permanent);
 

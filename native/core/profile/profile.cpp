@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "core/base/cleanup.h"
 #include "core/graph/recorder.h"
 #include "core/profile/memory_plan.h"
 
@@ -27,7 +28,7 @@ class BufferGuard {
   ~BufferGuard() {
     const at::NoGradGuard noGrad;
     // Batch norm's kernel does not count its update as a new version, so versions can't tell what to restore.
-    for (auto& [buffer, copy] : saved_) buffer.copy_(copy);
+    for (auto& item : saved_) cleanUp([&] { item.first.copy_(item.second); });
   }
   BufferGuard(const BufferGuard&) = delete;
   BufferGuard& operator=(const BufferGuard&) = delete;

@@ -5,12 +5,12 @@
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
-#include "core/forward/agreement.h"
 #include "core/graph/call_shape.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
 #include "core/model/mode_guard.h"
+#include "core/model/output_check.h"
 #include "core/quantization/quantized_export.h"
 
 namespace torchsearch {
@@ -207,26 +207,12 @@ std::vector<at::Tensor> QuantizationSpace::layerWeights() {
 }
 
 void QuantizationSpace::verify(Module& exported) {
-  std::vector<at::Tensor> expected;
-  std::vector<at::Tensor> actual;
-  {
-    // Both draw the same random numbers, and leave no trace.
-    const GeneratorGuard generator;
-    const ModuleState state(module_->jit());
-    collectTensors(runSelection(copied(dummyInput_), CancelToken()), expected);
-  }
-  const GeneratorGuard generator;
-  const ModuleState state(exported.jit());
-  const ModeGuard evaluation(exported, /*training=*/false);
-  collectTensors(exported.forward(copied(dummyInput_), CancelToken()), actual);
-  bool equal = expected.size() == actual.size();
-  for (size_t i = 0; equal && i < expected.size(); ++i) equal = agrees(actual[i], expected[i]);
-  if (!equal) {
-    throw Error(
-        "ERR_EXPORT_MISMATCH",
-        "The exported module computes something else than the quantized one, so it was not given out. "
-        "Please report the model; other formats for its layers may work.");
-  }
+  const auto expected =
+      outputsWithoutTrace(module_->jit(), [&] { return runSelection(copied(dummyInput_), CancelToken()); });
+  requireSameOutputs(
+      outputsWithoutTrace(exported, dummyInput_), expected,
+      "The exported module computes something else than the quantized one, so it was not given out. "
+      "Please report the model; other formats for its layers may work.");
 }
 
 std::shared_ptr<Module> QuantizationSpace::exportModule() {

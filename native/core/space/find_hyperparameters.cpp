@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/graph/operator_kind.h"
+#include "core/graph/operator_traits.h"
 #include "core/space/converted_model.h"
 #include "core/space/prefix_analysis.h"
 
@@ -75,7 +75,7 @@ std::vector<HyperparameterKind> groupKinds(const Dependencies& dependencies) {
   };
   for (const auto& instruction : program.instructions) {
     const bool convolution = isConvolution(instruction.schema->name());
-    if (!convolution && !isMatrixProduct(instruction.schema->name())) continue;
+    if (!convolution && !traitsOf(instruction.schema->name()).isMatrixProduct) continue;
     for (const auto& result : instruction.results) {
       if (!result.isSlot()) continue;
       setAlong(result.slot,

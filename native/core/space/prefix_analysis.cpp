@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/graph/operator_traits.h"
 #include "core/graph/storage_classes.h"
 
 namespace torchsearch {
@@ -19,22 +20,10 @@ const ValueTree* argumentNamed(const Instruction& instruction, const char* name)
   return position ? &instruction.arguments[*position] : nullptr;
 }
 
-bool isSwitchedOff(const Instruction& instruction) {
-  for (const char* name : {"train", "training"}) {
-    const ValueTree* argument = argumentNamed(instruction, name);
-    if (argument != nullptr && argument->constant.isBool()) return !argument->constant.toBool();
-  }
-  for (const char* name : {"dropout_p", "p"}) {
-    const ValueTree* argument = argumentNamed(instruction, name);
-    if (argument != nullptr && argument->constant.isDouble()) return argument->constant.toDouble() == 0;
-  }
-  return false;
-}
-
 bool drawsRandomNumbers(const Instruction& instruction) {
   const auto handle = c10::Dispatcher::singleton().findSchema(
       {instruction.schema->name(), instruction.schema->overload_name()});
-  return handle && handle->hasTag(at::Tag::nondeterministic_seeded) && !isSwitchedOff(instruction);
+  return handle && handle->hasTag(at::Tag::nondeterministic_seeded) && !runsForEvaluation(instruction);
 }
 
 // A subnet that was chosen before the hyperparameter was added tells nothing of it.

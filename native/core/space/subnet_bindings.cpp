@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/graph/operator_kind.h"
+#include "core/graph/operator_traits.h"
 #include "core/graph/size_arguments.h"
 
 namespace torchsearch {
@@ -107,7 +107,7 @@ Bindings bindForTraining(const Program& program, const Dependencies& dependencie
         value = value.detach().clone();
       }
     } else if (leads && instruction.runs() && instruction.schema != nullptr &&
-               isDropout(instruction.schema->name())) {
+               traitsOf(instruction.schema->name()).isDropout) {
       training.push_back({index, positionOf(instruction, "train"), true});
     }
   }

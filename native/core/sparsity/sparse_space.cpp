@@ -9,11 +9,11 @@
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
-#include "core/forward/agreement.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
+#include "core/model/output_check.h"
 #include "core/sparsity/mask_export.h"
 #include "core/sparsity/weight_uses.h"
 
@@ -89,31 +89,40 @@ std::shared_ptr<SparseSpace> SparseSpace::convert(const std::shared_ptr<Module>&
   return space;
 }
 
+// What a forward on the dummy input shows of the parameters, by their places in a WeightTracker.
+struct SparseSpace::Seen {
+  std::map<int32_t, SparseLayer> layers;
+  std::vector<int32_t> order;              // in which layers ran first
+  std::map<int32_t, std::string> reasons;  // why a parameter stays dense
+
+  void add(const WeightUse& use, const at::Tensor& weight, const at::Tensor& result) {
+    if (!use.matrix) {
+      reasons.emplace(use.parameter, use.reason);
+      return;
+    }
+    auto& layer = layers[use.parameter];
+    if (layer.uses++ == 0) {
+      layer.matrix = *use.matrix;
+      order.push_back(use.parameter);
+      if (!weight.is_floating_point()) reasons.emplace(use.parameter, "it isn't of floating point");
+    } else if (!alike(layer.matrix, *use.matrix)) {
+      reasons.emplace(use.parameter, "layers use it in different ways");
+    }
+    const int64_t outputs =
+        use.matrix->kind == WeightMatrix::Kind::kProduct ? weight.size(1) : weight.size(0);
+    layer.macs += result.numel() / std::max<int64_t>(1, outputs) * weight.numel();
+  }
+};
+
 void SparseSpace::findLayers(const CancelToken& cancel) {
   const torch::jit::Module dense = dense_->jit();
-  std::map<int32_t, SparseLayer> found;
-  std::map<int32_t, std::string> reasons;
-  std::vector<int32_t> order;
+  Seen seen;
   WeightUseObserver observer(
       dense, [&](const WeightUse& use, const c10::FunctionSchema&, const auto&, const auto& results) {
-        if (!use.matrix) {
-          reasons.emplace(use.parameter, use.reason);
-          return;
-        }
-        auto& layer = found[use.parameter];
-        if (layer.uses++ == 0) {
-          layer.matrix = *use.matrix;
-          order.push_back(use.parameter);
-        } else if (!alike(layer.matrix, *use.matrix)) {
-          reasons.emplace(use.parameter, "layers use it in different ways");
-        }
-        const at::Tensor& weight = observer.tracker().tensors()[use.parameter];
-        const int64_t outputs =
-            use.matrix->kind == WeightMatrix::Kind::kProduct ? weight.size(1) : weight.size(0);
-        layer.macs += results.at(0).toTensor().numel() / std::max<int64_t>(1, outputs) * weight.numel();
+        const at::Tensor result = use.matrix ? results.at(0).toTensor() : at::Tensor();
+        seen.add(use, observer.tracker().tensors()[use.parameter], result);
       });
-  const auto& names = observer.tracker().names();
-  if (names.empty()) {
+  if (observer.tracker().names().empty()) {
     throw Error(
         "ERR_NO_PARAMETERS",
         "The model has no parameters that could be made sparse: its weights are quantized, or were made "
@@ -123,13 +132,17 @@ void SparseSpace::findLayers(const CancelToken& cancel) {
     const GeneratorGuard generator;
     interpret(*graph_, dense, copied(dummyInput_), observer, cancel);
   }
+  adoptLayers(seen, observer.tracker());
+}
+
+void SparseSpace::adoptLayers(Seen& seen, const WeightTracker& tracker) {
+  const auto& names = tracker.names();
   std::map<std::string, at::Tensor> own;
   for (const auto& parameter : sparse_->namedParameters()) own.emplace(parameter.name, parameter.tensor);
-  for (const int32_t index : order) {
-    const at::Tensor& weight = observer.tracker().tensors()[index];
-    if (!weight.is_floating_point()) reasons.emplace(index, "it isn't of floating point");
-    if (reasons.count(index) > 0) continue;
-    SparseLayer layer = found[index];
+  for (const int32_t index : seen.order) {
+    if (seen.reasons.count(index) > 0) continue;
+    const at::Tensor& weight = tracker.tensors()[index];
+    SparseLayer layer = seen.layers[index];
     layer.parameter = names[index];
     layer.shape = weight.sizes().vec();
     layer.elements = weight.numel();
@@ -142,10 +155,10 @@ void SparseSpace::findLayers(const CancelToken& cancel) {
   masks_.resize(layers_.size());
   for (size_t i = 0; i < names.size(); ++i) {
     const auto index = static_cast<int32_t>(i);
-    if (observer.tracker().tensors()[i].dim() < 2) continue;
-    if (reasons.count(index) > 0) {
-      denseParameters_.push_back({names[i], reasons[index]});
-    } else if (found.count(index) == 0) {
+    if (tracker.tensors()[i].dim() < 2) continue;
+    if (seen.reasons.count(index) > 0) {
+      denseParameters_.push_back({names[i], seen.reasons[index]});
+    } else if (seen.layers.count(index) == 0) {
       denseParameters_.push_back({names[i], "nothing reads it on the dummy input"});
     }
   }
@@ -354,26 +367,10 @@ void SparseSpace::verify(Module& exported) const {
                       "Please report the model.");
     }
   }
-  std::vector<at::Tensor> expected;
-  std::vector<at::Tensor> actual;
-  const GeneratorGuard generator;
-  const at::Tensor random = at::detail::getDefaultCPUGenerator().get_state();
-  const auto run = [&](Module& module, std::vector<at::Tensor>& outputs) {
-    at::Generator engine = at::detail::getDefaultCPUGenerator();
-    engine.set_state(random);
-    const ModuleState state(module.jit());
-    collectTensors(module.forward(copied(dummyInput_), CancelToken()), outputs);
-  };
-  run(*sparse_, expected);
-  run(exported, actual);
-  bool equal = expected.size() == actual.size();
-  for (size_t i = 0; equal && i < expected.size(); ++i) equal = agrees(actual[i], expected[i]);
-  if (!equal) {
-    throw Error(
-        "ERR_EXPORT_MISMATCH",
-        "The exported model computes something else than the sparse one, so it was not given out. Please "
-        "report the model; exporting plain weights (masks: false) may work.");
-  }
+  requireSameOutputs(
+      outputsWithoutTrace(exported, dummyInput_), outputsWithoutTrace(*sparse_, dummyInput_),
+      "The exported model computes something else than the sparse one, so it was not given out. Please "
+      "report the model; exporting plain weights (masks: false) may work.");
 }
 
 }  // namespace torchsearch

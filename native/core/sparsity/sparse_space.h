@@ -19,6 +19,8 @@
 
 namespace torchsearch {
 
+class WeightTracker;
+
 // A weight that can be made sparse: of a convolution, a linear layer or a product with a matrix.
 struct SparseLayer {
   std::string parameter;  // path, "layer1.0.conv1.weight"
@@ -97,8 +99,10 @@ class SparseSpace : public Forwardable {
 
  private:
   class Collector;
+  struct Seen;
   SparseSpace() = default;
   void findLayers(const CancelToken& cancel);
+  void adoptLayers(Seen& seen, const WeightTracker& tracker);
   void checkPlan(int32_t layer, const SparsityPlan& plan) const;
   at::Tensor matrix(int32_t layer) const;  // of the dense weights; ERR_WEIGHT_NAN
   SparseOutcome adopt(int32_t layer, const SparseWeights& weights, const at::Tensor& dense, bool forget);

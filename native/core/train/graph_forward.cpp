@@ -4,7 +4,7 @@
 
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
-#include "core/graph/operator_kind.h"
+#include "core/graph/operator_traits.h"
 #include "core/graph/recorder.h"
 
 namespace torchsearch {
@@ -46,7 +46,7 @@ torch::jit::Operation* GraphForward::beforeOperator(Node* node, torch::jit::Oper
     // Momentum 1 / n gives the plain average over the batches seen.
     if (mode_ == Mode::kRecalibrate)
       setArgument(node, "momentum", arguments, 1.0 / static_cast<double>(batch_ + 1));
-  } else if (everywhere && isDropout(node->kind().toQualString())) {
+  } else if (everywhere && traitsOf(node->kind().toQualString()).isDropout) {
     setArgument(node, "train", arguments, true);
   }
   return nullptr;

@@ -5,6 +5,8 @@
 
 #include <mutex>
 
+#include "core/base/cleanup.h"
+
 namespace torchsearch {
 
 uint64_t derivedSeed(uint64_t seed, uint64_t number) {
@@ -26,8 +28,10 @@ StepRandom::StepRandom(uint64_t seed, c10::Device device) {
 
 StepRandom::~StepRandom() {
   for (Kept& kept : kept_) {
-    const std::lock_guard guard(kept.generator.mutex());
-    kept.generator.set_state(kept.state);
+    cleanUp([&] {
+      const std::lock_guard guard(kept.generator.mutex());
+      kept.generator.set_state(kept.state);
+    });
   }
 }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "core/base/cleanup.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/evaluation/score_input.h"
@@ -51,7 +52,9 @@ std::shared_ptr<void> SupernetLearner::hold() {
   // Whoever holds the learner may change the weights.
   struct Held {
     explicit Held(const std::shared_ptr<SearchSpace>& held) : space(held), lock(held->module()->lock()) {}
-    ~Held() { space->weightsChanged(); }
+    ~Held() {
+      cleanUp([this] { space->weightsChanged(); });
+    }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
     std::shared_ptr<SearchSpace> space;

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "core/base/cleanup.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/evaluation/batch_stream.h"
@@ -82,8 +83,8 @@ class Trainer::Gradients {
     for (const auto& item : trainer.trained()) set(item.tensor, true);
   }
   ~Gradients() {
-    for (const auto& [tensor, flag] : flags_) set(tensor, flag);
-    trainer_.optimizer_->dropGradients();
+    for (const auto& item : flags_) cleanUp([&] { set(item.first, item.second); });
+    cleanUp([this] { trainer_.optimizer_->dropGradients(); });
   }
   Gradients(const Gradients&) = delete;
   Gradients& operator=(const Gradients&) = delete;
