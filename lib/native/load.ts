@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { isMainThread } from "node:worker_threads";
 
 import bindings from "bindings";
 
@@ -175,6 +176,8 @@ function load(): Loaded<LibraryExports> {
     );
   }
   addon.init({ TorchSearchError });
+  // Workers end by themselves; the process ends on its main thread.
+  if (isMainThread) process.on("exit", () => addon.leave());
   return { addon, libTorch, file, ...(cudaProblem === undefined ? {} : { cudaProblem }) };
 }
 

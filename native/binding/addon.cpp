@@ -3,6 +3,9 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+#include <cstdio>
+#include <cstdlib>
+
 #include "binding/cancel_token.h"
 #include "binding/dataset.h"
 #include "binding/device.h"
@@ -54,6 +57,27 @@ Napi::Value getThreads(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ComputeThread::instance().threads());
 }
 
+void giveUp(const Napi::CallbackInfo&) {
+  ComputeThread::instance().giveUp();
+}
+
+void leaveAtOnce(int status) {
+  std::fflush(nullptr);
+  std::_Exit(status);
+}
+
+// The process is about to end (process.exit(), an uncaught exception, or its last line). LibTorch's statics
+// must not be destroyed under a running job. One that doesn't end makes the process leave without destroying
+// any: what is registered last runs first, before the destructors of statics that jobs have made.
+void leave(const Napi::CallbackInfo&) {
+  if (ComputeThread::instance().leave()) return;
+#ifdef __GLIBC__
+  ::on_exit([](int status, void*) { leaveAtOnce(status); }, nullptr);
+#else
+  std::atexit([] { leaveAtOnce(EXIT_FAILURE); });  // the status is unknown here
+#endif
+}
+
 Napi::Object define(Napi::Env env, Napi::Object exports) {
   EnvData::create(env);
   TensorMemory::instance();
@@ -61,6 +85,8 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   exports.Set("versions", Napi::Function::New<versions>(env, "versions"));
   exports.Set("setThreads", Napi::Function::New<setThreads>(env, "setThreads"));
   exports.Set("getThreads", Napi::Function::New<getThreads>(env, "getThreads"));
+  exports.Set("leave", Napi::Function::New<leave>(env, "leave"));
+  exports.Set("giveUp", Napi::Function::New<giveUp>(env, "giveUp"));
   CancelTokenWrap::define(env, exports);
   TensorWrap::define(env, exports);
   ModuleWrap::define(env, exports);

@@ -47,6 +47,20 @@ void Channel::release(Napi::Env env) {
   if (--holders_ == 0) napi_unref_threadsafe_function(env, function_);
 }
 
+namespace {
+
+// False while the environment is being torn down: then nothing can be called or made in it.
+bool canRunJavaScript(Napi::Env env) {
+  napi_value global = nullptr;
+  napi_value key = nullptr;
+  bool has = false;
+  return napi_get_global(env, &global) == napi_ok &&
+         napi_create_string_utf8(env, "Object", NAPI_AUTO_LENGTH, &key) == napi_ok &&
+         napi_has_property(env, global, key, &has) == napi_ok;
+}
+
+}  // namespace
+
 void Channel::drain(Napi::Env env) {
   std::vector<Task> tasks;
   {
@@ -56,7 +70,13 @@ void Channel::drain(Napi::Env env) {
   }
   for (Task& task : tasks) {
     const Napi::HandleScope scope(env);
-    task(env);
+    if (!canRunJavaScript(env)) return;
+    try {
+      task(env);
+    } catch (const Napi::Error&) {
+      // Tasks answer through promises. What is thrown all the same says that the environment ended meanwhile
+      // (worker.terminate()), and nobody is left to hear of it.
+    }
   }
 }
 

@@ -20,6 +20,14 @@ constexpr auto kBetweenReports = std::chrono::milliseconds(4);
 // Without a job for so long, memory that is kept for the next one's tensors goes back to the system.
 constexpr auto kBeforeTrim = std::chrono::seconds(1);
 
+// How long a process or a worker that ends waits for its running job.
+constexpr auto kBeforeLeaving = std::chrono::milliseconds(1500);
+
+const Failure kBusy{
+    "ERR_BUSY",
+    "A call that was aborted is still running, and others wait for it; try again later, or run models "
+    "that may not end in a process of their own."};
+
 }  // namespace
 
 CallOptions CallOptions::read(const Napi::Value& value) {
@@ -117,28 +125,53 @@ void Job::finish(std::shared_ptr<Job>&& job) {
 }
 
 ComputeThread& ComputeThread::instance() {
-  static ComputeThread thread;
-  return thread;
-}
-
-ComputeThread::~ComputeThread() {
-  {
-    const std::lock_guard guard(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  static ComputeThread* const thread = std::make_unique<ComputeThread>().release();
+  return *thread;
 }
 
 void ComputeThread::submit(std::shared_ptr<Job> job) {
   bool wake = false;
+  bool refused = false;
   {
     const std::lock_guard guard(mutex_);
-    queue_.push_back(std::move(job));
-    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    wake = sleeping_;
+    refused = givenUp_;
+    if (!refused) {
+      queue_.push_back(std::move(job));
+      if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+      wake = sleeping_;
+    }
+  }
+  if (refused) {
+    job->refuse(kBusy);
+    Job::finish(std::move(job));
   }
   if (wake) wake_.notify_one();
+}
+
+void ComputeThread::giveUp() {
+  std::deque<std::shared_ptr<Job>> waiting;
+  {
+    const std::lock_guard guard(mutex_);
+    if (runningFor_ == nullptr || !runningCancel_.cancelled()) return;
+    givenUp_ = true;
+    waiting.swap(queue_);
+  }
+  for (std::shared_ptr<Job>& job : waiting) {
+    job->refuse(kBusy);
+    Job::finish(std::move(job));
+  }
+}
+
+bool ComputeThread::leave() {
+  std::unique_lock guard(mutex_);
+  if (!thread_.joinable()) return true;
+  stop_ = true;
+  runningCancel_.cancel();
+  if (!idle_.wait_for(guard, kBeforeLeaving, [&] { return runningFor_ == nullptr; })) return false;
+  guard.unlock();
+  wake_.notify_all();
+  thread_.join();
+  return true;
 }
 
 void ComputeThread::dropCancelled() {
@@ -157,8 +190,12 @@ void ComputeThread::dropCancelled() {
 void ComputeThread::drop(const Channel& channel) {
   std::unique_lock guard(mutex_);
   std::erase_if(queue_, [&](const std::shared_ptr<Job>& job) { return &job->channel() == &channel; });
-  if (runningFor_ == &channel) runningCancel_.cancel();
-  idle_.wait(guard, [&] { return runningFor_ != &channel; });
+  if (runningFor_ != &channel) return;
+  runningCancel_.cancel();
+  if (!idle_.wait_for(guard, kBeforeLeaving, [&] { return runningFor_ != &channel; })) {
+    orphaned_ = true;
+    givenUp_ = true;
+  }
 }
 
 void ComputeThread::setThreads(int count) {
@@ -196,8 +233,16 @@ void ComputeThread::run() {
     // The number is per calling thread with OpenMP, and a job may have changed it.
     if (threads > 0 && threads != at::get_num_threads()) at::set_num_threads(threads);
     job->compute();
-    Job::finish(std::move(job));
     guard.lock();
+    if (orphaned_) {
+      orphans_.push_back(std::move(job));
+    } else {
+      guard.unlock();
+      Job::finish(std::move(job));
+      guard.lock();
+    }
+    orphaned_ = false;
+    givenUp_ = false;
     runningFor_ = nullptr;
     idle_.notify_all();
   }

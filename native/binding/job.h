@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "binding/channel.h"
 #include "core/base/cancel.h"
@@ -54,7 +55,8 @@ class Job : public std::enable_shared_from_this<Job> {
   const CancelToken& cancel() const { return cancel_; }
   Channel& channel() const { return *channel_; }
 
-  void compute() noexcept;  // compute thread
+  void compute() noexcept;                                         // compute thread
+  void refuse(Failure failure) { failure_ = std::move(failure); }  // instead of `compute`
   void settle(Napi::Env env);
   // Hands the job over to its JavaScript thread, to be settled and destroyed there.
   static void finish(std::shared_ptr<Job>&& job);
@@ -81,14 +83,23 @@ class Job : public std::enable_shared_from_this<Job> {
 // OpenMP to one team of threads, and libuv's pool stays free.
 class ComputeThread {
  public:
+  ComputeThread() = default;
+  // Never destroyed: a job may outlive the statics of the process.
   static ComputeThread& instance();
-  ~ComputeThread();
 
+  // With ERR_BUSY while a job runs that was given up.
   void submit(std::shared_ptr<Job> job);
   // Settles waiting jobs whose token is set.
   void dropCancelled();
-  // An environment goes away: its waiting jobs are forgotten, its running one is cancelled and waited for.
+  // Gives the running job up, where it was cancelled: waiting jobs, and all until it ends, are settled with
+  // ERR_BUSY.
+  void giveUp();
+  // An environment goes away: its waiting jobs are forgotten, its running one is cancelled and waited for,
+  // but not for long: one that doesn't end is left to itself.
   void drop(const Channel& channel);
+  // The process ends: the running job is cancelled and waited for, for a moment. False when it still runs;
+  // else the thread has ended.
+  bool leave();
 
   // Threads LibTorch uses inside one operator, from the next job on.
   void setThreads(int count);
@@ -104,6 +115,10 @@ class ComputeThread {
   bool sleeping_ = false;  // the thread waits for wake_
   const Channel* runningFor_ = nullptr;
   CancelToken runningCancel_;
+  bool givenUp_ = false;   // the running job was cancelled and does not end
+  bool orphaned_ = false;  // the running job's environment is gone
+  std::vector<std::shared_ptr<Job>>
+      orphans_;      // kept, since they can't be destroyed without their environment
   int threads_ = 0;  // 0: LibTorch's default
   bool stop_ = false;
   std::thread thread_;  // started with the first job

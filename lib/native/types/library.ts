@@ -15,4 +15,8 @@ export interface LibraryExports {
   /** Threads that LibTorch uses inside one operator, from the next job on. */
   setThreads(count: number): void;
   getThreads(): number;
+  /** For the moment before the process exits: ends the compute thread, or leaves without what races with it. */
+  leave(): void;
+  /** Gives a cancelled call up that still runs: those that wait, and all until it ends, reject with ERR_BUSY. */
+  giveUp(): void;
 }
