@@ -6,10 +6,24 @@ import { loadModule } from "../native/module";
 import type { NativeModule } from "../native/types/module";
 import type { NativeNamedTensor } from "../native/types/tensor";
 import { isRecord } from "../util/check";
+import { checkConfig } from "../util/complete-config";
+import { type ConfigRule, orNull, plainRules } from "../util/rules";
 import { forwardNative } from "./forward";
 import { type ModeRecord, readHistory } from "./history";
 import { Tensor } from "./tensor";
 import type { CallOptions, Input, LoadOptions, NamedTensor, Output } from "./types";
+
+const LOAD_RULES: Readonly<Record<keyof LoadOptions, ConfigRule>> = {
+  device: plainRules.text,
+  allowUnsafe: {
+    expected: 'an array of names such as "prim::Print"',
+    accepts: (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
+  },
+  maxModelBytes: plainRules.positiveInteger,
+  timeoutMs: plainRules.positiveInteger,
+  verify: plainRules.boolean,
+  signal: orNull(plainRules.signal),
+};
 
 /**
  * A TorchScript module. Calls run one after the other on a native thread, without recording gradients; the event
@@ -30,8 +44,12 @@ export class Module {
   /** The text of the unreadable history that a warning named last. */
   #warnedOf: string | null = null;
 
-  private constructor(native: NativeModule) {
+  /** Limits each forward. */
+  readonly #timeoutMs: number | null;
+
+  private constructor(native: NativeModule, timeoutMs: number | null = null) {
     this.native = native;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** @internal */
@@ -42,13 +60,19 @@ export class Module {
   /**
    * Loads a file written by `torch.jit.save`.
    *
-   * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_NOT_TORCHSCRIPT`, `ERR_UNKNOWN_OPERATOR`,
-   * `ERR_UNKNOWN_CLASS`, `ERR_UNSAFE_OPERATOR`, `ERR_DEVICE`, `ERR_ABORTED`
+   * The file is checked before anything in it is made or run: see docs/security.md.
+   *
+   * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ` (also for a pipe or a device), `ERR_NOT_TORCHSCRIPT` for another or a
+   * damaged file, `ERR_MODEL_TOO_LARGE`, `ERR_UNKNOWN_OPERATOR`, `ERR_UNKNOWN_CLASS`, `ERR_UNSAFE_OPERATOR`,
+   * `ERR_DEVICE`, `ERR_UNKNOWN_CONFIG_KEY` and `ERR_CONFIG_VALUE` for options, `ERR_ABORTED`
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Module> {
-    const { signal, ...native } = options;
+    const { signal, timeoutMs, ...native } = checkConfig(options, LOAD_RULES, {
+      whole: "Module.load's options",
+      key: "option of Module.load",
+    }) as LoadOptions;
     const file = resolve(requirePath(path, "Module.load"));
-    return new Module(await loadModule(file, native, { signal }));
+    return new Module(await loadModule(file, native, { signal }), timeoutMs ?? null);
   }
 
   /**
@@ -71,7 +95,7 @@ export class Module {
     kwargs: Readonly<Record<string, Input>> = {},
     options: CallOptions = {},
   ): Promise<Output> {
-    return forwardNative(this.native, args, kwargs, options);
+    return forwardNative(this.native, args, kwargs, options, this.#timeoutMs);
   }
 
   /** The signature of `forward`, such as `forward(x: Tensor, scale: float = 1.) -> Tensor`. */

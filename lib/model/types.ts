@@ -34,8 +34,21 @@ export interface CallOptions {
 export interface LoadOptions extends CallOptions {
   /** Where the weights go, such as `cuda:0`; by default where the file says. */
   device?: string;
-  /** TorchScript files are programs. Those that read or write files are refused unless this is set. */
-  allowUnsafeOperators?: boolean;
+  /**
+   * TorchScript files are programs, so a file may name listed operators only: those that compute on tensors, numbers,
+   * text and containers. Names given here are let through, too, such as `"prim::Print"` or `"aten::save"`; the error of
+   * a refused file says which it needs. Give them for files that you trust: see docs/security.md.
+   */
+  allowUnsafe?: readonly string[];
+  /** The most bytes that the file may have when it is unpacked; by default only absurdly packed files are refused. */
+  maxModelBytes?: number;
+  /**
+   * The most milliseconds that one `forward` may take; then it rejects with `ERR_TIMEOUT`. A model that doesn't stop is
+   * left to itself, and every call rejects with `ERR_BUSY` until it does. Default: no limit.
+   */
+  timeoutMs?: number;
+  /** Whether the checksum of every record in the file is compared, which reads it once more; default true. */
+  verify?: boolean;
 }
 
 /** A parameter or buffer with its dotted path, as in a PyTorch state dict. */

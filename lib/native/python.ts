@@ -15,14 +15,16 @@ interface CachedAnswer {
   folders: Record<string, number>;
 }
 
-// Finds the package without importing it, which would take seconds. The empty entry of sys.path is left out: a folder
-// called torch in the working directory is not an installed PyTorch.
+// Finds the package without importing it, which would take seconds. Python runs isolated (-I), so that no file of the
+// working directory, of PYTHONPATH or of the user's own site is imported; the last two are only looked through.
 const QUESTION = `
-import sys, json, os, importlib.util
-sys.path = [p for p in sys.path if p]
-spec = importlib.util.find_spec("torch")
+import sys, json, os, site, importlib.machinery
+folders = os.environ.get("PYTHONPATH", "").split(os.pathsep) + sys.path
+if sys.prefix == sys.base_prefix: folders.append(site.getusersitepackages())
+folders = [p for p in folders if os.path.isabs(p)]
+spec = importlib.machinery.PathFinder.find_spec("torch", folders)
 origin = spec.origin if spec else None
-print(json.dumps({"torch": os.path.dirname(origin) if origin else None, "path": sys.path}))
+print(json.dumps({"torch": os.path.dirname(origin) if origin else None, "path": folders}))
 `;
 
 /** The first `python3` on PATH. */
@@ -88,7 +90,10 @@ function writeCache(file: string, answer: CachedAnswer): void {
  * PATH. Python is asked only when the environment's folders and the cached answer don't show it.
  */
 export function findPythonTorch(): PythonTorch {
-  const environment = process.env.VIRTUAL_ENV || process.env.CONDA_PREFIX;
+  // A relative one would be whatever the working directory holds.
+  const environment = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX].find(
+    (folder) => folder && path.isAbsolute(folder),
+  );
   const [torch] = environment ? torchFoldersOf(environment) : [];
   if (torch !== undefined) return { torch };
   const python = environment ? path.join(environment, "bin", "python3") : pythonOnPath();
@@ -100,7 +105,7 @@ export function findPythonTorch(): PythonTorch {
 }
 
 function ask(python: string, cache: string): CachedAnswer | { problem: string } {
-  const run = spawnSync(python, ["-c", QUESTION], { encoding: "utf8", timeout: 20_000 });
+  const run = spawnSync(python, ["-I", "-c", QUESTION], { encoding: "utf8", timeout: 20_000 });
   try {
     const { torch, path: folders } = JSON.parse(run.stdout) as { torch: string | null; path: string[] };
     const answer = {

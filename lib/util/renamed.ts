@@ -20,6 +20,7 @@ const RENAMED: Readonly<Record<string, readonly string[]>> = {
   lossFunc: ["loss"],
   divisor: ["channelDivisor"],
   config: ["settings"],
+  allowUnsafeOperators: ["allowUnsafe"],
   random: ["randomSubnets"],
   subnets: ["randomSubnets"],
 };

@@ -58,7 +58,7 @@ std::shared_ptr<Module> ModuleWrap::of(const Napi::Value& value, const std::stri
   return module;
 }
 
-// (path: string, options: { device?, allowUnsafeOperators? }, call)
+// (path: string, options: { device?, allowUnsafe?, maxModelBytes?, verify? }, call)
 Napi::Value ModuleWrap::load(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
@@ -69,7 +69,19 @@ Napi::Value ModuleWrap::load(const Napi::CallbackInfo& info) {
       if (const Napi::Value device = given.Get("device"); device.IsString()) {
         options.device = parseDevice(device.As<Napi::String>());
       }
-      options.allowUnsafeOperators = Napi::Value(given.Get("allowUnsafeOperators")).ToBoolean();
+      if (const Napi::Value names = given.Get("allowUnsafe"); names.IsArray()) {
+        const Napi::Array list = names.As<Napi::Array>();
+        for (uint32_t i = 0; i < list.Length(); ++i) {
+          const Napi::Value name = list.Get(i);
+          if (name.IsString()) options.allowUnsafe.insert(name.As<Napi::String>());
+        }
+      }
+      if (const Napi::Value bytes = given.Get("maxModelBytes"); bytes.IsNumber()) {
+        options.maxModelBytes = static_cast<uint64_t>(bytes.As<Napi::Number>().DoubleValue());
+      }
+      if (const Napi::Value verify = given.Get("verify"); verify.IsBoolean()) {
+        options.verify = verify.As<Napi::Boolean>();
+      }
     }
     return runJob(env, CallOptions::read(info[2]),
                   [path = info[0].As<Napi::String>().Utf8Value(), options](const JobContext&) -> Finish {
@@ -116,10 +128,9 @@ Napi::Value ModuleWrap::extraFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     if (!info[0].IsString()) fail(env, "ERR_INPUT", "extraFile needs the name of a file.");
-    const ExtraFiles files = module_->extraFiles();
-    const auto found = files.find(info[0].As<Napi::String>());
-    if (found == files.end()) return env.Null();
-    return Napi::String::New(env, found->second);
+    const std::optional<std::string> file = module_->extraFile(info[0].As<Napi::String>());
+    if (!file) return env.Null();
+    return Napi::String::New(env, *file);
   });
 }
 

@@ -56,7 +56,7 @@ describe("Module.load", () => {
   it("refuses models that write files, unless allowed", async () => {
     const refused = await expectCode("ERR_UNSAFE_OPERATOR", () => Module.load(fixture("writes")));
     expect(refused.message).toContain("aten::save");
-    const allowed = await Module.load(fixture("writes"), { allowUnsafeOperators: true });
+    const allowed = await Module.load(fixture("writes"), { allowUnsafe: ["aten::save"] });
     expect(numbersOf((await allowed.forward(Tensor.from([1, 2]))) as Tensor)).toEqual([1, 2]);
     allowed.close();
     await expectCode("ERR_UNSAFE_OPERATOR", () => Module.load(fixture("writes_on_load")));

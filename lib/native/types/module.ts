@@ -14,7 +14,10 @@ export interface NativeForwardable {
 
 export interface NativeLoadOptions {
   device?: string;
-  allowUnsafeOperators?: boolean;
+  /** Operators and classes that the file may name beside the listed ones. */
+  allowUnsafe?: readonly string[];
+  maxModelBytes?: number;
+  verify?: boolean;
 }
 
 export interface NativeModule extends NativeForwardable {

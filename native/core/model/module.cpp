@@ -147,17 +147,22 @@ c10::Device Module::device() const {
 
 void Module::save(const std::string& path) const {
   const auto guard = lock();
-  writeModuleFile(jit(), extraFiles(), path);
+  ExtraFiles files;
+  {
+    const std::lock_guard state(state_);
+    files = extraFiles_;
+  }
+  writeModuleFile(jit(), files, path);
 }
 
-ExtraFiles Module::extraFiles() const {
+std::optional<std::string> Module::extraFile(const std::string& name) const {
   const std::lock_guard guard(state_);
-  return extraFiles_;
+  return extraFiles_.get(name);
 }
 
 void Module::setExtraFile(const std::string& name, std::string bytes) {
   const std::lock_guard guard(state_);
-  extraFiles_[name] = std::move(bytes);
+  extraFiles_.set(name, std::move(bytes));
 }
 
 std::vector<NamedTensor> Module::namedParameters() const {

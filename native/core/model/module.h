@@ -7,11 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "core/call/forwardable.h"
 #include "core/forward/evaluator.h"
+#include "core/model/extra_files.h"
 
 namespace torchsearch {
 
@@ -20,14 +22,15 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
-// Files in a TorchScript archive beside the model, as `torch.jit.save(…, _extra_files)` writes them: bytes by
-// name.
-using ExtraFiles = std::map<std::string, std::string>;
-
 struct LoadOptions {
   std::optional<c10::Device> device;
-  // TorchScript files are programs; operators that read or write files are refused unless this is set.
-  bool allowUnsafeOperators = false;
+  // TorchScript files are programs. What one may name beside the operators that every file may
+  // (core/archive/operator_policy.h): operators such as "prim::Print", and classes.
+  std::set<std::string> allowUnsafe;
+  // The most bytes that the file may have, unpacked.
+  std::optional<uint64_t> maxModelBytes;
+  // Whether the checksums of the archive's records are compared.
+  bool verify = true;
 };
 
 // A TorchScript module. Every method may be called from any thread; calls on one module are serialized,
@@ -37,8 +40,8 @@ class Module : public Forwardable {
  public:
   explicit Module(torch::jit::Module module, ExtraFiles extraFiles = {});
 
-  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS,
-  // ERR_UNSAFE_OPERATOR
+  // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_MODEL_TOO_LARGE,
+  // ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS, ERR_UNSAFE_OPERATOR
   static std::shared_ptr<Module> load(const std::string& path, const LoadOptions& options);
 
   // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the
@@ -50,8 +53,9 @@ class Module : public Forwardable {
   c10::Device device() const override;
   std::shared_ptr<const c10::FunctionSchema> schema() const override;
 
-  // What the file holds beside the model; `save` writes it again.
-  ExtraFiles extraFiles() const;
+  // What the file holds beside the model, by name; nothing where there is no such file. `save` writes it
+  // again.
+  std::optional<std::string> extraFile(const std::string& name) const;
   void setExtraFile(const std::string& name, std::string bytes);
 
   // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure.

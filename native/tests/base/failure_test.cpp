@@ -7,7 +7,6 @@
 #include <string>
 
 #include "core/base/error.h"
-#include "core/model/unsafe_operators.h"
 #include "tests/support/doctest.h"
 
 using namespace torchsearch;
@@ -46,14 +45,4 @@ TEST_CASE("a TorchScript traceback shrinks to the complaint and the innermost li
       "RuntimeError: sizes differ\n");
   CHECK(message == "sizes differ (File \"inner.py\", line 9, in forward)");
   CHECK(usefulMessage("plain\nException raised from f at f.cpp:1") == "plain");
-}
-
-TEST_CASE("code that would run while loading is looked at before it can") {
-  const std::string state = "def __setstate__(self, state: Tensor):\n";
-  CHECK_FALSE(mayRunUnsafeOperatorsOnLoad({"def forward(self, x):\n  return (self).save(x)\n"}));
-  CHECK_FALSE(mayRunUnsafeOperatorsOnLoad({state + "  self.saved = state\n", "getattr(self.layers, \"0\")"}));
-  CHECK(mayRunUnsafeOperatorsOnLoad({state + "  torch.save(state, \"f\")\n"}));
-  CHECK(mayRunUnsafeOperatorsOnLoad({state, "x = torch . from_file(\"f\")"}));
-  CHECK(mayRunUnsafeOperatorsOnLoad({state + "getattr(torch, \"sa\" \"ve\")"}));
-  CHECK(mayRunUnsafeOperatorsOnLoad({state + "getattr(torch, \"s\\141ve\")"}));
 }
