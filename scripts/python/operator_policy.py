@@ -1,6 +1,7 @@
 """Writes which operators a TorchScript file may name: native/core/archive/{allowed,refused}_operators.inc.
 
     python scripts/python/operator_policy.py            # adds the operators of this Python's PyTorch to both lists
+    python scripts/python/operator_policy.py NAME …     # adds these, as the C++ test lists them for another PyTorch
 
 A file may name only what is in the allowed list. The rule below sorts the registered operators into the two lists;
 what it lets through computes on tensors, numbers, text and containers and nothing else: no files, no network, no
@@ -30,7 +31,7 @@ ATEN_REFUSED = [
     r".*sparse.*|.*_(csr|csc|bsr|bsc)|(crow|ccol|col|row)_indices.*|_?indices(_copy)?|_values.*|values_copy",
     r"_?coalesced?_?|_spdiags|_spsolve|_nnz|_dim[IV]|hspmm|sspaddmm|smm|_nested_.*|nested_.*|to_padded_tensor",
     # weights packed for one kernel, which trusts what it unpacks
-    r"fbgemm_.*|quantized_.*_cell|_convert_weight.*|_weight_int.*|_dyn_quant.*|_cslt.*|_lazy_clone",
+    r"fbgemm_.*|quantized_.*_cell|_convert_weight.*|_weight_int.*|_dyn_quant.*|_cslt.*|_lazy_clone|shallow_copy.*",
     r"_fw_primal.*|_make_dual.*|_unpack_dual|_add_batch_dim|_remove_batch_dim|_foobar|_make_dep_token",
     # training: derivatives trust the indices and statistics that they are handed
     r".*_backward.*|.*_double_backward.*|backward|grad|_foreach_.*|_fused_ada.*|_fused_sgd.*|_amp_.*|_test_.*",
@@ -75,6 +76,7 @@ def main() -> None:
     # Some overloads are registered when they are first asked for.
     registered |= {name for name in torch._C._dispatch_get_all_op_names() if "." not in name and "::" in name}
     registered |= {name.split(".")[0] for name in torch._C._dispatch_get_all_op_names()}
+    registered |= set(sys.argv[1:])
     registered |= {f"prim::{name}" for name in PRIM_ALLOWED}
     registered |= {f"torchvision::{name}" for name in TORCHVISION_ALLOWED}
     known = set()
