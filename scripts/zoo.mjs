@@ -85,7 +85,12 @@ function plan(options, records) {
 }
 
 function asBuilt() {
-  return { env: { TORCHSEARCH_LIBTORCH: torchRoot(), TORCHSEARCH_PYTHON: python } };
+  return {
+    env: {
+      TORCHSEARCH_LIBTORCH: process.env.TORCHSEARCH_LIBTORCH || torchRoot(),
+      TORCHSEARCH_PYTHON: python,
+    },
+  };
 }
 
 /** The versions, for a record, of the code that ran and of the scripts that made the model. */
