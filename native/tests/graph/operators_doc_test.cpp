@@ -1,4 +1,5 @@
 #include <torch/csrc/jit/runtime/operator.h>
+#include <torch/version.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -57,7 +58,9 @@ TEST_CASE("no operator has two rules") {
       const auto known = [&](const std::string& operatorName) {
         return !torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString("aten::" + operatorName)).empty();
       };
-      CHECK((known(name) || (family.hasInPlace && known(name + "_"))));
+      // Newer than the oldest PyTorch that is supported.
+      const bool isToCome = TORCH_VERSION_MINOR < 13 && name == "_upsample_lanczos2d_aa";
+      CHECK((isToCome || known(name) || (family.hasInPlace && known(name + "_"))));
     }
   }
 }
