@@ -95,8 +95,9 @@ for node in graph.findAllNodes("aten::conv2d") + graph.findAllNodes("aten::linea
 total = sum(parameters[n].numel() for n in bits)
 effective = sum(parameters[n].numel() * b for n, b in bits.items()) / total
 m.train()
+# Statistics and dropout stay out of it: the loss must say what the steps did, not which units were drawn.
 for module in m.modules():
-    if "BatchNorm" in module.original_name:
+    if "BatchNorm" in module.original_name or "Dropout" in module.original_name:
         module.eval()
 optimizer = torch.optim.SGD(m.parameters(), lr=1e-3)
 losses = []
