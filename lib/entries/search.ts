@@ -34,7 +34,6 @@ export {
   type Bisection,
   bisect,
 } from "../search/width/binary";
-export { type CandidateColumns, Candidates, subnetsOf } from "../search/width/candidates";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "../search/width/evolve";
 export {
   type GradientSearchConfig,
@@ -51,15 +50,6 @@ export {
 export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "../search/width/pareto";
 export { formatView, ProgressTracker, type ProgressView } from "../search/width/progress";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "../search/width/random";
-export {
-  boundedCosts,
-  budgetUse,
-  crossover,
-  fitWithin,
-  mutate,
-  type SampledSpace,
-  sampleWithin,
-} from "../search/width/sampling";
 export type { Sensitivity } from "../search/width/sensitivity";
 export {
   consider,
@@ -71,23 +61,30 @@ export {
   scoreFullModel,
   sensitivityState,
 } from "../search/width/sensitivity-sweep";
-export {
-  type ScoredSubnet,
-  type ScoreStop,
-  type SearchTools,
-  type SpaceProgress,
-  SpaceSearcher,
-  type SpaceSearchState,
-} from "../search/width/space-searcher";
+export { type SearchTools, type SpaceProgress, SpaceSearcher } from "../search/width/space-searcher";
 export {
   ITERATIVE_DEFAULTS,
-  ITERATIVE_KEYS,
   ITERATIVE_RULES,
   type IterativeSearchConfig,
-  type IterativeSearchState,
   iterate,
+} from "../search/width/trials";
+export { type CandidateColumns, Candidates, subnetsOf } from "../space/candidates";
+export {
+  boundedCosts,
+  budgetUse,
+  crossover,
+  fitWithin,
+  mutate,
+  type SampledSpace,
+  sampleWithin,
+} from "../space/sampling";
+export type { ScoreStop } from "../space/trials";
+export {
+  ITERATIVE_KEYS,
+  type IterativeSearchState,
   iterativeState,
   type Sampler,
   type Trial,
   Trials,
-} from "../search/width/trials";
+} from "../space/trials";
+export type { ScoredSubnet, SpaceSearchState } from "../space/types";

@@ -5,10 +5,9 @@ import { satisfies } from "../contract/constraints";
 import { TorchSearchError } from "../errors";
 import type { RunVersions } from "../native/versions";
 import type { MilpReport } from "../search/solver/rounds";
-import { type CandidateColumns, subnetsOf } from "../search/width/candidates";
 import type { Sensitivity } from "../search/width/sensitivity";
-import type { ScoredSubnet } from "../search/width/space-searcher";
-import type { SubnetConfig } from "../space/types";
+import { type CandidateColumns, subnetsOf } from "../space/candidates";
+import type { ScoredSubnet, SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
 
 /** Costs by metric, in each metric's unit. */

@@ -102,6 +102,30 @@ export interface RecalibrateOptions extends RunContext {
   maxBatches?: number | null;
 }
 
+/** A subnet that was scored. */
+export interface ScoredSubnet {
+  /** Widths by hyperparameter. */
+  config: SubnetConfig;
+  /** NaN where scoring was stopped early. */
+  score: number;
+  /** In each metric's unit. */
+  costs: SpaceCosts;
+  /** Where scoring was stopped early: an upper bound of the score. */
+  atMost?: number;
+  /** Where scoring was stopped early: the probability that `atMost` is wrong; 0 where it is certain. */
+  errorProbability?: number;
+}
+
+/** What every searcher of a `SearchSpace` keeps. */
+export interface SpaceSearchState {
+  /** The full model's costs; null before they were computed. */
+  fullCosts: SpaceCosts | null;
+  /** Upper bounds that the rest of the state belongs to, in each metric's unit. */
+  bounds: Record<string, number> | null;
+  /** The subnet with the highest score among those that meet the bounds; null before one was scored. */
+  best: ScoredSubnet | null;
+}
+
 /** Where a space comes from; `SearchSpace.fingerprint` is made of it. */
 export interface SpaceOrigin {
   mode: string;

@@ -1,19 +1,11 @@
 import { rules } from "../../contract/config";
+import type { Candidates } from "../../space/candidates";
+import { crossover, fitWithin, mutate, sampleWithin } from "../../space/sampling";
+import { ITERATIVE_KEYS, type IterativeSearchState, iterativeState, Trials } from "../../space/trials";
 import type { SubnetConfig } from "../../space/types";
 import type { ConfigRule } from "../../util/rules";
-import type { Candidates } from "./candidates";
-import { crossover, fitWithin, mutate, sampleWithin } from "./sampling";
 import { SpaceSearcher } from "./space-searcher";
-import {
-  ITERATIVE_DEFAULTS,
-  ITERATIVE_KEYS,
-  ITERATIVE_RULES,
-  type IterativeSearchConfig,
-  type IterativeSearchState,
-  iterate,
-  iterativeState,
-  Trials,
-} from "./trials";
+import { ITERATIVE_DEFAULTS, ITERATIVE_RULES, type IterativeSearchConfig, iterate } from "./trials";
 
 /** The config of {@link EvolveSearcher}. */
 export interface EvolveSearchConfig extends IterativeSearchConfig {

@@ -2,11 +2,11 @@ import { rules, type SearchConfig } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
 import { LOSSES, type Loss } from "../../evaluation/losses";
 import type { CollectFunction } from "../../evaluation/types";
-import type { SubnetConfig } from "../../space/types";
+import type { SpaceSearchState, SubnetConfig } from "../../space/types";
 import { type ConfigRule, oneOf, orNull } from "../../util/rules";
 import { solveKnapsack } from "../solver/knapsack";
 import { type MilpReport, SOLVER_DEFAULTS, SOLVER_RULES, type SolverConfig } from "../solver/rounds";
-import { SpaceSearcher, type SpaceSearchState } from "./space-searcher";
+import { SpaceSearcher } from "./space-searcher";
 
 /** The config of {@link GradientSearcher}. */
 export interface GradientSearchConfig extends SearchConfig, SolverConfig {

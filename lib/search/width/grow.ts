@@ -1,10 +1,10 @@
 /** Widening a subnet as far as the bounds allow: a greedy knapsack by harm undone per cost. */
 import { type Bounds, type Costs, satisfies } from "../../contract/constraints";
+import { boundedCosts } from "../../space/sampling";
 import type { SearchSpace } from "../../space/search-space";
 import type { Hyperparameter, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
-import { boundedCosts } from "./sampling";
 import type { Sensitivity } from "./sensitivity";
 
 /**

@@ -1,23 +1,20 @@
 import { rules } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
-import type { SpaceMetric, SubnetConfig } from "../../space/types";
-import { suggestion } from "../../util/nearest";
-import { type ConfigRule, orNull } from "../../util/rules";
-import { type CandidateColumns, noCandidates } from "./candidates";
-import { Population } from "./population";
-import { crossover, mutate, sampleWithin } from "./sampling";
-import { SpaceSearcher } from "./space-searcher";
+import { type CandidateColumns, noCandidates } from "../../space/candidates";
+import { crossover, mutate, sampleWithin } from "../../space/sampling";
 import {
-  ITERATIVE_DEFAULTS,
   ITERATIVE_KEYS,
-  ITERATIVE_RULES,
-  type IterativeSearchConfig,
   type IterativeSearchState,
-  iterate,
   iterativeState,
   type Sampler,
   Trials,
-} from "./trials";
+} from "../../space/trials";
+import type { SpaceMetric, SubnetConfig } from "../../space/types";
+import { suggestion } from "../../util/nearest";
+import { type ConfigRule, orNull } from "../../util/rules";
+import { Population } from "./population";
+import { SpaceSearcher } from "./space-searcher";
+import { ITERATIVE_DEFAULTS, ITERATIVE_RULES, type IterativeSearchConfig, iterate } from "./trials";
 
 /** Share of its target cost that a subnet of the first generation takes at least. */
 const NEAR = 0.9;

@@ -1,7 +1,8 @@
 /** The generations and the front of NSGA-II, over candidates that are known by their rows. */
+
+import type { Candidates } from "../../space/candidates";
 import type { SpaceMetric, SubnetConfig } from "../../space/types";
 import type { Random } from "../../util/random";
-import type { Candidates } from "./candidates";
 import { dominates, type Point, type Survivor, survivors, tournament } from "./nsga2";
 
 /** What a {@link Population} keeps in a searcher's state: the costs to minimize, and rows of candidates. */

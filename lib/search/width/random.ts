@@ -1,17 +1,9 @@
 import { rules } from "../../contract/config";
+import { sampleWithin } from "../../space/sampling";
+import { ITERATIVE_KEYS, type IterativeSearchState, iterativeState, Trials } from "../../space/trials";
 import type { ConfigRule } from "../../util/rules";
-import { sampleWithin } from "./sampling";
 import { SpaceSearcher } from "./space-searcher";
-import {
-  ITERATIVE_DEFAULTS,
-  ITERATIVE_KEYS,
-  ITERATIVE_RULES,
-  type IterativeSearchConfig,
-  type IterativeSearchState,
-  iterate,
-  iterativeState,
-  Trials,
-} from "./trials";
+import { ITERATIVE_DEFAULTS, ITERATIVE_RULES, type IterativeSearchConfig, iterate } from "./trials";
 
 /** The config of {@link RandomSearcher}. */
 export interface RandomSearchConfig extends IterativeSearchConfig {

@@ -1,13 +1,19 @@
 /** Measuring how sensitive the score is to each hyperparameter alone, and scoring what follows from it. */
 import { rules, type SearchConfig } from "../../contract/config";
 import type { SearchSpace } from "../../space/search-space";
-import type { Hyperparameter, SpaceMetric, SubnetConfig } from "../../space/types";
+import type {
+  Hyperparameter,
+  ScoredSubnet,
+  SpaceMetric,
+  SpaceSearchState,
+  SubnetConfig,
+} from "../../space/types";
 import { isAbort } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
 import { choicesToMeasure, customDegradationOf, degradationOf, type Sensitivity } from "./sensitivity";
-import type { ScoredSubnet, SearchTools, SpaceSearchState } from "./space-searcher";
+import type { SearchTools } from "./space-searcher";
 
 /** The config of searchers that measure sensitivities first. */
 export interface SensitivitySearchConfig extends SearchConfig {

@@ -2,42 +2,19 @@ import { BaseSearcher } from "../../contract/base";
 import type { SearchConfig } from "../../contract/config";
 import { type Bounds, type Costs, requireReachable, satisfies } from "../../contract/constraints";
 import { TorchSearchError } from "../../errors";
-import type { ForwardLoop, StopRule } from "../../evaluation/types";
+import type { ForwardLoop } from "../../evaluation/types";
 import { type SearchRecord, searchRecordOf } from "../../model/history";
 import type { Module } from "../../model/module";
+import { prepareLatency } from "../../space/latency-constraint";
 import { requireSpace } from "../../space/require-space";
+import { boundedCosts } from "../../space/sampling";
 import { SearchSpace } from "../../space/search-space";
-import type { SpaceCosts, SubnetConfig } from "../../space/types";
+import type { ScoreStop } from "../../space/trials";
+import type { ScoredSubnet, SpaceCosts, SpaceSearchState, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
 import type { ProgressEvent } from "../../util/progress";
 import { Random } from "../../util/random";
 import { sameNumbers } from "../../util/same-numbers";
-import { prepareLatency } from "./latency-constraint";
-import { boundedCosts } from "./sampling";
-
-/** A subnet that was scored. */
-export interface ScoredSubnet {
-  /** Widths by hyperparameter. */
-  config: SubnetConfig;
-  /** NaN where scoring was stopped early. */
-  score: number;
-  /** In each metric's unit. */
-  costs: SpaceCosts;
-  /** Where scoring was stopped early: an upper bound of the score. */
-  atMost?: number;
-  /** Where scoring was stopped early: the probability that `atMost` is wrong; 0 where it is certain. */
-  errorProbability?: number;
-}
-
-/** What every searcher of a `SearchSpace` keeps. */
-export interface SpaceSearchState {
-  /** The full model's costs; null before they were computed. */
-  fullCosts: SpaceCosts | null;
-  /** Upper bounds that the rest of the state belongs to, in each metric's unit. */
-  bounds: Record<string, number> | null;
-  /** The subnet with the highest score among those that meet the bounds; null before one was scored. */
-  best: ScoredSubnet | null;
-}
 
 /** The `details` of the progress events that searchers of a space send, beside what each adds. */
 export interface SpaceProgress {
@@ -48,9 +25,6 @@ export interface SpaceProgress {
   /** The constraints as upper bounds, in each metric's unit. */
   bounds: Bounds;
 }
-
-/** When scoring of a candidate may stop early. */
-export type ScoreStop = Omit<StopRule, "onStop">;
 
 /**
  * What a searcher lends to the functions and objects that it is made of, such as {@link measureSensitivity} and

@@ -2,14 +2,13 @@
  * Searches that go on in steps: ask a sampler for a candidate, measure it, record it, let the sampler learn from it.
  */
 import { rules, type SearchConfig } from "../../contract/config";
-import type { SubnetConfig } from "../../space/types";
+import type { Sampler, ScoreStop, Trials } from "../../space/trials";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { isRecord } from "../../util/check";
 import type { ConfigRule } from "../../util/rules";
 import { SavePace } from "../../util/save-pace";
-import { type CandidateColumns, Candidates, noCandidates } from "./candidates";
-import type { ScoredSubnet, ScoreStop, SearchTools, SpaceSearchState } from "./space-searcher";
+import type { SearchTools } from "./space-searcher";
 
 /** The config of searchers that propose one candidate after another. */
 export interface IterativeSearchConfig extends SearchConfig {
@@ -50,120 +49,8 @@ function isRacing(value: unknown): value is { errorProbability: number } {
   return typeof p === "number" && p > 0 && p < 1;
 }
 
-/** What searchers keep that propose one candidate after another. */
-export interface IterativeSearchState extends SpaceSearchState {
-  /** Candidates proposed so far. */
-  iteration: number;
-  /** Every measured subnet once, in order of measurement; `subnetsOf` reads it. */
-  candidates: CandidateColumns;
-}
-
-/** The keys of {@link IterativeSearchState} that hold under any constraints. */
-export const ITERATIVE_KEYS = ["candidates"] as const;
-
-/** The state before anything is proposed; each searcher adds its own keys. */
-export function iterativeState(): IterativeSearchState {
-  return { fullCosts: null, bounds: null, iteration: 0, candidates: noCandidates(), best: null };
-}
-
-/** How often to ask for a candidate that was not measured yet, before one that was is taken. */
-const ATTEMPTS = 10;
-
 /** Saving takes at most about this share of the time. */
 const SAVING_SHARE = 0.1;
-
-/** An algorithm that proposes candidates and learns from them. */
-export interface Sampler {
-  /**
-   * The next candidate. It need not meet the constraints, but only one that does can become the best. May be called
-   * several times before one is taken, so it must change nothing but the random numbers.
-   */
-  propose(): SubnetConfig;
-  /** Learns from a candidate that was recorded, which is known by its row. */
-  accept?(row: number): void;
-  /**
-   * The score below which a candidate changes nothing in what the search does or ends with, now and later; null (as
-   * without this function) while every score counts.
-   */
-  uselessBelow?(): number | null;
-  /** Copies into the state what the sampler keeps in another form. Called before each save. */
-  fillState?(): void;
-}
-
-/** A candidate that a sampler proposed. */
-export interface Trial {
-  /** Widths by hyperparameter. */
-  config: SubnetConfig;
-  /** Its row among the candidates; undefined when it was not measured yet. */
-  row: number | undefined;
-}
-
-/**
- * The candidates of a search, as a state holds them: {@link ask} gives the next one, {@link record} takes what it was
- * measured to be, {@link rank} keeps the best.
- */
-export class Trials {
-  /** What was measured. */
-  readonly candidates: Candidates;
-  readonly #tools: Pick<SearchTools, "fits" | "log">;
-
-  /** @param state holds what was measured before; {@link fillState} brings it up to date */
-  constructor(
-    tools: Pick<SearchTools, "space" | "fits" | "log">,
-    readonly state: IterativeSearchState,
-  ) {
-    this.#tools = tools;
-    const { space } = tools;
-    const names = space.hyperparameters.map(({ name }) => name);
-    this.candidates = new Candidates(names, state.candidates);
-    // An earlier run may have had another latency table, or none; its scores still hold.
-    const known = Object.keys(state.candidates.costs);
-    if (known.length > 0 && (space.metrics.includes("latency") || known.length !== space.metrics.length))
-      this.candidates.reprice((config) => space.costs(config));
-  }
-
-  /** A candidate that was not measured yet, if the sampler proposes one soon. */
-  ask(sampler: Pick<Sampler, "propose">): Trial {
-    let config = sampler.propose();
-    let row = this.candidates.find(config);
-    for (let i = 1; i < ATTEMPTS && row !== undefined; i++) {
-      config = sampler.propose();
-      row = this.candidates.find(config);
-    }
-    return { config, row };
-  }
-
-  /** Whether what is known of a trial is enough: a score, or an upper bound that the stopping rule would accept. */
-  isKnown({ row }: Trial, stop: ScoreStop | null): boolean {
-    if (row === undefined) return false;
-    const { atMost, errorProbability = 0 } = this.candidates.at(row);
-    if (atMost === undefined) return true;
-    return stop !== null && atMost < stop.below && errorProbability <= stop.errorProbability;
-  }
-
-  /** Keeps what a trial was measured to be; gives its row. */
-  record({ row }: Trial, subnet: ScoredSubnet): number {
-    if (row === undefined) return this.candidates.add(subnet);
-    this.candidates.replace(row, subnet);
-    return row;
-  }
-
-  /** Makes a candidate the state's best when it is the best that meets the constraints. */
-  rank(row: number): void {
-    const { state, candidates } = this;
-    const candidate = candidates.at(row);
-    if (candidate.atMost !== undefined) return;
-    if (state.best !== null && candidate.score <= state.best.score) return;
-    if (!this.#tools.fits(candidate.config)) return;
-    state.best = candidate;
-    this.#tools.log(`Best score so far: ${candidate.score}.`);
-  }
-
-  /** Copies the candidates into the state. */
-  fillState(): void {
-    this.state.candidates = this.candidates.columns();
-  }
-}
 
 /**
  * Runs a search by trials: ask the sampler for a candidate, measure it unless its score is known, record it, let the

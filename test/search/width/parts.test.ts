@@ -5,12 +5,11 @@ import { describe, expect, it } from "vitest";
 import { satisfies } from "../../../lib/contract/constraints";
 import { bisect, thresholdsOf } from "../../../lib/search/width/binary";
 import { grow } from "../../../lib/search/width/grow";
-import { boundedCosts } from "../../../lib/search/width/sampling";
 import { degradationOf, type Sensitivity } from "../../../lib/search/width/sensitivity";
-import type { ScoredSubnet } from "../../../lib/search/width/space-searcher";
-import { iterativeState, Trials } from "../../../lib/search/width/trials";
+import { boundedCosts } from "../../../lib/space/sampling";
 import type { SearchSpace } from "../../../lib/space/search-space";
-import type { SubnetConfig } from "../../../lib/space/types";
+import { iterativeState, Trials } from "../../../lib/space/trials";
+import type { ScoredSubnet, SubnetConfig } from "../../../lib/space/types";
 import { chainSpace, chains } from "../../support/chain-space";
 
 /** Sensitivities of a space, by numbers from 0 to 1 that repeat. */

@@ -1,10 +1,17 @@
 /** The latency table that a search uses when a constraint bounds latency. */
 
-import type { Deployment } from "../../contract/types";
-import { TorchSearchError } from "../../errors";
-import { LatencyTable } from "../../profile/latency-table";
-import type { SearchSpace } from "../../space/search-space";
-import type { ProgressListener } from "../../util/progress";
+import type { Deployment } from "../contract/types";
+import { TorchSearchError } from "../errors";
+import { LatencyTable } from "../profile/latency-table";
+import type { ProgressListener } from "../util/progress";
+import type { MeasureLatencyOptions } from "./latency";
+
+/** What {@link prepareLatency} uses of a space. */
+export interface TimedSpace {
+  readonly latencyTable: LatencyTable | null;
+  useLatencyTable(table: LatencyTable | null): void;
+  measureLatency(options?: MeasureLatencyOptions): Promise<LatencyTable>;
+}
 
 interface Run {
   signal: AbortSignal | null;
@@ -21,7 +28,7 @@ interface Run {
  *   or lacks an operator and is of another machine; `ERR_LATENCY_TABLE`; `ERR_CONFIG_VALUE`; what files throw
  */
 export async function prepareLatency(
-  space: SearchSpace,
+  space: TimedSpace,
   deployment: Deployment | null,
   run: Run,
 ): Promise<void> {
@@ -46,7 +53,7 @@ export async function prepareLatency(
 }
 
 /** Whether the table has all that the space needs; then the space uses it. */
-function serves(space: SearchSpace, table: LatencyTable): boolean {
+function serves(space: TimedSpace, table: LatencyTable): boolean {
   try {
     space.useLatencyTable(table);
     return true;

@@ -1,18 +1,24 @@
 /** Random subnets within bounds, and how searchers make new subnets of old ones. */
-import { type Bounds, type Costs, satisfies } from "../../contract/constraints";
-import type { SearchSpace } from "../../space/search-space";
-import type { Hyperparameter, SpaceMetric, SubnetConfig } from "../../space/types";
-import type { Random } from "../../util/random";
+import { type Bounds, type Costs, satisfies } from "../contract/constraints";
+import type { Random } from "../util/random";
+import type { Hyperparameter, SpaceMetric, SubnetConfig } from "./types";
 
 /** What sampling needs of a space. */
-export type SampledSpace = Pick<SearchSpace, "hyperparameters" | "cost" | "sample">;
+export interface SampledSpace {
+  /** What there is to choose. */
+  readonly hyperparameters: readonly Hyperparameter[];
+  /** The cost of a subnet, without running it. */
+  cost(config: Readonly<SubnetConfig>, metric: SpaceMetric): number;
+  /** A uniform choice of each hyperparameter. */
+  sample(rng: Random): SubnetConfig;
+}
 
 /** Uniform draws before one of them is bent into the bounds. */
 const TRIES = 20;
 
 /** A subnet's costs by the metrics that are bounded. */
 export function boundedCosts(
-  space: Pick<SearchSpace, "cost">,
+  space: Pick<SampledSpace, "cost">,
   config: Readonly<SubnetConfig>,
   bounds: Bounds,
 ): Record<string, number> {
@@ -22,7 +28,7 @@ export function boundedCosts(
 }
 
 /** The largest share of any bound that a subnet takes; 0 without bounds. */
-export function budgetUse(space: Pick<SearchSpace, "cost">, config: SubnetConfig, bounds: Bounds): number {
+export function budgetUse(space: Pick<SampledSpace, "cost">, config: SubnetConfig, bounds: Bounds): number {
   return useOf(boundedCosts(space, config, bounds), bounds);
 }
 

@@ -1,6 +1,5 @@
 /** The subnets that a search has measured, kept in columns: thousands of them are saved in a few milliseconds. */
-import type { SpaceCosts, SubnetConfig } from "../../space/types";
-import type { ScoredSubnet } from "./space-searcher";
+import type { ScoredSubnet, SpaceCosts, SubnetConfig } from "./types";
 
 /** Measured subnets, one row each. In a checkpoint the typed arrays are tensors, which any language reads. */
 export interface CandidateColumns {
