@@ -1,11 +1,12 @@
 // Compares the searchers on the digits ResNet at 60 % FLOPs, without fine-tuning. Writes the table into
 // docs/results.md.
 //
-//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 1] [--rows FILE] [--dry]
+//   OMP_NUM_THREADS=1 node bench/searchers.mjs [--seeds 3] [--more 1] [--candidates 300] [--rows FILE] [--dry]
 //
 // All see the same 512 training images, picked by the seed, which rate a candidate (cross-entropy) and recalibrate its
 // batch norms. Each gets as many measurements as the binary search takes. With `--more 5`, searchers that can use more
-// get a second row with 5 times as many. `--rows` keeps measurements in a file, so an interrupted run continues;
+// get a second row with 5 times as many. `--candidates 300` writes the table of searchers with that many candidates
+// instead. `--rows` keeps measurements in a file, so an interrupted run continues;
 // `--dry` only prints the table.
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import os from "node:os";
@@ -18,6 +19,7 @@ import {
   ParetoSearcher,
   RandomSearcher,
 } from "torchsearch";
+import { CmaEsSearcher, TpeSearcher } from "torchsearch/search";
 
 import { digitsConfig, digitsSpace, example, heldOutAccuracy } from "../examples/searchers/digits-space.mjs";
 import { writeSection } from "./lib/page.mjs";
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "3" },
     more: { type: "string", default: "1" },
+    candidates: { type: "string" },
     rows: { type: "string" },
     dry: { type: "boolean", default: false },
   },
@@ -122,6 +125,10 @@ function line(title, rows) {
 const full = await measureFull();
 const binary = await rowsOf(BinarySearcher, {});
 const budget = Math.max(...binary.map(({ evaluations }) => evaluations));
+if (options.candidates) {
+  await compareSamplers(Number(options.candidates));
+  process.exit();
+}
 const milp = await rowsOf(MilpSearcher, {});
 const all = { maxChoices: null };
 const lines = [
@@ -151,19 +158,7 @@ for (const times of options.more === "1" ? [1] : [1, Number(options.more)]) {
   }
 }
 
-const header = [
-  "searcher",
-  "accuracy by seed",
-  "mean",
-  "score",
-  "FLOPs",
-  "parameters",
-  "measured",
-  "CPU seconds",
-];
-const table = [header, header.map((_, i) => (i === 0 ? "---" : "---:")), ...lines]
-  .map((cells) => `| ${cells.join(" | ")} |`)
-  .join("\n");
+const table = tableOf(lines);
 const harms = binary.map(({ harm }, i) => `${milp[i].harm.toPrecision(3)} against ${harm.toPrecision(3)}`);
 const text = `${table}
 
@@ -173,6 +168,48 @@ Full model: accuracy ${percent(full)}. Measured on ${os.cpus()[0].model.trim()},
 Both minimize the sum of the sensitivities. \`MilpSearcher\` against \`BinarySearcher\`, by seed: ${harms.join("; ")}. The largest dual gap was ${Math.max(...milp.map(({ gap }) => gap))}.`;
 console.log(text);
 if (!options.dry) writeSection("results.md", "searchers", text);
+
+function tableOf(lines) {
+  const header = [
+    "searcher",
+    "accuracy by seed",
+    "mean",
+    "score",
+    "FLOPs",
+    "parameters",
+    "measured",
+    "CPU seconds",
+  ];
+  return [header, header.map((_, i) => (i === 0 ? "---" : "---:")), ...lines]
+    .map((cells) => `| ${cells.join(" | ")} |`)
+    .join("\n");
+}
+
+/** Searchers that propose candidates, with many of them, beside the binary search. */
+async function compareSamplers(numIters) {
+  const samplers = [
+    ["`RandomSearcher`, `minBudgetUse: 0.85`", RandomSearcher, { numIters, minBudgetUse: 0.85 }],
+    ["`EvolveSearcher`", EvolveSearcher, { numIters, populationSize: 30, candidateSize: 8 }],
+    ["`TpeSearcher`", TpeSearcher, { numIters }],
+    ["`CmaEsSearcher`", CmaEsSearcher, { numIters }],
+  ];
+  const lines = [line("`BinarySearcher`", binary)];
+  const scores = [["`BinarySearcher`", binary]];
+  for (const [title, Searcher, config] of samplers) {
+    const rows = await rowsOf(Searcher, config);
+    lines.push(line(title, rows));
+    scores.push([title, rows]);
+  }
+  const bySeed = scores
+    .map(([title, rows]) => `${title} ${rows.map(({ score }) => score.toFixed(4)).join(", ")}`)
+    .join("; ");
+  const text = `${tableOf(lines)}
+
+Scores by seed: ${bySeed}. Measured on ${os.cpus()[0].model.trim()}, one thread, Node ${process.versions.node}, by
+\`OMP_NUM_THREADS=1 node bench/searchers.mjs --seeds ${options.seeds} --candidates ${numIters}\`.`;
+  console.log(text);
+  if (!options.dry) writeSection("results.md", "samplers", text);
+}
 
 async function measureFull() {
   const space = await digitsSpace();

@@ -34,6 +34,8 @@ export {
   type Bisection,
   bisect,
 } from "../search/width/binary";
+export type { CmaState } from "../search/width/cma";
+export { type CmaEsSearchConfig, CmaEsSearcher, type CmaEsSearchState } from "../search/width/cmaes";
 export { type EvolveSearchConfig, EvolveSearcher, type EvolveSearchState } from "../search/width/evolve";
 export {
   type GradientSearchConfig,
@@ -62,6 +64,7 @@ export {
   sensitivityState,
 } from "../search/width/sensitivity-sweep";
 export { type SearchTools, type SpaceProgress, SpaceSearcher } from "../search/width/space-searcher";
+export { type TpeSearchConfig, TpeSearcher, type TpeSearchState } from "../search/width/tpe";
 export {
   ITERATIVE_DEFAULTS,
   ITERATIVE_RULES,

@@ -1,10 +1,12 @@
 /** The modes that choose the widths of a model's channels and which of its blocks are there. */
 import { BinarySearcher } from "../search/width/binary";
+import { CmaEsSearcher } from "../search/width/cmaes";
 import { EvolveSearcher } from "../search/width/evolve";
 import { GradientSearcher } from "../search/width/gradient";
 import { MilpSearcher } from "../search/width/milp";
 import { ParetoSearcher } from "../search/width/pareto";
 import { RandomSearcher } from "../search/width/random";
+import { TpeSearcher } from "../search/width/tpe";
 import { CONVERT_DEFAULTS, CONVERT_RULES, type ConvertConfig, convertWidths } from "../space/convert";
 import { requireMatchingData } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
@@ -18,6 +20,8 @@ export const WIDTH_SEARCHERS = {
   evolve: EvolveSearcher,
   random: RandomSearcher,
   pareto: ParetoSearcher,
+  tpe: TpeSearcher,
+  cmaes: CmaEsSearcher,
 } as const;
 /** The searchers of a space of widths. */
 export type WidthSearchers = typeof WIDTH_SEARCHERS;

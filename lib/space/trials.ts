@@ -34,8 +34,11 @@ export interface Sampler {
    * several times before one is taken, so it must change nothing but the random numbers.
    */
   propose(): SubnetConfig;
-  /** Learns from a candidate that was recorded, which is known by its row. */
-  accept?(row: number): void;
+  /**
+   * Learns from a candidate that was recorded, which is known by its row. `proposal` is what `propose` gave, or a
+   * candidate from elsewhere that was told to a study.
+   */
+  accept?(row: number, proposal: SubnetConfig): void;
   /**
    * The score below which a candidate changes nothing in what the search does or ends with, now and later; null (as
    * without this function) while every score counts.

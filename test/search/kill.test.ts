@@ -17,6 +17,8 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-kill-"));
   script = path.join(folder, "search.cjs");
   const source = `
+    import { CmaEsSearcher } from "./lib/search/width/cmaes";
+    import { TpeSearcher } from "./lib/search/width/tpe";
     import { BinarySearcher } from "./lib/search/width/binary";
     import { EvolveSearcher } from "./lib/search/width/evolve";
     import { GradientSearcher } from "./lib/search/width/gradient";
@@ -45,6 +47,8 @@ beforeAll(async () => {
       RandomSearcher: [RandomSearcher, { numIters: 60 }],
       EvolveSearcher: [EvolveSearcher, { numIters: 60, populationSize: 12 }],
       ParetoSearcher: [ParetoSearcher, { numIters: 60, populationSize: 12 }],
+      TpeSearcher: [TpeSearcher, { numIters: 60 }],
+      CmaEsSearcher: [CmaEsSearcher, { numIters: 60 }],
     };
     const [Searcher, more] = searchers[name];
     new Searcher().search(space, { macs: "50%" }, null, { verbose: false, scoreFunc, checkpoint, seed: 4, ...more })
@@ -66,7 +70,7 @@ async function run(name: string, checkpoint: string, killAfter: number | null): 
   return output === null;
 }
 
-/** How often each is killed: 20 times in all. */
+/** How often each is killed: 24 times in all. */
 const KILLS = {
   BinarySearcher: 4,
   MilpSearcher: 4,
@@ -74,10 +78,12 @@ const KILLS = {
   RandomSearcher: 3,
   EvolveSearcher: 4,
   ParetoSearcher: 3,
+  TpeSearcher: 2,
+  CmaEsSearcher: 2,
 };
 
-it("there are 20 moments", () => {
-  expect(Object.values(KILLS).reduce((sum, count) => sum + count, 0)).toBe(20);
+it("there are 24 moments", () => {
+  expect(Object.values(KILLS).reduce((sum, count) => sum + count, 0)).toBe(24);
 });
 
 it.each(Object.entries(KILLS))("%s, killed %i times", { timeout: 240_000 }, async (name, kills) => {

@@ -15,6 +15,7 @@ import {
   SparseGptSearcher,
   SparseMagnitudeSearcher,
 } from "../../lib";
+import { CmaEsSearcher, TpeSearcher } from "../../lib/entries/search";
 import { root } from "../support/zoo";
 
 it.each([
@@ -24,6 +25,8 @@ it.each([
   [EvolveSearcher, "width/evolve"],
   [RandomSearcher, "width/random"],
   [ParetoSearcher, "width/pareto"],
+  [TpeSearcher, "width/tpe"],
+  [CmaEsSearcher, "width/cmaes"],
   [AutoQuantizeSearcher, "format/auto-quantize"],
   [SparseMagnitudeSearcher, "sparse/sparse-magnitude"],
   [SparseGptSearcher, "sparse/sparse-gpt"],
@@ -40,6 +43,22 @@ it.each([
     base = Object.getPrototypeOf(base) as { name: string };
   }
   expect(between.length, between.join(" ")).toBeLessThanOrEqual(1);
+});
+
+it.each(["width/parzen", "width/cma", "width/cma-margin", "width/cma-points", "width/triangular"])(
+  "%s, a part of one, is short too",
+  (file) => {
+    const source = readFileSync(path.join(root, "lib", "search", `${file}.ts`), "utf8");
+    expect(source.trimEnd().split("\n").length).toBeLessThan(200);
+  },
+);
+
+it.each([
+  ["width/parzen", /Optuna/],
+  ["width/cma", /Hansen.*2016.*Krause.*2016.*Hansen.*2011/s],
+  ["width/cma-margin", /Hamano.*GECCO 2022/s],
+])("%s says where its formulas are from", (file, source) => {
+  expect(readFileSync(path.join(root, "lib", "search", `${file}.ts`), "utf8")).toMatch(source);
 });
 
 it("every config has all its keys by default", () => {

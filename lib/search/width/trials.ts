@@ -3,6 +3,7 @@
  */
 import { rules, type SearchConfig } from "../../contract/config";
 import type { Sampler, ScoreStop, Trials } from "../../space/trials";
+import type { SubnetConfig } from "../../space/types";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
 import { isRecord } from "../../util/check";
@@ -71,20 +72,21 @@ export async function iterate(
     sampler.fillState?.();
     await tools.save();
   };
-  const step = async (): Promise<number> => {
+  const step = async (): Promise<{ row: number; proposal: SubnetConfig }> => {
     throwIfAborted(tools.signal);
     const trial = trials.ask(sampler);
+    const { config: proposal, row } = trial;
     const stop = stopOf(earlyStopping, sampler);
-    if (trial.row !== undefined && trials.isKnown(trial, stop)) return trial.row;
-    return trials.record(trial, await tools.measure(trial.config, stop));
+    if (row !== undefined && trials.isKnown(trial, stop)) return { row, proposal };
+    return { row: trials.record(trial, await tools.measure(proposal, stop)), proposal };
   };
   const pace = new SavePace(SAVING_SHARE);
   const breather = new Breather();
   while (state.iteration < numIters) {
     const before = tools.random.state;
-    let row: number;
+    let taken: Awaited<ReturnType<typeof step>>;
     try {
-      row = await step();
+      taken = await step();
     } catch (error) {
       if (isAbort(error)) {
         tools.random.state = before;
@@ -92,8 +94,9 @@ export async function iterate(
       }
       throw error;
     }
+    const { row, proposal } = taken;
     trials.rank(row);
-    sampler.accept?.(row);
+    sampler.accept?.(row, proposal);
     state.iteration += 1;
     const { score } = candidates.at(row);
     const stopped = Number.isNaN(score);

@@ -1,4 +1,4 @@
-/** What holds of every searcher that proposes candidates one by one: random, evolutionary and Pareto search. */
+/** What holds of every searcher that proposes candidates one by one. */
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -16,7 +16,13 @@ import {
   type SearchSpace,
   type SpaceMetric,
 } from "../../../lib";
-import { type EvolveSearchState, type ParetoSearchState, subnetsOf } from "../../../lib/entries/search";
+import {
+  CmaEsSearcher,
+  type EvolveSearchState,
+  type ParetoSearchState,
+  subnetsOf,
+  TpeSearcher,
+} from "../../../lib/entries/search";
 import { allSubnets, type Chain, chainSpace, chains } from "../../support/chain-space";
 import { expectCode } from "../../support/tensors";
 
@@ -26,10 +32,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const SEARCHERS = { RandomSearcher, EvolveSearcher, ParetoSearcher };
+const SEARCHERS = { RandomSearcher, EvolveSearcher, ParetoSearcher, TpeSearcher, CmaEsSearcher };
 type Name = keyof typeof SEARCHERS;
 
-/** The keys of all three; which of them there are is a test of its own. */
+/** The keys of some; which of them there are is a test of its own. */
 type AnyState = EvolveSearchState & ParetoSearchState;
 
 /** Small generations, so that there are several. */
@@ -37,6 +43,8 @@ const SMALL: Record<Name, object> = {
   RandomSearcher: {},
   EvolveSearcher: { populationSize: 8, candidateSize: 3 },
   ParetoSearcher: { populationSize: 8 },
+  TpeSearcher: {},
+  CmaEsSearcher: {},
 };
 
 const CHAIN: Chain = {

@@ -28,7 +28,7 @@ export const SEARCH_OPTIONS = [
     kind: positive,
     default: null,
     defaultText: String(new RandomSearcher().defaultSearchConfig.numIters),
-    help: "candidates to try, for evolve, random and pareto",
+    help: "candidates to try, for evolve, random, pareto, tpe and cmaes",
   }),
   row({
     flag: "--set <key=value...>",
