@@ -19,6 +19,7 @@ const ROOMS = [
   "mode/",
   "finetune/",
   "report/",
+  "setup/",
   "cli/",
   "entries/",
 ];

@@ -5,7 +5,8 @@ import path from "node:path";
 import type { Command } from "commander";
 
 import { TorchSearchError } from "../errors";
-import { type AddonFile, chooseAddon, listAddonFiles } from "../native/load";
+import { type AddonFile, listAddonFiles } from "../native/addon-files";
+import { chooseAddon } from "../native/load";
 import { type LibTorchCandidate, listLibTorchCandidates, locateLibTorch } from "../native/locate";
 import { BUILD_COMMAND } from "../native/paths";
 import type { ProbeReport } from "../native/probe";

@@ -15,6 +15,7 @@ import { addProfileCommand } from "./profile";
 import { addPrunableCommand } from "./prunable";
 import { addReportCommand } from "./report";
 import { addSearchCommands } from "./search";
+import { addSetupCommand } from "./setup";
 
 const { version, description } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
   version: string;
@@ -35,6 +36,7 @@ addProfileCommand(program);
 addPrunableCommand(program);
 addHistoryCommand(program);
 addDoctorCommand(program);
+addSetupCommand(program);
 addBuildCommand(program);
 
 program.parseAsync().catch(reportFailure);

@@ -1,23 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { isMainThread } from "node:worker_threads";
 
-import bindings from "bindings";
-
 import { TorchSearchError } from "../errors";
-import { type LibTorch, locateLibTorch, minorOf } from "./locate";
+import { type AddonFile, listAddonFiles } from "./addon-files";
+import { type LibTorch, locateLibTorch } from "./locate";
 import { BUILD_COMMAND, packageRoot, SETUP_COMMAND, sharedLibrary } from "./paths";
 import type { LibraryExports } from "./types/library";
-
-/** One build of the addon that lies on this machine. */
-export interface AddonFile {
-  kind: "local build" | "prebuilt";
-  file: string;
-  /** The loader addon that belongs to it. */
-  loader: string;
-  /** The LibTorch minor version it was built against, such as `2.13`. */
-  torch: string;
-}
 
 interface Loader {
   openLibrary(file: string): void;
@@ -31,55 +20,6 @@ export interface Loaded<Addon> {
   file: AddonFile;
   /** Why LibTorch's CUDA libraries, which are there, could not be opened. */
   cudaProblem?: string;
-}
-
-const PREBUILDS = path.join(packageRoot, "prebuilds", `${process.platform}-${process.arch}`);
-
-/** The local build, as `bindings` finds it, or undefined when there is none. */
-function localBuild(): AddonFile | undefined {
-  // With `path`, which its types don't know, bindings returns the file's path and doesn't load it.
-  const find = bindings as unknown as (options: {
-    bindings: string;
-    module_root: string;
-    path: true;
-  }) => string;
-  const resolve = (name: string) => find({ bindings: name, module_root: packageRoot, path: true });
-  let file: string;
-  let loader: string;
-  try {
-    file = resolve("torchsearch");
-    loader = resolve("torchsearch_loader");
-  } catch {
-    return undefined;
-  }
-  try {
-    const record = path.join(path.dirname(file), "torchsearch.json");
-    const { torch } = JSON.parse(readFileSync(record, "utf8")) as { torch: string };
-    return { kind: "local build", file, loader, torch: minorOf(torch) ?? torch };
-  } catch (cause) {
-    throw new TorchSearchError(
-      "ERR_ADDON_INVALID",
-      `The addon ${file} has no readable torchsearch.json beside it, which holds its LibTorch version. ` +
-        `Build again with \`${BUILD_COMMAND}\`.`,
-      { cause },
-    );
-  }
-}
-
-function prebuilts(): AddonFile[] {
-  if (!existsSync(PREBUILDS)) return [];
-  return readdirSync(PREBUILDS).flatMap((name): AddonFile[] => {
-    const torch = /^torchsearch-torch(\d+\.\d+)\.node$/.exec(name)?.[1];
-    if (torch === undefined) return [];
-    const loader = path.join(PREBUILDS, "torchsearch_loader.node");
-    return [{ kind: "prebuilt", file: path.join(PREBUILDS, name), loader, torch }];
-  });
-}
-
-/** Every build of the addon on this machine, the local one first. */
-export function listAddonFiles(): AddonFile[] {
-  const local = localBuild();
-  return local === undefined ? prebuilts() : [local, ...prebuilts()];
 }
 
 /**

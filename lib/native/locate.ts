@@ -2,11 +2,13 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 
 import { TorchSearchError } from "../errors";
+import { minorOf, minorsOfAddons } from "./addon-files";
+import { downloadedLibTorch } from "./downloads";
 import { packageRoot, SETUP_COMMAND, sharedLibrary, torchFoldersOf } from "./paths";
 import { findPythonTorch } from "./python";
 
 /** The places where LibTorch is looked for, in order. */
-export type LibTorchSource = "TORCHSEARCH_LIBTORCH" | "LIBTORCH" | "python" | "project";
+export type LibTorchSource = "TORCHSEARCH_LIBTORCH" | "LIBTORCH" | "setup" | "python" | "project";
 
 /** A LibTorch that can be used. */
 export interface LibTorch {
@@ -27,14 +29,18 @@ export type LibTorchCandidate =
   | { source: LibTorchSource; found: LibTorch }
   | { source: LibTorchSource; root?: string; problem: string };
 
-const REMEDY =
-  (SETUP_COMMAND === null ? "Install" : "Run `npm run setup` in torchsearch's folder, or install") +
-  " PyTorch 2.11 or newer in the active Python, or set " +
-  "TORCHSEARCH_LIBTORCH to the folder that holds LibTorch's lib/.";
-
-/** `2.13.0+cpu` → `2.13`; undefined when it is not a version. */
-export function minorOf(version: string): string | undefined {
-  return /^(\d+\.\d+)(?:\.|$)/.exec(version)?.[1];
+/** How to get a LibTorch: the version that the addon here was built for. */
+function remedy(): string {
+  const minors = minorsOfAddons();
+  const version = minors.length === 0 ? "2.11 or newer" : minors.join(" or ");
+  const first =
+    SETUP_COMMAND === null
+      ? `Run \`npx torchsearch setup\`, which fetches PyTorch ${minors[0] ?? ""} without Python, or install`.replace(
+          "  ",
+          " ",
+        )
+      : "Run `npm run setup` in torchsearch's folder, or install";
+  return `${first} PyTorch ${version} in the active Python, or set TORCHSEARCH_LIBTORCH to the folder that holds LibTorch's lib/.`;
 }
 
 /** The version of the LibTorch at `root`, read from its files; no Python is run. */
@@ -90,6 +96,12 @@ function fromVariable(source: "TORCHSEARCH_LIBTORCH" | "LIBTORCH"): LibTorchCand
   return value ? inspect(source, value) : { source, problem: "not set" };
 }
 
+/** What `torchsearch setup` fetched, for a build of the addon that is here. */
+function fromSetup(): LibTorchCandidate {
+  const found = downloadedLibTorch(minorsOfAddons());
+  return "problem" in found ? { source: "setup", problem: found.problem } : inspect("setup", found.root);
+}
+
 function fromPython(): LibTorchCandidate {
   const python = findPythonTorch();
   return python.torch === undefined
@@ -108,6 +120,7 @@ function fromProject(): LibTorchCandidate {
 const PLACES: (() => LibTorchCandidate)[] = [
   () => fromVariable("TORCHSEARCH_LIBTORCH"),
   () => fromVariable("LIBTORCH"),
+  fromSetup,
   fromPython,
   fromProject,
 ];
@@ -118,8 +131,8 @@ export function listLibTorchCandidates(): LibTorchCandidate[] {
 }
 
 /**
- * The LibTorch to use: the first one found of `TORCHSEARCH_LIBTORCH`, `LIBTORCH`, the active Python's torch, and the
- * one that `npm run setup` downloaded. A variable that is set and wrong is an error: the user's choice is never
+ * The LibTorch to use: the first one found of `TORCHSEARCH_LIBTORCH`, `LIBTORCH`, what `torchsearch setup` fetched, the
+ * active Python's torch, and the one that `npm run setup` downloaded. A variable that is set and wrong is an error: the user's choice is never
  * silently replaced.
  *
  * @throws TorchSearchError `ERR_LIBTORCH_NOT_FOUND`
@@ -140,6 +153,6 @@ export function locateLibTorch(): LibTorch {
   }
   throw new TorchSearchError(
     "ERR_LIBTORCH_NOT_FOUND",
-    `LibTorch was not found (${looked.join("; ")}). ${REMEDY}`,
+    `LibTorch was not found (${looked.join("; ")}). ${remedy()}`,
   );
 }

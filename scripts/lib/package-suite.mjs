@@ -74,8 +74,17 @@ export function packageSuite({ env }) {
         "no prebuilt addon",
       );
       check(names.includes(`${platform}torchsearch_loader.node`), "no loader");
-      const extra = names.filter((name) => /^(test|bench|docs|examples|native\/tests)\//.test(name));
+      const extra = names.filter((name) =>
+        /^(test|bench|docs|examples|native\/tests)\/|^scripts\/(?!(build-native|find-libtorch|lib\/(native|python|run))\.mjs$)/.test(
+          name,
+        ),
+      );
       check(extra.length === 0, `packed too: ${extra.join(", ")}`);
+      const { repository, bugs, homepage } = JSON.parse(
+        readFileSync(path.join(root, "package.json"), "utf8"),
+      );
+      // By its repository, the registry's page completes the relative links and pictures of the README.
+      check(repository?.url && bugs && homepage, "package.json lacks repository, bugs or homepage");
       say(`${names.length} files, ${(size / 2 ** 20).toFixed(1)} MiB`);
     },
     "installs in an empty project without a compiler": () => {

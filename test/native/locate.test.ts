@@ -5,12 +5,12 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { TorchSearchError } from "../../lib/errors";
-import { type AddonFile, chooseAddon } from "../../lib/native/load";
+import { type AddonFile, minorOf } from "../../lib/native/addon-files";
+import { chooseAddon } from "../../lib/native/load";
 import {
   type LibTorch,
   listLibTorchCandidates,
   locateLibTorch,
-  minorOf,
   readLibTorchVersion,
 } from "../../lib/native/locate";
 import { sharedLibrary } from "../../lib/native/paths";
@@ -82,6 +82,7 @@ describe("locateLibTorch", () => {
     expect(listLibTorchCandidates().map((candidate) => candidate.source)).toEqual([
       "TORCHSEARCH_LIBTORCH",
       "LIBTORCH",
+      "setup",
       "python",
       "project",
     ]);

@@ -34,6 +34,10 @@ export const COMMANDS = {
     help: "show what torchsearch found on this machine, what is missing, and how to fix it",
     argument: null,
   },
+  setup: {
+    help: "fetch LibTorch for this machine, with pip or without any Python",
+    argument: null,
+  },
   build: {
     help: "compile the addon for the LibTorch on this machine, where no prebuilt one fits",
     argument: null,

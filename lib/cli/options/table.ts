@@ -15,6 +15,7 @@ import { FILES_OPTIONS } from "./rows/files";
 import { IMAGES_OPTIONS } from "./rows/images";
 import { PROFILE_OPTIONS } from "./rows/profile";
 import { SEARCH_OPTIONS } from "./rows/search";
+import { SETUP_OPTIONS } from "./rows/setup";
 import { SPACE_OPTIONS } from "./rows/space";
 import { SUBNET_OPTIONS } from "./rows/subnet";
 import { TRAINING_OPTIONS } from "./rows/training";
@@ -28,6 +29,7 @@ export const OPTIONS = [
   ...SEARCH_OPTIONS,
   ...TRAINING_OPTIONS,
   ...PROFILE_OPTIONS,
+  ...SETUP_OPTIONS,
   ...FILES_OPTIONS,
 ] as const;
 

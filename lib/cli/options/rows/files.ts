@@ -88,6 +88,7 @@ export const FILES_OPTIONS = [
       "prunable",
       "history",
       "doctor",
+      "setup",
       "build",
     ],
     key: "json",
