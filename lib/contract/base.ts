@@ -3,7 +3,7 @@ import { exclusively, isModel, restoring, SEARCHER_BUSY } from "../evaluation/mo
 import { type BoundedScore, scoreModel, scoreUnless } from "../evaluation/score-model";
 import type { ForwardLoop, RunContext, SearchModel } from "../evaluation/types";
 import { throwIfAborted } from "../util/abort";
-import { expected } from "../util/check";
+import { expected, requireOptions } from "../util/check";
 import type { ProgressEvent } from "../util/progress";
 import { Random } from "../util/random";
 import type { ConfigRule } from "../util/rules";
@@ -211,15 +211,18 @@ export abstract class BaseSearcher<
   ): Promise<SearchResult<SearchStateDict & State, Subnet>> {
     if (!isModel(model)) throw expected("ERR_ARGUMENT", "a Module or SearchSpace", "model", model);
     const steps = async (): Promise<SearchResult<SearchStateDict & State, Subnet>> => {
+      let ended: "well" | "early" = "early";
       try {
         await this.#prepare(model, constraints as Constraints<string>, dummyInput, config);
         await this.beforeSearch();
         throwIfAborted(this.#baseConfig.signal);
         await this.runSearch();
         await this.afterSearch();
-        return { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
+        const result = { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
+        ended = "well";
+        return result;
       } finally {
-        await this.#checkpoint.settled();
+        await this.#checkpoint.end(ended);
       }
     };
     return exclusively(this, () => exclusively(model, () => restoring(model, steps)), SEARCHER_BUSY);
@@ -246,7 +249,7 @@ export abstract class BaseSearcher<
     this.random = new Random(seed);
     this.forwardLoop = this.constructForwardLoop({ silent: !verbose });
     throwIfAborted(signal);
-    await this.#checkpoint.requireWritable(checkpoint);
+    await this.#checkpoint.begin(checkpoint);
     await this.loadSearchCheckpoint();
     throwIfAborted(signal);
   }
@@ -306,6 +309,7 @@ export abstract class BaseSearcher<
    * @throws `ERR_CONFIG_VALUE` when the config has both, or when an option is of the wrong type
    */
   constructForwardLoop(options: ConstructForwardLoopOptions = {}): ForwardLoop | null {
+    requireOptions(options, "constructForwardLoop");
     const { silent = true } = options;
     return constructForwardLoop(this.#baseConfig, options, {
       context: this.#context(silent),
@@ -324,7 +328,9 @@ export abstract class BaseSearcher<
    * @throws `ERR_CHECKPOINT_KEYS`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_VERSION`, `ERR_CHECKPOINT_CORRUPT`,
    *   `ERR_CHECKPOINT_READ`
    */
-  async loadSearchCheckpoint({ strict = true }: { strict?: boolean } = {}): Promise<boolean> {
+  async loadSearchCheckpoint(options: { strict?: boolean } = {}): Promise<boolean> {
+    requireOptions(options, "loadSearchCheckpoint");
+    const { strict = true } = options;
     const { checkpoint, signal } = this.#baseConfig;
     const found = await this.#checkpoint.load(checkpoint, {
       model: () => this.model,
@@ -346,7 +352,9 @@ export abstract class BaseSearcher<
    * @param options `verbose: true` prints the file's name on standard error, whatever the config's `verbose` says
    * @throws `ERR_CHECKPOINT_WRITE`, `ERR_STATE_VALUE`
    */
-  async saveSearchCheckpoint({ verbose = false }: { verbose?: boolean } = {}): Promise<void> {
+  async saveSearchCheckpoint(options: { verbose?: boolean } = {}): Promise<void> {
+    requireOptions(options, "saveSearchCheckpoint");
+    const { verbose = false } = options;
     const { checkpoint, signal } = this.#baseConfig;
     await this.#checkpoint.save(checkpoint, {
       model: () => this.model,

@@ -12,16 +12,12 @@
  * | `settings` | JSON: constraints and those config values that JSON can hold, for reports; not read back |
  * | `state` | JSON: the state, encoded as `state-values.ts` describes; tensors and typed arrays are the file's tensors |
  * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, in the order of the tensors' names |
+ * | `frame_digest` | hex SHA-256 over the other texts and the tensors' names, dtypes and shapes, as JSON; may be missing |
  */
 
-import {
-  type CheckpointFormat,
-  readCheckpointFile,
-  unwritable,
-  writeCheckpointFile,
-} from "../data/checkpoint-file";
+import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
 import { TorchSearchError } from "../errors";
-import { requireWritable } from "../util/atomic-file";
+import type { AtomicWriteOptions } from "../util/atomic-file";
 import type { RandomState } from "../util/random";
 import { placeOf } from "./checkpoint-path";
 import { decodeState, encodeState } from "./state-values";
@@ -58,32 +54,19 @@ export interface Checkpoint {
  * @throws `ERR_CHECKPOINT_WRITE` when the file can't be written, `ERR_STATE_VALUE` when the state has a value that a
  *   checkpoint can't hold
  */
-export async function writeCheckpoint(file: string, checkpoint: Checkpoint): Promise<void> {
+export async function writeCheckpoint(
+  file: string,
+  checkpoint: Checkpoint,
+  options: AtomicWriteOptions = {},
+): Promise<void> {
   const { json, tensors } = encodeState(checkpoint.state);
-  await writeCheckpointFile(file, FORMAT, {
-    metadata: {
-      searcher: checkpoint.searcher,
-      fingerprint: checkpoint.fingerprint,
-      random: JSON.stringify(checkpoint.random),
-      settings: JSON.stringify(checkpoint.settings),
-    },
-    state: JSON.stringify(json),
-    tensors,
-  });
-}
-
-/**
- * Refuses a path that can't be written, before a search spends hours on a state that it then can't save. Creates the
- * folder if it is missing.
- *
- * @throws `ERR_CHECKPOINT_WRITE`
- */
-export async function requireWritableCheckpoint(file: string): Promise<void> {
-  try {
-    await requireWritable(file);
-  } catch (error) {
-    throw unwritable(file, error);
-  }
+  const metadata = {
+    searcher: checkpoint.searcher,
+    fingerprint: checkpoint.fingerprint,
+    random: JSON.stringify(checkpoint.random),
+    settings: JSON.stringify(checkpoint.settings),
+  };
+  await writeCheckpointFile(file, FORMAT, { metadata, state: JSON.stringify(json), tensors }, options);
 }
 
 /**

@@ -4,7 +4,7 @@ import { TorchSearchError } from "../errors";
 import { wrapFailure } from "../evaluation/failures";
 import { runForwardLoop } from "../evaluation/forward-loop";
 import type { ForwardLoop, PostProcessFunction, RunContext } from "../evaluation/types";
-import { throwIfAborted } from "../util/abort";
+import { orAbandoned, throwIfAborted } from "../util/abort";
 import { refusal } from "../util/rules";
 import { baseConfigRules, requireOneDataPath, rules, type SearchConfig } from "./config";
 
@@ -72,7 +72,7 @@ export function constructForwardLoop(
       const full = { ...host.context, ...context };
       throwIfAborted(full.signal);
       try {
-        await forwardLoop(model, full);
+        await orAbandoned(forwardLoop(model, full), full.signal);
       } catch (error) {
         throw wrapFailure(error, full.signal, "ERR_FORWARD_LOOP_FAILED", "forwardLoop");
       }

@@ -1,13 +1,9 @@
 /** How a search resumes from its checkpoint, and saves to it. */
+import { forgetPrevious } from "../data/checkpoint-file";
 import type { SearchModel } from "../evaluation/types";
 import { describe } from "../util/check";
-import {
-  type Checkpoint,
-  readCheckpoint,
-  requireFitting,
-  requireWritableCheckpoint,
-  writeCheckpoint,
-} from "./checkpoint";
+import { type Checkpoint, readCheckpoint, requireFitting, writeCheckpoint } from "./checkpoint";
+import { type CheckpointClaim, claimCheckpoint } from "./checkpoint-claim";
 import { placeOf } from "./checkpoint-path";
 import type { SearchStateDict } from "./types";
 
@@ -37,6 +33,8 @@ export interface SaveCheckpointOptions {
 /** The checkpoint of one searcher. Its path comes from the config, so it may change from search to search. */
 export class SearchCheckpoint {
   #saving: Promise<void> = Promise.resolve();
+  /** The file, during a search. */
+  #claim: CheckpointClaim | null = null;
   /** Computed once a search, because it reads all weights. */
   #fingerprint: { model: SearchModel; value: Promise<string> } | null = null;
 
@@ -45,16 +43,22 @@ export class SearchCheckpoint {
     this.#fingerprint = null;
   }
 
-  /** Resolves when no write is under way. */
-  settled(): Promise<void> {
-    return this.#saving;
-  }
-
-  /** Refuses a path that can't be written before the search takes any time. @throws `ERR_CHECKPOINT_WRITE` */
-  async requireWritable(path: string | null): Promise<void> {
+  /**
+   * Claims the file for a search, before it takes any time. {@link end} gives it up.
+   *
+   * @throws `ERR_CHECKPOINT_WRITE`, `ERR_CHECKPOINT_IN_USE`
+   */
+  async begin(path: string | null): Promise<void> {
     if (path === null) return;
     const { file, writable } = await placeOf(path);
-    if (writable) await requireWritableCheckpoint(file);
+    if (writable) this.#claim = await claimCheckpoint(file);
+  }
+
+  /** Waits for writes that are under way, and lets others use the file. */
+  async end(how: "well" | "early"): Promise<void> {
+    await this.#saving;
+    await this.#claim?.release(how);
+    this.#claim = null;
   }
 
   /**
@@ -72,6 +76,7 @@ export class SearchCheckpoint {
     const { file } = await placeOf(path);
     const found = await readCheckpoint(file);
     if (found === null) {
+      await forgetPrevious(file); // of an earlier search
       log(`Checkpoint ${file} does not exist yet; starting from scratch.`);
       return null;
     }
@@ -94,7 +99,7 @@ export class SearchCheckpoint {
       const { file, writable } = await placeOf(path);
       if (!writable) return;
       const fingerprint = await this.#fingerprintOf(model(), signal);
-      await writeCheckpoint(file, { ...content(), fingerprint });
+      await writeCheckpoint(file, { ...content(), fingerprint }, { keepPrevious: this.#claim !== null });
       if (verbose) process.stderr.write(`Saved the state of the search to ${file}.\n`);
     });
     this.#saving = saved.catch(() => {});

@@ -1,8 +1,8 @@
 /** Files of named arrays, read once: first their names, then the arrays that are wanted. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { whenLoaded } from "../native/load";
+import { readRegularFile } from "../util/regular-file";
 import { decodeNpz, listNpz } from "./npz";
 import { decodeSafetensors, type RawTensor } from "./safetensors";
 
@@ -72,7 +72,7 @@ export async function readDataFile(file: string): Promise<Uint8Array> {
   // The bytes become tensors. Making these must not wait for LibTorch.
   await whenLoaded();
   try {
-    return await readFile(file);
+    return await readRegularFile(file);
   } catch (error) {
     throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}.`, {
       cause: error,

@@ -1,11 +1,13 @@
 /** The frame of every checkpoint: a safetensors file with a format, a version and a digest in its metadata. */
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { LIBRARY_VERSION } from "../native/versions";
-import { writeFileAtomic } from "../util/atomic-file";
+import { type AtomicWriteOptions, previousOf, writeFileAtomic } from "../util/atomic-file";
 import { Breather } from "../util/breather";
+import { jsonDigest } from "../util/digest";
+import { readRegularFile } from "../util/regular-file";
 import { decodeSafetensors, encodeSafetensors, type RawTensor } from "./safetensors";
 
 const SLICE = 1 << 20;
@@ -38,24 +40,27 @@ export async function writeCheckpointFile(
   file: string,
   format: CheckpointFormat,
   { metadata, state, tensors }: CheckpointContent,
+  options: AtomicWriteOptions = {},
 ): Promise<void> {
-  const chunks = encodeSafetensors(new Map(tensors), {
+  const whole = {
     format: format.name,
     format_version: String(format.version),
     library_version: LIBRARY_VERSION,
     ...metadata,
     state,
     digest: await digest(state, tensors),
-  });
+  };
+  const chunks = encodeSafetensors(new Map(tensors), { ...whole, frame_digest: frameDigest(whole, tensors) });
   try {
-    await writeFileAtomic(file, chunks);
+    await writeFileAtomic(file, chunks, options);
   } catch (error) {
     throw unwritable(file, error);
   }
 }
 
 /**
- * Reads a checkpoint.
+ * Reads a checkpoint. Where it is damaged and the generation before it is there and sound, that one is read, with a
+ * process warning whose code is `ERR_CHECKPOINT_CORRUPT`.
  *
  * @returns the result of `parse`, or null when there is no such file
  * @throws `ERR_CHECKPOINT_READ` when the file can't be read; `ERR_CHECKPOINT_CORRUPT` when it is damaged or has another
@@ -66,13 +71,33 @@ export async function readCheckpointFile<Checkpoint>(
   format: CheckpointFormat,
   parse: (content: CheckpointContent) => Checkpoint,
 ): Promise<Checkpoint | null> {
+  try {
+    return await readGeneration(file, format, parse);
+  } catch (error) {
+    if (!(error instanceof TorchSearchError) || error.code !== "ERR_CHECKPOINT_CORRUPT") throw error;
+    const earlier = await readGeneration(previousOf(file), format, parse).catch(() => null);
+    if (earlier === null) throw error;
+    process.emitWarning(`${error.message} The generation before it, ${previousOf(file)}, is used instead.`, {
+      type: "TorchSearchWarning",
+      code: error.code,
+    });
+    return earlier;
+  }
+}
+
+/** Forgets the generation before the present one. */
+export async function forgetPrevious(file: string): Promise<void> {
+  await unlink(previousOf(file)).catch(() => {}); // mostly there is none
+}
+
+async function readGeneration<Checkpoint>(
+  file: string,
+  format: CheckpointFormat,
+  parse: (content: CheckpointContent) => Checkpoint,
+): Promise<Checkpoint | null> {
   let bytes: Uint8Array;
   try {
-    const info = await stat(file);
-    if (info.isDirectory()) throw new Error("it is a folder");
-    // A device or a pipe may have no end.
-    if (!info.isFile()) throw new Error("it is not a file");
-    bytes = await readFile(file);
+    bytes = await readRegularFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw new TorchSearchError(
@@ -94,7 +119,10 @@ export async function readCheckpointFile<Checkpoint>(
       );
     }
     const state = metadata.state ?? "";
-    if (metadata.digest !== (await digest(state, tensors)))
+    const { frame_digest: frame, ...whole } = metadata;
+    // Earlier versions wrote none.
+    const framed = frame === undefined || frame === frameDigest(whole, tensors);
+    if (!framed || metadata.digest !== (await digest(state, tensors)))
       throw new Error("its contents don't match its digest.");
     return parse({ metadata, state, tensors });
   } catch (error) {
@@ -114,6 +142,19 @@ export function unwritable(file: string, error: unknown): TorchSearchError {
     `Checkpoint ${path.resolve(file)} can't be written: ${messageOf(error)}. Name a file in a folder that can be written.`,
     { cause: error },
   );
+}
+
+/** What {@link digest} leaves out: the other texts, and the tensors' names, dtypes and shapes. */
+function frameDigest(
+  { state: _, ...metadata }: Readonly<Record<string, string>>,
+  tensors: ReadonlyMap<string, RawTensor>,
+): string {
+  const sorted = <Item extends readonly unknown[]>(items: Item[]): Item[] =>
+    items.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
+  return jsonDigest([
+    sorted(Object.entries(metadata)),
+    sorted([...tensors].map(([name, { dtype, shape }]) => [name, dtype, shape])),
+  ]);
 }
 
 /** Hashed piece by piece, so that the event loop goes on beside large models. */

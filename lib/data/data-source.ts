@@ -1,6 +1,6 @@
 /** Where batches come from, and how they are walked: any iterable, more than once. */
 import { TorchSearchError } from "../errors";
-import { isAbort, throwIfAborted } from "../util/abort";
+import { isAbort, orAbandoned, throwIfAborted } from "../util/abort";
 import { isRecord } from "../util/check";
 
 /** Batches in order, sync or async. */
@@ -54,13 +54,13 @@ export async function* walkBatches(
 ): AsyncGenerator<unknown, void, undefined> {
   throwIfAborted(signal);
   let count = 0;
-  const iterator = await guarded(count, () => openIterator(source));
+  const iterator = await guarded(count, () => orAbandoned(openIterator(source), signal));
   let finished = false;
   try {
     while (maxBatches === null || count < maxBatches) {
       const next = await guarded(count, async () => {
-        const { done, value } = await iterator.next();
-        return { done, value: await value }; // an array may hold promises of batches
+        const { done, value } = await orAbandoned(iterator.next(), signal);
+        return { done, value: await orAbandoned(value, signal) }; // an array may hold promises of batches
       });
       if (next.done) {
         finished = true;
@@ -73,7 +73,8 @@ export async function* walkBatches(
     }
   } finally {
     // As `for await` does it: a walk that stops early ends the iterator, so that it can close its files.
-    if (!finished) await iterator.return?.();
+    // A generator that never answers doesn't end either.
+    if (!finished) await orAbandoned(iterator.return?.(), signal).catch(rethrowUnlessAbort);
   }
   if (count === 0) {
     throw new TorchSearchError("ERR_EMPTY_LOADER", "The data loader gave no batch; give it at least one.");
@@ -101,6 +102,10 @@ async function openIterator(source: DataSource): Promise<Iterator<unknown> | Asy
     spent.add(iterable);
   }
   return iterator;
+}
+
+function rethrowUnlessAbort(error: unknown): void {
+  if (!isAbort(error)) throw error;
 }
 
 async function guarded<T>(batch: number, step: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 /** Image files to pixels: sharp decodes, the addon resizes. */
 import { TorchSearchError } from "../errors";
 import { resizeAndCrop } from "../native/image";
+import { readRegularFile } from "../util/regular-file";
 
 /** How images are resized; `bilinear` and `bicubic` are torchvision's, with its antialiasing. */
 export const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
@@ -37,6 +38,25 @@ async function loadSharp(): Promise<Sharp> {
   }
 }
 
+/** How files of the kinds that are decoded begin; null stands for any byte. */
+const BEGINNINGS: readonly (readonly (number | null)[])[] = [
+  [0xff, 0xd8, 0xff], // JPEG
+  [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a], // PNG
+  [0x52, 0x49, 0x46, 0x46, null, null, null, null, 0x57, 0x45, 0x42, 0x50], // WebP
+  [0x49, 0x49, 0x2a, 0x00], // TIFF, and BigTIFF below
+  [0x4d, 0x4d, 0x00, 0x2a],
+  [0x49, 0x49, 0x2b, 0x00],
+  [0x4d, 0x4d, 0x00, 0x2b],
+];
+
+/** The decoder goes by what a file holds, whatever its name, and could do more than is asked of it: draw an SVG. */
+function requireKnownKind(bytes: Uint8Array): void {
+  const begins = (beginning: readonly (number | null)[]): boolean =>
+    beginning.every((byte, at) => byte === null || bytes[at] === byte);
+  if (BEGINNINGS.some(begins)) return;
+  throw new Error("it holds no JPEG, PNG, WebP or TIFF image");
+}
+
 /**
  * The pixels of an image file, resized and cropped: `[crop, crop, 3]`, 0 to 255. As Pillow's `convert("RGB")` does:
  * transparency is dropped; colour profiles are ignored, and so is the camera's orientation, except in TIFF files.
@@ -50,7 +70,9 @@ export async function decodeImage(file: string, target: ImageTarget): Promise<Ui
   const sharp = await loadSharp();
   const { resize, crop, interpolation } = target;
   try {
-    const { data, width, height, channels } = await pixelsOf(sharp(file, { ignoreIcc: true }));
+    const bytes = await readRegularFile(file);
+    requireKnownKind(bytes);
+    const { data, width, height, channels } = await pixelsOf(sharp(bytes, { ignoreIcc: true }));
     const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
     const [columns, rows] = width <= height ? [resize, longer] : [longer, resize];
     return await resizeAndCrop(data, {

@@ -4,7 +4,7 @@ import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
 import { whenLoaded } from "../native/load";
-import { expected, isPositiveInteger } from "../util/check";
+import { expected, isPositiveInteger, requireOptions, requirePath } from "../util/check";
 import { Random } from "../util/random";
 import { OWNED_BATCHES } from "./data-source";
 import { type ImagePreprocessing, ImagePreprocessor } from "./image-preprocess";
@@ -114,8 +114,12 @@ export class ImageFolderLoader implements AsyncIterable<ImageBatch> {
    *   `ERR_ARGUMENT`
    */
   static async open(folder: string, options: ImageFolderOptions = {}): Promise<ImageFolderLoader> {
+    requireOptions(options, "ImageFolderLoader.open");
     await whenLoaded();
-    const { samples, classes } = await listSamples(path.resolve(folder), options.classes ?? null);
+    const { samples, classes } = await listSamples(
+      path.resolve(requirePath(folder, "ImageFolderLoader.open")),
+      options.classes ?? null,
+    );
     const { shuffle = LOADER_DEFAULTS.shuffle, seed = LOADER_DEFAULTS.seed } = options;
     const order = shuffle ? new Random(seed).permutation(samples.length) : samples.keys();
     return new ImageFolderLoader(

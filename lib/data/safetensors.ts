@@ -3,10 +3,10 @@
  * a JSON header padded with spaces to a multiple of eight, then the tensors' bytes, row-major and little-endian,
  * without gaps. Reading checks what the reference implementation checks.
  */
-import { open, readFile } from "node:fs/promises";
 import { TorchSearchError } from "../errors";
 import { arrayClassOf, DTYPE_NAMES, type FileDType, fileDTypeOf } from "../model/dtype";
 import { isRecord } from "../util/check";
+import { openRegularFile, readRegularFile } from "../util/regular-file";
 
 /** Element types, as safetensors spells them: the dtypes of tensors, and 8-bit floats. */
 export type SafetensorsDtype = FileDType | "F8_E5M2" | "F8_E4M3";
@@ -122,14 +122,14 @@ export function decodeSafetensors(file: Uint8Array): SafetensorsFile {
 
 /** Reads a file. Errors of the file system come through as they are. */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  return decodeSafetensors(await readFile(path));
+  return decodeSafetensors(await readRegularFile(path));
 }
 
 /** Reads only a file's metadata and its tensors' names, dtypes and shapes, without their bytes. */
 export async function readSafetensorsHeader(
   path: string,
 ): Promise<{ metadata: Record<string, string>; tensors: Map<string, Omit<RawTensor, "bytes">> }> {
-  const file = await open(path, "r");
+  const file = await openRegularFile(path);
   try {
     const { size } = await file.stat();
     const prefix = Buffer.alloc(8);

@@ -4,7 +4,7 @@ import type { DType } from "../model/dtype";
 import { Tensor } from "../model/tensor";
 import { makeDataset } from "../native/dataset";
 import type { NativeDataset } from "../native/types/dataset";
-import { describe, expected, isPositiveInteger, isRecord } from "../util/check";
+import { describe, expected, isPositiveInteger, isRecord, requireOptions } from "../util/check";
 import { ArrayFile, readDataFile } from "./array-file";
 import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
@@ -125,6 +125,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     tensors: readonly Tensor[] | Readonly<Record<string, Tensor>>,
     options: LoaderOptions = {},
   ): TensorDataLoader {
+    requireOptions(options, "TensorDataLoader.fromTensors");
     const list: unknown[] = Array.isArray(tensors)
       ? tensors
       : isRecord(tensors)
@@ -145,6 +146,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    * @throws `ERR_DATA_FILE` when the file is missing or damaged, `ERR_DATA_KEYS`, `ERR_DATASET`
    */
   static async fromNpz(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
+    requireOptions(options, "TensorDataLoader.fromNpz");
     return TensorDataLoader.fromArrays(await ArrayFile.openNpz(file), options);
   }
 
@@ -157,6 +159,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
     files: string | readonly string[] | Readonly<Record<string, string>>,
     options: LoaderOptions = {},
   ): Promise<TensorDataLoader> {
+    requireOptions(options, "TensorDataLoader.fromNpy");
     return TensorDataLoader.fromNpyConverted(files, options);
   }
 
@@ -180,6 +183,7 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    * @throws `ERR_DATA_FILE`, `ERR_DATA_KEYS`, `ERR_DATASET`
    */
   static async fromSafetensors(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
+    requireOptions(options, "TensorDataLoader.fromSafetensors");
     const arrays = await ArrayFile.openSafetensors(file);
     if (options.keys === undefined && arrays.names.length > 1) {
       throw new TorchSearchError(

@@ -1,5 +1,5 @@
 import { TorchSearchError } from "../errors";
-import { abortError, isAbort, throwIfAborted } from "../util/abort";
+import { abortError, isAbort, orAbandoned, throwIfAborted } from "../util/abort";
 import { describe } from "../util/check";
 
 /**
@@ -29,7 +29,7 @@ export async function scoreOf(
 ): Promise<number> {
   let score: unknown;
   try {
-    score = await call();
+    score = await orAbandoned(call(), signal);
   } catch (error) {
     throw wrapFailure(error, signal, "ERR_SCORE_FAILED", "scoreFunc");
   }

@@ -4,6 +4,7 @@ import { batchCount, type DataSource, ownsBatches, walkBatches } from "../data/d
 import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { joinInputs, type ModelInputs } from "../model/inputs";
+import { orAbandoned } from "../util/abort";
 import { startProgressBar } from "../util/progress-bar";
 import { nativeForwardAll, nativeHandle } from "./native-engine";
 import { inputsPicker } from "./pickers";
@@ -47,7 +48,7 @@ export async function runForwardLoop(
   return forEachBatch("forward", source, options, async (batch) => {
     const output = await callModel(model, inputsOf(batch), options.signal);
     try {
-      if (postProcess) await postProcess(output, batch);
+      if (postProcess) await orAbandoned(postProcess(output, batch), options.signal);
     } finally {
       closeTensors(output);
     }
@@ -60,7 +61,9 @@ export function callModel(
   inputs: ModelInputs,
   signal?: AbortSignal | null,
 ): Promise<unknown> {
-  return model.forwardWith?.(inputs.args, inputs.kwargs, { signal }) ?? model.forward(...joinInputs(inputs));
+  const running =
+    model.forwardWith?.(inputs.args, inputs.kwargs, { signal }) ?? model.forward(...joinInputs(inputs));
+  return orAbandoned(running, signal);
 }
 
 /** Calls `step` with every batch, reports progress, stops when aborted, and closes batches that the source made. */

@@ -14,7 +14,7 @@ import { TorchSearchError } from "../errors";
 import type { ModelInputs } from "../model/inputs";
 import type { Tensor } from "../model/tensor";
 import type { NativeScoreKind } from "../native/types/score";
-import { expected, isPositiveInteger } from "../util/check";
+import { expected, isPositiveInteger, requireOptions } from "../util/check";
 import { callModel, forEachBatch, withProgress } from "./forward-loop";
 import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine";
 import { needsLook, type OutputOptions, type OutputPlan, planOutputs } from "./output-plan";
@@ -59,6 +59,7 @@ export interface SquaredErrorOptions extends ScoreOptions {
  * ```
  */
 export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): ScoreFunction {
+  requireOptions(options, "topKAccuracy");
   const { k = 1 } = options;
   if (!isPositiveInteger(k)) throw expected("ERR_ARGUMENT", "a whole number of at least 1", "k", k);
   return nativeScore("topKAccuracy", loader, options, { k, sign: 1 });
@@ -77,6 +78,7 @@ export function topKAccuracy(loader: DataSource, options: TopKOptions = {}): Sco
  * ```
  */
 export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): ScoreFunction {
+  requireOptions(options, "crossEntropy");
   return nativeScore("crossEntropy", loader, options, { sign: -1 });
 }
 
@@ -93,6 +95,7 @@ export function crossEntropy(loader: DataSource, options: ScoreOptions = {}): Sc
  * ```
  */
 export function meanSquaredError(loader: DataSource, options: SquaredErrorOptions = {}): ScoreFunction {
+  requireOptions(options, "meanSquaredError");
   return nativeScore("meanSquaredError", loader, options, {
     sign: -1,
     teacher: options.teacher ?? undefined,
@@ -119,6 +122,7 @@ export function klDivergence(
   fullModel: SearchModel,
   options: ScoreOptions = {},
 ): ScoreFunction {
+  requireOptions(options, "klDivergence");
   return nativeScore("klDivergence", loader, options, { sign: -1, teacher: fullModel });
 }
 
@@ -138,6 +142,7 @@ export type BatchLoss = (output: never, batch: never) => number | Promise<number
  * ```
  */
 export function customLoss(loader: DataSource, loss: BatchLoss, options: ScoreOptions = {}): ScoreFunction {
+  requireOptions(options, "customLoss");
   const inputsOf = inputsPicker(options.collectFunc, options.input);
   const lossOf = loss as (output: unknown, batch: unknown) => number | Promise<number>;
   return async (model, context = {}) => {

@@ -12,14 +12,17 @@
  * | `annotations` | JSON: the caller's own record, such as the command that started the training |
  * | `state` | JSON: how far training is, losses and scores |
  * | `digest` | hex SHA-256 over `state` and then every tensor's bytes, tensors in order of name |
+ * | `frame_digest` | hex SHA-256 over the other texts and the tensors' names, dtypes and shapes; may be missing |
  *
  * Tensors: `weights/NAME` (buffers among them), `optimizer/NAME.WHAT`, and `kept/NAME`, the best weights so far.
  */
 
 import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
 import { tensorFromRaw, tensorToRaw } from "../data/raw-tensor";
+import type { RawTensor } from "../data/safetensors";
 import { LOSSES } from "../evaluation/losses";
 import type { NamedTensor } from "../model/types";
+import { Breather } from "../util/breather";
 import { presentName } from "../util/renamed";
 
 /** Version of the format that this library writes. */
@@ -46,16 +49,20 @@ export async function writeTrainingCheckpoint<State>(
   file: string,
   checkpoint: TrainingCheckpoint<State>,
 ): Promise<void> {
-  await writeCheckpointFile(file, FORMAT, {
-    metadata: {
-      fingerprint: checkpoint.fingerprint,
-      fingerprint_now: checkpoint.fingerprintNow,
-      settings: JSON.stringify(checkpoint.settings),
-      annotations: JSON.stringify(checkpoint.annotations),
-    },
-    state: JSON.stringify(checkpoint.state),
-    tensors: new Map(checkpoint.tensors.map(({ name, tensor }) => [name, tensorToRaw(tensor)])),
-  });
+  const tensors = new Map<string, RawTensor>();
+  const breather = new Breather();
+  for (const { name, tensor } of checkpoint.tensors) {
+    tensors.set(name, tensorToRaw(tensor));
+    await breather.breathe();
+  }
+  const metadata = {
+    fingerprint: checkpoint.fingerprint,
+    fingerprint_now: checkpoint.fingerprintNow,
+    settings: JSON.stringify(checkpoint.settings),
+    annotations: JSON.stringify(checkpoint.annotations),
+  };
+  const content = { metadata, state: JSON.stringify(checkpoint.state), tensors };
+  await writeCheckpointFile(file, FORMAT, content, { keepPrevious: true });
 }
 
 /**

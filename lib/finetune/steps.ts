@@ -9,7 +9,7 @@ import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import { type ModelInputs, nativeInputs } from "../model/inputs";
 import { Tensor } from "../model/tensor";
 import { callNative } from "../native/call";
-import { throwIfAborted } from "../util/abort";
+import { orAbandoned, throwIfAborted } from "../util/abort";
 import { type BatchGradient, requireGradient } from "./loss-function";
 import type { CompleteOptions, TrainingOptions } from "./options";
 import type { TrainingParts, TrainingState } from "./training-state";
@@ -66,6 +66,7 @@ async function trainNatively(context: StepContext, loader: TensorDataLoader): Pr
         ),
       signal,
       () => context.report(),
+      { toTheEnd: true }, // the steps until an abort count
     );
     context.count(samples, seconds);
     state.losses.push(...losses);
@@ -129,7 +130,7 @@ async function stepByFunction(
   const { args, kwargs } = nativeInputs(inputs);
   const output = Tensor.wrap(await callNative((call) => trainer.begin(args, kwargs, call), signal));
   try {
-    const { loss, gradient } = requireGradient(await lossFunc(output, batch as never));
+    const { loss, gradient } = requireGradient(await orAbandoned(lossFunc(output, batch as never), signal));
     try {
       return await callNative((call) => trainer.finish(loss, gradient.native, call));
     } finally {

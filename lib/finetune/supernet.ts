@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
+import { scoreOf } from "../evaluation/failures";
 import { runForwardLoop } from "../evaluation/forward-loop";
 import { exclusively } from "../evaluation/model-guard";
 import type { ScoreFunction } from "../evaluation/types";
@@ -152,7 +153,7 @@ async function rate(
     for (const config of configs) {
       space.select(config);
       await recalibrate(space, data, options);
-      sum += (await scoreFunc(space, { signal, onProgress, silent: true })) as number;
+      sum += await scoreOf(() => scoreFunc(space, { signal, onProgress, silent: true }), signal);
     }
     return sum / configs.length;
   } finally {

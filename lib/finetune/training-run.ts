@@ -31,6 +31,16 @@ export class TrainingRun implements StepContext {
   }
 
   async run(): Promise<void> {
+    let ended: "well" | "early" = "early";
+    try {
+      await this.#train();
+      ended = "well";
+    } finally {
+      await this.#saver.end(ended);
+    }
+  }
+
+  async #train(): Promise<void> {
     const { state } = this;
     await this.#saver.resume();
     if (state.finished) return;

@@ -1,6 +1,7 @@
 /** When the state of training is saved, and how a run goes on from it. */
 
-import { requireWritableCheckpoint } from "../contract/checkpoint";
+import { type CheckpointClaim, claimCheckpoint } from "../contract/checkpoint-claim";
+import { forgetPrevious } from "../data/checkpoint-file";
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
 import { callNative } from "../native/call";
@@ -16,6 +17,7 @@ export class TrainingSaver {
   /** Of the model as training found it. */
   #fingerprint = "";
   #saved = performance.now();
+  #claim: CheckpointClaim | null = null;
 
   constructor(parts: TrainingParts, options: CompleteOptions<TrainingOptions>, state: TrainingState) {
     this.#parts = parts;
@@ -24,19 +26,19 @@ export class TrainingSaver {
   }
 
   /**
-   * Goes on from the file where there is one: fills the state, and loads weights and optimizer.
+   * Claims the file, and goes on from it where there is one: fills the state, and loads weights and optimizer.
    *
-   * @throws `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_OPTIONS`, and what reading the file throws
+   * @throws `ERR_CHECKPOINT_IN_USE`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_OPTIONS`, and what reading the file throws
    */
   async resume(): Promise<void> {
     const file = this.#options.checkpoint;
     if (file === null) return;
     const { module, trainer } = this.#parts;
-    await requireWritableCheckpoint(file);
+    this.#claim = await claimCheckpoint(file);
     const now = await module.fingerprint({ signal: this.#options.signal });
     this.#fingerprint = now;
     const checkpoint = await readTrainingCheckpoint<TrainingState>(file);
-    if (checkpoint === null) return;
+    if (checkpoint === null) return forgetPrevious(file); // of an earlier run
     try {
       if (checkpoint.fingerprint !== now && checkpoint.fingerprintNow !== now) {
         throw new TorchSearchError(
@@ -66,6 +68,12 @@ export class TrainingSaver {
       "ERR_CHECKPOINT_OPTIONS",
       `Checkpoint ${file} was written with another ${other.join(", ")}. Give the same, or name another checkpoint file.`,
     );
+  }
+
+  /** Lets others use the file. */
+  async end(how: "well" | "early"): Promise<void> {
+    await this.#claim?.release(how);
+    this.#claim = null;
   }
 
   /** Seconds until the state has to be saved; null without a file. */

@@ -4,7 +4,7 @@ import type { Constraints, ConstraintsOf, SearchStateDict } from "../contract/ty
 import { TorchSearchError } from "../errors";
 import type { Module } from "../model/module";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
-import { describe, expected, isFunction, isRecord } from "../util/check";
+import { describe, expected, isFunction, isRecord, requireOptions } from "../util/check";
 import { suggestion } from "../util/nearest";
 import type { Mode, ModeMap } from "./built-in";
 import "./built-in";
@@ -112,6 +112,7 @@ export async function search<
  * ```
  */
 export async function exportModel(space: ModeSpace, options: ExportOptions = {}): Promise<Module> {
+  requireOptions(options, "exportModel");
   return requireSpace(space).export(options);
 }
 

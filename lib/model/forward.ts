@@ -4,7 +4,7 @@ import { whenLoaded } from "../native/load";
 import type { NativeCall } from "../native/types/call";
 import type { NativeForwardable } from "../native/types/module";
 import { isAbort } from "../util/abort";
-import { isRecord } from "../util/check";
+import { isRecord, requireOptions } from "../util/check";
 import type { CallOptions, Output } from "./types";
 import { fromNative, toNative } from "./values";
 
@@ -13,9 +13,11 @@ export async function forwardNative(
   native: NativeForwardable,
   args: readonly unknown[],
   kwargs: Readonly<Record<string, unknown>>,
-  { signal }: CallOptions,
+  options: CallOptions,
   timeoutMs: number | null = null,
 ): Promise<Output> {
+  requireOptions(options, "forwardWith");
+  const { signal } = options;
   const nativeArgs = toNative(args) as unknown[];
   const nativeKwargs = isEmpty(kwargs) ? null : (toNative(kwargs) as Record<string, unknown>);
   // A small model takes less time than what can be left out here.
@@ -29,7 +31,7 @@ export async function forwardNative(
   const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
   try {
     const run = (call: NativeCall) => native.forward(nativeArgs, nativeKwargs, call);
-    return fromNative(await callNative(run, either, undefined, 0)) as Output;
+    return fromNative(await callNative(run, either, undefined, { graceMs: 0 })) as Output;
   } catch (error) {
     if (!isAbort(error) || !timeout.aborted || signal?.aborted) throw error;
     throw new TorchSearchError(

@@ -1,11 +1,10 @@
 import { resolve } from "node:path";
 
-import { TorchSearchError } from "../errors";
 import { callNative } from "../native/call";
 import { loadModule } from "../native/module";
 import type { NativeModule } from "../native/types/module";
 import type { NativeNamedTensor } from "../native/types/tensor";
-import { isRecord } from "../util/check";
+import { isRecord, requireOptions, requirePath } from "../util/check";
 import { checkConfig } from "../util/complete-config";
 import { type ConfigRule, orNull, plainRules } from "../util/rules";
 import { forwardNative } from "./forward";
@@ -109,6 +108,7 @@ export class Module {
    * @throws `ERR_FILE_WRITE`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async save(path: string, options: CallOptions = {}): Promise<void> {
+    requireOptions(options, "Module.save");
     const file = resolve(requirePath(path, "save"));
     await callNative((call) => this.native.save(file, call), options.signal);
   }
@@ -130,24 +130,35 @@ export class Module {
     return records;
   }
 
-  /** Every parameter once, under its first name. */
+  /**
+   * Every parameter once, under its first name. Never waits: while a call runs on the module, these are the tensors
+   * that it found.
+   */
   namedParameters(): NamedTensor[] {
     return this.native.namedParameters().map(wrapNamed);
   }
 
-  /** Every buffer (a tensor that is not trained, such as a running mean) once, under its first name. */
+  /**
+   * Every buffer (a tensor that is not trained, such as a running mean) once, under its first name; as
+   * {@link namedParameters}.
+   */
   namedBuffers(): NamedTensor[] {
     return this.native.namedBuffers().map(wrapNamed);
   }
 
-  /** Whether the module is in training mode, in which dropout drops and batch norm uses the batch's statistics. */
+  /** Whether calls that are made now find the module in training mode, in which dropout drops and batch norm uses the batch's statistics. */
   get training(): boolean {
     return this.native.training;
   }
 
-  /** Switches training mode on, or off with `false`. @throws `ERR_FROZEN` when a frozen module has no such mode */
+  /**
+   * Switches training mode on, or off with `false`, for the calls that are made from now on: those that run or wait
+   * already keep theirs.
+   *
+   * @throws `ERR_FROZEN` when a frozen module has no such mode, `ERR_CLOSED`
+   */
   train(on = true): this {
-    this.native.train(on);
+    this.native.train(on)?.catch(() => undefined); // it can only have been closed meanwhile
     return this;
   }
 
@@ -158,6 +169,7 @@ export class Module {
 
   /** Moves the weights to a device such as `cpu` or `cuda:0`; inputs follow by themselves. @throws `ERR_DEVICE` */
   async to(device: string, options: CallOptions = {}): Promise<this> {
+    requireOptions(options, "Module.to");
     await callNative((call) => this.native.to(device, call), options.signal);
     return this;
   }
@@ -174,6 +186,7 @@ export class Module {
 
   /** Hexadecimal SHA-256 of the graph and the weights. */
   async fingerprint(options: CallOptions = {}): Promise<string> {
+    requireOptions(options, "Module.fingerprint");
     return callNative((call) => this.native.fingerprint(call), options.signal);
   }
 
@@ -194,9 +207,4 @@ export class Module {
 
 function wrapNamed({ name, tensor }: NativeNamedTensor): NamedTensor {
   return { name, tensor: Tensor.wrap(tensor) };
-}
-
-function requirePath(path: unknown, who: string): string {
-  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
-  throw new TorchSearchError("ERR_INPUT", `${who} needs the path of a file as a string that is not empty.`);
 }

@@ -1,6 +1,9 @@
+import { types } from "node:util";
+
 import { TorchSearchError } from "../errors";
 import { makeTensor } from "../native/tensor";
 import type { NativeTensor, TypedArray } from "../native/types/tensor";
+import { requireOptions } from "../util/check";
 import {
   arrayClassOf,
   type DType,
@@ -50,19 +53,22 @@ export class Tensor {
   /**
    * Makes a tensor of a typed array or of nested plain values.
    *
-   * A typed array of the dtype's own kind is not copied: tensor and array share their memory, so neither copy nor
-   * transfer it away while the tensor lives. `float16` and `bfloat16` share a `Uint16Array` of bit patterns; with a
-   * dtype of another kind, the values are converted (and copied).
+   * A typed array of the dtype's own kind is not copied: tensor and array share their memory. `float16` and `bfloat16`
+   * share a `Uint16Array` of bit patterns; with a dtype of another kind, the values are converted (and copied). Where
+   * the array's `ArrayBuffer` is transferred away, calls that run go on with the memory, and every later use of the
+   * tensor throws `ERR_CLOSED`. Shared and resizable buffers are copied.
    *
    * @param data typed array, or nested arrays of numbers, booleans or bigints
    * @param shape sizes of the dimensions; default `[length]`, or the nesting's
-   * @throws `ERR_SHAPE` when the shape does not fit, `ERR_DTYPE` when the dtype is unknown or cannot hold a value
+   * @throws `ERR_SHAPE` when the shape does not fit, `ERR_DTYPE` when the dtype is unknown or cannot hold a value,
+   *   `ERR_CLOSED` when the array's memory was transferred away
    */
   static from(
     data: TypedArray | Uint8ClampedArray | NestedElements,
     shape?: readonly number[],
     options: TensorOptions = {},
   ): Tensor {
+    requireOptions(options, "Tensor.from");
     const asked = options.dtype === undefined ? undefined : requireDType(options.dtype);
     if (ArrayBuffer.isView(data)) return fromTypedArray(data, shape ?? [data.length], asked);
     const values: Element[] = [];
@@ -156,10 +162,20 @@ function fromTypedArray(
     data instanceof arrayClassOf(dtype) || (data instanceof Uint8ClampedArray && dtype === "uint8");
   // PyTorch's bool is 0 or 1, nothing else.
   const usable = sameKind && (dtype !== "bool" || (data as Uint8Array).every((value) => value <= 1));
-  const unshared = usable && data.buffer instanceof ArrayBuffer;
-  if (unshared) return wrapArray(data, shape, dtype);
-  if (usable) return wrapArray((data as Uint8Array).slice(), shape, dtype);
+  if (usable) return wrapArray(hasFixedMemory(data) ? data : copyOf(data, dtype), shape, dtype);
   return wrapArray(encode(data as ArrayLike<Element>, dtype), shape, dtype);
+}
+
+/** Whether nothing but a transfer can take the array's memory away, and no other thread writes to it. */
+function hasFixedMemory({ buffer }: ArrayBufferView): boolean {
+  return types.isArrayBuffer(buffer) && (buffer as { resizable?: boolean }).resizable !== true;
+}
+
+/** Not `slice`, which a Node Buffer has in another meaning. */
+function copyOf(data: TypedArray | Uint8ClampedArray, dtype: DType): TypedArray {
+  const copy = new (arrayClassOf(dtype))(data.length);
+  (copy as Uint8Array).set(data as Uint8Array);
+  return copy;
 }
 
 function wrapArray(array: ArrayBufferView, shape: readonly number[], dtype: DType): Tensor {

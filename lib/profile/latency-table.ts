@@ -1,9 +1,9 @@
 /** Measured latencies of operators, in a form that can be saved to a file and shared. */
-import { readFile } from "node:fs/promises";
 
 import { TorchSearchError } from "../errors";
 import { writeFileAtomic } from "../util/atomic-file";
-import { expected, isPositiveInteger, isRecord } from "../util/check";
+import { describe, expected, isPositiveInteger, isRecord, requirePath } from "../util/check";
+import { readRegularFile } from "../util/regular-file";
 
 /** Version of the file format that this library writes. */
 export const LATENCY_TABLE_VERSION = 1;
@@ -71,7 +71,9 @@ export class LatencyTable {
   /** By key, then by sizes. */
   readonly #points = new Map<string, Map<string, LatencyPoint>>();
 
+  /** @throws `ERR_ARGUMENT` */
   constructor(conditions: LatencyConditions) {
+    if (!isConditions(conditions)) throw expected("ERR_ARGUMENT", "conditions", "a LatencyTable", conditions);
     this.conditions = Object.freeze({ ...conditions });
   }
 
@@ -107,11 +109,12 @@ export class LatencyTable {
     const sound =
       typeof key === "string" &&
       /^[^(]+\(/.test(key) &&
+      Array.isArray(sizes) &&
       sizes.every((size) => isPositiveInteger(size)) &&
       (first === undefined || first.sizes.length === sizes.length) &&
       Number.isFinite(ms) &&
       ms >= 0;
-    if (!sound) throw corrupt(`a point of ${String(key).slice(0, 60)} is none`);
+    if (!sound) throw corrupt(`a point of ${describe(key)} is none`);
     const name = sizes.join();
     if (!points.has(name)) points.set(name, { sizes: [...sizes], ms });
     this.#points.set(key, points);
@@ -138,12 +141,13 @@ export class LatencyTable {
    * @throws `ERR_LATENCY_TABLE_MISMATCH`
    */
   requireConditions(wanted: Partial<LatencyConditions>): void {
+    if (!isRecord(wanted)) throw expected("ERR_ARGUMENT", "a record of conditions", "wanted", wanted);
     for (const [name, value] of Object.entries(wanted)) {
       const own = this.conditions[name as keyof LatencyConditions];
       if (value === undefined || value === own) continue;
       throw new TorchSearchError(
         "ERR_LATENCY_TABLE_MISMATCH",
-        `the latency table was measured with ${name} ${JSON.stringify(own)}, not ${JSON.stringify(value)}; measure a table of its own for that`,
+        `the latency table was measured with ${name} ${JSON.stringify(own)}, not ${describe(value)}; measure a table of its own for that`,
       );
     }
   }
@@ -196,9 +200,10 @@ export class LatencyTable {
    * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ`, `ERR_LATENCY_TABLE`, `ERR_LATENCY_TABLE_VERSION`
    */
   static async load(file: string): Promise<LatencyTable> {
+    requirePath(file, "LatencyTable.load");
     let text: string;
     try {
-      text = await readFile(file, "utf8");
+      text = (await readRegularFile(file)).toString("utf8");
     } catch (error) {
       const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
       throw new TorchSearchError(
@@ -222,6 +227,7 @@ export class LatencyTable {
    * @throws `ERR_FILE_WRITE`
    */
   async save(file: string): Promise<void> {
+    requirePath(file, "LatencyTable.save");
     const { operators, ...head } = this.toJSON();
     const lines = operators.map((operator) => `    ${JSON.stringify(operator)}`);
     // One line for each operator, so that a diff of two files shows the new measurements.

@@ -1,7 +1,7 @@
 import { TorchSearchError } from "../errors";
 import { Tensor } from "../model/tensor";
 import { fakeQuantize as fakeQuantizeNative } from "../native/number-format";
-import { expected } from "../util/check";
+import { expected, requireOptions } from "../util/check";
 import { type NumberFormat, readNumberFormat } from "./formats";
 
 /** Options of {@link fakeQuantize}. */
@@ -35,6 +35,7 @@ export async function fakeQuantize(
   format: NumberFormat,
   options: FakeQuantizeOptions = {},
 ): Promise<FakeQuantized> {
+  requireOptions(options, "fakeQuantize");
   if (!(tensor instanceof Tensor)) throw expected("ERR_ARGUMENT", "a Tensor", "tensor", tensor);
   if (!/^(b?float)/.test(tensor.dtype)) {
     throw new TorchSearchError("ERR_DTYPE", `expected a tensor of floats but received ${tensor.dtype}`);

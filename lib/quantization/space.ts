@@ -13,7 +13,7 @@ import type { NativeQuantizationSpace, NativeQuantLayer } from "../native/types/
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { byName, NameIndex, sampleChoices, unknownMetric } from "../space/names";
-import { expected, isRecord } from "../util/check";
+import { expected, isRecord, requireOptions } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import type { Random } from "../util/random";
 import { costTable, type FormatCosts, QUANTIZATION_METRICS, type QuantizationMetric } from "./costs";
@@ -246,6 +246,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
    * @throws `ERR_CALIBRATION_NAN`, `ERR_EMPTY_LOADER`, `ERR_ARGUMENT`, `ERR_ABORTED`, and what running the model throws
    */
   async calibrate(data: DataSource, options: CalibrateOptions = {}): Promise<void> {
+    requireOptions(options, "calibrate");
     if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches", "data", data);
     const { collectFunc, maxBatches, signal, onProgress } = options;
     const inputsOf = inputsPicker(collectFunc);
@@ -263,11 +264,13 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
    * @throws `ERR_NOT_CALIBRATED`
    */
   async calibration(options: CallOptions = {}): Promise<Float64Array> {
+    requireOptions(options, "calibration");
     return callNative((call) => this.native.activationEnds(call), options.signal);
   }
 
   /** Takes the ranges that {@link calibration} gave, of this space or one made alike. @throws `ERR_CONFIG_VALUE` */
   async useCalibration(ends: Float64Array, options: CallOptions = {}): Promise<void> {
+    requireOptions(options, "useCalibration");
     await callNative((call) => this.native.setActivationEnds(ends, call), options.signal);
   }
 
@@ -280,6 +283,7 @@ export class QuantizationSpace extends EvaluationSpace<NativeQuantizationSpace> 
    * @throws `ERR_NOT_CALIBRATED`, `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: ExportOptions = {}): Promise<Module> {
+    requireOptions(options, "export");
     const config = this.active;
     const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig) };
     const module = await this.exported((call) => this.native.exportModule(call), result, options);

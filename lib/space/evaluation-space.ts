@@ -8,7 +8,7 @@ import { callNative } from "../native/call";
 import type { NativeCall } from "../native/types/call";
 import type { NativeForwardable, NativeModule } from "../native/types/module";
 import { throwIfAborted } from "../util/abort";
-import { isRecord } from "../util/check";
+import { isRecord, requireOptions } from "../util/check";
 import type { ExportOptions } from "./mode-space";
 
 /** The native handle of a space. */
@@ -60,6 +60,7 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
    * `trainSupernet()` changed.
    */
   async fingerprint(options: CallOptions = {}): Promise<string> {
+    requireOptions(options, "fingerprint");
     throwIfAborted(options.signal);
     return this.digest;
   }

@@ -1,6 +1,6 @@
 /** Lookups by name, whose errors name the nearest one, and configs: records by name. Every space uses them. */
 import { TorchSearchError } from "../errors";
-import { expected } from "../util/check";
+import { describe, expected } from "../util/check";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
 
@@ -13,7 +13,9 @@ export function unknownName(
 ): TorchSearchError {
   return new TorchSearchError(
     code,
-    `unknown ${what} ${JSON.stringify(name)}: ${suggestion(String(name), known)}`,
+    typeof name === "string"
+      ? `unknown ${what} ${JSON.stringify(name)}: ${suggestion(name, known)}`
+      : `expected the name of a ${what} but received ${describe(name)}; use one of ${known.join(", ")}`,
   );
 }
 

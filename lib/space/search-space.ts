@@ -9,7 +9,7 @@ import type { CallOptions } from "../model/types";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import type { LatencyTable } from "../profile/latency-table";
 import { throwIfAborted } from "../util/abort";
-import { expected } from "../util/check";
+import { expected, requireOptions } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { Random } from "../util/random";
 import { CostBook } from "./cost-book";
@@ -159,6 +159,7 @@ export class SearchSpace<Own extends string = never>
     definition: CustomHyperparameter,
     options: CallOptions = {},
   ): Promise<Hyperparameter> {
+    requireOptions(options, "addHyperparameter");
     return exclusively(this, async () => {
       const added = await addCustom(this.native, name, definition, options);
       const at = this.hyperparameters.length;
@@ -295,6 +296,7 @@ export class SearchSpace<Own extends string = never>
    *   `ERR_FORWARD`, `ERR_OUT_OF_MEMORY`, `ERR_CLOSED`, `ERR_ABORTED`; the table then is as before
    */
   async measureLatency(options: MeasureLatencyOptions = {}): Promise<LatencyTable> {
+    requireOptions(options, "measureLatency");
     return measureTable(this.native, options);
   }
 
@@ -323,6 +325,7 @@ export class SearchSpace<Own extends string = never>
    *   `ERR_CLOSED`, `ERR_ABORTED`
    */
   async latencyError(options: LatencyErrorOptions = {}): Promise<LatencyError> {
+    requireOptions(options, "latencyError");
     const { samples, seed } = readErrorOptions(options);
     const table = this.latencyTable;
     if (table === null) throw noLatencyTable();
@@ -344,6 +347,7 @@ export class SearchSpace<Own extends string = never>
    * @throws `ERR_ARGUMENT`, `ERR_EMPTY_LOADER`, `ERR_ABORTED`, and what running the data throws
    */
   async recalibrate(data: DataSource | ForwardLoop, options: RecalibrateOptions = {}): Promise<void> {
+    requireOptions(options, "recalibrate");
     if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches or a forward loop", "data", data);
     throwIfAborted(options.signal);
     this.native.recalibrate(true);
@@ -366,6 +370,7 @@ export class SearchSpace<Own extends string = never>
    * @throws `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: ExportOptions = {}): Promise<Module> {
+    requireOptions(options, "export");
     const config = this.active;
     const custom = Object.keys(this.#targets).length > 0 && { custom: this.#targets };
     const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig), ...custom };

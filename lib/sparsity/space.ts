@@ -9,7 +9,7 @@ import { type MetricOf, metricsOf } from "../profile/metrics";
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { byName, NameIndex, unknownMetric } from "../space/names";
-import { expected } from "../util/check";
+import { expected, requireOptions } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { parsePattern, type SparsityPattern } from "./pattern";
 
@@ -225,6 +225,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * @throws `ERR_CHOICE` for a pattern N:M, which fixes every layer's density
    */
   async globalDensities(density: number, options: CallOptions = {}): Promise<DensityConfig> {
+    requireOptions(options, "globalDensities");
     if (this.pattern !== null) {
       throw new TorchSearchError(
         "ERR_CHOICE",
@@ -249,6 +250,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     layers: readonly string[],
     options: CallOptions & { sequential?: boolean; stopEarly?: boolean } = {},
   ): Promise<void> {
+    requireOptions(options, "collect");
     const { signal, sequential, stopEarly } = options;
     const at = layers.map((name) => this.#nativeAt(name));
     await callNative((call) => this.native.collect(at, { sequential, stopEarly }, call), signal);
@@ -303,6 +305,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     layer: string,
     options: CallOptions = {},
   ): Promise<{ weight: Tensor; mask: Tensor | null }> {
+    requireOptions(options, "restoreLayer");
     const at = this.#nativeAt(layer);
     const { weight, mask } = await callNative((call) => this.native.layerTensors(at, call), options.signal);
     return { weight: Tensor.wrap(weight), mask: mask === null ? null : Tensor.wrap(mask) };
@@ -320,6 +323,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
 
   /** Makes every layer dense, and forgets the gathered inputs. */
   async reset(options: CallOptions = {}): Promise<void> {
+    requireOptions(options, "reset");
     await callNative((call) => this.native.reset(call), options.signal);
     this.layers.forEach(({ elements }, at) => {
       this.#kept[at] = elements;
@@ -336,6 +340,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * @throws `ERR_EXPORT`, `ERR_EXPORT_MISMATCH`, `ERR_SPARSITY_MISMATCH`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async export(options: ExportOptions & { masks?: boolean } = {}): Promise<Module> {
+    requireOptions(options, "export");
     const { masks = true } = options;
     const config = this.active;
     const result = { config, costs: this.costs(config), masks };

@@ -1,16 +1,35 @@
 /** Writing files so that a crash leaves either the old file or the new one. */
-import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import path from "node:path";
+import { threadId } from "node:worker_threads";
+
+import { hasEnded, placeOfProcesses } from "./process-place";
 
 let counter = 0;
 
+/** How {@link writeFileAtomic} treats the earlier file. */
+export interface AtomicWriteOptions {
+  /** Whether the earlier file is kept beside the new one, as {@link previousOf} names it. */
+  keepPrevious?: boolean;
+}
+
+/** The name of the generation before the present one. */
+export function previousOf(file: string): string {
+  return `${file}.previous`;
+}
+
 /**
  * Writes the chunks in order to a temporary file in the same folder, flushes it to the disk, renames it to the final
- * name and flushes the folder. A crash or failure at any moment leaves an earlier file intact. Errors of the file
- * system are thrown as they are.
+ * name and flushes the folder. A crash or failure at any moment leaves an earlier file intact. Temporary files of
+ * processes that were killed are removed. Errors of the file system are thrown as they are.
  */
-export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[]): Promise<void> {
+export async function writeFileAtomic(
+  file: string,
+  chunks: readonly Uint8Array[],
+  { keepPrevious = false }: AtomicWriteOptions = {},
+): Promise<void> {
   await requireNothingElse(file);
+  await removeLeftovers(file);
   const temporary = temporaryName(file);
   try {
     const handle = await open(temporary, "wx", 0o644);
@@ -20,6 +39,7 @@ export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[
     } finally {
       await handle.close();
     }
+    if (keepPrevious) await keep(file);
     await rename(temporary, file);
   } catch (error) {
     await unlink(temporary).catch(() => {}); // it may not exist yet
@@ -28,9 +48,21 @@ export async function writeFileAtomic(file: string, chunks: readonly Uint8Array[
   await syncFolder(path.dirname(file));
 }
 
+/** Gives the present file a second name, so that there is one of its own name all the time. */
+async function keep(file: string): Promise<void> {
+  const other = temporaryName(file);
+  try {
+    await link(file, other);
+    await rename(other, previousOf(file));
+  } catch {
+    // There is no earlier file, or the file system has no second names: then there is no earlier generation.
+    await unlink(other).catch(() => {});
+  }
+}
+
 /**
  * Makes sure that a file can be written: creates its folder if it is missing, then creates and removes a temporary
- * file. Also removes temporary files that killed processes left more than an hour ago.
+ * file. Also removes temporary files that killed processes left.
  */
 export async function requireWritable(file: string): Promise<void> {
   const folder = path.dirname(file);
@@ -52,22 +84,28 @@ async function requireNothingElse(file: string): Promise<void> {
 
 function temporaryName(file: string): string {
   counter += 1;
-  return path.join(path.dirname(file), `${prefixOf(file)}${process.pid}-${counter}.tmp`);
+  const name = `${prefixOf(file)}${placeOfProcesses()}-${process.pid}-${threadId}-${counter}.tmp`;
+  return path.join(path.dirname(file), name);
 }
 
 function prefixOf(file: string): string {
   return `.${path.basename(file)}.`;
 }
 
+/** Removes the temporary files of processes that have ended; of those that can't be asked, after an hour. */
 async function removeLeftovers(file: string): Promise<void> {
   const folder = path.dirname(file);
   const hourAgo = Date.now() - 3_600_000;
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(prefixOf(file)) || !/^\d+-\d+\.tmp$/.test(name.slice(prefixOf(file).length)))
-      continue;
+    if (!name.startsWith(prefixOf(file))) continue;
+    // Earlier versions wrote no place.
+    const parts = /^(?:([0-9a-f]{8})-)?(\d+)(?:-\d+)?-\d+\.tmp$/.exec(name.slice(prefixOf(file).length));
+    if (parts === null) continue;
     const leftover = path.join(folder, name);
     const info = await stat(leftover).catch(() => null);
-    if (info !== null && info.mtimeMs < hourAgo) await unlink(leftover).catch(() => {});
+    if (info === null) continue;
+    const ended = hasEnded({ place: parts[1] ?? "", pid: Number(parts[2]), started: "" });
+    if (ended || info.mtimeMs < hourAgo) await unlink(leftover).catch(() => {});
   }
 }
 

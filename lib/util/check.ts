@@ -23,6 +23,18 @@ export function isTypedArray(value: unknown): value is NodeJS.TypedArray {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
+/** Refuses options that are no object. @param whose what they belong to @throws `ERR_ARGUMENT` */
+export function requireOptions(options: unknown, whose: string): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  throw expected("ERR_ARGUMENT", "an object or nothing", `the options of ${whose}`, options);
+}
+
+/** Refuses what is no path. @throws `ERR_INPUT` */
+export function requirePath(path: unknown, who: string): string {
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
+  throw new TorchSearchError("ERR_INPUT", `${who} needs the path of a file as a string that is not empty.`);
+}
+
 /** Describes a value in a message: the value and its type, in at most about 60 characters. */
 export function describe(value: unknown): string {
   if (value === undefined) return "undefined";

@@ -1,5 +1,6 @@
 // What JavaScript may call: docs/architecture.md, "The door"; typed in lib/native/addon.ts.
 #include <napi.h>
+#include <torch/csrc/jit/runtime/print_handler.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 
@@ -81,6 +82,8 @@ void leave(const Napi::CallbackInfo&) {
 Napi::Object define(Napi::Env env, Napi::Object exports) {
   EnvData::create(env);
   TensorMemory::instance();
+  // What a model prints, where it may: standard output belongs to the program (`--json`).
+  torch::jit::setPrintHandler([](const std::string& text) { (void)std::fputs(text.c_str(), stderr); });
   exports.Set("init", Napi::Function::New<init>(env, "init"));
   exports.Set("versions", Napi::Function::New<versions>(env, "versions"));
   exports.Set("setThreads", Napi::Function::New<setThreads>(env, "setThreads"));

@@ -3,7 +3,9 @@
 #include <ATen/ops/from_blob.h>
 
 #include <cstring>
+#include <utility>
 
+#include "binding/memory_pin.h"
 #include "binding/translate.h"
 
 namespace torchsearch::binding {
@@ -54,7 +56,9 @@ View viewOf(Napi::Env env, const c10::Storage& storage) {
 
 std::shared_ptr<BorrowedMemory> BorrowedMemory::take(Napi::Env env, const Napi::ArrayBuffer& buffer,
                                                      size_t offset) {
-  std::unique_ptr<BorrowedMemory> owned(new BorrowedMemory(env, buffer, offset));
+  std::shared_ptr<void> pin = pinMemory(buffer);
+  if (pin == nullptr) return nullptr;
+  std::unique_ptr<BorrowedMemory> owned(new BorrowedMemory(env, buffer, offset, std::move(pin)));
   return {owned.release(), [](BorrowedMemory* memory) {
             const std::shared_ptr<Channel> channel = memory->channel_;
             // A std::function must be copyable, hence a shared pointer; the task is its one owner.
@@ -63,8 +67,10 @@ std::shared_ptr<BorrowedMemory> BorrowedMemory::take(Napi::Env env, const Napi::
           }};
 }
 
-BorrowedMemory::BorrowedMemory(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset)
-    : channel_(EnvData::of(env).channel),
+BorrowedMemory::BorrowedMemory(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset,
+                               std::shared_ptr<void> pin)
+    : pin_(std::move(pin)),
+      channel_(EnvData::of(env).channel),
       cache_(EnvData::of(env).buffers),
       buffer_(Napi::Reference<Napi::ArrayBuffer>::New(buffer, 1)),
       data_(static_cast<const uint8_t*>(Napi::ArrayBuffer(buffer).Data()) + offset) {

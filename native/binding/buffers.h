@@ -11,9 +11,11 @@
 namespace torchsearch::binding {
 
 // Memory of a JavaScript ArrayBuffer that tensors use. Lives until the last of them is gone, on whatever
-// thread that happens; the reference is then given up on the JavaScript thread.
+// thread that happens; the reference is then given up on the JavaScript thread. The memory itself is pinned:
+// it stays when the buffer is transferred away while a call computes with it.
 class BorrowedMemory {
  public:
+  // Null where the memory can't be pinned: then it has to be copied. The buffer's length must be fixed.
   static std::shared_ptr<BorrowedMemory> take(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset);
   ~BorrowedMemory();
 
@@ -21,8 +23,9 @@ class BorrowedMemory {
   bool detached() const;  // the buffer was transferred away; JavaScript thread only
 
  private:
-  BorrowedMemory(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset);
+  BorrowedMemory(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset, std::shared_ptr<void> pin);
 
+  std::shared_ptr<void> pin_;
   std::shared_ptr<Channel> channel_;
   std::shared_ptr<BufferCache> cache_;
   Napi::Reference<Napi::ArrayBuffer> buffer_;

@@ -41,8 +41,8 @@ CallOptions CallOptions::read(const Napi::Value& value) {
   return options;
 }
 
-Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work) {
-  auto job = std::make_shared<Job>(env, options, std::move(work));
+Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work, Patience patience) {
+  auto job = std::make_shared<Job>(env, options, std::move(work), patience);
   const Napi::Promise promise = job->promise();
   job->channel().hold(env);
   if (options.cancel.cancelled()) {
@@ -53,8 +53,12 @@ Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work) {
   return promise;
 }
 
-Job::Job(Napi::Env env, const CallOptions& options, Work work)
-    : channel_(EnvData::of(env).channel), cancel_(options.cancel), work_(std::move(work)), deferred_(env) {
+Job::Job(Napi::Env env, const CallOptions& options, Work work, Patience patience)
+    : channel_(EnvData::of(env).channel),
+      cancel_(options.cancel),
+      work_(std::move(work)),
+      patience_(patience),
+      deferred_(env) {
   if (!options.onProgress.IsEmpty()) onProgress_ = Napi::Persistent(options.onProgress);
 }
 
@@ -134,7 +138,7 @@ void ComputeThread::submit(std::shared_ptr<Job> job) {
   bool refused = false;
   {
     const std::lock_guard guard(mutex_);
-    refused = givenUp_;
+    refused = givenUp_ && !job->waitsForever();
     if (!refused) {
       queue_.push_back(std::move(job));
       if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
@@ -148,13 +152,20 @@ void ComputeThread::submit(std::shared_ptr<Job> job) {
   if (wake) wake_.notify_one();
 }
 
+bool ComputeThread::idle() {
+  const std::lock_guard guard(mutex_);
+  return queue_.empty() && runningFor_ == nullptr;
+}
+
 void ComputeThread::giveUp() {
   std::deque<std::shared_ptr<Job>> waiting;
   {
     const std::lock_guard guard(mutex_);
     if (runningFor_ == nullptr || !runningCancel_.cancelled()) return;
     givenUp_ = true;
-    waiting.swap(queue_);
+    std::deque<std::shared_ptr<Job>> staying;
+    for (auto& job : queue_) (job->waitsForever() ? staying : waiting).push_back(std::move(job));
+    queue_.swap(staying);
   }
   for (std::shared_ptr<Job>& job : waiting) {
     job->refuse(kBusy);

@@ -43,14 +43,19 @@ struct CallOptions {
   Napi::Function onProgress;  // may be empty
 };
 
+// Whether a job waits for another one that was given up, instead of being refused with ERR_BUSY.
+enum class Patience : uint8_t { kLimited, kForever };
+
 // Queues `work` and gives the promise of its result.
-Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work);
+Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work,
+                     Patience patience = Patience::kLimited);
 
 // One queued call. Made, settled and destroyed on its environment's JavaScript thread.
 class Job : public std::enable_shared_from_this<Job> {
  public:
-  Job(Napi::Env env, const CallOptions& options, Work work);
+  Job(Napi::Env env, const CallOptions& options, Work work, Patience patience);
 
+  bool waitsForever() const { return patience_ == Patience::kForever; }
   Napi::Promise promise() const { return deferred_.Promise(); }
   const CancelToken& cancel() const { return cancel_; }
   Channel& channel() const { return *channel_; }
@@ -68,6 +73,7 @@ class Job : public std::enable_shared_from_this<Job> {
   std::shared_ptr<Channel> channel_;
   CancelToken cancel_;
   Work work_;
+  Patience patience_;
   Napi::Promise::Deferred deferred_;
   Napi::FunctionReference onProgress_;
   std::optional<Napi::Error> thrown_;  // by onProgress
@@ -87,6 +93,8 @@ class ComputeThread {
   // Never destroyed: a job may outlive the statics of the process.
   static ComputeThread& instance();
 
+  // Whether no job runs or waits.
+  bool idle();
   // With ERR_BUSY while a job runs that was given up.
   void submit(std::shared_ptr<Job> job);
   // Settles waiting jobs whose token is set.

@@ -166,13 +166,23 @@ Napi::Value ModuleWrap::namedBuffers(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ModuleWrap::training(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), module_->training()); });
+  return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), module_->comingMode()); });
 }
 
+// (on?: boolean): a promise where other calls are running or waiting, which find the mode as it is
 Napi::Value ModuleWrap::train(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    module_->train(info[0].IsUndefined() || info[0].ToBoolean());
-    return info.Env().Undefined();
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const bool on = info[0].IsUndefined() || info[0].ToBoolean();
+    if (ComputeThread::instance().idle()) {
+      module_->train(on);
+      return env.Undefined();
+    }
+    auto switching = [module = module_, announced = module_->announceMode(on), on](const JobContext&) {
+      module->train(on);
+      return finishWithNothing();
+    };
+    return runJob(env, CallOptions{}, std::move(switching), Patience::kForever);
   });
 }
 

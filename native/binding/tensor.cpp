@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <cstring>
 #include <vector>
 
 #include "binding/env_data.h"
@@ -83,6 +84,18 @@ Napi::Value TensorWrap::from(const Napi::CallbackInfo& info) {
     if (type != dtype->array)
       fail(env, "ERR_DTYPE", "This typed array does not hold elements of dtype " + name + ".");
 
+    const Napi::Value owner(env, base);
+    if (!owner.IsArrayBuffer()) {
+      fail(env, "ERR_INPUT",
+           "Tensor.from needs a typed array over an ArrayBuffer; copy shared memory first.");
+    }
+    if (owner.As<Napi::ArrayBuffer>().IsDetached()) {
+      fail(
+          env, "ERR_CLOSED",
+          "The typed array lost its memory: its ArrayBuffer was transferred away. Make the tensor before, or "
+          "where the memory went.");
+    }
+
     const Napi::Array sizes = info[1].As<Napi::Array>();
     std::vector<int64_t> shape;
     uint64_t count = 1;
@@ -104,14 +117,15 @@ Napi::Value TensorWrap::from(const Napi::CallbackInfo& info) {
            "The shape needs " + std::to_string(count) + " elements, but the array has " +
                std::to_string(length) + ".");
     }
-    const Napi::Value buffer(env, base);
-    if (!buffer.IsArrayBuffer()) {
-      fail(env, "ERR_INPUT",
-           "Tensor.from needs a typed array over an ArrayBuffer; copy shared memory first.");
-    }
     if (length == 0) return make(env, {at::empty(shape, dtype->scalar), nullptr, true});
-    auto borrowed = BorrowedMemory::take(env, buffer.As<Napi::ArrayBuffer>(), offset);
-    at::Tensor tensor = tensorOver(borrowed, shape, *dtype);
+    const auto buffer = owner.As<Napi::ArrayBuffer>();
+    auto borrowed = BorrowedMemory::take(env, buffer, offset);
+    at::Tensor tensor =
+        borrowed != nullptr ? tensorOver(borrowed, shape, *dtype) : at::empty(shape, dtype->scalar);
+    if (borrowed == nullptr) {
+      const auto* bytes = static_cast<const uint8_t*>(Napi::ArrayBuffer(buffer).Data()) + offset;
+      std::memcpy(tensor.mutable_data_ptr(), bytes, length * dtype->size);
+    }
     return make(env, {std::move(tensor), std::move(borrowed), true});
   });
 }

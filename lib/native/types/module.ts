@@ -33,7 +33,8 @@ export interface NativeModule extends NativeForwardable {
   setExtraFile(name: string, text: string): void;
   namedParameters(): NativeNamedTensor[];
   namedBuffers(): NativeNamedTensor[];
-  train(on: boolean): void;
+  /** A promise where other calls run or wait: then the mode changes after them. ERR_FROZEN, ERR_CLOSED at once. */
+  train(on: boolean): Promise<void> | undefined;
   to(device: string, call: NativeCall): Promise<void>;
   fingerprint(call: NativeCall): Promise<string>;
   close(): void;

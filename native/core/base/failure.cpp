@@ -5,6 +5,7 @@
 #include <array>
 #include <cctype>
 #include <new>
+#include <stdexcept>
 #include <string_view>
 
 #include "core/base/error.h"
@@ -47,9 +48,9 @@ std::string innermostFrame(const std::string& text, size_t before) {
 }
 
 bool isOutOfMemory(const std::string& text) {
-  constexpr std::array<std::string_view, 4> signs{"DefaultCPUAllocator: can't allocate",
+  constexpr std::array<std::string_view, 5> signs{"DefaultCPUAllocator: can't allocate",
                                                   "DefaultCPUAllocator: not enough memory", "out of memory",
-                                                  "std::bad_alloc"};
+                                                  "Cannot allocate memory", "std::bad_alloc"};
   for (const std::string_view sign : signs) {
     if (text.find(sign) != std::string::npos) return true;
   }
@@ -86,6 +87,8 @@ Failure describeFailure(const std::exception_ptr& exception, const std::string& 
   } catch (const Error& error) {
     return {error.code(), error.what()};
   } catch (const std::bad_alloc& error) {
+    return outOfMemory(error.what());
+  } catch (const std::length_error& error) {  // more than a container can ever hold
     return outOfMemory(error.what());
   } catch (const c10::OutOfMemoryError& error) {
     return outOfMemory(error.what_without_backtrace());

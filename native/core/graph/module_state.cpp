@@ -6,6 +6,41 @@
 
 namespace torchsearch {
 
+namespace {
+
+// The elements of an expanded dimension are one place in memory: copy_ refuses to write that several times.
+at::Tensor onceEach(at::Tensor tensor, const at::Tensor& expanded) {
+  for (int64_t d = 0; d < expanded.dim(); ++d) {
+    if (expanded.stride(d) == 0 && expanded.size(d) > 1) tensor = tensor.narrow(d, 0, 1);
+  }
+  return tensor;
+}
+
+// False where it can't be told: not every dtype and layout can be compared.
+bool isUnchanged(const at::Tensor& tensor, const at::Tensor& contents) {
+  try {
+    return at::equal(tensor, contents);
+  } catch (const c10::Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+void restoreContents(const at::Tensor& tensor, const at::Tensor& contents) {
+  const at::NoGradGuard noGrad;
+  if (!tensor.sizes().equals(contents.sizes())) {
+    tensor.set_(contents);  // a forward resized it in place
+    return;
+  }
+  if (tensor.is_meta() || isUnchanged(tensor, contents)) return;
+  if (tensor.layout() != at::kStrided) {
+    tensor.copy_(contents);
+    return;
+  }
+  onceEach(tensor, tensor).copy_(onceEach(contents, tensor));
+}
+
 ModuleState::ModuleState(const torch::jit::Module& module) {
   const at::NoGradGuard noGrad;
   std::unordered_set<const c10::ivalue::Object*> seen;
@@ -33,11 +68,8 @@ ModuleState::~ModuleState() {
   const at::NoGradGuard noGrad;
   for (auto& attribute : attributes_) {
     cleanUp([&] { attribute.object->setSlot(attribute.slot, attribute.value); });
-    // A buffer that forward gave another shape, or whose elements share memory, can't be written back.
     cleanUp([&] {
-      if (!attribute.contents.defined()) return;
-      const at::Tensor buffer = attribute.value.toTensor().detach();
-      if (!at::equal(buffer, attribute.contents)) buffer.copy_(attribute.contents);
+      if (attribute.contents.defined()) restoreContents(attribute.value.toTensor(), attribute.contents);
     });
   }
 }

@@ -7,6 +7,10 @@
 
 namespace torchsearch {
 
+// Gives a tensor the contents that a clone of it kept. Elements may share memory, as those of an expanded
+// tensor do.
+void restoreContents(const at::Tensor& tensor, const at::Tensor& contents);
+
 // Restores what a forward may change of a module, at the end of a scope: attributes that are no parameters,
 // by value, and the contents of buffers.
 class ModuleState {

@@ -15,6 +15,8 @@
 namespace torchsearch {
 namespace {
 
+constexpr const char* kClosed = "This module is closed; load it again to use it.";
+
 // Removes "___torch_mangle_12." and the like, which depend on what else the process has loaded.
 std::string withoutMangling(std::string text) {
   static constexpr std::string_view kMark = "___torch_mangle_";
@@ -39,6 +41,44 @@ std::vector<NamedTensor> eachOnce(const List& list) {
   return out;
 }
 
+bool reassigns(const torch::jit::Block& block) {
+  for (const torch::jit::Node* node : block.nodes()) {
+    if (node->kind() == c10::prim::SetAttr) return true;
+    for (const torch::jit::Block* inner : node->blocks()) {
+      if (reassigns(*inner)) return true;
+    }
+  }
+  return false;
+}
+
+// Whether any method of the module or of one inside gives an attribute another value.
+bool reassigns(const torch::jit::Module& module) {
+  std::unordered_set<const c10::ClassType*> seen;
+  for (const torch::jit::Module& each : module.modules()) {
+    const auto type = each.type();
+    if (!seen.insert(type.get()).second) continue;
+    for (torch::jit::Function* method : type->methods()) {
+      if (const auto graph = torch::jit::tryToGraphFunction(*method)) {
+        if (reassigns(*graph->graph()->block())) return true;
+      }
+    }
+  }
+  return false;
+}
+
+int64_t bytesOf(const std::vector<NamedTensor>& parameters, const std::vector<NamedTensor>& buffers) {
+  int64_t total = 0;
+  std::unordered_set<const void*> seen;
+  for (const auto* tensors : {&parameters, &buffers}) {
+    for (const auto& [name, tensor] : *tensors) {
+      if (tensor.has_storage() && seen.insert(tensor.storage().unsafeGetStorageImpl()).second) {
+        total += static_cast<int64_t>(tensor.storage().nbytes());
+      }
+    }
+  }
+  return total;
+}
+
 void hashTensor(Sha256& hash, const NamedTensor& item) {
   hash.update(item.name);
   hash.update(std::string_view("\0", 1));
@@ -55,7 +95,7 @@ void hashTensor(Sha256& hash, const NamedTensor& item) {
 }  // namespace
 
 Module::Module(torch::jit::Module module, ExtraFiles extraFiles)
-    : module_(std::move(module)), extraFiles_(std::move(extraFiles)) {
+    : module_(std::move(module)), extraFiles_(std::move(extraFiles)), reassigns_(reassigns(*module_)) {
   refresh(*module_);
 }
 
@@ -75,6 +115,7 @@ void Module::refresh(const torch::jit::Module& module) {
     device = parameter.device();
     break;
   }
+  relist();
   const std::lock_guard guard(state_);
   evaluator_.reset();  // made for another mode or device
   schema_ = std::move(schema);
@@ -84,17 +125,19 @@ void Module::refresh(const torch::jit::Module& module) {
 
 torch::jit::Module Module::jit() const {
   const std::lock_guard guard(state_);
-  if (!module_) throw Error("ERR_CLOSED", "This module is closed; load it again to use it.");
+  if (!module_) throw Error("ERR_CLOSED", kClosed);
   return *module_;
 }
 
 std::unique_lock<std::recursive_mutex> Module::lock() const {
-  return std::unique_lock(running_);
+  std::unique_lock guard(running_);
+  if (reassigns_ && !closed()) relist();
+  return guard;
 }
 
 std::shared_ptr<const c10::FunctionSchema> Module::schema() const {
   const std::lock_guard guard(state_);
-  if (!module_) throw Error("ERR_CLOSED", "This module is closed; load it again to use it.");
+  if (!module_) throw Error("ERR_CLOSED", kClosed);
   if (!schema_) throw Error("ERR_NO_FORWARD", "This module has no forward method; export one that has.");
   return schema_;
 }
@@ -165,14 +208,31 @@ void Module::setExtraFile(const std::string& name, std::string bytes) {
   extraFiles_.set(name, std::move(bytes));
 }
 
+// With the lock held, or before anybody else knows the module.
+void Module::relist() const {
+  const torch::jit::Module module = jit();
+  auto listing = std::make_shared<Listing>();
+  listing->parameters = eachOnce(module.named_parameters());
+  listing->buffers = eachOnce(module.named_buffers());
+  listing->bytes = bytesOf(listing->parameters, listing->buffers);
+  const std::lock_guard guard(state_);
+  if (module_) listing_ = std::move(listing);
+}
+
+// As the module is, or as the call that runs on it found it.
+std::shared_ptr<const Module::Listing> Module::list() const {
+  if (const std::unique_lock free(running_, std::try_to_lock); free.owns_lock()) relist();
+  const std::lock_guard guard(state_);
+  if (!module_) throw Error("ERR_CLOSED", kClosed);
+  return listing_;
+}
+
 std::vector<NamedTensor> Module::namedParameters() const {
-  const auto guard = lock();
-  return eachOnce(jit().named_parameters());
+  return list()->parameters;
 }
 
 std::vector<NamedTensor> Module::namedBuffers() const {
-  const auto guard = lock();
-  return eachOnce(jit().named_buffers());
+  return list()->buffers;
 }
 
 bool Module::training() const {
@@ -180,14 +240,34 @@ bool Module::training() const {
   return training_;
 }
 
+bool Module::comingMode() const {
+  const bool now = training();
+  const std::lock_guard guard(state_);
+  return announced_ > 0 ? announcedMode_ : now;
+}
+
+std::shared_ptr<void> Module::announceMode(bool on) {
+  requireMode(on);
+  const std::lock_guard guard(state_);
+  ++announced_;
+  announcedMode_ = on;
+  return {this, [this](void*) {
+            const std::lock_guard guard(state_);
+            --announced_;
+          }};
+}
+
+void Module::requireMode(bool on) const {
+  if (!on || jit().hasattr("training")) return;
+  throw Error("ERR_FROZEN",
+              "This module was frozen (torch.jit.freeze), which removes its training mode; "
+              "export it without freezing.");
+}
+
 void Module::train(bool on) {
   const auto guard = lock();
   torch::jit::Module module = jit();
-  if (on && !module.hasattr("training")) {
-    throw Error("ERR_FROZEN",
-                "This module was frozen (torch.jit.freeze), which removes its training mode; "
-                "export it without freezing.");
-  }
+  requireMode(on);
   module.train(on);
   refresh(module);
 }
@@ -204,9 +284,11 @@ void Module::to(c10::Device device) {
 void Module::close() {
   std::optional<torch::jit::Module> released;
   std::shared_ptr<Evaluator> evaluator;
+  std::shared_ptr<const Listing> listing;
   const std::lock_guard guard(state_);
   released.swap(module_);
   evaluator.swap(evaluator_);
+  listing.swap(listing_);
 }
 
 bool Module::closed() const {
@@ -230,19 +312,7 @@ std::string Module::fingerprint() const {
 }
 
 int64_t Module::bytes() const {
-  const auto guard = lock();
-  const torch::jit::Module module = jit();
-  int64_t total = 0;
-  std::unordered_set<const void*> seen;
-  const auto add = [&](const at::Tensor& tensor) {
-    if (tensor.defined() && tensor.has_storage() &&
-        seen.insert(tensor.storage().unsafeGetStorageImpl()).second) {
-      total += static_cast<int64_t>(tensor.storage().nbytes());
-    }
-  };
-  for (const at::Tensor& parameter : module.parameters()) add(parameter);
-  for (const at::Tensor& buffer : module.buffers()) add(buffer);
-  return total;
+  return list()->bytes;
 }
 
 }  // namespace torchsearch

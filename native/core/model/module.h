@@ -34,8 +34,8 @@ struct LoadOptions {
 };
 
 // A TorchScript module. Every method may be called from any thread; calls on one module are serialized,
-// except for the cheap questions (`device`, `training`, `closed`, `schema`) and `close`, which never wait for
-// a running call.
+// except for the questions (`device`, `training`, `closed`, `schema`, the lists of tensors, `bytes`) and
+// `close`, which never wait for a running call: while one runs, they answer as it found the module.
 class Module : public Forwardable {
  public:
   explicit Module(torch::jit::Module module, ExtraFiles extraFiles = {});
@@ -67,6 +67,10 @@ class Module : public Forwardable {
   std::vector<NamedTensor> namedBuffers() const;
 
   bool training() const;
+  // The mode that calls made from now on will find.
+  bool comingMode() const;
+  // Announces a `train(on)` that waits for its turn, for as long as the result lives. ERR_FROZEN, ERR_CLOSED
+  std::shared_ptr<void> announceMode(bool on);
   // ERR_FROZEN when switching on the training mode of a frozen module, which has none.
   void train(bool on);
   void to(c10::Device device);
@@ -87,7 +91,16 @@ class Module : public Forwardable {
   std::unique_lock<std::recursive_mutex> lock() const;
 
  private:
+  struct Listing {
+    std::vector<NamedTensor> parameters;
+    std::vector<NamedTensor> buffers;
+    int64_t bytes = 0;
+  };
+
   void refresh(const torch::jit::Module& module);
+  void requireMode(bool on) const;
+  std::shared_ptr<const Listing> list() const;
+  void relist() const;
 
   mutable std::recursive_mutex running_;  // held by whatever computes on, or changes, the module
   mutable std::mutex state_;              // held only to read or change the members below
@@ -97,6 +110,11 @@ class Module : public Forwardable {
   ExtraFiles extraFiles_;
   c10::Device device_ = c10::kCPU;
   std::atomic<bool> training_ = false;
+  // Whether code of the module gives attributes other values, buffers among them.
+  bool reassigns_ = false;
+  mutable std::shared_ptr<const Listing> listing_;
+  int announced_ = 0;  // switches of the mode that wait
+  bool announcedMode_ = false;
 };
 
 }  // namespace torchsearch

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "core/base/cleanup.h"
+#include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
 #include "core/profile/memory_plan.h"
 
@@ -16,26 +16,6 @@ namespace {
 
 // Timing each operator disturbs what is timed, and its median settles sooner than the whole's quantiles.
 constexpr int32_t kMaxOperatorRepeats = 10;
-
-// A forward in training mode, or an unusual model, updates buffers; profiling is not to leave a trace.
-class BufferGuard {
- public:
-  explicit BufferGuard(const torch::jit::Module& module) {
-    for (const auto& buffer : module.buffers()) {
-      saved_.emplace_back(buffer, buffer.clone());
-    }
-  }
-  ~BufferGuard() {
-    const at::NoGradGuard noGrad;
-    // Batch norm's kernel does not count its update as a new version, so versions can't tell what to restore.
-    for (auto& item : saved_) cleanUp([&] { item.first.copy_(item.second); });
-  }
-  BufferGuard(const BufferGuard&) = delete;
-  BufferGuard& operator=(const BufferGuard&) = delete;
-
- private:
-  std::vector<std::pair<at::Tensor, at::Tensor>> saved_;
-};
 
 // Shared parameters are separate tensors over one memory once a file was loaded.
 int64_t countParameters(const torch::jit::Module& module) {
@@ -82,7 +62,7 @@ Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions
                       const CancelToken& cancel, const ProgressFn& progress) {
   const auto lock = module.lock();
   const torch::jit::Module jit = module.jit();
-  const BufferGuard buffers(jit);
+  const ModuleState untouched(jit);  // profiling is not to leave a trace
   Profile profile;
   profile.params = countParameters(jit);
   profile.size = module.bytes();

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/evaluation/score_input.h"
+#include "core/graph/module_state.h"
 #include "core/model/mode_guard.h"
 
 namespace torchsearch {
@@ -127,10 +128,7 @@ double ModuleLearner::finish(double loss, const at::Tensor& gradient) {
 
 void ModuleLearner::abandon() {
   if (pending_ == nullptr) return;
-  const at::NoGradGuard noGrad;
-  for (auto& [buffer, before] : pending_->buffers) {
-    if (buffer.sizes() == before.sizes()) buffer.copy_(before);
-  }
+  for (auto& [buffer, before] : pending_->buffers) restoreContents(buffer, before);
   pending_.reset();
 }
 
