@@ -105,6 +105,9 @@ export type { ConvertConfig } from "./space/convert";
 export type { ExportOptions, ModeSpace } from "./space/mode-space";
 export { type Prunability, prunability } from "./space/prunability";
 export { type CostFunction, SearchSpace } from "./space/search-space";
+export type { Study } from "./space/study";
+export type { StudyOptions } from "./space/study-options";
+export type { StudyCandidate, StudyState } from "./space/study-types";
 export type {
   Hyperparameter,
   HyperparameterKind,

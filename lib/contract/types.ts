@@ -34,6 +34,9 @@ export type ConstraintValue =
   | readonly [lower: BoundValue, upper: BoundValue]
   | { readonly [name: string]: ConstraintValue };
 
+/** Constraints on some metrics, and no others. */
+export type BoundsOn<Name extends string> = { readonly [Metric in Name]?: ConstraintValue };
+
 /**
  * Constraints by metric. A search's result meets all of them.
  *

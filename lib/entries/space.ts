@@ -31,6 +31,9 @@ export {
   type WholeDimensions,
 } from "../space/prunability";
 export { type CostFunction, SearchSpace } from "../space/search-space";
+export { Study } from "../space/study";
+export type { StudyOptions } from "../space/study-options";
+export type { StudyCandidate, StudyState } from "../space/study-types";
 export {
   type ActivationReuse,
   type Hyperparameter,

@@ -1,5 +1,6 @@
 /** The search space of widths and blocks: its subnets are selected, run, priced and exported. */
 import { types } from "node:util";
+import type { BoundsOn } from "../contract/types";
 import { type DataSource, isDataSource } from "../data/data-source";
 import { runForwardLoop } from "../evaluation/forward-loop";
 import { exclusively } from "../evaluation/model-guard";
@@ -32,6 +33,8 @@ import {
 } from "./latency";
 import type { ExportOptions } from "./mode-space";
 import { byName, sampleChoices } from "./names";
+import { Study } from "./study";
+import type { StudyOptions } from "./study-options";
 import type {
   ActivationReuse,
   Hyperparameter,
@@ -237,6 +240,15 @@ export class SearchSpace<Own extends string = never>
   /** A random subnet: a uniform choice of each hyperparameter. Selects nothing. */
   sample(rng: Random): SubnetConfig {
     return sampleChoices(this.hyperparameters, rng);
+  }
+
+  /**
+   * Begins a {@link Study}: ask for candidates, tell their scores. For optimizers of your own in any style.
+   *
+   * @throws `ERR_UNKNOWN_CONSTRAINT`, `ERR_CONSTRAINT_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`
+   */
+  study(constraints: BoundsOn<SpaceMetric<Own>> = {}, options: StudyOptions = {}): Study {
+    return new Study(this, constraints as BoundsOn<string>, options);
   }
 
   /**

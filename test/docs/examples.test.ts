@@ -31,6 +31,11 @@ async function run(file: string, ...args: string[]): Promise<(pattern: RegExp) =
 }
 
 const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
+  "study.mjs": async () => {
+    const number = await run("study.mjs", "study.safetensors", "15");
+    expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(60);
+    expect(number(/^FLOPs: ([\d.]+) %/m)).toBeGreaterThan(40);
+  },
   "digits.mjs": async () => {
     const number = await run("digits.mjs");
     // The fourth number of a row is what is left.
