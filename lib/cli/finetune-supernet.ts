@@ -1,5 +1,6 @@
 /** `torchsearch finetune --supernet`: trains a model so that all its subnets are good. */
 
+import type { DataSource } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import type { TrainingOptions } from "../finetune/options";
 import { type SupernetResult, trainSupernet } from "../finetune/supernet";
@@ -35,7 +36,7 @@ export function requireFittingSupernet(asked: Partial<Settings>): void {
 /** Trains all subnets of a module in place. @throws what `convert()` and `trainSupernet()` throw */
 export async function trainAsSupernet(
   module: Module,
-  data: OpenData,
+  data: Pick<OpenData, "example"> & { loader: DataSource },
   { randomSubnets, smallest, channelDivisor, importance, seed }: Settings,
   options: TrainingOptions,
 ): Promise<SupernetResult> {

@@ -1,38 +1,21 @@
 /** Rating the outcome of a search on data that the search did not use. */
 
-import { OWNED_BATCHES } from "../data/data-source";
 import type { Module } from "../model/module";
+import { BatchRange, splitBatches } from "./batch-range";
 import { openFitting } from "./fitting-data";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { SearchRequest } from "./request";
-import { type ChosenScore, chooseScore } from "./search-scores";
+import { type ChosenScore, chooseScore, type ScoredBatches } from "./search-scores";
 
 /** Data that the search does not use. */
 export interface HeldOut {
   /** Number of samples. */
   samples: number;
   score: ChosenScore;
+  /** What is scored. */
+  scored: ScoredBatches;
   close(): void;
-}
-
-type Loader = OpenData["loader"];
-
-/** The last batches of a loader, from `first` on; each pass makes them anew. */
-class LastBatches implements AsyncIterable<unknown> {
-  readonly [OWNED_BATCHES] = true;
-  readonly batches: number;
-
-  constructor(
-    readonly loader: Loader,
-    readonly first: number,
-  ) {
-    this.batches = loader.batches - first;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
-    for (let at = this.first; at < this.loader.batches; at++) yield await this.loader.batch(at);
-  }
 }
 
 /**
@@ -42,19 +25,10 @@ class LastBatches implements AsyncIterable<unknown> {
  */
 export function withoutHeldOut(request: SearchRequest, { loader }: OpenData): SearchRequest {
   if (request.holdout === null) return request;
-  const batches = loader.batches - heldOutBatches(request.holdout, loader);
-  if (batches < 1) {
-    throw badOption(
-      `--holdout keeps whole batches, and the data has ${loader.batches}: give more data, or a smaller --batch-size.`,
-    );
-  }
+  const { batches } = splitBatches(request.holdout, loader, request.batchSize).used;
   const most = (asked: number | null): number => Math.min(asked ?? batches, batches);
   const calibrationBatches = request.calibrationBatches === null ? null : most(request.calibrationBatches);
   return { ...request, maxBatches: most(request.maxBatches), calibrationBatches };
-}
-
-function heldOutBatches(share: number, { batches }: Loader): number {
-  return Math.max(1, Math.round(share * batches));
 }
 
 /** Opens the data that the outcome is rated on; null where the request has none. @throws as {@link openData} */
@@ -64,14 +38,11 @@ export async function openHeldOut(
   full: Module,
   say: (line: string) => void,
 ): Promise<HeldOut | null> {
+  const whole = { ...request, maxBatches: null };
   if (request.holdout !== null) {
-    const { loader } = data;
-    const kept = heldOutBatches(request.holdout, loader);
-    const source = new LastBatches(loader, loader.batches - kept);
-    // Only the last batch may be smaller.
-    const samples = loader.samples - (loader.batches - kept) * request.batchSize;
-    const score = await chooseScore({ ...request, maxBatches: null }, { ...data, loader: source }, full, say);
-    return { samples, score, close: () => {} };
+    const { heldOut: range, samples } = splitBatches(request.holdout, data.loader, request.batchSize);
+    const score = await chooseScore(whole, { ...data, loader: range }, full, say);
+    return { samples, score, scored: { data, range, samples }, close: () => {} };
   }
   if (request.evalData === null) return null;
   const other = await openFitting(
@@ -92,6 +63,12 @@ export async function openHeldOut(
       `--eval-data has the arrays that the search itself uses (${data.inputs.join(", ")}): name others, or use --holdout.`,
     );
   }
-  const score = await chooseScore({ ...request, maxBatches: null }, other, full, say);
-  return { samples: other.loader.samples, score, close: () => other.loader.close() };
+  const { loader } = other;
+  const { samples } = loader;
+  return {
+    samples,
+    score: await chooseScore(whole, other, full, say),
+    scored: { data: other, range: new BatchRange(loader, 0, loader.batches), samples },
+    close: () => loader.close(),
+  };
 }

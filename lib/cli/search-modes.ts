@@ -1,5 +1,6 @@
 /** How the modes differ for the command: making a space, the searcher's config, and the outcome. */
 
+import type { Bounds } from "../contract/constraints";
 import type { Deployment, SearchStateDict } from "../contract/types";
 import { type LossName, lossFor } from "../evaluation/losses";
 import { convert } from "../mode/convert";
@@ -21,6 +22,7 @@ import { badOption } from "./options/kinds";
 import { flagOf, type SettingsOf } from "./options/table";
 import type { SearchRequest, SpaceRequest } from "./request";
 import type { SearchContext } from "./search-context";
+import { type Undershoot, undershot } from "./undershoot";
 
 /** The choices of a search, by kind of space; an outcome has those of its mode. */
 export interface Chosen {
@@ -56,7 +58,16 @@ export interface CommandMode {
   size(space: ModeSpace): string;
   /** Keys of the searcher's config that follow from the request and its data. */
   config(request: SearchRequest, data: OpenData, score: LossName | "accuracy"): Record<string, unknown>;
+  /** Whether the result's file keeps float weights of the same size. */
+  simulated: boolean;
   found(space: ModeSpace, state: SearchStateDict): Found;
+  /** The bounds that the result stays far below. */
+  undershot(
+    space: ModeSpace,
+    state: SearchStateDict,
+    bounds: Bounds,
+    request: Pick<SearchRequest, "channelDivisor">,
+  ): Undershoot[];
 }
 
 /** The targets of a batch of several arrays; null to take a batch's second element. */
@@ -77,6 +88,7 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
     constraints: exampleBounds(["widths"]).join(", "),
     without: [],
     comparesOperators: true,
+    simulated: false,
     convert: (module, dummyInput, request, data, { signal, onProgress }) => {
       const { channelDivisor, importance, seed } = request;
       const needs = importanceNeeds(importance);
@@ -118,6 +130,14 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
         })),
       };
     },
+    undershot: (space, state, bounds, { channelDivisor }) =>
+      undershot(
+        space as SearchSpace,
+        (state.best as ScoredSubnet).config,
+        bounds,
+        state,
+        `a smaller --channel-divisor than ${channelDivisor}`,
+      ),
   };
 }
 
@@ -146,6 +166,7 @@ function sparse(mode: "sparse_magnitude" | "sparsegpt"): CommandMode {
     constraints: null,
     without: [...WIDTHS_ONLY, "constraints"],
     comparesOperators: false,
+    simulated: true,
     convert: plainConvert(mode),
     size: (space) => counted((space as SparseSpace).layers.length, "layer"),
     // Magnitudes need no data, but with data the error of each layer is measured.
@@ -164,6 +185,7 @@ function sparse(mode: "sparse_magnitude" | "sparsegpt"): CommandMode {
         })),
       };
     },
+    undershot: () => [],
   };
 }
 
@@ -171,6 +193,7 @@ const quantization: CommandMode = {
   constraints: exampleBounds(["formats"]).join(" or "),
   without: WIDTHS_ONLY,
   comparesOperators: false,
+  simulated: true,
   convert: plainConvert("auto_quantize"),
   size: (space) => `${counted((space as QuantizationSpace).hyperparameters.length, "group")} of layers`,
   config: (request, data, score) => {
@@ -198,6 +221,14 @@ const quantization: CommandMode = {
       })),
     };
   },
+  undershot: (space, state, bounds) =>
+    undershot(
+      space as QuantizationSpace,
+      (state.best as QuantizedResult).config,
+      bounds,
+      state,
+      "--format with more formats",
+    ),
 };
 
 const ADAPTERS: Readonly<Record<ModeName, CommandMode>> = {

@@ -4,30 +4,40 @@ import path from "node:path";
 import { violated } from "../contract/constraints";
 
 import { formatCost, isRelative, METRIC_NAMES, titleOf } from "../profile/metrics";
-import { formatCount, formatPercent, formatShape } from "../profile/units";
+import { formatBytes, formatCount, formatMilliseconds, formatPercent, formatShape } from "../profile/units";
+import { withoutLeftOut } from "../space/left-out";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
+import { type Compared, fell } from "./comparison";
 import { formatDuration } from "./search-progress";
-import type { SearchOutcome } from "./search-run";
+import type { Change, SearchOutcome } from "./search-types";
 
-/** The costs before and after, the constraints, the choices, and the files. */
+/** What is said of files that only simulate a format. */
+export const SIMULATED =
+  "simulated: the file stays as large, and runs no faster, until a runtime uses the format";
+
+/** The ratings and costs before and after, the constraints, the choices, the files, and the next step. */
 export function formatOutcome(outcome: SearchOutcome): string {
-  const { score, accuracy, heldOut, costs, bounds } = outcome;
+  const { score, accuracy, heldOut, costs, bounds, measured, simulated, finetuned } = outcome;
+  const shareRow = (
+    title: string,
+    { before, after }: Change,
+    format: (value: number) => string,
+  ): string[] => [title, format(before), format(after), formatPercent(after / before)];
   const rows = [
-    ...ratingRows(score.title, score, accuracy),
     ...(heldOut === null
       ? []
       : ratingRows(`held out: ${score.title}`, heldOut.score, heldOut.accuracy, "held out: ")),
-    ...METRIC_NAMES.filter((metric) => costs.before[metric] !== undefined).map((metric) => {
-      const before = costs.before[metric] as number;
-      const after = costs.after[metric] as number;
-      return [
-        titleOf(metric),
-        formatCost(metric, before),
-        formatCost(metric, after),
-        formatPercent(after / before),
-      ];
-    }),
+    ...ratingRows(score.title, score, accuracy),
+    ...METRIC_NAMES.filter((metric) => costs.before[metric] !== undefined).map((metric) =>
+      shareRow(
+        titleOf(metric, simulated),
+        { before: costs.before[metric] as number, after: costs.after[metric] as number },
+        (value) => formatCost(metric, value),
+      ),
+    ),
+    shareRow("file size", measured.fileBytes, formatBytes),
+    shareRow("latency, measured", measured.latency, formatMilliseconds),
   ];
   const table = formatTable(
     [
@@ -35,29 +45,62 @@ export function formatOutcome(outcome: SearchOutcome): string {
       { title: "before", align: "right" },
       { title: "after", align: "right" },
       { title: "change", align: "right" },
+      ...(finetuned === null ? [] : [{ title: "fine-tuned", align: "right" as const }]),
     ],
-    rows,
+    rows.map((row) => (finetuned === null ? row.slice(0, 4) : [...row, ""].slice(0, 5))),
   );
-  const broken = violated(costs.after, bounds);
-  const constraints = Object.entries(bounds).map(([metric, bound]) => {
-    const full = costs.before[metric] as number;
-    const after = costs.after[metric] as number;
-    const verdict = broken.includes(metric) ? "NOT met" : "met";
-    if (!isRelative(metric)) return `${metric} <= ${bound}: ${formatCost(metric, after)}, ${verdict}\n`;
-    return `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`;
-  });
   const inputs = outcome.inputs.map(formatShape).join(", ");
   return [
     table,
     `Costs are for one input of ${inputs}.${heldOut === null ? "" : ` ${heldOut.samples} samples were held out from the search.`}\n`,
-    ...constraints,
+    simulated ? `${headed(SIMULATED)}.\n` : "",
+    ...Object.keys(bounds).map((metric) => boundLines(outcome, metric)),
     "\n",
     chosen(outcome),
     "\n",
-    `Took ${formatDuration(outcome.seconds)}. Subnet: ${outcome.output}\n`,
+    `Took ${formatDuration(outcome.seconds)}. ${simulated ? "Model" : "Subnet"}: ${outcome.output}\n`,
+    finetuned === null
+      ? ""
+      : `Fine-tuned for ${finetuned.epochs} ${finetuned.epochs === 1 ? "epoch" : "epochs"}: ${finetuned.output}\n`,
     `Checkpoint: ${outcome.checkpoint}\n`,
     `For a report: ${commandLine(["report", path.relative(process.cwd(), outcome.checkpoint)])}\n`,
+    nextStep(outcome),
   ].join("");
+}
+
+/** Whether a bound holds, and why the result stays far below it if it does. */
+function boundLines({ costs, bounds, undershot }: SearchOutcome, metric: string): string {
+  const [bound, full, after] = [bounds[metric], costs.before[metric], costs.after[metric]] as [
+    number,
+    number,
+    number,
+  ];
+  const verdict = violated(costs.after, bounds).includes(metric) ? "NOT met" : "met";
+  const line = isRelative(metric)
+    ? `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`
+    : `${metric} <= ${bound}: ${formatCost(metric, after)}, ${verdict}\n`;
+  const far = undershot.find((each) => each.metric === metric);
+  return far === undefined
+    ? line
+    : `${line}  That is only ${formatPercent(far.share)} of what the bound allows: ${far.why}.\n`;
+}
+
+/** The command that wins the lost score back; empty where nothing was lost. */
+function nextStep({ next, score, accuracy, heldOut }: SearchOutcome): string {
+  if (next === null) return "";
+  const rated = [
+    { what: "The held-out accuracy", rating: heldOut?.accuracy ?? null, isShare: true },
+    { what: "The accuracy", rating: accuracy, isShare: true },
+    { what: `The held-out score (${score.title})`, rating: heldOut?.score ?? null, isShare: false },
+    { what: `The score (${score.title})`, rating: score, isShare: isAccuracy(score.title) },
+  ];
+  const worse = rated.find(({ rating }) => rating !== null && fell(rating));
+  if (worse === undefined || worse.rating === null) return "";
+  const { what, rating, isShare } = worse;
+  const by = isShare ? points(rating) : signed(rating.after - rating.before);
+  const noise = noiseOf(rating, isShare);
+  const more = noise === "" ? "" : `, more than its noise (${noise})`;
+  return `\n${what} fell: ${by}${more}. Training usually brings most of it back:\n  ${commandLine(next)}\n`;
 }
 
 /** The choices as a table, or a line when nothing was narrowed. */
@@ -86,7 +129,7 @@ function chosen({ hyperparameters = [], densities, formats }: SearchOutcome): st
       formats.map(({ layers, weights, format }) => [layers.join(", "), formatCount(weights), format]),
     );
   }
-  const narrowed = hyperparameters.filter(({ full, selected }) => selected < full);
+  const narrowed = withoutLeftOut(hyperparameters).filter(({ full, selected }) => selected < full);
   if (narrowed.length === 0) return "Nothing was narrowed: the full model meets the constraints.\n";
   return formatTable(
     [
@@ -95,24 +138,49 @@ function chosen({ hyperparameters = [], densities, formats }: SearchOutcome): st
       { title: "before", align: "right" },
       { title: "after", align: "right" },
     ],
-    narrowed.map(({ name, kind, full, selected }) => [name, kind, String(full), String(selected)]),
+    narrowed.map(({ name, kind, full, selected }) => [
+      name,
+      kind,
+      String(full),
+      kind === "depth" ? "left out" : String(selected),
+    ]),
   );
 }
 
-type Change = { before: number; after: number };
-
-function ratingRows(title: string, score: Change, accuracy: Change | null, prefix = ""): string[][] {
-  const rows = [
-    [title, formatScore(score.before), formatScore(score.after), signed(score.after - score.before)],
-  ];
-  if (accuracy !== null)
-    rows.push([
-      `${prefix}accuracy`,
-      formatPercent(accuracy.before),
-      formatPercent(accuracy.after),
-      points(accuracy),
-    ]);
+function ratingRows(title: string, score: Compared, accuracy: Compared | null, prefix = ""): string[][] {
+  const rows = [isAccuracy(title) ? accuracyRow(title, score) : scoreRow(title, score)];
+  if (accuracy !== null) rows.push(accuracyRow(`${prefix}accuracy`, accuracy));
   return rows;
+}
+
+function isAccuracy(title: string): boolean {
+  return title.endsWith("accuracy");
+}
+
+function scoreRow(title: string, rated: Compared): string[] {
+  const { before, after, finetuned } = rated;
+  const change = signed(after - before) + inBrackets(noiseOf(rated, false));
+  return [title, formatScore(before), formatScore(after), change, ...shown(finetuned, formatScore)];
+}
+
+function accuracyRow(title: string, rated: Compared): string[] {
+  const { before, after, finetuned } = rated;
+  const change = points(rated) + inBrackets(noiseOf(rated, true));
+  return [title, formatPercent(before), formatPercent(after), change, ...shown(finetuned, formatPercent)];
+}
+
+function shown(value: number | undefined, format: (value: number) => string): string[] {
+  return value === undefined ? [] : [format(value)];
+}
+
+function inBrackets(text: string): string {
+  return text === "" ? "" : ` (${text})`;
+}
+
+/** The noise of a difference, such as "± 0.4"; of an accuracy in points. */
+function noiseOf({ noise }: Compared, isShare: boolean): string {
+  if (noise === null) return "";
+  return `± ${isShare ? (100 * noise).toPrecision(2) : noise.toPrecision(2)}`;
 }
 
 function formatScore(value: number): string {
@@ -123,7 +191,11 @@ function signed(value: number): string {
   return `${value < 0 ? "-" : "+"}${Math.abs(value).toPrecision(3)}`;
 }
 
-function points({ before, after }: { before: number; after: number }): string {
+function points({ before, after }: Change): string {
   const difference = 100 * (after - before);
   return `${difference < 0 ? "-" : "+"}${Math.abs(difference).toFixed(1)} points`;
+}
+
+function headed(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,7 +1,5 @@
 /** Runs a search request: the work behind `torchsearch search` and `torchsearch resume`. */
-import { isDeepStrictEqual } from "node:util";
 import type { BaseSearcher } from "../contract/base";
-import { readCheckpoint } from "../contract/checkpoint";
 import type { SearchConfig } from "../contract/config";
 import { satisfies } from "../contract/constraints";
 import type { SearchStateDict } from "../contract/types";
@@ -9,52 +7,24 @@ import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import type { SearchModel } from "../evaluation/types";
 import { Module } from "../model/module";
-import { type RunVersions, runVersions } from "../native/versions";
+import { runVersions } from "../native/versions";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { importanceNeeds } from "../space/importance";
 import { isRecord } from "../util/check";
-import { presentName } from "../util/renamed";
-import { type DataDigest, digestData, recordedDigests, requireSameData } from "./data-digest";
+import { digestsFor, earlierRuns, requireSameScore } from "./earlier-runs";
 import { openFitting } from "./fitting-data";
 import { openHeldOut, withoutHeldOut } from "./held-out";
 import { modeNamed } from "./modes";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
-import { SCORES } from "./options/rows/search";
 import { requireOutput } from "./output";
+import { rateOutcome } from "./rate-outcome";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import type { SearchContext } from "./search-context";
-import { adapterOf, type Found } from "./search-modes";
-import { presentRequest } from "./search-request";
-import { type ChosenScore, chooseScore, type Ratings, rate, rateFull } from "./search-scores";
-
-/** What `torchsearch search --json` prints. */
-export interface SearchOutcome extends Found {
-  model: string;
-  output: string;
-  checkpoint: string;
-  mode: string;
-  searcher: string;
-  score: { name: string; title: string; before: number; after: number };
-  /** Where the targets are labels and the score is not the accuracy itself. */
-  accuracy: { before: number; after: number } | null;
-  /** Ratings on data that the search did not use; null when none were held out. */
-  heldOut: {
-    samples: number;
-    score: { before: number; after: number };
-    accuracy: { before: number; after: number } | null;
-  } | null;
-  /** Shapes of the example input that costs refer to. */
-  inputs: number[][];
-  /** Upper bounds, in each metric's unit. */
-  bounds: Record<string, number>;
-  /** Whether all bounds hold. */
-  met: boolean;
-  /** Seconds of all runs of the search. */
-  seconds: number;
-  versions: RunVersions;
-}
+import { adapterOf } from "./search-modes";
+import { chooseScore, rateFull } from "./search-scores";
+import type { SearchOutcome } from "./search-types";
 
 type AnySearcher = BaseSearcher<SearchStateDict, SearchConfig, SearchModel, Module>;
 
@@ -111,8 +81,13 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     const recorded = {
       score: { name: score.name, title: score.title },
       before,
+      ...(heldOut !== null &&
+        heldOutBefore !== null && {
+          heldOutBefore: { samples: heldOut.samples, ...heldOutBefore },
+        }),
       inputs: shapesOf(dummyInput),
       versions,
+      simulated: adapter.simulated,
       ...(digests !== null && { data: digests }),
     };
     const annotate = (more: Record<string, unknown> = {}): void => {
@@ -124,6 +99,9 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
         // Read whenever a checkpoint is written.
         get seconds() {
           return secondsSoFar();
+        },
+        get date() {
+          return new Date().toISOString();
         },
         ...more,
       };
@@ -140,35 +118,49 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       onProgress,
     });
     closing.push(subnet);
-    const after = await rate(score, subnet, { signal });
-    const held =
-      heldOut === null || heldOutBefore === null
-        ? null
-        : {
-            samples: heldOut.samples,
-            ...compared(heldOutBefore, await rate(heldOut.score, subnet, { signal })),
-          };
-    await subnet.save(request.output, { signal });
+    onProgress({ phase: "outcome", done: 0, total: null, message: "rating the result" });
+    await subnet.save(asked.output, { signal });
+    const rated = await rateOutcome(
+      asked,
+      { module, subnet, dummyInput, data, used },
+      { score, before, heldOut, heldOutBefore },
+      context,
+    );
     const operators = adapter.comparesOperators && {
       before: await operatorCosts(module, dummyInput, signal),
       after: await operatorCosts(subnet, dummyInput, signal),
     };
+    const bounds = { ...(stateDict.bounds as Record<string, number> | null | undefined) };
+    const undershoots = adapter.undershot(space, stateDict, bounds, request);
     const seconds = secondsSoFar();
-    annotate({ after, heldOut: held, ...(operators && { operators }), seconds });
+    const { score: compared, accuracy, ...more } = rated;
+    annotate({
+      after: { score: compared.after, accuracy: accuracy?.after ?? null },
+      noise: { score: compared.noise, accuracy: accuracy?.noise ?? null },
+      ...more,
+      undershot: undershoots,
+      ...(operators && { operators }),
+      seconds,
+    });
     await searcher.saveSearchCheckpoint();
-    return outcomeOf(
-      request,
-      adapter.found(space, stateDict),
-      score,
-      { before, after },
-      {
-        bounds: { ...(stateDict.bounds as Record<string, number> | null | undefined) },
-        heldOut: held,
-        inputs: recorded.inputs,
-        seconds,
-        versions,
-      },
-    );
+    const found = adapter.found(space, stateDict);
+    return {
+      model: request.model,
+      output: request.output,
+      checkpoint: request.checkpoint,
+      mode: request.mode,
+      searcher: request.searcher,
+      met: satisfies(found.costs.after, bounds),
+      simulated: adapter.simulated,
+      ...found,
+      ...rated,
+      score: { name: score.name, title: score.title, ...compared },
+      bounds,
+      undershot: undershoots,
+      inputs: recorded.inputs,
+      seconds,
+      versions,
+    };
   } finally {
     for (const each of closing.reverse()) each.close();
   }
@@ -220,133 +212,8 @@ export function exampleInput(
   );
 }
 
-/** Keys of a request that decide what a score means. */
-const DECISIVE = [
-  "data",
-  "inputArrays",
-  "targetArray",
-  "dtype",
-  "batchSize",
-  "shuffle",
-  "input",
-  "score",
-  "topK",
-  "outputKey",
-  "classDimension",
-  "maxBatches",
-  "holdout",
-  "images",
-  "recalibrate",
-  "calibrationBatches",
-  "mode",
-] as const;
-
-/** What a checkpoint has of earlier runs. */
-interface EarlierRuns {
-  seconds: number;
-  /** The name of its score; null where it isn't known. */
-  score: string | null;
-  /** Null for no checkpoint, and for one of an earlier version. */
-  data: DataDigest[] | null;
-}
-
-/**
- * What the checkpoint has of earlier runs; null without one.
- *
- * @throws `ERR_CLI_CHECKPOINT` when another command measured the scores there in another way
- */
-async function earlierRuns(request: SearchRequest): Promise<EarlierRuns | null> {
-  const checkpoint = await readCheckpoint(request.checkpoint);
-  const annotations = checkpoint?.settings.annotations;
-  const earlier =
-    isRecord(annotations) && isRecord(annotations.request) ? presentRequest(annotations.request) : null;
-  if (earlier === null || !isRecord(annotations)) return null;
-  // As JSON keeps it: without keys that are undefined.
-  const plain = JSON.parse(JSON.stringify(request)) as Record<string, unknown>;
-  const other = DECISIVE.filter((key) => !isDeepStrictEqual(earlier[key] ?? null, plain[key] ?? null));
-  if (request.shuffle && !isDeepStrictEqual(earlier.seed, plain.seed)) (other as string[]).push("seed");
-  if (other.length === 0)
-    return {
-      seconds: Number(annotations.seconds) || 0,
-      score: isRecord(annotations.score) ? presentScore(annotations.score.name) : null,
-      data: recordedDigests(annotations),
-    };
-  throw new TorchSearchError(
-    "ERR_CLI_CHECKPOINT",
-    `${request.checkpoint} holds a search with another ${other.join(", ")}, whose scores can't be compared. ` +
-      "Name another --checkpoint, or delete it to start anew.",
-  );
-}
-
-function presentScore(name: unknown): string | null {
-  return typeof name === "string" ? (presentName(name, SCORES) ?? name) : null;
-}
-
-/** Refuses to mix scores: what `auto` means depends on the version. @throws `ERR_CLI_CHECKPOINT` */
-function requireSameScore(
-  { checkpoint }: SearchRequest,
-  earlier: EarlierRuns | null,
-  { name }: ChosenScore,
-): void {
-  if (earlier === null || earlier.score === null || earlier.score === name) return;
-  throw new TorchSearchError(
-    "ERR_CLI_CHECKPOINT",
-    `${checkpoint} holds scores by ${earlier.score}, and now candidates are rated by ${name}. Name another --checkpoint, or ` +
-      `repeat the search with --score ${earlier.score} and another --checkpoint.`,
-  );
-}
-
-/** The digests of the data. @throws `ERR_DATA_CHANGED` when they aren't those of the checkpoint */
-async function digestsFor(
-  { data, checkpoint }: SearchRequest,
-  earlier: EarlierRuns | null,
-  { signal, say }: SearchContext,
-): Promise<DataDigest[] | null> {
-  const digests = await digestData(data, earlier?.data ?? null, signal);
-  if (earlier === null || digests === null) return digests;
-  if (earlier.data === null)
-    say(`${checkpoint} doesn't say which content its data had; they are taken to be unchanged.`);
-  else requireSameData(checkpoint, earlier.data, digests);
-  return digests;
-}
-
 function shapesOf(value: unknown): number[][] {
   if (Array.isArray(value)) return value.flatMap(shapesOf);
   if (isRecord(value)) return Object.values(value).flatMap(shapesOf);
   return isTensor(value) ? [[...value.shape]] : [];
-}
-
-function compared(
-  before: Ratings,
-  after: Ratings,
-): Pick<NonNullable<SearchOutcome["heldOut"]>, "score" | "accuracy"> {
-  return {
-    score: { before: before.score, after: after.score },
-    accuracy:
-      before.accuracy === null || after.accuracy === null
-        ? null
-        : { before: before.accuracy, after: after.accuracy },
-  };
-}
-
-function outcomeOf(
-  request: SearchRequest,
-  found: Found,
-  score: ChosenScore,
-  ratings: { before: Ratings; after: Ratings },
-  rest: Pick<SearchOutcome, "bounds" | "heldOut" | "inputs" | "seconds" | "versions">,
-): SearchOutcome {
-  const rated = compared(ratings.before, ratings.after);
-  return {
-    model: request.model,
-    output: request.output,
-    checkpoint: request.checkpoint,
-    mode: request.mode,
-    searcher: request.searcher,
-    score: { name: score.name, title: score.title, ...rated.score },
-    accuracy: rated.accuracy,
-    met: satisfies(found.costs.after, rest.bounds),
-    ...found,
-    ...rest,
-  };
 }

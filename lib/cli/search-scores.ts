@@ -7,6 +7,7 @@ import { givesOneColumn } from "../evaluation/output-plan";
 import { crossEntropy, klDivergence, meanSquaredError, topKAccuracy } from "../evaluation/scores";
 import type { RunContext, ScoreFunction } from "../evaluation/types";
 import type { Module } from "../model/module";
+import type { BatchRange } from "./batch-range";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { ScoreName } from "./options/rows/search";
@@ -24,6 +25,13 @@ export interface ChosenScore {
 
 /** The part of the data that a score needs. */
 export type ScoredData = Pick<OpenData, "target" | "labels" | "rows" | "collect"> & { loader: DataSource };
+
+/** Batches that a score is measured on. */
+export interface ScoredBatches {
+  data: OpenData;
+  range: BatchRange;
+  samples: number;
+}
 
 /** A model's ratings. */
 export interface Ratings {

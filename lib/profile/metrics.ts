@@ -54,6 +54,8 @@ export type MetricOwner = "profile" | "widths" | "formats" | "sparsity";
 interface MetricFacts {
   /** Its name within a sentence. */
   readonly title: string;
+  /** Its name where a file only simulates a format, so that neither the file nor its latency has this cost. */
+  readonly simulated?: string;
   readonly unit: keyof typeof UNITS;
   /** Whether it is measured on a machine; the others are computed. */
   readonly measured: boolean;
@@ -83,6 +85,7 @@ export const METRICS = {
   },
   params: {
     title: "parameters",
+    simulated: "parameters without zeros",
     unit: "count",
     measured: false,
     of: ["profile", "widths", "sparsity"],
@@ -90,6 +93,7 @@ export const METRICS = {
   },
   macs: {
     title: "multiply-adds",
+    simulated: "multiply-adds without zeros",
     unit: "count",
     measured: false,
     of: ["profile", "widths", "sparsity"],
@@ -98,6 +102,7 @@ export const METRICS = {
   /** 2 x `macs`. */
   flops: {
     title: "FLOPs",
+    simulated: "FLOPs without zeros",
     unit: "count",
     measured: false,
     of: ["profile", "widths", "sparsity"],
@@ -106,6 +111,7 @@ export const METRICS = {
   /** Bytes of all parameters and buffers. */
   size: {
     title: "size",
+    simulated: "size if stored so",
     unit: "bytes",
     measured: false,
     of: ["profile", "widths", "formats"],
@@ -175,14 +181,19 @@ export function isRelative(metric: string): boolean {
   return unitOf(metric)?.relative ?? true;
 }
 
-/** A metric's name within a sentence: `"multiply-adds"`. A metric of the user's own is called what it is. */
-export function titleOf(metric: string): string {
-  return factsOf(metric)?.title ?? metric;
+/**
+ * A metric's name within a sentence: `"multiply-adds"`. A metric of the user's own is called what it is.
+ *
+ * @param simulated whether the model's file only simulates a format: `"size if stored so"`
+ */
+export function titleOf(metric: string, simulated = false): string {
+  const facts = factsOf(metric);
+  return (simulated ? facts?.simulated : undefined) ?? facts?.title ?? metric;
 }
 
 /** The title at the beginning of a line: `"Multiply-adds"`. A metric of the user's own is left as it is. */
-export function headingOf(metric: string): string {
-  const title = factsOf(metric)?.title;
+export function headingOf(metric: string, simulated = false): string {
+  const title = factsOf(metric) === null ? undefined : titleOf(metric, simulated);
   return title === undefined ? metric : title.charAt(0).toUpperCase() + title.slice(1);
 }
 

@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { convert, Module, Tensor, TensorDataLoader, trainSupernet } from "../../lib";
-import type { FinetuneOutcome } from "../../lib/cli/finetune";
+import type { FinetuneOutcome } from "../../lib/cli/finetune-run";
 import { decodeNpz } from "../../lib/data/npz";
 import { fixture, interrupted, torchsearch } from "./command";
 

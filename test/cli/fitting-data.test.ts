@@ -5,7 +5,7 @@ import path from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { SearchOutcome } from "../../lib/cli/search-run";
+import type { SearchOutcome } from "../../lib/cli/search-types";
 import { readCheckpoint, writeCheckpoint } from "../../lib/contract/checkpoint";
 import { argumentsOf } from "../../lib/model/signature";
 import { parseInputs } from "../../lib/profile/input-spec";

@@ -6,7 +6,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { crossEntropy, ImageFolderLoader, Module, TensorDataLoader, topKAccuracy } from "../../lib";
-import type { SearchOutcome } from "../../lib/cli/search-run";
+import type { SearchOutcome } from "../../lib/cli/search-types";
 import { fixture, torchsearch } from "./command";
 
 let folder: string;

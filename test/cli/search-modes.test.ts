@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SearchOutcome } from "../../lib/cli/search-run";
+import type { SearchOutcome } from "../../lib/cli/search-types";
 import { readReportData } from "../../lib/entries/report";
 import { runPython } from "../data/python";
 import { fixture, interrupted, torchsearch } from "./command";

@@ -8,7 +8,7 @@ import { parseHTML } from "linkedom";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { Module, profile, readCheckpoint, Tensor, TensorDataLoader, topKAccuracy } from "../../lib";
-import type { SearchOutcome } from "../../lib/cli/search-run";
+import type { SearchOutcome } from "../../lib/cli/search-types";
 import { type Checkpoint, writeCheckpoint } from "../../lib/contract/checkpoint";
 import { runPython } from "../data/python";
 import { root } from "../support/zoo";

@@ -83,6 +83,14 @@ export const DATA_OPTIONS = [
     help: "keep this share of the batches from the search, and score its outcome on them, such as 20%",
   }),
   row({
+    flag: "--holdout <share>",
+    commands: ["finetune"],
+    key: "holdout",
+    kind: share,
+    default: null,
+    help: "keep this share of the batches from training, as a search with the same --batch-size and --seed does, and score on them",
+  }),
+  row({
     flag: "--batch-size <count>",
     commands: SEARCH_COMMANDS,
     key: "batchSize",

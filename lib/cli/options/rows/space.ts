@@ -25,6 +25,14 @@ export const SPACE_OPTIONS = [
     help: "shape of the input that costs refer to, such as 1x3x224x224; or a number for an argument, such as sr=16000",
   }),
   row({
+    flag: "--input <number...>",
+    commands: ["finetune"],
+    key: "input",
+    kind: texts,
+    default: null,
+    help: "a number for an argument, such as sr=16000; once for each",
+  }),
+  row({
     flag: "--input <shape...>",
     commands: ["profile", "prunable"],
     key: "input",

@@ -54,6 +54,14 @@ export const TRAINING_OPTIONS = [
     help: "passes over the data",
   }),
   row({
+    flag: "--finetune-epochs <count>",
+    commands: ["search"],
+    key: "finetuneEpochs",
+    kind: positive,
+    default: null,
+    help: "train the result this many passes over the data, with the full model as the teacher",
+  }),
+  row({
     flag: "--steps <count>",
     commands: ["finetune"],
     key: "steps",
