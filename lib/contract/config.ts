@@ -118,6 +118,7 @@ export function sanitizeConfig<Config extends Partial<SearchConfig>>(
   defaults: Config,
   extraRules: Readonly<Record<string, ConfigRule>> = {},
 ): Config {
+  if (isRecord(config)) requireSpread(Object.keys(config), defaults);
   const sanitized = completeConfig(config, defaults, { ...baseConfigRules, ...extraRules });
   // Only rank 0 writes to the terminal, even where the user asks for more.
   if (defaults.verbose === false) sanitized.verbose = false;
@@ -133,4 +134,34 @@ export function requireOneDataPath(config: Partial<SearchConfig>): void {
       `expected only one of forwardLoop and dataLoader but received both (dataLoader is ${describe(config.dataLoader)}); drop one`,
     );
   }
+}
+
+/** The error for a `defaultSearchConfig` that leaves out everything of its base class. */
+function withoutSuper(searcher: string): TorchSearchError {
+  return new TorchSearchError(
+    "ERR_DEFAULT_CONFIG",
+    `defaultSearchConfig of ${searcher} has none of its base class's keys: return { ...super.defaultSearchConfig, … } with ` +
+      "your own keys added.",
+  );
+}
+
+/** Whether a config, or its defaults, has none of the base class's keys. */
+function lacksBase(config: object): boolean {
+  return !Object.keys(baseConfigDefaults()).some((key) => Object.hasOwn(config, key));
+}
+
+/** A given key of the base class is unknown where a subclass forgot the defaults of its base class. */
+function requireSpread(given: readonly string[], defaults: object): void {
+  const base = baseConfigDefaults();
+  if (lacksBase(defaults) && given.some((key) => Object.hasOwn(base, key) && !Object.hasOwn(defaults, key)))
+    throw withoutSuper("this searcher");
+}
+
+/**
+ * Refuses a complete config without the base class's keys, which the searchers of a space read.
+ *
+ * @throws `ERR_DEFAULT_CONFIG`
+ */
+export function requireBaseConfig(config: object, searcher: string): void {
+  if (lacksBase(config)) throw withoutSuper(searcher);
 }

@@ -3,6 +3,7 @@
  */
 import type { StopRule } from "../evaluation/types";
 import { type CandidateColumns, Candidates, noCandidates } from "./candidates";
+import { completedConfig } from "./proposals";
 import type { Hyperparameter, ScoredSubnet, SpaceCosts, SpaceSearchState, SubnetConfig } from "./types";
 
 /** When scoring of a candidate may stop early. */
@@ -30,8 +31,9 @@ const ATTEMPTS = 10;
 /** An algorithm that proposes candidates and learns from them. */
 export interface Sampler {
   /**
-   * The next candidate. It need not meet the constraints, but only one that does can become the best. May be called
-   * several times before one is taken, so it must change nothing but the random numbers.
+   * The next candidate. It need not meet the constraints, but only one that does can become the best. What it doesn't
+   * name stays as in the full model. May be called several times before one is taken, so it must change nothing but the
+   * random numbers.
    */
   propose(): SubnetConfig;
   /**
@@ -94,12 +96,19 @@ export class Trials {
       this.candidates.reprice((config) => space.costs(config));
   }
 
-  /** A candidate that was not measured yet, if the sampler proposes one soon. */
+  /**
+   * A candidate that was not measured yet, if the sampler proposes one soon. What a proposal doesn't name stays as in the
+   * full model.
+   *
+   * @throws `ERR_PROPOSAL` when the sampler proposes nothing
+   */
   ask(sampler: Pick<Sampler, "propose">): Trial {
-    let config = sampler.propose();
+    const propose = (): SubnetConfig =>
+      completedConfig(this.#tools.space, sampler.propose(), "what propose() returned");
+    let config = propose();
     let row = this.candidates.find(config);
     for (let i = 1; i < ATTEMPTS && row !== undefined; i++) {
-      config = sampler.propose();
+      config = propose();
       row = this.candidates.find(config);
     }
     return { config, row };

@@ -1,17 +1,19 @@
 import { BaseSearcher } from "../../contract/base";
-import type { SearchConfig } from "../../contract/config";
+import { requireBaseConfig, type SearchConfig } from "../../contract/config";
 import { type Bounds, type Costs, requireReachable, satisfies } from "../../contract/constraints";
 import { TorchSearchError } from "../../errors";
 import type { ForwardLoop } from "../../evaluation/types";
 import { type SearchRecord, searchRecordOf } from "../../model/history";
 import type { Module } from "../../model/module";
 import { prepareLatency } from "../../space/latency-constraint";
+import { completedConfig, isComplete } from "../../space/proposals";
 import { requireSpace } from "../../space/require-space";
 import { boundedCosts } from "../../space/sampling";
 import { SearchSpace } from "../../space/search-space";
-import type { ScoreStop } from "../../space/trials";
+import type { IterativeSearchState, ScoreStop } from "../../space/trials";
 import type { ScoredSubnet, SpaceCosts, SpaceSearchState, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
+import { isRecord } from "../../util/check";
 import type { ProgressEvent } from "../../util/progress";
 import { Random } from "../../util/random";
 import { sameNumbers } from "../../util/same-numbers";
@@ -178,6 +180,7 @@ export abstract class SpaceSearcher<
   override async beforeSearch(): Promise<void> {
     const space = this.model;
     requireSpace(space, SearchSpace, "fastnas");
+    requireBaseConfig(this.config, this.constructor.name);
     if (this.constrained.includes("latency")) {
       const { signal, onProgress } = this.config;
       await prepareLatency(space, this.deployment, { signal, onProgress, log: (line) => this.log(line) });
@@ -200,9 +203,34 @@ export abstract class SpaceSearcher<
     this.#calibration = this.constructForwardLoop();
   }
 
-  /** Leaves the best subnet selected, with its batch norms recalibrated. */
+  /**
+   * Leaves the best subnet selected, with its batch norms recalibrated.
+   *
+   * @throws `ERR_NO_CANDIDATE` when the search has no best subnet, `ERR_PROPOSAL` when its config isn't complete
+   */
   override async afterSearch(): Promise<void> {
-    await this.select((this.state.best as ScoredSubnet).config);
+    const best = this.state.best as ScoredSubnet | null | undefined;
+    if (best === null || best === undefined) throw this.#noCandidate();
+    if (isRecord(best.config) && !isComplete(this.model, best.config)) {
+      throw new TorchSearchError(
+        "ERR_PROPOSAL",
+        `The best subnet's config names only ${Object.keys(best.config).length} of ${this.model.hyperparameters.length} ` +
+          "hyperparameters, so it can't be reproduced; keep what this.measure(config) returns, which is complete.",
+      );
+    }
+    await this.select(best.config);
+  }
+
+  #noCandidate(): TorchSearchError {
+    const { candidates } = this.state as Partial<IterativeSearchState>;
+    const bounds = Object.entries(this.bounds).map(([metric, bound]) => `${metric} <= ${bound}`);
+    return new TorchSearchError(
+      "ERR_NO_CANDIDATE",
+      candidates === undefined || bounds.length === 0
+        ? `${this.constructor.name} ended without a best subnet: runSearch() has to set state.best.`
+        : `None of the ${candidates.scores.length} measured candidates meets the constraints (${bounds.join(", ")}): propose ` +
+            "some that do, with sampleWithin or fitWithin, raise the bounds, or measure more candidates.",
+    );
   }
 
   /** The best subnet as a module of its own. */
@@ -215,9 +243,15 @@ export abstract class SpaceSearcher<
     return searchRecordOf(this, this.state.best?.score ?? null);
   }
 
-  /** Selects a candidate and recalibrates it, unless it is the full model. */
-  protected async select(config: Readonly<SubnetConfig>): Promise<void> {
+  /**
+   * Selects a candidate and recalibrates it, unless it is the full model. Here and in {@link score}, {@link measure} and
+   * {@link fits}, what a config doesn't name is as in the full model.
+   *
+   * @throws `ERR_PROPOSAL` for anything but a record
+   */
+  protected async select(partial: Readonly<SubnetConfig>): Promise<void> {
     throwIfAborted(this.config.signal);
+    const config = completedConfig(this.model, partial);
     this.model.select(config);
     if (!sameNumbers(config, this.model.fullConfig)) await this.recalibrate();
   }
@@ -236,8 +270,9 @@ export abstract class SpaceSearcher<
     return this.evalScore();
   }
 
-  /** As {@link score}, with the candidate's costs; may stop early where a rule is given. */
-  protected async measure(config: SubnetConfig, stop: ScoreStop | null = null): Promise<ScoredSubnet> {
+  /** As {@link score}, with the candidate's complete config and costs; may stop early where a rule is given. */
+  protected async measure(partial: SubnetConfig, stop: ScoreStop | null = null): Promise<ScoredSubnet> {
+    const config = completedConfig(this.model, partial);
     if (stop === null) {
       const score = await this.score(config);
       return { config, score, costs: this.model.costs(config) };
@@ -252,7 +287,8 @@ export abstract class SpaceSearcher<
   }
 
   /** Whether a subnet meets all constraints, without running it. */
-  protected fits(config: Readonly<SubnetConfig>): boolean {
+  protected fits(partial: Readonly<SubnetConfig>): boolean {
+    const config = completedConfig(this.model, partial);
     return satisfies(boundedCosts(this.model, config, this.bounds), this.bounds);
   }
 }

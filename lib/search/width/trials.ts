@@ -2,11 +2,12 @@
  * Searches that go on in steps: ask a sampler for a candidate, measure it, record it, let the sampler learn from it.
  */
 import { rules, type SearchConfig } from "../../contract/config";
+import { TorchSearchError } from "../../errors";
 import type { Sampler, ScoreStop, Trials } from "../../space/trials";
 import type { SubnetConfig } from "../../space/types";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
-import { isRecord } from "../../util/check";
+import { describe, isPositiveInteger, isRecord } from "../../util/check";
 import type { ConfigRule } from "../../util/rules";
 import { SavePace } from "../../util/save-pace";
 import type { SearchTools } from "./space-searcher";
@@ -67,6 +68,13 @@ export async function iterate(
 ): Promise<void> {
   const { state, candidates } = trials;
   const { numIters, earlyStopping, checkpoint } = config;
+  if (!isPositiveInteger(numIters)) {
+    throw new TorchSearchError(
+      "ERR_DEFAULT_CONFIG",
+      `expected a whole number of at least 1 for numIters but received ${describe(numIters)}: defaultSearchConfig has to ` +
+        "include ...ITERATIVE_DEFAULTS, or a numIters of its own.",
+    );
+  }
   const save = async (): Promise<void> => {
     trials.fillState();
     sampler.fillState?.();
