@@ -5,6 +5,7 @@ import { readCheckpoint } from "../contract/checkpoint";
 import { TorchSearchError } from "../errors";
 import { isRecord } from "../util/check";
 import { presentName } from "../util/renamed";
+import type { ScoredAccuracy } from "./accuracy-so-far";
 import { type DataDigest, digestData, recordedDigests, requireSameData } from "./data-digest";
 import { SCORES } from "./options/rows/search";
 import type { SearchRequest } from "./request";
@@ -40,6 +41,8 @@ export interface EarlierRuns {
   score: string | null;
   /** Null for no checkpoint, and for one of an earlier version. */
   data: DataDigest[] | null;
+  /** The accuracy of its best candidate; null where it isn't known. */
+  best: ScoredAccuracy | null;
 }
 
 /**
@@ -62,6 +65,7 @@ export async function earlierRuns(request: SearchRequest): Promise<EarlierRuns |
       seconds: Number(annotations.seconds) || 0,
       score: isRecord(annotations.score) ? presentScore(annotations.score.name) : null,
       data: recordedDigests(annotations),
+      best: isRecord(annotations.best) ? (annotations.best as unknown as ScoredAccuracy) : null,
     };
   throw new TorchSearchError(
     "ERR_CLI_CHECKPOINT",

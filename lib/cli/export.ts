@@ -2,7 +2,6 @@
 import path from "node:path";
 
 import type { Command } from "commander";
-import { readCheckpoint } from "../contract/checkpoint";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import type { SearchRecord } from "../model/history";
@@ -22,6 +21,7 @@ import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import { adapterOf } from "./search-modes";
 import { recordedRequest } from "./search-request";
 import { exampleInput, loadModel } from "./search-run";
+import { readSearchCheckpoint } from "./stored-files";
 
 /** The subnet's model, data and settings. */
 type ExportRequest = DataRequest &
@@ -57,41 +57,34 @@ interface Choice {
   search: SearchRecord | null;
 }
 
-/** The widths asked for, and the record of the search that found them. */
+/** The widths asked for, the settings of the search that they come from, and its record if it found them. */
 async function widthsOf({ config = null, checkpoint: file = null }: GivenOf<"export">): Promise<Choice> {
-  if ((config === null) === (file === null)) {
+  if (config === null && file === null) {
     throw badOption(
-      "Choose the subnet: with --config (JSON, widths by name) or --checkpoint (the best one there).",
+      "Choose the subnet: with --config (JSON, widths by name) or --checkpoint (the best one there); with both, --config " +
+        "gives the widths, and the checkpoint the example input, the data and the settings.",
     );
   }
-  if (config !== null)
-    return { widths: readJson(config) as SubnetConfig, recorded: {}, fingerprint: null, search: null };
-  const checkpoint = await readCheckpoint(file as string);
-  if (checkpoint === null) {
-    throw new TorchSearchError("ERR_CHECKPOINT_READ", `Checkpoint ${file} does not exist.`);
-  }
-  const { best } = checkpoint.state as unknown as SpaceSearchState;
-  if (!isRecord(best)) {
-    throw new TorchSearchError(
-      "ERR_CLI_CHECKPOINT",
-      `${file} has no best subnet yet: continue the search (torchsearch resume) until it has one.`,
-    );
-  }
-  const recorded = recordedRequest(checkpoint.settings.annotations, file as string);
+  const given = config === null ? null : (readJson(config) as SubnetConfig);
+  if (file === null) return { widths: given as SubnetConfig, recorded: {}, fingerprint: null, search: null };
+  const { state, settings, fingerprint } = await readSearchCheckpoint(file);
+  const recorded = recordedRequest(settings.annotations, file);
   if (!hasWidths(recorded.mode)) {
     throw badOption(
       `${file} holds a search of mode ${recorded.mode}, which saved its result itself: ` +
         `torchsearch resume ${file} --output FILE saves it again.`,
     );
   }
-  return {
-    widths: best.config,
-    recorded,
-    fingerprint: checkpoint.fingerprint,
-    search: isRecord(checkpoint.settings.search)
-      ? (checkpoint.settings.search as unknown as SearchRecord)
-      : null,
-  };
+  if (given !== null) return { widths: given, recorded, fingerprint, search: null };
+  const { best } = state as unknown as SpaceSearchState;
+  if (!isRecord(best)) {
+    throw new TorchSearchError(
+      "ERR_CLI_CHECKPOINT",
+      `${file} has no best subnet yet: continue the search (torchsearch resume) until it has one.`,
+    );
+  }
+  const search = isRecord(settings.search) ? (settings.search as unknown as SearchRecord) : null;
+  return { widths: best.config, recorded, fingerprint, search };
 }
 
 async function exportSubnet(

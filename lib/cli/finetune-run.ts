@@ -4,10 +4,16 @@ import { LOSS_TABLE, type Loss, lossFor } from "../evaluation/losses";
 import { meanSquaredError, topKAccuracy } from "../evaluation/scores";
 import type { ScoreFunction } from "../evaluation/types";
 import { finetuneWith } from "../finetune/finetune";
-import { DEFAULT_EPOCHS, type FinetuneOptions, type TrainingOptions } from "../finetune/options";
+import {
+  DEFAULT_EPOCHS,
+  type FinetuneOptions,
+  readFinetuneOptions,
+  type TrainingOptions,
+} from "../finetune/options";
 import type { EpochRecord } from "../finetune/training-state";
 import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
+import { parseInputs } from "../profile/input-spec";
 import type { SubnetConfig } from "../space/types";
 import { type BatchRange, splitBatches, trainingLoader } from "./batch-range";
 import type { FinetuneRequest } from "./finetune-request";
@@ -53,6 +59,8 @@ export async function trainRequest(
     const load = { signal, ...(device !== null && { device }) };
     const module = opened(await Module.load(model, load));
     await requireOutput(output);
+    if (parseInputs(request.input ?? [], module.signature).specs.length > 0)
+      throw badOption("--input of finetune takes numbers, such as sr=16000: shapes come from the data.");
     const teacher = request.teacher === null ? null : opened(await Module.load(request.teacher, load));
     const data = await openFitting(dataRequest(request), module, "train", say);
     opened(data.loader);
@@ -134,9 +142,21 @@ export async function trainRequest(
   }
 }
 
+/** Checks the options of training before anything is loaded. @throws `ERR_CONFIG_VALUE` */
+export function requireTrainable(settings: SettingsOf<"finetune">): void {
+  // Which teacher it is doesn't matter here.
+  const teacher = settings.teacher === null ? null : ({ native: null } as never);
+  readFinetuneOptions({
+    ...trainingOptions(settings),
+    loss: settings.loss ?? lossFor(true),
+    recalibrate: settings.recalibrate,
+    teacher,
+  });
+}
+
 /** The options of `finetune()` and `trainSupernet()` that settings have under the same names. */
 function trainingOptions(
-  request: FinetuneRequest,
+  request: SettingsOf<"finetune">,
 ): TrainingOptions & Pick<FinetuneOptions, "alpha" | "temperature"> {
   const { epochs, steps, alpha, temperature } = request;
   const { optimizer, learningRate, weightDecay, momentum, nesterov, schedule, warmupSteps } = request;

@@ -9,7 +9,7 @@ import { formatPercent } from "../profile/units";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { type FinetuneRequest, finetuneFiles } from "./finetune-request";
-import { type FinetuneOutcome, trainRequest } from "./finetune-run";
+import { type FinetuneOutcome, requireTrainable, trainRequest } from "./finetune-run";
 import { requireFittingSupernet } from "./finetune-supernet";
 import { untilInterrupted } from "./interrupt";
 import { declare, type GivenOf } from "./options/declare";
@@ -18,16 +18,24 @@ import { mergeSettings } from "./options/settings";
 import type { SettingsOf } from "./options/table";
 import { printJson, say } from "./output";
 import { startLiveLine } from "./search-progress";
+import { requireImageFolder } from "./search-request";
+import { requireFiles } from "./stored-files";
 
 async function run(model: string, given: GivenOf<"finetune">): Promise<void> {
   const { settings, asked } = mergeSettings("finetune", given);
   if (settings.data.length === 0) throw badOption("Training needs data: give --data.");
   requireFittingSupernet(asked);
   requireSound(settings);
+  requireImageFolder(settings);
+  requireFiles({
+    "The model": [model],
+    "The data": [...settings.data, ...(settings.evalData ?? [])],
+    "The teacher": [settings.teacher],
+  });
   const { output, checkpoint } = finetuneFiles(model, settings);
   if (settings.resume && !existsSync(checkpoint)) {
     throw new TorchSearchError(
-      "ERR_CHECKPOINT_READ",
+      "ERR_FILE_NOT_FOUND",
       `Checkpoint ${checkpoint} does not exist: leave --resume out to start anew.`,
     );
   }
@@ -51,19 +59,14 @@ async function run(model: string, given: GivenOf<"finetune">): Promise<void> {
 }
 
 /** Refuses settings that contradict each other. @throws `ERR_CLI_OPTION` */
-function requireSound({
-  evalData,
-  evalInputArrays,
-  evalTargetArray,
-  holdout,
-  epochs,
-  steps,
-}: SettingsOf<"finetune">): void {
+function requireSound(settings: SettingsOf<"finetune">): void {
+  const { evalData, evalInputArrays, evalTargetArray, holdout, epochs, steps } = settings;
   if (evalData !== null && holdout !== null)
     throw badOption("Score on a part of the data (--holdout) or on other data (--eval-data), not on both.");
   if (evalData === null && (evalInputArrays !== null || evalTargetArray !== null))
     throw badOption("--eval-input-array and --eval-target-array need --eval-data.");
   if (epochs !== null && steps !== null) throw badOption("Give --epochs or --steps, not both.");
+  if (!settings.supernet) requireTrainable(settings);
 }
 
 function formatOutcome({ output, score, epochs, supernet, seconds }: FinetuneOutcome): string {

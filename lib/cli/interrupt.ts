@@ -1,4 +1,5 @@
 /** Ctrl-C, as an `AbortSignal`. */
+import { writeSync } from "node:fs";
 import os from "node:os";
 
 import { TorchSearchError } from "../errors";
@@ -33,7 +34,8 @@ export interface Remedies {
 }
 
 /**
- * Runs work that a first SIGINT or SIGTERM aborts, through its `AbortSignal`. A second one ends the process at once.
+ * Runs work that a first SIGINT or SIGTERM aborts, through its `AbortSignal`. A second one ends the process at once, and
+ * the advice is printed then, too.
  *
  * @throws {@link Interrupted} when it was aborted; else what `run` throws
  */
@@ -44,7 +46,12 @@ export async function untilInterrupted<T>(
   const controller = new AbortController();
   let received: NodeJS.Signals | null = null;
   const stop = (signal: NodeJS.Signals): void => {
-    if (received !== null) process.exit(128 + os.constants.signals[signal]);
+    if (received !== null) {
+      const { exitCode, message } = new Interrupted(received, remedies.resume(), remedies.again);
+      // The process ends now: nothing may be left in a buffer.
+      writeSync(2, `\ntorchsearch: ${message}\n`);
+      process.exit(exitCode);
+    }
     received = signal;
     controller.abort(signal);
   };

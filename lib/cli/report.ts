@@ -6,8 +6,10 @@ import type { Command } from "commander";
 import { readReportData, writeReport } from "../report";
 import { declare, type GivenOf } from "./options/declare";
 import { printJson } from "./output";
+import { readSearchCheckpoint } from "./stored-files";
 
 async function run(state: string, { output: asked, json = false }: GivenOf<"report">): Promise<void> {
+  await readSearchCheckpoint(state);
   const beside = `${path.basename(state).replace(/\.[^.]+$/, "")}.html`;
   const output = asked ?? path.resolve(path.dirname(state), beside);
   await writeReport(state, output);

@@ -1,12 +1,12 @@
 /** How the modes differ for the command: making a space, the searcher's config, and the outcome. */
 
-import type { Bounds } from "../contract/constraints";
+import { type Bounds, parseConstraints } from "../contract/constraints";
 import type { Deployment, SearchStateDict } from "../contract/types";
 import { type LossName, lossFor } from "../evaluation/losses";
 import { convert } from "../mode/convert";
 import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
-import { exampleBounds } from "../profile/metrics";
+import { exampleBounds, METRIC_NAMES } from "../profile/metrics";
 import type { QuantizationSpace } from "../quantization/space";
 import type { QuantizedResult } from "../search/format/format-result";
 import type { SparseSearchState } from "../search/sparse/sparse-searcher";
@@ -297,12 +297,26 @@ export function requireFitting(request: SearchRequest, asked: Partial<SettingsOf
   if (searcherOptions.density !== undefined && pattern !== "unstructured") {
     throw badOption(`The pattern ${pattern} has its own density: leave out --density or --pattern.`);
   }
+  parseConstraints(request.constraints, { known: METRIC_NAMES });
+  requireSearcherOptions(request);
   const bounded = Object.keys(request.constraints).length > 0;
   if (constraints !== null && !bounded && request.searcher !== "pareto") {
     throw badOption(
       `A search needs at least one --constraint, such as ${constraints}; only pareto and the sparse modes need none.`,
     );
   }
+}
+
+/** Checks the config keys of the searcher, before anything is loaded. @throws errors of config keys */
+function requireSearcherOptions({ mode, searcher, searcherOptions }: SearchRequest): void {
+  const Searcher = modeNamed(mode).searchers[searcher] as unknown as new () => {
+    readonly defaultSearchConfig: object;
+    sanitizeSearchConfig(config: Record<string, unknown>): unknown;
+  };
+  const made = new Searcher();
+  if (Object.hasOwn(searcherOptions, "numIters") && !Object.hasOwn(made.defaultSearchConfig, "numIters"))
+    throw badOption(`--searcher ${searcher} takes no number of candidates: leave out --iterations.`);
+  made.sanitizeSearchConfig(searcherOptions);
 }
 
 function counted(count: number, what: string): string {

@@ -12,6 +12,7 @@ import { checkSettings, fileRows, mergeSettings } from "./options/settings";
 import { defaultsOf, flagOf, type SettingsOf } from "./options/table";
 import type { SearchRequest } from "./request";
 import { requireFitting } from "./search-modes";
+import { requireFiles } from "./stored-files";
 
 /**
  * Completes a request: options come before the settings file, and that before the defaults.
@@ -35,6 +36,8 @@ export function completeRequest(model: string, given: GivenOf<"search">): Search
   };
   requireSound(request);
   requireFitting(request, asked);
+  requireImageFolder(request);
+  requireFiles({ "The model": [request.model], "The data": [...request.data, ...(request.evalData ?? [])] });
   return request;
 }
 
@@ -45,10 +48,23 @@ function withPatternOfDensity(given: GivenOf<"search">): GivenOf<"search"> {
   return { ...given, modeOptions: { pattern: "unstructured", ...modeOptions } };
 }
 
-/** Refuses settings that contradict each other. @throws `ERR_CLI_OPTION` */
+/** Refuses options for images where the data are none. @throws `ERR_CLI_OPTION` */
+export function requireImageFolder({ data, images }: Pick<SearchRequest, "data" | "images">): void {
+  const arrays = data.find((file) => /\.(npz|npy|safetensors)$/i.test(file));
+  if (images === null || arrays === undefined) return;
+  throw badOption(
+    `${arrays} holds arrays, which are taken as they are: leave out the --image-… options, which are for a folder of images.`,
+  );
+}
+
+/** Refuses settings that contradict each other. @throws `ERR_CLI_OPTION`, and errors of constraints and config keys */
 function requireSound(request: SearchRequest): void {
   const flag = (key: keyof SettingsOf<"search">): string => flagOf("search", key);
   if (request.data.length === 0) throw badOption(`A search needs data: give ${flag("data")}.`);
+  if (request.topK > 1 && (request.score === "klDivergence" || request.score === "meanSquaredError"))
+    throw badOption(
+      `${flag("topK")} counts labels, which --score ${request.score} doesn't use: leave one of them out.`,
+    );
   if (request.holdout !== null && request.evalData !== null)
     throw badOption(
       `Score the outcome on a part of the data (${flag("holdout")}) or on other data (${flag("evalData")}), not on both.`,

@@ -12,6 +12,7 @@ import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { importanceNeeds } from "../space/importance";
 import { isRecord } from "../util/check";
+import { withAccuracy } from "./accuracy-so-far";
 import { digestsFor, earlierRuns, requireSameScore } from "./earlier-runs";
 import { openFitting } from "./fitting-data";
 import { openHeldOut, withoutHeldOut } from "./held-out";
@@ -77,6 +78,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
 
     const Searcher = modeNamed(request.mode).searchers[request.searcher] as new () => unknown;
     const searcher = new Searcher() as AnySearcher;
+    const rating = withAccuracy(score, space, request.constraints, earlier?.best ?? null);
     const versions = runVersions(module.device);
     const recorded = {
       score: { name: score.name, title: score.title },
@@ -103,6 +105,9 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
         get date() {
           return new Date().toISOString();
         },
+        get best() {
+          return rating.best();
+        },
         ...more,
       };
     };
@@ -110,7 +115,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
       ...adapter.config(request, used, score.name),
       ...request.searcherOptions,
-      scoreFunc: score.score,
+      scoreFunc: rating.score,
       checkpoint: request.checkpoint,
       seed: request.seed,
       verbose: context.verbose,

@@ -4,8 +4,6 @@ import path from "node:path";
 
 import type { Command } from "commander";
 
-import { readCheckpoint } from "../contract/checkpoint";
-import { TorchSearchError } from "../errors";
 import { commandLine } from "./command-line";
 import { untilInterrupted } from "./interrupt";
 import { declare } from "./options/declare";
@@ -15,6 +13,7 @@ import { formatOutcome } from "./search-outcome";
 import { startLiveLine } from "./search-progress";
 import { completeRequest, recordedRequest } from "./search-request";
 import { runSearch } from "./search-run";
+import { readSearchCheckpoint } from "./stored-files";
 
 interface OutputOptions {
   json?: boolean;
@@ -52,10 +51,7 @@ async function perform(
 }
 
 async function resume(file: string, given: OutputOptions & { output?: string | null }): Promise<void> {
-  const checkpoint = await readCheckpoint(file);
-  if (checkpoint === null) {
-    throw new TorchSearchError("ERR_CHECKPOINT_READ", `Checkpoint ${file} does not exist.`);
-  }
+  const checkpoint = await readSearchCheckpoint(file);
   const annotations = checkpoint.settings.annotations as { command?: string[] } | undefined;
   const recorded = recordedRequest(annotations, file);
   const request = {

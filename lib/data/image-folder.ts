@@ -25,9 +25,9 @@ export interface ImageFolderOptions extends LoaderOptions, ImagePreprocessing {
   cacheBytes?: number;
 }
 
-/** Images, `[N, 3, crop, crop]` float32, and, where the images are in subfolders, their labels, `[N]` int64. */
+/** Images, `[N, 3, crop, crop]` float32 (grey ones `[N, 1, crop, crop]`), and, where the images are in subfolders, their labels, `[N]` int64. */
 export interface ImageBatch {
-  /** `[N, 3, crop, crop]`, float32, normalized. */
+  /** `[N, 3, crop, crop]`, or `[N, 1, crop, crop]` where they are grey; float32, normalized. */
   images: Tensor;
   /** `[N]`, int64: positions in the loader's `classes`; absent where the folder has no subfolders. */
   labels?: Tensor;

@@ -12,6 +12,7 @@ import {
   nativeOptions,
   readFinetuneOptions,
 } from "./options";
+import { recordTraining } from "./record-training";
 import { resultOf, type TrainingResult } from "./training-result";
 import { TrainingRun } from "./training-run";
 import { lengthOf } from "./training-state";
@@ -23,8 +24,8 @@ export interface FinetuneResult extends TrainingResult {
 }
 
 /**
- * Trains a module's weights natively and in place: `save()` and `fingerprint()` of the module see the new weights. It is
- * meant for the subnet of a search, with the full model as `teacher`.
+ * Trains a module's weights natively and in place: `save()` and `fingerprint()` of the module see the new weights, and
+ * its history has a record of the training. It is meant for the subnet of a search, with the full model as `teacher`.
  *
  * The forward pass runs in training mode; the module's own mode is restored afterwards. A traced module has no mode. It
  * is trained with batch norms on batch statistics, and with dropout where it was traced with dropout operators. With a
@@ -79,6 +80,7 @@ export async function finetuneWith(
   const alpha = alphaOf(options);
   const length = lengthOf(data, options);
   return exclusively(module, async () => {
+    const from = await module.fingerprint({ signal });
     const names = module.namedParameters().map(({ name }) => name);
     const native = nativeOptions(options, length.totalSteps, names);
     const distillation = { alpha, temperature: temperature ?? DISTILLATION_DEFAULTS.temperature };
@@ -92,6 +94,16 @@ export async function finetuneWith(
       { signal },
     );
     try {
+      const settings = {
+        ...native,
+        ...distillation,
+        loss: options.loss,
+        epochs: length.epochs,
+        shuffle: options.shuffle,
+        recalibrate,
+        customLoss: lossFunc !== null,
+        teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
+      };
       const run = new TrainingRun(
         {
           module,
@@ -99,16 +111,7 @@ export async function finetuneWith(
           trainer,
           data,
           length,
-          settings: {
-            ...native,
-            ...distillation,
-            loss: options.loss,
-            epochs: length.epochs,
-            shuffle: options.shuffle,
-            recalibrate,
-            customLoss: lossFunc !== null,
-            teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
-          },
+          settings,
           annotations,
           needsTarget: alpha < 1,
           lossFunc,
@@ -117,7 +120,12 @@ export async function finetuneWith(
         options,
       );
       await run.run();
-      const { recalibratedBatches } = run.state;
+      const { recalibratedBatches, steps, epochs, before, score } = run.state;
+      recordTraining(module, {
+        from: run.from ?? from,
+        config: settings,
+        result: { steps, epochs: epochs.length, before, score },
+      });
       return { ...resultOf(run.state, trainer), recalibratedBatches };
     } finally {
       trainer.close();

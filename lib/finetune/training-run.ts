@@ -57,6 +57,11 @@ export class TrainingRun implements StepContext {
     }
   }
 
+  /** The fingerprint of the model as training found it; null where there is no checkpoint. */
+  get from(): string | null {
+    return this.#saver.fingerprint;
+  }
+
   isDone(): boolean {
     const { totalSteps, epochs } = this.parts.length;
     if (totalSteps !== null && this.state.steps >= totalSteps) return true;

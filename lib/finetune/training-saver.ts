@@ -25,6 +25,11 @@ export class TrainingSaver {
     this.#state = state;
   }
 
+  /** The fingerprint of the model as training found it; null without a file. */
+  get fingerprint(): string | null {
+    return this.#fingerprint === "" ? null : this.#fingerprint;
+  }
+
   /**
    * Claims the file, and goes on from it where there is one: fills the state, and loads weights and optimizer.
    *

@@ -131,7 +131,7 @@ export const METRICS = {
     unit: "milliseconds",
     measured: true,
     of: ["profile", "widths"],
-    example: "latency=5",
+    example: "latency=5ms",
   },
 } as const satisfies Record<string, MetricFacts>;
 

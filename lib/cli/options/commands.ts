@@ -2,37 +2,67 @@
 
 const MODEL = { name: "model", help: "a TorchScript file (torch.jit.save)" } as const;
 
-/** The commands: what each does, and its argument. */
+/** The commands: what each does, its argument, and examples for the end of its help. */
 export const COMMANDS = {
   search: {
     help: "find the subnet with the best score within the constraints, and save it",
     argument: MODEL,
+    examples: [
+      "search model.pt --data data.npz --constraint flops=60% --holdout 20%",
+      "search model.pt --data data.npz --constraint flops=50% params=2M --finetune-epochs 3",
+      "search model.pt --data images --searcher pareto --iterations 200",
+      "search model.pt --data data.npz --mode auto_quantize --constraint effectiveBits=6",
+    ],
   },
   resume: {
     help: "continue a search from its checkpoint, with the settings that it was started with",
     argument: { name: "checkpoint", help: "a file that torchsearch search saved" },
+    examples: ["resume model.subnet.search.safetensors"],
   },
-  export: { help: "save one subnet of a model: given widths, or the best of a search", argument: MODEL },
-  finetune: { help: "train a model, such as the subnet of a search, and save it", argument: MODEL },
+  export: {
+    help: "save one subnet of a model: given widths, or the best of a search",
+    argument: MODEL,
+    examples: [
+      "export model.pt --checkpoint model.subnet.search.safetensors --output best.pt",
+      "export model.pt --config widths.json --checkpoint model.subnet.search.safetensors --output one.pt",
+      "export model.pt --config widths.json --input 1x3x224x224 --output one.pt",
+    ],
+  },
+  finetune: {
+    help: "train a model, such as the subnet of a search, and save it",
+    argument: MODEL,
+    examples: [
+      "finetune model.subnet.pt --data data.npz --teacher model.pt --epochs 3",
+      "finetune model.subnet.pt --data data.npz --teacher model.pt --holdout 20%",
+    ],
+  },
   report: {
     help: "explain a search in one HTML file, from its checkpoint, finished or not",
     argument: { name: "state", help: "a checkpoint of a search (*.search.safetensors)" },
+    examples: ["report model.subnet.search.safetensors"],
   },
   profile: {
     help: "show what a TorchScript model costs: parameters, FLOPs, bytes and latency, by operator",
     argument: MODEL,
+    examples: [
+      "profile model.pt --input 1x3x224x224",
+      "profile model.pt --input 1x16:int64 --no-latency --json",
+    ],
   },
   prunable: {
     help: "show which parts of a TorchScript model can be narrowed, and why others can't",
     argument: MODEL,
+    examples: ["prunable model.pt --input 1x3x224x224"],
   },
   history: {
     help: "show which modes, searches and settings made a TorchScript model",
     argument: { name: "model", help: "a TorchScript file that torchsearch exported" },
+    examples: ["history model.subnet.pt"],
   },
   doctor: {
     help: "show what torchsearch found on this machine, what is missing, and how to fix it",
     argument: null,
+    examples: ["doctor"],
   },
   setup: {
     help: "fetch LibTorch for this machine, with pip or without any Python",
@@ -41,8 +71,12 @@ export const COMMANDS = {
   build: {
     help: "compile the addon for the LibTorch on this machine, where no prebuilt one fits",
     argument: null,
+    examples: ["build"],
   },
-} as const satisfies Record<string, { help: string; argument: { name: string; help: string } | null }>;
+} as const satisfies Record<
+  string,
+  { help: string; argument: { name: string; help: string } | null; examples: readonly string[] }
+>;
 
 /** The name of a command. */
 export type CommandName = keyof typeof COMMANDS;

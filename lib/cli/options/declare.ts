@@ -20,13 +20,15 @@ export function declare<Name extends CommandName>(
   name: Name,
   run: (argument: string, given: GivenOf<Name>) => Promise<void> | void,
 ): void {
-  const { help, argument } = COMMANDS[name];
+  const { help, argument, examples } = COMMANDS[name];
   const command = program.command(name).description(help);
   if (argument !== null) command.argument(`<${argument.name}>`, argument.help);
   const rows = rowsOf(name);
   const options = rows.map((row) => optionOf(row));
   for (const option of options) command.addOption(option);
   for (const each of EARLIER_FLAGS) if (each.command === name) command.addOption(refused(each));
+  const lines = examples.map((example) => `  $ torchsearch ${example}`);
+  command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
   command.action((first: unknown) =>
     run(argument === null ? "" : String(first), given(command, rows, options)),
   );

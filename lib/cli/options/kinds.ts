@@ -129,7 +129,7 @@ export const colors: Kind<number[]> = {
 /** On the command line a file with one name a line; in a settings file the list of names itself. */
 export const namesInFile: Kind<string[]> = { read: readLines, rule: texts.rule };
 
-/** `flops=60%`, `params=2.5M`, `size=10MiB` or `macs=1e9`; several add up, and all of them hold. */
+/** `flops=60%`, `params=2.5M`, `size=10MiB`, `latency=0.2ms` or `macs=1e9`; several add up, and all of them hold. */
 export const constraints: Kind<Constraints> = {
   read: (value, earlier) => {
     const match = /^([A-Za-z][\w.]*)\s*(?:<=|=)\s*(.+)$/.exec(value.trim());
@@ -137,7 +137,8 @@ export const constraints: Kind<Constraints> = {
       throw badOption(`"${value}" isn't a constraint: write flops=60%, params=2.5M, macs=1e9 or size=10MiB.`);
     }
     const [, metric = "", bound = ""] = match;
-    const read = readBound(bound);
+    if (/^(top-?\d*)?_?(accuracy|acc|score|loss)$/i.test(metric)) throw noCost(metric);
+    const read = metric.startsWith("latency") ? (readTime(bound) ?? readBound(bound)) : readBound(bound);
     const other = (earlier as Record<string, ConstraintValue> | undefined)?.[metric];
     return { ...earlier, [metric]: other === undefined ? read : tightest(metric, other, read) };
   },
@@ -182,6 +183,23 @@ const UNITS: Readonly<Record<string, number>> = {
   MiB: 2 ** 20,
   GiB: 2 ** 30,
 };
+
+/** The score is what a search maximizes, so it can't be bounded. */
+function noCost(metric: string): TorchSearchError {
+  return badOption(
+    `${metric} is no cost: a search finds the best score within bounds on costs, such as flops=60%. To see what each loss ` +
+      "of the score saves, search with --searcher pareto, and read the front in its report.",
+  );
+}
+
+/** Milliseconds of `0.2ms`, `200us` or `1s`; null for anything else. */
+function readTime(value: string): number | null {
+  const match = /^([\d.]+(?:e[+-]?\d+)?)\s*(us|µs|ms|s)$/i.exec(value);
+  if (match === null) return null;
+  const [, digits = "", unit = ""] = match;
+  const factor = { us: 1e-3, µs: 1e-3, ms: 1, s: 1e3 }[unit.toLowerCase()] ?? 1;
+  return Number((Number(digits) * factor).toPrecision(15));
+}
 
 function readBound(value: string): ConstraintValue {
   const match = /^([\d.]+(?:e[+-]?\d+)?)\s*(k|M|G|T|KiB|MiB|GiB)?$/i.exec(value);

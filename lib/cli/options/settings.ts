@@ -5,14 +5,16 @@ import path from "node:path";
 import { isRecord } from "../../util/check";
 import { checkConfig } from "../../util/complete-config";
 import { type ConfigRule, orNull, plainRules } from "../../util/rules";
+import { requireFiles } from "../stored-files";
 import type { CommandName } from "./commands";
 import type { GivenOf } from "./declare";
 import { badOption } from "./kinds";
 import type { OptionRow } from "./row";
 import { defaultsOf, type OptionsOf, rowsOf } from "./table";
 
-/** Reads a file that holds one JSON object. @throws `ERR_CLI_OPTION` */
+/** Reads a file that holds one JSON object. @throws `ERR_CLI_OPTION`, `ERR_FILE_NOT_FOUND` */
 export function readJson(file: string): Record<string, unknown> {
+  requireFiles({ "The JSON file": [file] });
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(file, "utf8"));

@@ -188,6 +188,10 @@ export abstract class SpaceSearcher<
     const fullCosts = space.costs(space.fullConfig);
     const { bounds } = this.resolveConstraints(fullCosts);
     requireReachable(bounds, space.costs(space.smallestConfig), fullCosts);
+    if (Object.keys(bounds).length === 0)
+      this.log(
+        "No constraint is given: the search maximizes the score alone, which the full model may have.",
+      );
     if (!this.hasScore) {
       throw new TorchSearchError(
         "ERR_NO_SCORE",

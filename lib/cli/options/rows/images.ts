@@ -3,7 +3,7 @@
 import { INTERPOLATIONS } from "../../../data/image-decode";
 import { IMAGE_DEFAULTS } from "../../../data/image-preprocess";
 import { DATA_COMMANDS } from "../commands";
-import { choice, colors, namesInFile, positive } from "../kinds";
+import { choice, colors, flag, namesInFile, positive } from "../kinds";
 import { row } from "../row";
 
 export const IMAGES_OPTIONS = [
@@ -33,6 +33,14 @@ export const IMAGES_OPTIONS = [
     default: null,
     defaultText: IMAGE_DEFAULTS.interpolation,
     help: "how images are resized",
+  }),
+  row({
+    flag: "--image-gray",
+    commands: DATA_COMMANDS,
+    key: "images.gray",
+    kind: flag,
+    default: null,
+    help: "make images grey, with one channel, for models that take such; mean 0 and std 1 unless given",
   }),
   row({
     flag: "--image-mean <r,g,b>",

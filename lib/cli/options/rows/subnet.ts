@@ -13,7 +13,7 @@ export const SUBNET_OPTIONS = [
     kind: constraints,
     default: {} as Constraints,
     help:
-      `upper bounds, all of which hold: ${exampleBounds(["widths"]).join(", ")} (ms); ` +
+      `upper bounds, all of which hold: ${exampleBounds(["widths"]).join(", ")}; ` +
       `for auto_quantize ${exampleBounds(["formats"]).join(" or ")}`,
   }),
 
@@ -33,7 +33,7 @@ export const SUBNET_OPTIONS = [
     kind: text,
     default: null,
     terminalOnly: true,
-    help: "take the best subnet of this search, with its data and settings",
+    help: "take the best subnet of this search, or with --config another one, with its data and settings",
   }),
   row({
     flag: "--output <file>",
