@@ -1,6 +1,6 @@
 /** Files that a command reads: that they exist, and that they are what the command takes. */
 import { existsSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import path from "node:path";
 
 import { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
@@ -36,12 +36,12 @@ export async function readSearchCheckpoint(file: string): Promise<Checkpoint> {
   if (await isArchive(file)) {
     const beside = `${file.replace(/\.pt$/, "")}.search.safetensors`;
     const advice = existsSync(beside)
-      ? `give the checkpoint ${beside}`
-      : "give the checkpoint that the search saved (*.search.safetensors)";
+      ? `Its checkpoint is ${beside}.`
+      : "Name a file that torchsearch wrote (*.search.safetensors).";
     const what = /\.pt$/.test(file) ? "a model" : "an archive, such as a model or .npz data";
     throw new TorchSearchError(
       "ERR_CHECKPOINT_CORRUPT",
-      `${path.basename(file)} is ${what}, not a checkpoint: ${advice}.`,
+      `${path.basename(file)} is ${what}, not a checkpoint. ${advice}`,
     );
   }
   const checkpoint = await readCheckpoint(file);
@@ -51,6 +51,8 @@ export async function readSearchCheckpoint(file: string): Promise<Checkpoint> {
 
 /** Whether a file is a zip archive, as models and .npz files are. */
 async function isArchive(file: string): Promise<boolean> {
+  // Opening a pipe would wait for its writer.
+  if (!(await stat(file)).isFile()) return false;
   const handle = await open(file, "r").catch(() => null);
   if (handle === null) return false;
   try {

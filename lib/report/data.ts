@@ -9,6 +9,7 @@ import type { Sensitivity } from "../search/width/sensitivity";
 import { type CandidateColumns, subnetsOf } from "../space/candidates";
 import type { ScoredSubnet, SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
+import { type ReportChange, type RunFacts, relativePath, runFactsOf } from "./run-facts";
 
 /** Costs by metric, in each metric's unit. */
 export type ReportCosts = Record<string, number>;
@@ -89,8 +90,14 @@ export interface ReportOperator {
   after: { flops: number; params: number } | null;
 }
 
+/** A rating before and after. */
+export interface ReportRating extends ReportChange {
+  /** The standard error of the difference; null or missing where it isn't known. */
+  noise?: number | null;
+}
+
 /** Everything that {@link renderReport} draws. */
-export interface ReportData {
+export interface ReportData extends RunFacts {
   /** The model's file name, or "a model" where the checkpoint does not have it. */
   model: string;
   /** The checkpoint. */
@@ -110,11 +117,7 @@ export interface ReportData {
   /** Candidates that were stopped before their score was known. */
   stopped: number;
   /** Ratings on samples that the search did not use; null where none were held out. */
-  heldOut: {
-    samples: number;
-    score: { before: number; after: number };
-    accuracy: { before: number; after: number } | null;
-  } | null;
+  heldOut: { samples: number; score: ReportRating; accuracy: ReportRating | null } | null;
   /** Widths before and after, in the order of the model's execution; empty for other modes. */
   widths: ReportWidth[];
   /** Operators that have FLOPs or parameters, in order; empty where the search did not profile them. */
@@ -135,7 +138,7 @@ export interface ReportData {
   seconds: number | null;
   /** Arguments of the command that searched; null when a program searched. */
   command: string[] | null;
-  /** Folder that the command ran in. */
+  /** Folder that the command ran in, relative to the checkpoint's. */
   folder: string | null;
   /** Versions of the software that searched, its platform and its device. */
   versions: Partial<RunVersions>;
@@ -184,7 +187,6 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
   const best = state.best as (Omit<ScoredSubnet, "score"> & { score: number | null }) | null;
   const notes = record(settings.annotations);
   const before = record(notes.before);
-  const after = record(notes.after);
   const candidates = measurementsOf(state, record(settings.narrowings), bounds);
   const measurements = candidates.filter(({ score }) => number(score) !== null);
   const request = record(notes.request);
@@ -210,7 +212,7 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     best:
       best === null
         ? null
-        : { score: number(best.score), accuracy: number(after.accuracy), costs: { ...best.costs } },
+        : { score: number(best.score), accuracy: accuracyOf(notes, best.score), costs: { ...best.costs } },
     bounds: { ...bounds },
     measurements,
     stopped: candidates.length - measurements.length,
@@ -226,8 +228,9 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
     milp: isRecord(state.milp) ? (state.milp as unknown as MilpReport) : null,
     inputs: Array.isArray(notes.inputs) ? (notes.inputs as number[][]) : null,
     seconds: number(notes.seconds),
-    command: Array.isArray(notes.command) ? (notes.command as string[]) : null,
-    folder: text(notes.cwd),
+    command: Array.isArray(notes.command) ? relativeArguments(notes.command as string[], notes.cwd) : null,
+    ...runFactsOf(checkpoint, source),
+    folder: typeof notes.cwd === "string" ? relativePath(notes.cwd, source) : null,
     versions,
     fingerprint: checkpoint.fingerprint,
     settings: Object.fromEntries(
@@ -239,6 +242,20 @@ export function reportDataOf(checkpoint: Checkpoint, source: string): ReportData
         .map(([key, value]) => [key, String(value)]),
     ),
   };
+}
+
+/** The best subnet's accuracy: as it was rated at the end, or as it was measured when it became the best. */
+function accuracyOf(notes: Record<string, unknown>, score: number | null): number | null {
+  const { after, best } = notes;
+  if (isRecord(after)) return number(after.accuracy);
+  return isRecord(best) && best.score === score ? number(best.accuracy) : null;
+}
+
+/** The arguments of a command, with absolute paths made relative to the folder that it ran in. */
+function relativeArguments(args: readonly string[], folder: unknown): string[] {
+  return args.map((arg) =>
+    typeof folder === "string" && path.isAbsolute(arg) ? path.relative(folder, arg) || "." : arg,
+  );
 }
 
 function sensitivityOf(state: Checkpoint["state"]): Record<string, Sensitivity> {

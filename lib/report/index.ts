@@ -6,9 +6,9 @@ import { Worker } from "node:worker_threads";
 import { TorchSearchError } from "../errors";
 import { writeFileAtomic } from "../util/atomic-file";
 import { shellCommand } from "../util/shell";
-import { makePen } from "./charts/draw";
+import { makePens } from "./charts/draw";
 import { type ReportData, readReportData } from "./data";
-import { page } from "./page";
+import { type PrintedCommands, page } from "./page";
 
 export {
   type ReportCosts,
@@ -17,11 +17,13 @@ export {
   type ReportFormats,
   type ReportMeasurement,
   type ReportOperator,
+  type ReportRating,
   type ReportSensitivity,
   type ReportWidth,
   readReportData,
   reportDataOf,
 } from "./data";
+export type { ReportChange, ReportProgress, RunFacts } from "./run-facts";
 
 /**
  * Draws a report: an HTML page with its charts as SVG. It needs no network and follows the reader's colour scheme. A
@@ -31,16 +33,18 @@ export {
  * @returns the page's text
  */
 export async function renderReport(data: ReportData): Promise<string> {
-  const command = data.command === null ? null : shellCommand("torchsearch", data.command);
+  const printed = (args: string[] | null): string | null =>
+    args === null ? null : shellCommand("torchsearch", args);
+  const commands = { command: printed(data.command), next: printed(data.next) };
   const thread = path.join(__dirname, "render-thread.js");
   // Without a file for the thread: the library was bundled into one file, or runs from its sources.
-  if (!existsSync(thread)) return page(data, await makePen(), command).text;
-  return renderInThread(thread, data, command);
+  if (!existsSync(thread)) return page(data, await makePens(), commands).text;
+  return renderInThread(thread, data, commands);
 }
 
 /** Plot draws a few thousand marks a second without a pause, which would block the event loop. */
-async function renderInThread(file: string, data: ReportData, command: string | null): Promise<string> {
-  const worker = new Worker(file, { workerData: { data, command }, execArgv: [] });
+async function renderInThread(file: string, data: ReportData, commands: PrintedCommands): Promise<string> {
+  const worker = new Worker(file, { workerData: { data, commands }, execArgv: [] });
   try {
     return await new Promise<string>((resolve, reject) => {
       worker.on("message", resolve);

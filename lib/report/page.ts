@@ -1,19 +1,20 @@
 /** The report's page and its sections. */
-import { violated } from "../contract/constraints";
-import { formatCost, headingOf, METRIC_NAMES, titleOf } from "../profile/metrics";
-import { formatPercent, formatShape } from "../profile/units";
+import { formatCost, headingOf, titleOf } from "../profile/metrics";
+import { formatPercent } from "../profile/units";
+import { withoutLeftOut } from "../space/left-out";
 import { drawDensities } from "./charts/densities";
 import type { Pen } from "./charts/draw";
 import { bitsOf, drawFormats } from "./charts/formats";
 import { drawHistory, drawnHistory } from "./charts/history";
 import { drawOperators, grouped, type OperatorGroup } from "./charts/operators";
 import { drawnOf, drawPlane, frontOf, pointsOf } from "./charts/plane";
-import { lowestShown } from "./charts/reach";
+import { highestCost, lowestShown } from "./charts/reach";
 import { drawSensitivities } from "./charts/sensitivity";
 import { drawWidths } from "./charts/widths";
 import type { ReportData } from "./data";
 import { type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
+import { costs, header } from "./summary";
 import { formatScore, formatSeconds } from "./units";
 
 /** Rows that a table of candidates shows at most. */
@@ -21,8 +22,27 @@ const MOST_ROWS = 200;
 /** Layers that are drawn. */
 const TOP_LAYERS = 15;
 
+/** The pens for wide and for narrow screens. */
+export interface Pens {
+  wide: Pen;
+  narrow: Pen;
+}
+
+/** A chart in the two forms of which a screen shows one. */
+function chart(pens: Pens, draw: (pen: Pen) => Html): Html {
+  return html`<div class="wide">${draw(pens.wide)}</div><div class="narrow">${draw(pens.narrow)}</div>`;
+}
+
+/** Commands, ready to paste into a shell. */
+export interface PrintedCommands {
+  /** The one that searched; null when a program searched. */
+  command: string | null;
+  /** The one that trains the result; null where nothing was lost. */
+  next: string | null;
+}
+
 /** The whole page. Nothing in it refers to another file. */
-export function page(data: ReportData, pen: Pen, printedCommand: string | null): Html {
+export function page(data: ReportData, pens: Pens, { command, next }: PrintedCommands): Html {
   const bounded = Object.keys(data.bounds).filter((metric) => data.full.costs[metric] !== undefined);
   const planes = bounded.length > 0 ? bounded : ["flops"];
   return html`<!doctype html>
@@ -36,16 +56,16 @@ export function page(data: ReportData, pen: Pen, printedCommand: string | null):
 </head>
 <body>
 <main>
-${header(data)}
+${header(data, next)}
 ${costs(data)}
-${planes.map((metric) => plane(data, pen, metric))}
-${widths(data, pen)}
-${formats(data, pen)}
-${densities(data, pen)}
-${operators(data, pen)}
-${sensitivity(data, pen)}
-${history(data, pen)}
-${reproduce(data, printedCommand)}
+${planes.map((metric) => plane(data, pens, metric))}
+${widths(data, pens)}
+${formats(data, pens)}
+${densities(data, pens)}
+${operators(data, pens)}
+${sensitivity(data, pens)}
+${history(data, pens)}
+${reproduce(data, command)}
 <footer>Made by torchsearch from ${data.source}.</footer>
 </main>
 <div id="tip" role="tooltip" hidden></div>
@@ -55,101 +75,7 @@ ${reproduce(data, printedCommand)}
 `;
 }
 
-function header(data: ReportData): Html {
-  const { best, full, bounds } = data;
-  if (best === null) {
-    const done = data.densities.filter(({ density }) => density !== null).length;
-    const progress =
-      data.densities.length > 0
-        ? `${done} of ${data.densities.length} layers are sparse so far`
-        : `${data.measurements.length} measurements so far, and no subnet that meets the constraints yet`;
-    return html`<h1>Search report: ${data.model}</h1>
-<p class="lead">The search is not finished: ${progress}.</p>`;
-  }
-  const tile = (name: string, value: string, from: string | null): Html =>
-    html`<li><span class="name">${name}</span><span class="value">${value}</span>${from === null ? null : html`<span class="from">from ${from}</span>`}</li>`;
-  const metrics = METRIC_NAMES.filter((metric) => full.costs[metric] !== undefined && metric !== "macs");
-  const shares = Object.keys(bounds).map((metric) => share(data, metric));
-  const accuracy =
-    best.accuracy === null || full.accuracy === null
-      ? null
-      : tile("Accuracy", formatPercent(best.accuracy), formatPercent(full.accuracy));
-  const { heldOut } = data;
-  const held =
-    heldOut === null
-      ? null
-      : tile(
-          `Held out: ${heldOut.accuracy === null ? data.scoreTitle : "accuracy"}`,
-          heldOut.accuracy === null
-            ? formatScore(heldOut.score.after)
-            : formatPercent(heldOut.accuracy.after),
-          heldOut.accuracy === null
-            ? formatScore(heldOut.score.before)
-            : formatPercent(heldOut.accuracy.before),
-        );
-  const { score } = best;
-  const from = full.score === null ? null : formatScore(full.score);
-  const to = score === null ? null : formatScore(score);
-  const outcome =
-    to === null
-      ? ""
-      : from === null
-        ? `, and its score is ${to}`
-        : `, and its score goes from ${from} to ${to}`;
-  const keeps =
-    data.densities.length > 0
-      ? `The sparse model keeps ${formatPercent(best.costs.density as number)} of the weights of ${data.densities.length} layers (pattern ${data.pattern})`
-      : `The best subnet keeps ${shares.length > 0 ? shares.join(" and ") : "everything"}`;
-  const rated =
-    to === null
-      ? null
-      : heldOut === null
-        ? data.densities.length > 0
-          ? null
-          : html`<p class="muted">Scores are measured on the samples that the search optimized.</p>`
-        : html`<p class="muted">Held out: ${heldOut.samples} samples that the search did not use. Other scores are measured on the samples that it optimized.</p>`;
-  return html`<h1>Search report: ${data.model}</h1>
-<p class="lead">${keeps}${outcome}.</p>
-<ul class="tiles">
-${to === null ? null : tile(data.scoreTitle, to, from)}
-${accuracy}
-${held}
-${metrics.map((metric) => tile(headingOf(metric), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
-</ul>
-${rated}`;
-}
-
-function share({ best, full }: ReportData, metric: string): string {
-  return `${formatPercent((best?.costs[metric] as number) / (full.costs[metric] as number))} of the ${titleOf(metric)}`;
-}
-
-function costs(data: ReportData): Html {
-  const { best, full, bounds } = data;
-  const broken = violated(best?.costs ?? {}, bounds);
-  const rows = METRIC_NAMES.filter((metric) => full.costs[metric] !== undefined).map((metric) => {
-    const before = full.costs[metric] as number;
-    const after = best?.costs[metric];
-    const bound = bounds[metric];
-    return [
-      headingOf(metric),
-      formatCost(metric, before),
-      after === undefined ? "–" : formatCost(metric, after),
-      after === undefined ? "–" : formatPercent(after / before),
-      bound === undefined ? "–" : `${formatCost(metric, bound)} (${formatPercent(bound / before)})`,
-      bound === undefined || after === undefined ? "–" : broken.includes(metric) ? "not met" : "met",
-    ];
-  });
-  const inputs = data.inputs === null ? "" : `, of an input of ${data.inputs.map(formatShape).join(", ")}`;
-  return html`<h2>Costs</h2>
-<div class="scroll">${table(
-    `Before and after${inputs}`,
-    ["", "Full model", "Best subnet", "Kept", "At most", "Constraint"],
-    rows,
-    new Set([1, 2, 3, 4]),
-  )}</div>`;
-}
-
-function plane(data: ReportData, pen: Pen, metric: string): Html | null {
+function plane(data: ReportData, pens: Pens, metric: string): Html | null {
   const points = pointsOf(data, metric);
   if (points.length === 0) return null;
   const front = new Set<object>(frontOf(points));
@@ -169,17 +95,28 @@ function plane(data: ReportData, pen: Pen, metric: string): Html | null {
 <ul class="legend">
 <li><i style="background:var(--best)"></i>best subnet</li>
 <li><i class="square" style="background:var(--text)"></i>full model</li>
-<li><i style="background:var(--candidate)"></i>candidate</li>
+<li><i style="background:var(--candidate)"></i>candidate: a subnet that the search tried as a whole</li>
 ${narrowings ? html`<li><i style="background:var(--quiet)"></i>one width narrowed alone</li>` : null}
-<li><i class="dash" style="background:var(--front)"></i>front: no measured subnet is both cheaper and better</li>
+<li><i class="ring" style="border-color:var(--front)"></i>front: subnets of which no measured one is both cheaper and better</li>
 ${data.bounds[metric] === undefined ? null : html`<li><i class="dash" style="background:var(--bound)"></i>constraint</li>`}
+${beyond(data, metric)}
 ${below(data, points)}
 ${beneath(drawnOf(data, metric), points)}
 </ul>
-<figure class="chart" data-metric="${metric}" data-points="${points.length}">${drawPlane(pen, data, metric)}</figure>
+<figure class="chart" data-metric="${metric}" data-points="${points.length}">${chart(pens, (pen) => drawPlane(pen, data, metric))}</figure>
 <details><summary>As a table${points.length > MOST_ROWS ? ` (${MOST_ROWS} of ${points.length})` : ""}</summary>
 <div class="scroll">${table(`Measured subnets by ${titleOf(metric)}, the front first`, ["Subnet", headingOf(metric), data.scoreTitle, "On the front", "Meets constraints"], rows, new Set([1, 2]))}</div></details>
 </section>`;
+}
+
+/** A legend's entry for what costs more than the candidates, and is drawn at the edge; null where nothing does. */
+function beyond(data: ReportData, metric: string): Html | null {
+  const most = highestCost(data, metric);
+  const count = pointsOf(data, metric).filter(({ cost }) => cost > most).length;
+  const full = data.full.costs[metric] as number;
+  return full <= most
+    ? null
+    : html`<li>At the right edge: the full model, ${formatCost(metric, full)}${count === 0 ? "" : `, and ◆ ${count} that cost more than the scale shows`}</li>`;
 }
 
 /** A legend's entry for scores that are too low to be shown in place. */
@@ -196,10 +133,12 @@ function beneath(drawn: readonly unknown[], points: readonly unknown[]): Html | 
     : html`<li>${drawn.length} of ${points.length} are drawn: these cover the others</li>`;
 }
 
-function widths(data: ReportData, pen: Pen): Html | null {
+function widths(data: ReportData, pens: Pens): Html | null {
   if (data.best === null || data.widths.length === 0) return null;
-  const narrowed = data.widths.filter(({ selected, full }) => selected !== null && selected < full).length;
-  const rows = data.widths.map(({ name, kind, full, selected }) => [
+  // Inside a block that is left out, widths have no effect.
+  const there = withoutLeftOut(data.widths);
+  const narrowed = there.filter(({ selected, full }) => selected !== null && selected < full).length;
+  const rows = there.map(({ name, kind, full, selected }) => [
     name,
     kind,
     full,
@@ -208,14 +147,14 @@ function widths(data: ReportData, pen: Pen): Html | null {
   ]);
   return html`<section>
 <h2>Widths</h2>
-<p>${narrowed} of ${data.widths.length} hyperparameters are narrowed. They are in the order of execution:</p>
-<figure class="chart">${drawWidths(pen, data)}</figure>
+<p>${narrowed} of ${there.length} hyperparameters are narrowed. They are in the order of execution:</p>
+<figure class="chart">${chart(pens, (pen) => drawWidths(pen, data))}</figure>
 <details><summary>As a table</summary>
 <div class="scroll">${table("Widths before and after", ["Hyperparameter", "Kind", "Full", "Best subnet", "Kept"], rows, new Set([2, 3, 4]))}</div></details>
 </section>`;
 }
 
-function formats(data: ReportData, pen: Pen): Html | null {
+function formats(data: ReportData, pens: Pens): Html | null {
   if (data.formats.length === 0) return null;
   const { milp } = data;
   const rows = data.formats.map((layer) => {
@@ -233,13 +172,13 @@ function formats(data: ReportData, pen: Pen): Html | null {
 <h2>Number formats</h2>
 <p>The harm of each format in each layer alone: a stronger colour means more harm; <span style="color:var(--best)">★</span> marks the chosen one. Layers are in the order of execution:</p>
 ${solved(milp)}
-<figure class="chart">${drawFormats(pen, data)}</figure>
+<figure class="chart">${chart(pens, (pen) => drawFormats(pen, data))}</figure>
 <details><summary>As a table</summary>
 <div class="scroll">${table("Formats of layers", ["Layers", "Format", "Bits, full", "Bits, chosen", "Harm"], rows, new Set([2, 3, 4]))}</div></details>
 </section>`;
 }
 
-function densities(data: ReportData, pen: Pen): Html | null {
+function densities(data: ReportData, pens: Pens): Html | null {
   const done = data.densities.filter(({ density }) => density !== null);
   if (done.length === 0) return null;
   const rows = data.densities.map(({ name, kind, elements, density, error }) => [
@@ -255,7 +194,7 @@ function densities(data: ReportData, pen: Pen): Html | null {
   return html`<section>
 <h2>Sparsity</h2>
 <p>The share of its weights that each layer keeps${off}. Layers are in the order of execution:</p>
-<figure class="chart">${drawDensities(pen, data)}</figure>
+<figure class="chart">${chart(pens, (pen) => drawDensities(pen, data))}</figure>
 <details><summary>As a table</summary>
 <div class="scroll">${table("Weights of layers", ["Layer", "Kind", "Weights", "Kept", "Output error"], rows, new Set([2, 3, 4]))}</div></details>
 </section>`;
@@ -267,7 +206,7 @@ function solved(milp: ReportData["milp"]): Html | null {
     : html`<p>Integer programming found the smallest sum of these harms within the constraints: ${formatScore(milp.objective)}${milp.gap === 0 ? "; it is proven to be the smallest" : `; no choice can have less than ${formatScore(milp.bound)}`}.</p>`;
 }
 
-function operators(data: ReportData, pen: Pen): Html | null {
+function operators(data: ReportData, pens: Pens): Html | null {
   if (data.operators.length === 0) return null;
   const kinds = grouped(data.operators, ({ op }) => kindOf(op));
   const layers = grouped(data.operators, ({ name, op }) => name || kindOf(op));
@@ -290,9 +229,9 @@ function operators(data: ReportData, pen: Pen): Html | null {
 <li><i class="square" style="background:var(--before)"></i>full model</li>
 <li><i class="square" style="background:var(--candidate)"></i>best subnet</li>
 </ul>
-<figure class="chart">${drawOperators(pen, busy(kinds), "kind of operator")}</figure>
+<figure class="chart">${chart(pens, (pen) => drawOperators(pen, busy(kinds), "kind of operator"))}</figure>
 <h3>${top.length < busy(layers).length ? `The ${top.length} most expensive of ${busy(layers).length} layers` : "Layers"}</h3>
-<figure class="chart">${drawOperators(pen, top, "layer")}</figure>
+<figure class="chart">${chart(pens, (pen) => drawOperators(pen, top, "layer"))}</figure>
 <details><summary>As tables</summary>
 <div class="scroll">${table("Cost by kind of operator", ["Operator", ...head], rows(kinds), numeric)}</div>
 <div class="scroll">${table(`Cost by layer, the most expensive first${shown.length < layers.length ? ` (${shown.length} of ${layers.length})` : ""}`, ["Layer", ...head], rows(shown), numeric)}</div></details>
@@ -304,18 +243,18 @@ function kindOf(op: string): string {
   return op.replace(/^aten::_?/, "");
 }
 
-function sensitivity(data: ReportData, pen: Pen): Html | null {
+function sensitivity(data: ReportData, pens: Pens): Html | null {
   if (data.sensitivity.length === 0) return null;
   const { milp } = data;
   return html`<section>
 <h2>Sensitivity</h2>
 <p>The fall of the score when one width alone is narrowed, all on the same scale; <span style="color:var(--best)">★</span> marks the width of the best subnet.</p>
 ${solved(milp)}
-<div class="grid">${drawSensitivities(pen, data)}</div>
+<div class="grid">${drawSensitivities(pens.wide, data)}</div>
 </section>`;
 }
 
-function history(data: ReportData, pen: Pen): Html | null {
+function history(data: ReportData, pens: Pens): Html | null {
   if (data.measurements.length === 0) return null;
   return html`<section>
 <h2>History</h2>
@@ -324,16 +263,17 @@ function history(data: ReportData, pen: Pen): Html | null {
 <li><i style="background:var(--candidate)"></i>meets the constraints</li>
 <li><i style="background:var(--quiet)"></i>exceeds a constraint</li>
 ${below(data, data.measurements)}
-${beneath(drawnHistory(data), data.measurements)}
+${beneath(drawnHistory(data, pens.wide), data.measurements)}
 </ul>
 ${data.stopped === 0 ? null : html`<p class="muted">${data.stopped} more candidates were stopped early, before their score was known.</p>`}
-<figure class="chart" data-measurements="${data.measurements.length}">${drawHistory(pen, data)}</figure>
+<figure class="chart" data-measurements="${data.measurements.length}">${chart(pens, (pen) => drawHistory(pen, data))}</figure>
 </section>`;
 }
 
 function reproduce(data: ReportData, printedCommand: string | null): Html {
   const { versions } = data;
   const facts: [string, string | null | undefined][] = [
+    ["Date", data.date],
     ["Searcher", data.searcher],
     ["torchsearch", versions.torchsearch],
     ["LibTorch", versions.libtorch],
@@ -342,7 +282,11 @@ function reproduce(data: ReportData, printedCommand: string | null): Html {
     ["CPU", versions.cpu],
     ["Device", versions.device],
     ["Duration", data.seconds === null ? null : formatSeconds(data.seconds)],
-    ["Folder", data.folder],
+    ["Folder, seen from the checkpoint", data.folder],
+    [
+      "Data (SHA-256 of their content)",
+      data.dataDigests.map(({ file, digest }) => `${file}: ${digest}`).join("; "),
+    ],
     ["Fingerprint", data.fingerprint],
     [
       "Settings",

@@ -251,7 +251,7 @@ describe("what can't be done", () => {
     ["an unknown searcher", 2, "'binry' is invalid", [resnet, ...BOUND, "--searcher", "binry"]],
     ["data of an unknown kind", 2, "ERR_CLI_OPTION", [resnet, ...BOUND, "--data", resnet]],
     ["a missing model", 1, "ERR_FILE_NOT_FOUND", ["nowhere.pt", ...BOUND, "--data", digits]],
-    ["missing data", 1, "ERR_DATA_FILE", [resnet, ...BOUND, "--data", "nowhere.npz"]],
+    ["missing data", 1, "ERR_FILE_NOT_FOUND", [resnet, ...BOUND, "--data", "nowhere.npz"]],
     [
       "a missing array",
       1,
@@ -313,7 +313,7 @@ describe("what can't be done", () => {
     expect((await torchsearch(folder, "resume", "x.safetensors")).stderr).toContain("ERR_CHECKPOINT_CORRUPT");
     const missing = await torchsearch(folder, "resume", "y.safetensors", "--json");
     expect(missing.status).toBe(1);
-    expect(JSON.parse(missing.stdout)).toMatchObject({ error: { code: "ERR_CHECKPOINT_READ" } });
+    expect(JSON.parse(missing.stdout)).toMatchObject({ error: { code: "ERR_FILE_NOT_FOUND" } });
   });
 });
 

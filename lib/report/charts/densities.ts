@@ -11,9 +11,10 @@ const MARGIN = 46;
 type Done = ReportDensity & { density: number };
 
 /** One bar for each layer: the share of its weights that is kept, and the error of its outputs. */
-export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): Html {
+export function drawDensities(pen: Pen, { densities }: ReportData): Html {
+  const { Plot, draw, narrow } = pen;
   const layers = densities.filter((layer): layer is Done => layer.density !== null);
-  const names = nameAxis(layers);
+  const names = nameAxis(layers, pen);
   const errors = layers.some(({ error }) => error !== null);
   const tip = ({ name, kind, elements, density, error }: Done): string =>
     [
@@ -25,10 +26,10 @@ export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): H
   return draw(
     {
       className: "densities",
-      width: 880,
+      width: pen.width,
       height: layers.length * ROW + 2 * MARGIN,
       marginLeft: names.marginLeft,
-      marginRight: errors ? 190 : 80,
+      marginRight: errors && !narrow ? 190 : 64,
       marginTop: MARGIN,
       marginBottom: MARGIN,
       x: { domain: [0, 100] },
@@ -55,7 +56,7 @@ export function drawDensities({ Plot, draw }: Pen, { densities }: ReportData): H
           y: "name",
           dx: 10,
           text: ({ density, error }: Done) =>
-            `${formatPercent(density)}${error === null ? "" : `, off by ${formatPercent(error)}`}`,
+            `${formatPercent(density)}${error === null || narrow ? "" : `, off by ${formatPercent(error)}`}`,
           textAnchor: "start",
           fontVariant: "tabular-nums",
         }),

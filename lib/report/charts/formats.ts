@@ -16,7 +16,8 @@ interface Cell {
 }
 
 /** One row for each layer, one column for each format: the harm of each, and the chosen one. */
-export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html {
+export function drawFormats(pen: Pen, { formats }: ReportData): Html {
+  const { Plot, draw, narrow } = pen;
   const names = [...new Set(formats.flatMap(({ choices }) => choices.map(({ format }) => format)))];
   const cells = formats.flatMap((layer): Cell[] =>
     layer.choices.map(({ format, harm }) => ({ layer, format, harm, chosen: layer.selected === format })),
@@ -28,7 +29,7 @@ export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html 
     harm === null || harm <= 0 || harms.length === 0
       ? 0.06
       : 0.12 + (0.78 * Math.log(harm / low)) / Math.max(Math.log(high / low), 1e-9);
-  const rows = nameAxis(formats);
+  const rows = nameAxis(formats, pen);
   const tip = ({ layer, format, harm, chosen }: Cell): string => {
     const bits = layer.choices.find((choice) => choice.format === format)?.bits ?? null;
     return [
@@ -42,13 +43,21 @@ export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html 
   return draw(
     {
       className: "formats",
-      width: 880,
+      width: pen.width,
       height: formats.length * ROW + 2 * MARGIN,
       marginLeft: rows.marginLeft,
-      marginRight: 130,
+      marginRight: narrow ? 8 : 130,
       marginTop: MARGIN,
       marginBottom: 12,
-      x: { type: "band", domain: names, label: null, axis: "top", tickSize: 0, padding: 0.06 },
+      x: {
+        type: "band",
+        domain: names,
+        label: null,
+        axis: "top",
+        tickSize: 0,
+        ...(narrow && { tickRotate: -35 }),
+        padding: 0.06,
+      },
       y: { ...rows.y, type: "band", padding: 0.14 },
       opacity: { type: "identity" },
       marks: [
@@ -77,7 +86,7 @@ export function drawFormats({ Plot, draw }: Pen, { formats }: ReportData): Html 
             className: "chosen",
           },
         ),
-        Plot.text(formats, {
+        Plot.text(narrow ? [] : formats, {
           y: "name",
           frameAnchor: "right",
           textAnchor: "start",

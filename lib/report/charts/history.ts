@@ -3,9 +3,9 @@ import type { Html } from "../html";
 import { formatScore } from "../units";
 import type { Pen } from "./draw";
 import { lowestShown } from "./reach";
-import { thinned } from "./thin";
+import { mostMarks, thinned } from "./thin";
 
-const SIZE = { width: 880, height: 300 };
+const HEIGHT = 300;
 /** With this many points or more, dots are smaller. */
 const MANY = 1000;
 
@@ -15,16 +15,21 @@ interface HistoryPoint extends ReportMeasurement {
 }
 
 /** The measurements that are drawn; of very many, only the visible ones. */
-export function drawnHistory(data: ReportData): readonly HistoryPoint[] {
+export function drawnHistory(data: ReportData, pen: Pick<Pen, "narrow" | "width">): readonly HistoryPoint[] {
   const points = data.measurements.map((measured, at) => ({ ...measured, at: at + 1 }));
   const low = lowestShown(data);
-  return thinned(points, ({ at, score }) => ({ x: at, y: Math.max(score, low) }), SIZE);
+  return thinned(points, ({ at, score }) => ({ x: at, y: Math.max(score, low) }), {
+    width: pen.width,
+    height: HEIGHT,
+    most: mostMarks(pen),
+  });
 }
 
 /** Scores in the order of measurement, and the best so far among those that meet the constraints. */
-export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
+export function drawHistory(pen: Pen, data: ReportData): Html {
+  const { Plot, draw, narrow, width } = pen;
   const points = data.measurements.map((measured, at) => ({ ...measured, at: at + 1 }));
-  const drawn = drawnHistory(data);
+  const drawn = drawnHistory(data, pen);
   const bests: { at: number; score: number }[] = [];
   for (const { fits, score, at } of points)
     if (fits && score > (bests.at(-1)?.score ?? Number.NEGATIVE_INFINITY)) bests.push({ at, score });
@@ -37,14 +42,15 @@ export function drawHistory({ Plot, draw }: Pen, data: ReportData): Html {
   return draw(
     {
       className: "history",
-      ...SIZE,
+      width,
+      height: HEIGHT,
       marginLeft: 68,
       marginBottom: 44,
       marginTop: 30,
       marginRight: 24,
       inset: 8,
       grid: true,
-      x: { label: "Measurement →", labelArrow: "none", labelAnchor: "center" },
+      x: { label: "Measurement →", labelArrow: "none", labelAnchor: "center", ...(narrow && { ticks: 4 }) },
       y: { label: `↑ ${data.scoreTitle} (higher is better)`, labelArrow: "none" },
       marks: [
         Plot.dot(drawn, {

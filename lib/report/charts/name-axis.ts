@@ -2,10 +2,11 @@
 
 /** Longer names are cut in the middle; the tooltip has them whole. */
 const LONGEST = 44;
+const LONGEST_NARROW = 18;
 
 /** Names down the left side, and the margin that they need. */
-export function nameAxis(rows: readonly { name: string }[]) {
-  const short = new Map(rows.map(({ name }) => [name, shortened(name)]));
+export function nameAxis(rows: readonly { name: string }[], { narrow }: { narrow: boolean }) {
+  const short = new Map(rows.map(({ name }) => [name, shortened(name, narrow ? LONGEST_NARROW : LONGEST)]));
   const longest = Math.max(...[...short.values()].map(({ length }) => length));
   return {
     marginLeft: Math.min(340, 24 + 7 * longest),

@@ -40,10 +40,11 @@ export function grouped(
 }
 
 /** One bar for each group: its FLOPs before, and over them those after. */
-export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGroup[], what: string): Html {
+export function drawOperators(pen: Pen, groups: readonly OperatorGroup[], what: string): Html {
+  const { Plot, draw, narrow } = pen;
   const most = Math.max(...groups.map(({ before }) => before.flops), 1);
   const { label, factor } = axisOf("flops", most);
-  const names = nameAxis(groups);
+  const names = nameAxis(groups, pen);
   const flops = (value: number): string => formatCost("flops", value);
   const kept = ({ before, after }: OperatorGroup): string =>
     after === null || before.flops === 0
@@ -58,15 +59,16 @@ export function drawOperators({ Plot, draw }: Pen, groups: readonly OperatorGrou
   return draw(
     {
       className: "operators",
-      width: 880,
+      width: pen.width,
       height: groups.length * ROW + 2 * MARGIN,
       marginLeft: names.marginLeft,
-      marginRight: 150,
+      marginRight: narrow ? 112 : 150,
       marginTop: 12,
       marginBottom: MARGIN,
       x: {
         domain: [0, most / factor],
         label: `${label} of one input`,
+        ...(narrow && { ticks: 3 }),
         labelAnchor: "center",
         labelArrow: "none",
         grid: true,

@@ -3,8 +3,8 @@ import type { ReportData, ReportMeasurement } from "../data";
 import type { Html } from "../html";
 import { axisOf, formatScore } from "../units";
 import type { Pen } from "./draw";
-import { lowestShown } from "./reach";
-import { extent, thinned } from "./thin";
+import { highestCost, lowestShown } from "./reach";
+import { extent, mostMarks, thinned } from "./thin";
 
 /** A measured subnet with a known cost. */
 export interface PlanePoint extends ReportMeasurement {
@@ -27,34 +27,56 @@ export function frontOf<Point extends { cost: number; score: number }>(points: r
   return front;
 }
 
-const SIZE = { width: 880, height: 420 };
+const HEIGHT = 420;
 /** With this many points or more, dots are smaller. */
 const MANY = 1000;
 
 /** The points that are drawn; of very many, only the visible ones and the whole front. */
-export function drawnOf(data: ReportData, metric: string): readonly PlanePoint[] {
+export function drawnOf(
+  data: ReportData,
+  metric: string,
+  pen: Pick<Pen, "narrow" | "width"> = { narrow: false, width: 880 },
+): readonly PlanePoint[] {
   const points = pointsOf(data, metric);
   const low = lowestShown(data);
-  const place = ({ cost, score }: PlanePoint) => ({ x: cost, y: Math.max(score, low) });
-  return thinned(points, place, { ...SIZE, keep: new Set(frontOf(points)) });
+  const most = highestCost(data, metric);
+  const place = ({ cost, score }: PlanePoint) => ({ x: Math.min(cost, most), y: Math.max(score, low) });
+  const keep = new Set(frontOf(points));
+  return thinned(points, place, { width: pen.width, height: HEIGHT, keep, most: mostMarks(pen) });
+}
+
+/** A front's line stops where neighbours are further apart than this share of the width: nothing was measured there. */
+const GAP = 1 / 12;
+
+/** The parts of a front that are drawn as lines, between measured points that are close. */
+export function linesOf<Point extends { cost: number }>(front: readonly Point[], span: number): Point[][] {
+  const lines: Point[][] = [];
+  for (const point of front) {
+    const line = lines.at(-1);
+    if (line !== undefined && point.cost - (line.at(-1) as Point).cost <= GAP * span) line.push(point);
+    else lines.push([point]);
+  }
+  return lines.filter(({ length }) => length > 1);
 }
 
 /** Score over cost: every measured subnet, the front, the constraint, the full model and the best subnet. */
-export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string): Html {
+export function drawPlane(pen: Pen, data: ReportData, metric: string): Html {
+  const { Plot, draw, narrow, width } = pen;
   const points = pointsOf(data, metric);
   const { full, best } = data;
   const bound = data.bounds[metric];
   const fullCost = full.costs[metric] as number;
   const costs = points.map(({ cost }) => cost);
   const { label, factor } = axisOf(metric, Math.max(fullCost, extent(costs)[1]));
-  const x = ({ cost }: { cost: number }): number => cost / factor;
+  const highest = highestCost(data, metric);
+  const x = ({ cost }: { cost: number }): number => Math.min(cost, highest) / factor;
   const tip = ({ label: name, cost, score }: { label: string; cost: number; score: number }): string =>
     `${name}\n${headingOf(metric)}: ${formatCost(metric, cost)}\n${data.scoreTitle}: ${formatScore(score)}`;
-  const [least, most] = extent([
-    ...costs,
-    ...(full.score === null ? [] : [fullCost]),
-    ...(bound === undefined ? [] : [bound]),
-  ]);
+  const [least, most] = extent(
+    [...costs, ...(full.score === null ? [] : [fullCost]), ...(bound === undefined ? [] : [bound])].map(
+      (cost) => Math.min(cost, highest),
+    ),
+  );
   const atRight = bound !== undefined && bound > (least + most) / 2;
   const whole = full.score === null ? [] : [{ label: "full model", cost: fullCost, score: full.score }];
   const chosen =
@@ -63,9 +85,11 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
       : [{ label: "best subnet", cost: best.costs[metric] as number, score: best.score }];
   const low = lowestShown(data);
   const y = ({ score }: { score: number }): number => Math.max(score, low);
-  const symbol = ({ score }: { score: number }): string => (score < low ? "triangle2" : "circle");
+  const symbol = ({ score, cost }: { score: number; cost: number }): string =>
+    score < low ? "triangle2" : cost > highest ? "diamond" : "circle";
   const front = frontOf([...points, ...whole]);
-  const drawn = drawnOf(data, metric);
+  const drawn = drawnOf(data, metric, pen);
+  const onFront = new Set<unknown>(frontOf(points));
   const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => drawn.filter((point) => point.kind === kind);
   const description =
     `Scatter plot of ${data.scoreTitle} over ${headingOf(metric)} for ${points.length} measured subnets` +
@@ -73,15 +97,22 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
   return draw(
     {
       className: "plane",
-      ...SIZE,
-      marginLeft: 68,
+      width,
+      height: HEIGHT,
+      marginLeft: narrow ? 58 : 68,
       marginBottom: 44,
-      marginRight: 24,
+      marginRight: narrow ? 14 : 24,
       marginTop: 30,
       grid: true,
       inset: 10,
       symbol: { type: "identity" },
-      x: { label: `${label} →`, labelArrow: "none", labelAnchor: "center", zero: false },
+      x: {
+        label: `${label} →`,
+        labelArrow: "none",
+        labelAnchor: "center",
+        zero: false,
+        ...(narrow && { ticks: 4 }),
+      },
       y: { label: `↑ ${data.scoreTitle} (higher is better)`, labelArrow: "none" },
       marks: [
         ...(bound === undefined
@@ -107,7 +138,9 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
                 fontWeight: 600,
               }),
             ]),
-        Plot.line(front, { x, y, stroke: "var(--front)", strokeWidth: 1.5, curve: "step-after" }),
+        ...linesOf(front, most - least).map((line) =>
+          Plot.line(line, { x, y, stroke: "var(--front)", strokeWidth: 1.5, curve: "step-after" }),
+        ),
         Plot.dot(of("narrowing"), {
           x,
           y,
@@ -130,6 +163,19 @@ export function drawPlane({ Plot, draw }: Pen, data: ReportData, metric: string)
           title: tip,
           className: "candidates",
         }),
+        Plot.dot(
+          drawn.filter((point) => onFront.has(point)),
+          {
+            x,
+            y,
+            r: 7,
+            fill: "none",
+            stroke: "var(--front)",
+            strokeWidth: 2,
+            pointerEvents: "none",
+            className: "front",
+          },
+        ),
         Plot.dot(whole, {
           x,
           y,

@@ -1,4 +1,5 @@
 import { formatPercent } from "../../profile/units";
+import { withoutLeftOut } from "../../space/left-out";
 import type { ReportData, ReportWidth } from "../data";
 import type { Html } from "../html";
 import type { Pen } from "./draw";
@@ -8,11 +9,12 @@ const ROW = 22;
 const MARGIN = 46;
 
 /** One bar for each hyperparameter: the part of its full width that the best subnet keeps. */
-export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
-  const widths = data.widths.filter(
+export function drawWidths(pen: Pen, data: ReportData): Html {
+  const { Plot, draw, narrow } = pen;
+  const widths = withoutLeftOut(data.widths).filter(
     (width): width is ReportWidth & { selected: number } => width.selected !== null,
   );
-  const names = nameAxis(widths);
+  const names = nameAxis(widths, pen);
   const tip = ({ name, kind, full, selected }: ReportWidth & { selected: number }): string =>
     `${name}${kind === "" ? "" : ` (${kind})`}\n${selected} of ${full}: ${formatPercent(selected / full)} kept`;
   const kept = ({ kind, full, selected }: { kind: string; full: number; selected: number }): string =>
@@ -21,10 +23,10 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
   return draw(
     {
       className: "widths",
-      width: 880,
+      width: pen.width,
       height: widths.length * ROW + 2 * MARGIN,
       marginLeft: names.marginLeft,
-      marginRight: 100,
+      marginRight: narrow ? 76 : 100,
       marginTop: MARGIN,
       marginBottom: MARGIN,
       x: { domain: [0, 100] },
@@ -33,10 +35,11 @@ export function drawWidths({ Plot, draw }: Pen, data: ReportData): Html {
         Plot.axisX({
           anchor: "bottom",
           label: "Width kept (% of the full one)",
+          ...(narrow && { ticks: 3 }),
           labelAnchor: "center",
           labelArrow: "none",
         }),
-        Plot.axisX({ anchor: "top", label: null }),
+        Plot.axisX({ anchor: "top", label: null, ...(narrow && { ticks: 3 }) }),
         Plot.gridX(),
         Plot.barX(widths, {
           x1: 0,
