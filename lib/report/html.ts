@@ -29,6 +29,12 @@ export function escaped(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
+/** A command that breaks only before its options. */
+export function commandBlock(command: string): Html {
+  const parts = command.split(/ (?=--\w)/);
+  return html`<pre>${parts.map((part, at) => html`${at === 0 ? "" : " "}<span>${part}</span>`)}</pre>`;
+}
+
 /** A table; the columns in `numeric` are aligned right. */
 export function table(
   caption: string,

@@ -12,7 +12,7 @@ import { highestCost, lowestShown } from "./charts/reach";
 import { drawSensitivities } from "./charts/sensitivity";
 import { drawWidths } from "./charts/widths";
 import type { ReportData } from "./data";
-import { type Html, html, Html as Raw, table } from "./html";
+import { commandBlock, type Html, html, Html as Raw, table } from "./html";
 import { SCRIPT, STYLE } from "./style";
 import { costs, header } from "./summary";
 import { formatScore, formatSeconds } from "./units";
@@ -273,7 +273,7 @@ ${data.stopped === 0 ? null : html`<p class="muted">${data.stopped} more candida
 function reproduce(data: ReportData, printedCommand: string | null): Html {
   const { versions } = data;
   const facts: [string, string | null | undefined][] = [
-    ["Date", data.date],
+    ["Date", data.date === null ? null : `${data.date.slice(0, 16).replace("T", " ")} UTC`],
     ["Searcher", data.searcher],
     ["torchsearch", versions.torchsearch],
     ["LibTorch", versions.libtorch],
@@ -291,6 +291,7 @@ function reproduce(data: ReportData, printedCommand: string | null): Html {
     [
       "Settings",
       Object.entries(data.settings)
+        .filter(([key]) => key !== "checkpoint")
         .map(([key, value]) => `${key}: ${value}`)
         .join("; "),
     ],
@@ -298,7 +299,7 @@ function reproduce(data: ReportData, printedCommand: string | null): Html {
   const rows = facts.filter((fact): fact is [string, string] => Boolean(fact[1]));
   return html`<section>
 <h2>To reproduce</h2>
-${printedCommand === null ? html`<p>A program ran this search, not the command.</p>` : html`<pre>${printedCommand}</pre>`}
+${printedCommand === null ? html`<p>A program ran this search, not the command.</p>` : commandBlock(printedCommand)}
 <div class="scroll facts">${table("Versions and settings", ["", ""], rows, new Set())}</div>
 </section>`;
 }

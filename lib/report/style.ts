@@ -20,10 +20,10 @@ h3 { font-size: 1rem; margin: 20px 0 4px; }
 p { margin: 6px 0 14px; max-width: 72ch; }
 .lead { font-size: 1.1rem; }
 .muted, figcaption, caption { color: var(--muted); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; margin: 24px 0; padding: 0; list-style: none; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 24px 0; padding: 0; list-style: none; }
 .tiles li { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px; }
 .tiles .name { color: var(--muted); font-size: 0.85rem; display: block; }
-.tiles .value { font-size: 1.4rem; font-weight: 650; white-space: nowrap; font-variant-numeric: tabular-nums; display: block; line-height: 1.3; }
+.tiles .value { font-size: 1.3rem; font-weight: 650; white-space: nowrap; font-variant-numeric: tabular-nums; display: block; line-height: 1.3; }
 .tiles .from { color: var(--muted); font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 .verdict { font-size: 1.25rem; font-weight: 650; line-height: 1.4; }
 .unfinished { font-weight: 650; color: var(--bound); }
@@ -46,6 +46,7 @@ caption { text-align: left; padding: 4px 0; font-size: 0.88rem; }
 th, td { text-align: left; padding: 6px 16px 6px 0; border-bottom: 1px solid var(--line); font-weight: 400; }
 thead th { font-weight: 650; } tbody > tr > th { min-width: 7em; } .facts tbody th { white-space: nowrap; width: 1%; } .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; overflow-x: auto; white-space: pre-wrap; font: 0.9rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre span { white-space: nowrap; }
 summary { cursor: pointer; color: var(--muted); padding: 4px 0; }
 #tip { position: fixed; z-index: 1; pointer-events: none; background: var(--text); color: var(--page); padding: 6px 10px; border-radius: 6px; font-size: 0.85rem; line-height: 1.4; white-space: pre-line; max-width: 340px; overflow-wrap: anywhere; box-shadow: 0 2px 10px rgb(0 0 0 / 25%); }
 #tip[hidden] { display: none; }

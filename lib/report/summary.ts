@@ -3,7 +3,7 @@ import { violated } from "../contract/constraints";
 import { formatCost, headingOf, METRIC_NAMES, titleOf } from "../profile/metrics";
 import { formatPercent, formatShape } from "../profile/units";
 import type { ReportData } from "./data";
-import { type Html, html, table } from "./html";
+import { commandBlock, type Html, html, table } from "./html";
 import { formatScore } from "./units";
 import { keptText, measuredRows, verdictOf } from "./verdict";
 
@@ -17,7 +17,7 @@ export function header(data: ReportData, printedNext: string | null): Html {
   return html`<h1>Search report: ${data.model}</h1>
 ${unfinished(data)}
 ${verdict === null ? null : html`<p class="verdict">${verdict.charAt(0).toUpperCase()}${verdict.slice(1)}${whatNext === null ? "." : `; next: ${whatNext}`}</p>`}
-${printedNext === null || verdict === null ? null : html`<pre>${printedNext}</pre>`}
+${printedNext === null || verdict === null ? null : commandBlock(printedNext)}
 ${data.best === null ? null : outcome(data)}`;
 }
 
@@ -25,7 +25,7 @@ function next({ finished, finetuned, best }: ReportData, printed: string | null)
   if (best === null) return null;
   if (!finished) return "continue the search with torchsearch resume.";
   if (finetuned !== null) return `use the fine-tuned model ${finetuned.output.split(/[\\/]/).at(-1)}.`;
-  return printed === null ? null : "train the subnet, which usually brings most of that back:";
+  return printed === null ? null : "train the subnet, which usually brings back what was lost:";
 }
 
 /** How far a search is that isn't finished; null for one that is. */

@@ -29,11 +29,14 @@ export function verdictOf(data: ReportData): string | null {
           COUNTED[metric] ?? `less ${titleOf(metric)}`,
         );
   const { measured, simulated } = data;
+  const stored = simulated ? " once a runtime uses the format" : "";
   const time =
     measured === null || simulated
       ? null
       : savedText(measured.latency.after / measured.latency.before, "time measured");
-  return [saved, time, ratedText(data)].filter((part) => part !== null).join(", ");
+  return [saved === null ? null : saved + stored, time, ratedText(data)]
+    .filter((part) => part !== null)
+    .join(", ");
 }
 
 /** The metric that was bounded, or the one that says most. */

@@ -89,7 +89,7 @@ export function drawPlane(pen: Pen, data: ReportData, metric: string): Html {
     score < low ? "triangle2" : cost > highest ? "diamond" : "circle";
   const front = frontOf([...points, ...whole]);
   const drawn = drawnOf(data, metric, pen);
-  const onFront = new Set<unknown>(frontOf(points));
+  const onFront = new Set<unknown>(frontOf(drawn));
   const of = (kind: ReportMeasurement["kind"]): PlanePoint[] => drawn.filter((point) => point.kind === kind);
   const description =
     `Scatter plot of ${data.scoreTitle} over ${headingOf(metric)} for ${points.length} measured subnets` +
