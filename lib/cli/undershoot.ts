@@ -1,7 +1,7 @@
 /** Bounds that a result stays far below, and why. */
 import { type Bounds, type Costs, satisfies, violated } from "../contract/constraints";
 import type { SearchStateDict } from "../contract/types";
-import { type CandidateColumns, subnetsOf } from "../search/width/candidates";
+import { type CandidateColumns, subnetsOf } from "../space/candidates";
 import { isRecord } from "../util/check";
 
 /** A bound that the result stays far below. */

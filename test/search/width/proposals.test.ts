@@ -1,6 +1,5 @@
 /** What a searcher of one's own proposes: completed from the full model, or refused by a code that says why. */
 import { describe, expect, it } from "vitest";
-
 import { AutoQuantizeSearcher, type SearchSpace, type SubnetConfig } from "../../../lib";
 import {
   ITERATIVE_DEFAULTS,
@@ -11,7 +10,7 @@ import {
   SpaceSearcher,
   Trials,
 } from "../../../lib/entries/search";
-import { subnetsOf } from "../../../lib/search/width/candidates";
+import { subnetsOf } from "../../../lib/space/candidates";
 import { chainSpace } from "../../support/chain-space";
 
 const LAYERS = [
