@@ -7,7 +7,7 @@ import { BatchRange } from "./batch-range";
 import { type ComparedRatings, compareRatings, fell } from "./comparison";
 import { type FinetuneRequest, finetuneArguments, trainingOf } from "./finetune-request";
 import { type FinetuneOutcome, trainRequest } from "./finetune-run";
-import { footprintOf } from "./footprint";
+import { measureBoth } from "./footprint";
 import type { HeldOut } from "./held-out";
 import type { OpenData } from "./open-data";
 import type { SearchRequest } from "./request";
@@ -57,18 +57,16 @@ export async function rateOutcome(
     heldOut === null || heldOutBefore === null
       ? null
       : { samples: heldOut.samples, ...(await compare(heldOut.score, heldOut.scored, heldOutBefore)) };
-  const timing = { threads: request.threads, signal };
-  const [full, result] = [
-    await footprintOf(module, request.model, dummyInput, timing),
-    await footprintOf(subnet, request.output, dummyInput, timing),
-  ];
+  const measured = await measureBoth(
+    { module, file: request.model },
+    { module: subnet, file: request.output },
+    dummyInput,
+    { threads: request.threads, signal },
+  );
   const outcome: RatedOutcome = {
     ...ratings,
     heldOut: held,
-    measured: {
-      fileBytes: { before: full.fileBytes, after: result.fileBytes },
-      latency: { before: full.latency, after: result.latency },
-    },
+    measured,
     finetuned: null,
     next: null,
   };
