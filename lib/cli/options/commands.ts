@@ -67,6 +67,7 @@ export const COMMANDS = {
   setup: {
     help: "fetch LibTorch for this machine, with pip or without any Python",
     argument: null,
+    examples: ["setup", "setup --cuda"],
   },
   build: {
     help: "compile the addon for the LibTorch on this machine, where no prebuilt one fits",
