@@ -331,7 +331,14 @@ describe("torchsearch report", () => {
     expect(document.querySelector("h1")?.textContent).toBe("Search report: digits_resnet.pt");
     expect(document.querySelectorAll("svg.plane g.candidates > *").length).toBe(5);
     expect(document.querySelectorAll("svg.plane g.full-model > *").length).toBe(1);
-    expect(document.querySelectorAll("svg.widths g.widths > *").length).toBe(found.hyperparameters?.length);
+    // Not those inside a block that is left out: they have no effect.
+    const all = found.hyperparameters ?? [];
+    const gone = all.filter(({ kind, selected }) => kind === "depth" && selected === 0);
+    const there = all.filter(
+      ({ name, kind }) =>
+        kind === "depth" || !gone.some((block) => name.startsWith(block.name.replace(/depth$/, ""))),
+    );
+    expect(document.querySelectorAll("svg.widths g.widths > *").length).toBe(there.length);
     const page = document.querySelector("main")?.textContent ?? "";
     for (const fact of [found.versions.libtorch, process.version, "−cross-entropy", "--constraint flops=60%"])
       expect(page).toContain(fact);
