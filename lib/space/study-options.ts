@@ -1,11 +1,14 @@
 /** The options of a study. */
 import { requireOneDataPath, rules } from "../contract/config";
-import type { Deployment } from "../contract/types";
+import { plainSettings } from "../contract/search-checkpoint";
+import type { Constraints, Deployment } from "../contract/types";
 import type { DataSource } from "../data/data-source";
 import type { CollectFunction, ForwardLoop, ScoreFunction } from "../evaluation/types";
+import type { SearchRecord } from "../model/history";
 import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, orNull } from "../util/rules";
+import type { StudiedSpace } from "./study-types";
 
 /** Options of `SearchSpace.study`. The keys that searchers have too mean the same. */
 export interface StudyOptions {
@@ -70,4 +73,21 @@ export function completeStudyOptions(options: StudyOptions): Required<StudyOptio
   const complete = completeConfig<Required<StudyOptions>>(options, DEFAULTS, RULES);
   requireOneDataPath(complete);
   return complete;
+}
+
+/** The settings in a study's checkpoint: those of a search, which reports read. */
+export function studySettings(
+  { mode, device, hyperparameters }: StudiedSpace,
+  constraints: Constraints<string>,
+  options: Required<StudyOptions>,
+  search: SearchRecord,
+): Record<string, unknown> {
+  const listed = hyperparameters.map(({ name, kind, full, choices }) => ({ name, kind, full, choices }));
+  return {
+    constraints,
+    config: plainSettings(options),
+    search,
+    space: { mode, device, hyperparameters: listed },
+    annotations: {},
+  };
 }

@@ -9,7 +9,7 @@ import {
   satisfies,
 } from "../contract/constraints";
 import { constructForwardLoop } from "../contract/construct-forward-loop";
-import { plainSettings, SearchCheckpoint } from "../contract/search-checkpoint";
+import { SearchCheckpoint } from "../contract/search-checkpoint";
 import type { Constraints } from "../contract/types";
 import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
@@ -25,7 +25,7 @@ import { SavePace } from "../util/save-pace";
 import { subnetsOf } from "./candidates";
 import { prepareLatency } from "./latency-constraint";
 import { boundedCosts, sampleWithin } from "./sampling";
-import { completeStudyOptions, type StudyOptions } from "./study-options";
+import { completeStudyOptions, type StudyOptions, studySettings } from "./study-options";
 import type { StudiedSpace, StudyCandidate, StudyState } from "./study-types";
 import { iterativeState, Trials } from "./trials";
 import type { ScoredSubnet, SubnetConfig } from "./types";
@@ -55,6 +55,8 @@ export class Study {
   #random: Random;
   #trials: Trials;
   #again: SubnetConfig[] = [];
+  /** Whether the checkpoint's file is ours alone. */
+  #claimed = false;
   /** Scores told since the last save, and the most candidates that were out at once. */
   #tells = 0;
   #mostAsked = 0;
@@ -77,11 +79,13 @@ export class Study {
    *
    * @returns this study
    * @throws `ERR_CONSTRAINT_UNREACHABLE` with the smallest reachable value, `ERR_UNKNOWN_CONSTRAINT`,
-   *   `ERR_CONSTRAINT_VALUE`, errors of checkpoints and latency tables, `ERR_CLOSED`, `ERR_ABORTED`
+   *   `ERR_CONSTRAINT_VALUE`, errors of checkpoints (`ERR_CHECKPOINT_IN_USE` while another study has it)
+   *   and latency tables, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async open(): Promise<this> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
+    this.#opening ??= this.#open().catch(async (error: unknown) => {
       this.#opening = null;
+      await this.close();
       throw error;
     });
     await this.#opening;
@@ -92,7 +96,7 @@ export class Study {
     const { checkpoint, signal, onProgress, deployment, seed } = this.#options;
     const space = this.#space;
     throwIfAborted(signal);
-    await this.#checkpoint.requireWritable(checkpoint);
+    await this.#claim();
     const initial: StudyState = { ...iterativeState(), asked: [], memory: null };
     const log = (line: string): void => this.#log(line);
     const found = await this.#checkpoint.load(checkpoint, {
@@ -253,9 +257,9 @@ export class Study {
   /** Saves the state to the checkpoint now; does nothing without one. @throws `ERR_CHECKPOINT_WRITE`, `ERR_STATE_VALUE` */
   async save(): Promise<void> {
     const { checkpoint, signal } = this.#options;
-    const { mode, device, hyperparameters } = this.#space;
     this.#tells = 0;
     this.#mostAsked = this.#state.asked.length;
+    await this.#claim();
     await this.#checkpoint.save(checkpoint, {
       model: () => this.#space,
       verbose: false,
@@ -264,22 +268,7 @@ export class Study {
         state: { ...this.stateDict() },
         random: this.#random.state,
         searcher: "Study",
-        settings: {
-          constraints: this.#constraints,
-          config: plainSettings(this.#options),
-          search: this.#record(),
-          space: {
-            mode,
-            device,
-            hyperparameters: hyperparameters.map(({ name, kind, full, choices }) => ({
-              name,
-              kind,
-              full,
-              choices,
-            })),
-          },
-          annotations: {},
-        },
+        settings: studySettings(this.#space, this.#constraints, this.#options, this.#record()),
       }),
     });
   }
@@ -300,11 +289,32 @@ export class Study {
       );
     }
     await this.save();
-    return exclusively(this.#space, async () => {
+    const made = await exclusively(this.#space, async () => {
       await this.#select(best.config);
       const subnet = await this.#space.export({ signal: this.#options.signal, search: this.#record() });
       return { subnet, stateDict: this.stateDict() };
     });
+    await this.#release("well");
+    return made;
+  }
+
+  /** Lets another study or search use the checkpoint; saves nothing. {@link finish}, and the end of the process, do so too. */
+  async close(): Promise<void> {
+    await this.#release("early");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #claim(): Promise<void> {
+    if (!this.#claimed) await this.#checkpoint.begin(this.#options.checkpoint);
+    this.#claimed = true;
+  }
+
+  async #release(how: "well" | "early"): Promise<void> {
+    this.#claimed = false;
+    await this.#checkpoint.end(how);
   }
 
   #record() {

@@ -124,9 +124,11 @@ describe("a study", () => {
           const checkpoint = path.join(folder, `resume-${file++}.safetensors`);
           for (const after of breaks) {
             let left = after;
-            await optimize(begin({ seed, checkpoint }).study, 20, () => {
+            const { study } = begin({ seed, checkpoint });
+            await optimize(study, 20, () => {
               if (left-- === 0) throw new Error("power cut");
             }).catch(() => undefined);
+            await study.close();
           }
           const { study } = begin({ seed, checkpoint });
           await optimize(study, 20);
@@ -145,10 +147,13 @@ describe("a study", () => {
     expect(new Set(asked.map(({ config }) => JSON.stringify(config))).size).toBe(3);
     await study.tell(asked[1]!, 1);
     await study.save();
+    await expectCode("ERR_CHECKPOINT_IN_USE", () => begin({ checkpoint }).study.ask());
+    await study.close();
     const resumed = begin({ checkpoint }).study;
     expect((await resumed.ask()).config).toEqual(asked[0]?.config);
     expect((await resumed.ask()).config).toEqual(asked[2]?.config);
     expect((await resumed.ask()).config).toEqual((await study.ask()).config);
+    await resumed.close();
   });
 
   it("saves in the middle of rounds only where some candidates are always out", async () => {
@@ -211,6 +216,7 @@ describe("a study", () => {
     const checkpoint = path.join(folder, "other.safetensors");
     const { study } = begin({ checkpoint });
     await optimize(study, 20);
+    await study.close();
     const { space } = chainSpace(CHAIN);
     const tight = await space.study({ macs: "30%" }, { checkpoint }).open();
     const limit = 0.3 * space.cost(space.fullConfig, "macs");
@@ -228,7 +234,9 @@ describe("a study", () => {
     const aborted = space.study({}, { signal: AbortSignal.abort() });
     await expectCode("ERR_ABORTED", () => aborted.ask());
     const checkpoint = path.join(folder, "foreign.safetensors");
-    await optimize(begin({ checkpoint }).study, 2);
+    const { study } = begin({ checkpoint });
+    await optimize(study, 2);
+    await study.close();
     const { space: another } = chainSpace({ ...CHAIN, positions: [1, 1, 1, 1] });
     await expectCode("ERR_CHECKPOINT_MODEL", () => another.study({}, { checkpoint }).ask());
   });
