@@ -13,7 +13,8 @@ import {
 import os from "node:os";
 import path from "node:path";
 
-import { root, run, say } from "./run.mjs";
+import { pack } from "./pack.mjs";
+import { root, say } from "./run.mjs";
 
 const MODEL = path.join(root, "test", "fixtures", "digits_cnn.pt");
 /** The costs of that model by PyTorch (digits_cnn.json). */
@@ -59,14 +60,9 @@ export function packageSuite({ env }) {
 
   const steps = {
     "packs the prebuilt addon, and nothing that only tests need": () => {
-      run(process.execPath, [path.join(root, "scripts", "prebuild.mjs")], { env });
-      const packed = spawnSync("npm", ["pack", "--json", "--pack-destination", folder], {
-        cwd: root,
-        encoding: "utf8",
-      });
-      check(packed.status === 0, packed.stderr);
-      const [{ filename, files, size }] = JSON.parse(packed.stdout);
-      tarball = path.join(folder, filename);
+      const packed = pack(folder, env);
+      const { files, size } = packed;
+      tarball = packed.tarball;
       const names = files.map((file) => file.path);
       const platform = `prebuilds/${process.platform}-${process.arch}/`;
       check(

@@ -98,4 +98,18 @@ async function cuda({ env }) {
   return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
 }
 
-export const SUITES = { cpp, cuda, exports, package: packageSuite, unit, versions: versionsSuite };
+/** Three new users' ways from the packed file (scripts/first-hour.mjs): one test, whose output says what each typed. */
+function firstHour({ env }) {
+  const { status } = runTests(process.execPath, [path.join(root, "scripts", "first-hour.mjs")], env);
+  return settled({ passed: status === 0 ? 1 : 0, failed: 0, skipped: 0 }, status);
+}
+
+export const SUITES = {
+  cpp,
+  cuda,
+  exports,
+  package: packageSuite,
+  "first-hour": firstHour,
+  unit,
+  versions: versionsSuite,
+};
