@@ -9,7 +9,7 @@
           "message": "Building with cmake-js (CMakeLists.txt)",
           "inputs": ["CMakeLists.txt"],
           "outputs": ["build/Release/torchsearch.node"],
-          "action": ["node", "scripts/build-native.mjs"]
+          "action": ["node", "scripts/gyp-build.mjs"]
         }
       ]
     }

@@ -1,4 +1,4 @@
-// `npm run compile:native`, and the action of binding.gyp: builds the addons; with --tests the C++ tests too.
+// `npm run compile:native` and `torchsearch build`: builds the addons; with --tests the C++ tests too.
 import { buildNative } from "./lib/native.mjs";
 import { main } from "./lib/run.mjs";
 

@@ -7,6 +7,7 @@ import { Tensor } from "../model/tensor";
 import { callNative } from "../native/call";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "./checkpoint";
 import type { CompleteOptions, TrainingOptions } from "./options";
+import { isTrainingState } from "./sound-state";
 import type { TrainingParts, TrainingState } from "./training-state";
 
 /** The checkpoint of one run; without a file, every method does nothing. */
@@ -33,7 +34,8 @@ export class TrainingSaver {
   /**
    * Claims the file, and goes on from it where there is one: fills the state, and loads weights and optimizer.
    *
-   * @throws `ERR_CHECKPOINT_IN_USE`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_OPTIONS`, and what reading the file throws
+   * @throws `ERR_CHECKPOINT_IN_USE`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_OPTIONS`, `ERR_CHECKPOINT_CORRUPT`, and
+   *   what reading the file throws
    */
   async resume(): Promise<void> {
     const file = this.#options.checkpoint;
@@ -42,7 +44,7 @@ export class TrainingSaver {
     this.#claim = await claimCheckpoint(file);
     const now = await module.fingerprint({ signal: this.#options.signal });
     this.#fingerprint = now;
-    const checkpoint = await readTrainingCheckpoint<TrainingState>(file);
+    const checkpoint = await readTrainingCheckpoint<unknown>(file);
     if (checkpoint === null) return forgetPrevious(file); // of an earlier run
     try {
       if (checkpoint.fingerprint !== now && checkpoint.fingerprintNow !== now) {
@@ -53,10 +55,17 @@ export class TrainingSaver {
         );
       }
       this.#requireSameSettings(checkpoint.settings, file);
+      const { state } = checkpoint;
+      if (!isTrainingState(state)) {
+        throw new TorchSearchError(
+          "ERR_CHECKPOINT_CORRUPT",
+          `Checkpoint ${file} can't be used: its state of training is none. Start a new one at another path.`,
+        );
+      }
       this.#fingerprint = checkpoint.fingerprint;
-      Object.assign(this.#state, checkpoint.state);
+      Object.assign(this.#state, state);
       const tensors = checkpoint.tensors.map(({ name, tensor }) => ({ name, tensor: tensor.native }));
-      await callNative((call) => trainer.load(tensors, checkpoint.state.steps, call));
+      await callNative((call) => trainer.load(tensors, state.steps, call));
     } finally {
       for (const { tensor } of checkpoint.tensors) tensor.close();
     }

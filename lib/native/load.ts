@@ -4,6 +4,7 @@ import { isMainThread } from "node:worker_threads";
 
 import { TorchSearchError } from "../errors";
 import { type AddonFile, listAddonFiles } from "./addon-files";
+import { isWithoutGlibc, unsupportedLibc } from "./libc";
 import { type LibTorch, locateLibTorch } from "./locate";
 import { BUILD_COMMAND, packageRoot, SETUP_COMMAND, sharedLibrary } from "./paths";
 import type { LibraryExports } from "./types/library";
@@ -152,7 +153,7 @@ export function whenLoaded(): Promise<void> | undefined {
  * in a process that must stay responsive. Calling it again costs nothing.
  *
  * @throws `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`, `ERR_ADDON_NOT_FOUND`,
- *   `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`; a failure is tried again at the next call
+ *   `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`, `ERR_LIBC`; a failure is tried again at the next call
  *
  * @example
  * ```ts
@@ -167,7 +168,11 @@ export async function initialize(): Promise<void> {
 
 /** Loads the addon once and returns what was loaded; a failure is tried again at the next call. */
 export function loadNativeDetails<Addon extends LibraryExports = LibraryExports>(): Loaded<Addon> {
-  loaded ??= load();
+  try {
+    loaded ??= load();
+  } catch (error) {
+    throw isWithoutGlibc() ? unsupportedLibc(error) : error;
+  }
   return loaded as Loaded<Addon>;
 }
 
@@ -175,7 +180,7 @@ export function loadNativeDetails<Addon extends LibraryExports = LibraryExports>
  * The addon, loaded at the first call: importing torchsearch opens nothing.
  *
  * @throws TorchSearchError `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_MISMATCH`, `ERR_LIBTORCH_LOAD`,
- * `ERR_ADDON_NOT_FOUND`, `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`
+ * `ERR_ADDON_NOT_FOUND`, `ERR_ADDON_INVALID`, `ERR_ADDON_LOAD`, `ERR_LIBC`
  */
 export function loadNative<Addon extends LibraryExports = LibraryExports>(): Addon {
   return loadNativeDetails<Addon>().addon;

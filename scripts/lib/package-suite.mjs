@@ -16,6 +16,15 @@ import path from "node:path";
 import { pack } from "./pack.mjs";
 import { root, say } from "./run.mjs";
 
+/** What `torchsearch build` runs. */
+const BUILD_SCRIPTS = [
+  "scripts/build-native.mjs",
+  "scripts/find-libtorch.mjs",
+  "scripts/lib/native.mjs",
+  "scripts/lib/python.mjs",
+  "scripts/lib/run.mjs",
+];
+
 const MODEL = path.join(root, "test", "fixtures", "digits_cnn.pt");
 /** The costs of that model by PyTorch (digits_cnn.json). */
 const { params: PARAMS } = JSON.parse(
@@ -70,11 +79,14 @@ export function packageSuite({ env }) {
         "no prebuilt addon",
       );
       check(names.includes(`${platform}torchsearch_loader.node`), "no loader");
-      const extra = names.filter((name) =>
-        /^(test|bench|docs|examples|native\/tests)\/|^scripts\/(?!(build-native|find-libtorch|lib\/(native|python|run))\.mjs$)/.test(
-          name,
-        ),
+      // What `torchsearch build` runs is all of the scripts that a package needs.
+      const extra = names.filter(
+        (name) =>
+          /^(test|bench|docs|examples|lib|native\/tests)\/|\.gyp$/.test(name) ||
+          (name.startsWith("scripts/") && !BUILD_SCRIPTS.includes(name)),
       );
+      const missing = BUILD_SCRIPTS.filter((name) => !names.includes(name));
+      check(missing.length === 0, `not packed: ${missing.join(", ")}`);
       check(extra.length === 0, `packed too: ${extra.join(", ")}`);
       const { repository, bugs, homepage } = JSON.parse(
         readFileSync(path.join(root, "package.json"), "utf8"),

@@ -5,40 +5,20 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import os from "node:os";
 import path from "node:path";
 
+import { runDoctest, settled } from "./counts.mjs";
 import { packageSuite } from "./package-suite.mjs";
 import { ensurePython, torchRoot } from "./python.mjs";
 import { root } from "./run.mjs";
+import { sanitizeSuite } from "./sanitize-suite.mjs";
 import { versionsSuite } from "./versions-suite.mjs";
 
 function runTests(command, args, env) {
   return spawnSync(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", 2, 2] });
 }
 
-/** A program that failed although no test did (a crash, an error outside any test) counts as one failure. */
-function settled(counts, status) {
-  return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
-}
-
-/** The C++ unit tests (doctest). Its summary line has been stable for years; the JUnit reporter counts assertions. */
+/** The C++ unit tests. */
 function cpp({ out, env }) {
-  const program = path.join(out, "torchsearch_tests");
-  const { status, stdout, stderr } = spawnSync(
-    program,
-    ["--no-intro", "--no-colors", "--no-path-filenames"],
-    {
-      cwd: root,
-      env: { ...process.env, ...env },
-      encoding: "utf8",
-      maxBuffer: 2 ** 28,
-    },
-  );
-  process.stderr.write(stdout + stderr);
-  const summary = /test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|(?:\s*(\d+) skipped)?/.exec(
-    stdout,
-  );
-  if (summary === null) return { passed: 0, failed: 1, skipped: 0 };
-  const [passed, failed, skipped] = summary.slice(1).map((text) => Number(text ?? 0));
-  return settled({ passed, failed, skipped }, status);
+  return runDoctest(path.join(out, "torchsearch_tests"), env);
 }
 
 /** The TypeScript tests (vitest). */
@@ -112,4 +92,9 @@ export const SUITES = {
   "first-hour": firstHour,
   unit,
   versions: versionsSuite,
+  sanitize: (prepared) => sanitizeSuite("address,undefined", prepared),
+  threads: (prepared) => sanitizeSuite("thread", prepared),
 };
+
+/** Suites that compile the core once more, for a sanitizer; the nightly workflow runs them. */
+export const BY_NAME_ONLY = ["sanitize", "threads"];

@@ -2,67 +2,42 @@
  * Processes and workers that end in the middle of native work: they end cleanly, at once, with their own exit code.
  * Needs dist/.
  */
-import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
-import { packageRoot } from "../../lib/native/paths";
+import { Random } from "../../lib/util/random";
+import { byTwo, endlessJobs, program, run } from "../support/endings";
 
-const program = (body: string): string => `
-  const ts = require(${JSON.stringify(path.join(packageRoot, "dist", "index.js"))});
-  const fixtures = ${JSON.stringify(path.join(packageRoot, "test", "fixtures"))};
-  (async () => {
-    const m = await ts.Module.load(fixtures + "/digits_cnn.pt");
-    const x = ts.Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
-    const data = await ts.TensorDataLoader.fromNpz(fixtures + "/digits.npz", {
-      keys: ["train_images", "train_labels"], batchSize: 64,
-    });
-    ${body}
-  })();`;
+const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-endings-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+const JOBS = endlessJobs(scratch);
 
-const JOBS: Readonly<Record<string, string>> = {
-  forward: "for (;;) (await m.forward(x)).close();",
-  score: "for (;;) await ts.crossEntropy(data)(m, {});",
-  convert: "for (;;) (await ts.convert(m, 'fastnas', x)).close();",
-  finetune: "for (;;) await ts.finetune(m, data, { steps: 100 });",
-  load: "for (;;) (await ts.Module.load(fixtures + '/digits_vit.pt')).close();",
-  profile: "for (;;) await ts.profile(m, x);",
-};
-
-/** How a program ended. */
-function run(
-  source: string,
-): Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }> {
-  const child = spawn(process.execPath, ["-e", source], { stdio: ["ignore", "ignore", "pipe"] });
-  let stderr = "";
-  child.stderr.on("data", (data) => {
-    stderr += data;
-  });
-  const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
-  return new Promise((resolve) =>
-    child.on("close", (code, signal) => {
-      clearTimeout(timer);
-      resolve({ code, signal, stderr });
-    }),
-  );
-}
+/** Ends of each job, half of them by process.exit() and half by an exception; and workers that are terminated. */
+const ENDS = Number(process.env.TORCHSEARCH_ENDS ?? 50);
+const LATEST_MS = 150;
+const random = new Random(16);
 
 describe("a process that ends in the middle of native work", () => {
-  it.each(Object.keys(JOBS))("exits with its own code: %s", { timeout: 120_000 }, async (job) => {
-    for (const [how, wanted] of [
-      ["process.exit(7)", 7],
-      ["(() => { throw new Error('uncaught'); })()", 1],
-    ] as const) {
-      for (const wait of [5, 40, 90]) {
-        const { code, signal, stderr } = await run(
-          program(`setTimeout(() => ${how}, ${wait}); ${JOBS[job]}`),
-        );
-        expect({ code, signal }, `${how} after ${wait} ms: ${stderr}`).toEqual({
-          code: wanted,
-          signal: null,
-        });
-      }
-    }
+  const ways = [
+    ["process.exit(7)", 7],
+    ["(() => { throw new Error('uncaught'); })()", 1],
+  ] as const;
+
+  it.each(Object.keys(JOBS))("exits with its own code: %s", { timeout: 1_200_000 }, async (job) => {
+    const endings = Array.from({ length: ENDS }, (_, i) => ({
+      way: ways[i % 2] as (typeof ways)[number],
+      wait: random.integer(LATEST_MS),
+    }));
+    await byTwo(
+      endings.map(({ way: [how, wanted], wait }) => async () => {
+        const source = program(`setTimeout(() => ${how}, ${wait}); ${JOBS[job]}`);
+        const { code, signal, stderr } = await run(source);
+        const what = `${how} after ${wait} ms: ${stderr}`;
+        expect({ code, signal }, what).toEqual({ code: wanted, signal: null });
+      }),
+    );
   });
 
   it("does not wait for a model that never ends", { timeout: 60_000 }, async () => {
@@ -78,26 +53,23 @@ describe("a process that ends in the middle of native work", () => {
 });
 
 describe("a worker that is terminated in the middle of native work", () => {
-  it.each(["forward", "convert", "profile"])(
-    "leaves the process alone: %s",
-    { timeout: 120_000 },
-    async (job) => {
-      const worker = program(`require("node:worker_threads").parentPort.postMessage(1); ${JOBS[job]}`);
-      const source = `
+  it.each(Object.keys(JOBS))("leaves the process alone: %s", { timeout: 1_200_000 }, async (job) => {
+    const worker = program(`require("node:worker_threads").parentPort.postMessage(1); ${JOBS[job]}`);
+    const waits = Array.from({ length: ENDS }, () => random.integer(LATEST_MS));
+    const source = `
       const { Worker } = require("node:worker_threads");
       (async () => {
-        for (let i = 0; i < 12; ++i) {
+        for (const wait of ${JSON.stringify(waits)}) {
           const worker = new Worker(${JSON.stringify(worker)}, { eval: true });
           await new Promise((resolve) => worker.once("message", resolve));
-          await new Promise((resolve) => setTimeout(resolve, i * 7));
+          await new Promise((resolve) => setTimeout(resolve, wait));
           await worker.terminate();
         }
         process.exit(9);
       })();`;
-      const { code, signal, stderr } = await run(source);
-      expect({ code, signal }, stderr).toEqual({ code: 9, signal: null });
-    },
-  );
+    const { code, signal, stderr } = await run(source, 1_000_000);
+    expect({ code, signal }, stderr).toEqual({ code: 9, signal: null });
+  });
 });
 
 describe("a forward that takes too long", () => {

@@ -8,6 +8,7 @@
 #include <cctype>
 
 #include "core/archive/crc32.h"
+#include "core/archive/debug_check.h"
 #include "core/archive/operator_policy.h"
 #include "core/archive/pickle_check.h"
 #include "core/archive/source_check.h"
@@ -214,7 +215,8 @@ void ModelArchive::checkPickles(const ArchiveLimits& limits) const {
       const ZipEntry* record = isDebug ? nullptr : find(folder + key);
       return record == nullptr ? std::nullopt : std::optional<uint64_t>(record->size);
     };
-    checkPickle(text(entry), entry.name, pickles);
+    const PickledTree tree = checkPickle(text(entry), entry.name, pickles);
+    if (isDebug) checkDebugPickle(tree, entry.name);
   }
 }
 

@@ -17,28 +17,7 @@ constexpr size_t kMaxDimensions = 64;
 constexpr size_t kMaxTypeDepth = 64;
 constexpr int64_t kMaxElements = int64_t{1} << 48;
 
-enum class Kind : uint8_t {
-  kNone,
-  kBool,
-  kInt,
-  kFloat,
-  kString,
-  kTuple,
-  kList,
-  kDict,
-  kGlobal,
-  kStorage,
-  kTensor,
-  kObject,
-  kOther
-};
-
-struct PickledValue {
-  Kind kind = Kind::kNone;
-  int64_t number = 0;           // of an int; elements of a storage
-  std::string text;             // of a string; "module.name" of a global; the type of a storage
-  std::vector<uint32_t> items;  // of a tuple, list, dict or object
-};
+using Kind = PickledKind;
 
 struct StorageType {
   std::string_view name;
@@ -95,12 +74,13 @@ class PickleWalk {
   PickleWalk(std::string_view bytes, const std::string& name, const PickleLimits& limits)
       : bytes_(bytes), name_(name), limits_(limits) {}
 
-  void run() {
+  PickledTree run() {
     if (byte() != 0x80 || byte() != 2) fail("it is not a pickle of protocol 2");
     while (step()) {
     }
     if (stack_.size() != 1 || !marks_.empty()) fail("it leaves more than one value");
     checkDepth();
+    return {std::move(values_), stack_.front()};
   }
 
  private:
@@ -409,6 +389,7 @@ void PickleWalk::apply(uint32_t callee, uint32_t argument) {
   }
   if (isOneOf(kListBuilders, name)) {
     item(argument, 0, Kind::kList, "a list of numbers or tensors is built from something else");
+    values_[value(argument).items[0]].text = name;
     stack_.push_back(value(argument).items[0]);
     return;
   }
@@ -486,8 +467,8 @@ void PickleWalk::checkDepth() const {
 
 }  // namespace
 
-void checkPickle(std::string_view pickle, const std::string& name, const PickleLimits& limits) {
-  PickleWalk(pickle, name, limits).run();
+PickledTree checkPickle(std::string_view pickle, const std::string& name, const PickleLimits& limits) {
+  return PickleWalk(pickle, name, limits).run();
 }
 
 }  // namespace torchsearch

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/archive/pickled_value.h"
+
 namespace torchsearch {
 
 // What a pickle of a model may rely on.
@@ -21,8 +23,8 @@ struct PickleLimits {
 // another kind than the instruction takes, memo slots that would take all memory, values nested too deeply,
 // and sparse tensors, whose indices it does not check. Every class that is named goes through `allowsClass`.
 //
-// `name` is the record's, for messages. ERR_NOT_TORCHSCRIPT; ERR_UNKNOWN_CLASS for a class that is not
-// allowed.
-void checkPickle(std::string_view pickle, const std::string& name, const PickleLimits& limits);
+// Gives what the pickle holds. `name` is the record's, for messages. ERR_NOT_TORCHSCRIPT; ERR_UNKNOWN_CLASS
+// for a class that is not allowed.
+PickledTree checkPickle(std::string_view pickle, const std::string& name, const PickleLimits& limits);
 
 }  // namespace torchsearch

@@ -1,0 +1,66 @@
+/**
+ * A full disk, a failing disk, no memory: whatever call fails while a file is written, the earlier file stays or the new
+ * one is whole, the error has a code, and nothing is left beside it.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { bundle } from "../support/killable";
+import { root } from "../support/zoo";
+import type { Tried } from "./program";
+
+const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-faults-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+let tried: Map<string, Tried>;
+const library = path.join(scratch, "faults.so");
+const script = path.join(scratch, "program.cjs");
+
+beforeAll(async () => {
+  const source = path.join(root, "test", "faults", "faults.cpp");
+  execFileSync(process.env.CXX ?? "c++", [
+    "-std=c++20",
+    "-O1",
+    "-shared",
+    "-fPIC",
+    "-o",
+    library,
+    source,
+    "-ldl",
+  ]);
+  await bundle(`import "./program";`, {
+    resolveDir: path.join(root, "test", "faults"),
+    outfile: script,
+    external: ["bindings", "highs", "sharp"],
+  });
+  const { stdout, stderr, status, signal } = spawnSync(
+    process.execPath,
+    [script, path.join(root, "test", "fixtures"), scratch],
+    {
+      encoding: "utf8",
+      env: { ...process.env, LD_PRELOAD: library, NODE_PATH: path.join(root, "node_modules") },
+      maxBuffer: 2 ** 26,
+    },
+  );
+  expect({ status, signal }, stderr).toEqual({ status: 0, signal: null });
+  const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
+  tried = new Map(lines.map((line) => JSON.parse(line) as Tried).map((each) => [each.target, each]));
+}, 600_000);
+
+describe.skipIf(process.platform !== "linux")("one call fails while a file is written", () => {
+  it.each([
+    ["a model", ["open", "write", "fsync", "rename", "object"]],
+    ["a search's checkpoint", ["open", "write", "fsync", "rename", "read", "storage", "object"]],
+    ["a training's checkpoint", ["open", "write", "fsync", "rename", "read", "storage", "object"]],
+    ["a latency table", ["open", "write", "fsync", "rename"]],
+    ["a report", ["open", "write", "fsync", "rename"]],
+  ])("%s", (target, kinds) => {
+    const { failed, faults } = tried.get(target) as Tried;
+    expect(faults).toEqual([]);
+    // Each kind of call was there to fail.
+    for (const kind of kinds) expect(failed[kind], kind).toBeGreaterThan(0);
+  });
+});
