@@ -34,10 +34,14 @@ export const LOADER_DEFAULTS: Required<LoaderOptions> = {
   dropLast: false,
 };
 
-/** Options of loaders that read named arrays from a file. */
-export interface FileLoaderOptions extends LoaderOptions {
+/**
+ * Options of loaders that read named arrays from a file.
+ *
+ * @typeParam Keys the list of `keys`; the batches' type has them
+ */
+export interface FileLoaderOptions<Keys extends readonly string[] = readonly string[]> extends LoaderOptions {
   /** The arrays to read, in order. By default models get the first one, and the second one is the target. */
-  keys?: readonly string[];
+  keys?: Keys;
 }
 
 /** @internal Arrays to convert when they are read. */
@@ -53,10 +57,17 @@ export interface Conversion {
 /** A batch: tensors by position, or by name when the loader's tensors have names. */
 export type TensorBatch = Tensor[] | Record<string, Tensor>;
 
+/** The batches of a loader over these tensors or files: a list for lists (and one file), a record with the same keys for a record. */
+export type BatchOf<Source> = Source extends string | readonly unknown[]
+  ? Tensor[]
+  : { [Key in keyof Source & string]: Tensor };
+
 /**
  * A data loader over tensors in memory that share their first dimension, the samples. Where the model and the score are
  * native too, JavaScript never sees a batch. Iterated from JavaScript, each pass gives fresh tensors, which the caller
  * may close. Unless shuffled they share the loader's memory, so don't write to them.
+ *
+ * @typeParam Batch a batch, as far as the names of its tensors are known: `Record<"images" | "labels", Tensor>`
  *
  * @example
  * ```ts
@@ -69,7 +80,7 @@ export type TensorBatch = Tensor[] | Record<string, Tensor>;
  * console.log(train.samples, loss);
  * ```
  */
-export class TensorDataLoader implements Iterable<TensorBatch> {
+export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implements Iterable<Batch> {
   readonly [OWNED_BATCHES] = true;
   /** Names of the tensors, or null when they have none. */
   readonly keys: readonly string[] | null;
@@ -121,10 +132,10 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    * @param tensors an array, for batches that are arrays, or a record, for batches that are records; `[N, …]` each
    * @throws `ERR_ARGUMENT`, and `ERR_DATASET` when the first dimensions differ
    */
-  static fromTensors(
-    tensors: readonly Tensor[] | Readonly<Record<string, Tensor>>,
+  static fromTensors<const Tensors extends readonly Tensor[] | Readonly<Record<string, Tensor>>>(
+    tensors: Tensors,
     options: LoaderOptions = {},
-  ): TensorDataLoader {
+  ): TensorDataLoader<BatchOf<Tensors>> {
     requireOptions(options, "TensorDataLoader.fromTensors");
     const list: unknown[] = Array.isArray(tensors)
       ? tensors
@@ -145,7 +156,10 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    *
    * @throws `ERR_DATA_FILE` when the file is missing or damaged, `ERR_DATA_KEYS`, `ERR_DATASET`
    */
-  static async fromNpz(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
+  static async fromNpz<const Keys extends readonly string[] = readonly string[]>(
+    file: string,
+    options: FileLoaderOptions<Keys> = {},
+  ): Promise<TensorDataLoader<Record<Keys[number], Tensor>>> {
     requireOptions(options, "TensorDataLoader.fromNpz");
     return TensorDataLoader.fromArrays(await ArrayFile.openNpz(file), options);
   }
@@ -155,21 +169,22 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    *
    * @throws `ERR_DATA_FILE`, `ERR_DATASET`
    */
-  static async fromNpy(
-    files: string | readonly string[] | Readonly<Record<string, string>>,
+  static async fromNpy<const Files extends string | readonly string[] | Readonly<Record<string, string>>>(
+    files: Files,
     options: LoaderOptions = {},
-  ): Promise<TensorDataLoader> {
+  ): Promise<TensorDataLoader<BatchOf<Files>>> {
     requireOptions(options, "TensorDataLoader.fromNpy");
     return TensorDataLoader.fromNpyConverted(files, options);
   }
 
   /** @internal As `fromNpy`, and converts arrays. */
-  static async fromNpyConverted(
-    files: string | readonly string[] | Readonly<Record<string, string>>,
+  static async fromNpyConverted<Files extends string | readonly string[] | Readonly<Record<string, string>>>(
+    files: Files,
     options: LoaderOptions,
     conversion?: Conversion,
-  ): Promise<TensorDataLoader> {
-    const named = typeof files === "string" ? { "0": files } : files;
+  ): Promise<TensorDataLoader<BatchOf<Files>>> {
+    const named: Readonly<Record<string, string>> | readonly string[] =
+      typeof files === "string" ? { "0": files } : files;
     const arrays = new Map<string, RawTensor>();
     for (const [key, file] of Object.entries(named))
       arrays.set(key, decodeNpy(await readDataFile(file), path.basename(file)));
@@ -182,7 +197,10 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
    *
    * @throws `ERR_DATA_FILE`, `ERR_DATA_KEYS`, `ERR_DATASET`
    */
-  static async fromSafetensors(file: string, options: FileLoaderOptions = {}): Promise<TensorDataLoader> {
+  static async fromSafetensors<const Keys extends readonly string[] = readonly string[]>(
+    file: string,
+    options: FileLoaderOptions<Keys> = {},
+  ): Promise<TensorDataLoader<Record<Keys[number], Tensor>>> {
     requireOptions(options, "TensorDataLoader.fromSafetensors");
     const arrays = await ArrayFile.openSafetensors(file);
     if (options.keys === undefined && arrays.names.length > 1) {
@@ -195,21 +213,21 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
   }
 
   /** @internal Over arrays of a file that is open already, all of them unless `keys` says otherwise. */
-  static async fromArrays(
+  static async fromArrays<Keys extends readonly string[]>(
     file: ArrayFile,
-    options: FileLoaderOptions,
+    options: FileLoaderOptions<Keys>,
     conversion?: Conversion,
-  ): Promise<TensorDataLoader> {
+  ): Promise<TensorDataLoader<Record<Keys[number], Tensor>>> {
     return TensorDataLoader.#fromRaw(await file.arrays(options.keys), file.path, options, true, conversion);
   }
 
-  static #fromRaw(
+  static #fromRaw<Batch extends TensorBatch>(
     arrays: ReadonlyMap<string, RawTensor>,
     file: string,
     options: LoaderOptions,
     named = true,
     conversion?: Conversion,
-  ): TensorDataLoader {
+  ): TensorDataLoader<Batch> {
     if (arrays.size === 0) throw new TorchSearchError("ERR_DATA_FILE", `${file} holds no array.`);
     const tensors = [...arrays].map(([name, raw]) => {
       const tensor = tensorFromRaw(raw);
@@ -235,17 +253,19 @@ export class TensorDataLoader implements Iterable<TensorBatch> {
   }
 
   /** Makes one batch. @throws `ERR_CLOSED`, and `ERR_ARGUMENT` for an index without a batch */
-  batch(index: number): TensorBatch {
+  batch(index: number): Batch {
     if (!Number.isInteger(index) || index < 0 || index >= this.batches)
       throw expected("ERR_ARGUMENT", `a whole number below ${this.batches}`, "the batch's index", index);
     const tensors = this.native.batch(index).map((native) => Tensor.wrap(native));
-    return this.keys === null
-      ? tensors
-      : Object.fromEntries(this.keys.map((key, i) => [key, tensors[i] as Tensor]));
+    const batch: TensorBatch =
+      this.keys === null
+        ? tensors
+        : Object.fromEntries(this.keys.map((key, i) => [key, tensors[i] as Tensor]));
+    return batch as Batch;
   }
 
   /** Walks the batches. @throws `ERR_CLOSED` */
-  *[Symbol.iterator](): Generator<TensorBatch, void, undefined> {
+  *[Symbol.iterator](): Generator<Batch, void, undefined> {
     for (let index = 0; index < this.batches; index++) yield this.batch(index);
   }
 

@@ -14,6 +14,7 @@ export {
   type SafetensorsFile,
 } from "../data/safetensors";
 export {
+  type BatchOf,
   type FileLoaderOptions,
   type LoaderOptions,
   type TensorBatch,

@@ -135,6 +135,7 @@ describe("the package", () => {
 
   it.each([
     ["node16", "mts", "--module node16"],
+    ["node16", "cts", "--module node16"],
     ["a bundler", "ts", "--module esnext --moduleResolution bundler"],
   ])("refuses typos of a consumer of %s (.%s), and nothing else", async (_, extension, options) => {
     const source = readFileSync(path.join(__dirname, "types.ts"), "utf8")

@@ -12,6 +12,7 @@ import {
   type SearchSpace,
   search,
   type Tensor,
+  TensorDataLoader,
 } from "../../lib";
 import { findMode } from "../../lib/entries/mode";
 
@@ -152,4 +153,63 @@ export async function modesOfOnesOwn(space: SearchSpace): Promise<void> {
   made.select({});
   // @ts-expect-error a typo in a key
   await convert(module, mine, x, { lable: "a" });
+}
+
+export async function batches(): Promise<void> {
+  const train = await TensorDataLoader.fromNpz("digits.npz", { keys: ["images", "labels"], batchSize: 8 });
+  for (const { images, labels } of train) console.log(images.shape, labels.shape);
+  // @ts-expect-error not one of the keys
+  for (const { label } of train) console.log(label);
+  const first: Tensor = train.batch(0).images;
+  // Without keys, the names are those of the file.
+  const all = await TensorDataLoader.fromNpz("digits.npz");
+  const anything: Tensor | undefined = all.batch(0).whatever;
+  const pairs = await TensorDataLoader.fromNpy(["x.npy", "y.npy"]);
+  for (const [inputs, targets] of pairs) console.log(inputs?.shape, targets?.shape);
+  // @ts-expect-error batches of a list are lists
+  console.log(pairs.batch(0).x);
+  const named = await TensorDataLoader.fromNpy({ x: "x.npy", y: "y.npy" });
+  console.log(named.batch(0).y.shape);
+  // @ts-expect-error not one of the names
+  console.log(named.batch(0).z);
+  const memory = TensorDataLoader.fromTensors({ x, y: x });
+  console.log(memory.batch(0).y.shape, TensorDataLoader.fromTensors([x]).batch(0)[0]?.shape);
+  // @ts-expect-error not one of the names
+  console.log(memory.batch(0).z);
+  const loader: TensorDataLoader = train;
+  console.log(first, anything, loader.batches);
+}
+
+export async function studies(space: SearchSpace): Promise<void> {
+  const study = space.study(
+    { flops: "60%", params: 1e6 },
+    { checkpoint: "s.safetensors", seed: 1, scoreFunc },
+  );
+  const { config, costs } = await study.ask();
+  await study.tell(config, costs.flops);
+  await space
+    .addMetric("energy", () => 1)
+    .study({ energy: "70%" })
+    .open();
+  // @ts-expect-error a typo in a metric
+  space.study({ flop: "60%" });
+  // @ts-expect-error a percentage without its sign
+  space.study({ flops: "60" });
+  // @ts-expect-error a typo in an option
+  space.study({}, { sed: 1 });
+  // @ts-expect-error a score is a number
+  await study.tell(config, "1");
+}
+
+export async function samplers(): Promise<void> {
+  const widths = await convert(module, "fastnas", x);
+  const { stateDict } = await search(widths, { flops: "60%" }, x, {
+    searcher: "cmaes",
+    initialStep: 0.2,
+    scoreFunc,
+  });
+  console.log(stateDict.distribution?.sigma);
+  await search(widths, { flops: "60%" }, x, { searcher: "tpe", goodShare: 0.2, scoreFunc });
+  // @ts-expect-error a key of another searcher
+  await search(widths, { flops: "60%" }, x, { searcher: "tpe", initialStep: 0.2, scoreFunc });
 }
