@@ -224,7 +224,8 @@ class Judge:
         for name, tensor in own.items():
             indices = self.kept.get(name)
             state[name] = tensor if indices is None else slice_of(other[name], indices)
-            if indices is None and name in other and tensor.shape == other[name].shape:
+            # An order of channels (a buffer of indices) is the export's own.
+            if indices is None and tensor.is_floating_point() and tensor.shape == other[name].shape:
                 state[name] = other[name]
         subnet.load_state_dict(state)
         oracle = self.oracle(other)
