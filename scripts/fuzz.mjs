@@ -3,12 +3,12 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 
+import { bundleTests } from "./lib/bundle-tests.mjs";
 import { main, root, run } from "./lib/run.mjs";
 import { setup } from "./lib/setup.mjs";
 
 main(async () => {
   const { env } = await setup();
-  const { bundleTests } = await import("./lib/bundle-tests.mjs");
   const folder = path.join(root, ".build", "fuzz");
   mkdirSync(folder, { recursive: true });
   const program = await bundleTests("fuzz/main.ts", path.join(folder, "main.cjs"));

@@ -2,7 +2,7 @@
 import { TorchSearchError } from "../errors";
 import type { NativeModule } from "../native/types/module";
 import { isRecord } from "../util/check";
-import { jsonDepth } from "../util/json-depth";
+import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
 import { type PlainValue, plainRecord } from "../util/plain";
 
 /** The search that led to an exported model. */
@@ -64,8 +64,6 @@ export const UNREADABLE_FILE = "torchsearch_history.unreadable.json";
 
 const FORMAT = "torchsearch-history";
 const VERSION = 1;
-/** Deeper than any configuration; an export writes the records again, and `JSON.stringify` calls itself. */
-const MAX_DEPTH = 200;
 
 /** Sets a module's history; `save` writes it. */
 export function writeHistory(native: NativeModule, records: readonly ModeRecord[]): void {
@@ -92,7 +90,8 @@ export function readHistory(native: NativeModule): ReadHistory {
 }
 
 function parseHistory(text: string): ModeRecord[] {
-  if (jsonDepth(text) > MAX_DEPTH) throw damaged("its values are nested too deeply");
+  // An export writes the records again, and JSON.stringify calls itself.
+  if (jsonDepth(text) > MAX_JSON_DEPTH) throw damaged("its values are nested too deeply");
   let document: unknown;
   try {
     document = JSON.parse(text);

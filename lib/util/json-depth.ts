@@ -1,3 +1,6 @@
+/** Deeper than any file that torchsearch reads has a reason to be. */
+export const MAX_JSON_DEPTH = 200;
+
 /**
  * How deep a JSON text nests arrays and objects. `JSON.parse` reads any depth; `JSON.stringify` and whatever else walks
  * the value by calling itself doesn't.

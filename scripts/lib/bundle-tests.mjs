@@ -1,12 +1,12 @@
 // TypeScript of test/, for scripts: bundled into one file of JavaScript.
 import path from "node:path";
 
-import { build } from "esbuild";
-
 import { root } from "./run.mjs";
 
 /** Bundles `source`, a path below test/, into `outfile`. Gives `outfile`. */
 export async function bundleTests(source, outfile) {
+  // Not at the top: scripts that import this file run before `npm ci`.
+  const { build } = await import("esbuild");
   await build({
     entryPoints: [path.join(root, "test", source)],
     bundle: true,

@@ -4,6 +4,7 @@ import path from "node:path";
 
 import { isRecord } from "../../util/check";
 import { checkConfig } from "../../util/complete-config";
+import { jsonDepth, MAX_JSON_DEPTH } from "../../util/json-depth";
 import { type ConfigRule, orNull, plainRules } from "../../util/rules";
 import { requireFiles } from "../stored-files";
 import type { CommandName } from "./commands";
@@ -17,7 +18,10 @@ export function readJson(file: string): Record<string, unknown> {
   requireFiles({ "The JSON file": [file] });
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, "utf8"));
+    const text = readFileSync(file, "utf8");
+    // Messages show values, and JSON.stringify calls itself.
+    if (jsonDepth(text) > MAX_JSON_DEPTH) throw new Error("its values are nested too deeply");
+    value = JSON.parse(text);
   } catch (error) {
     throw badOption(`${file} can't be read as JSON: ${(error as Error).message}`);
   }
