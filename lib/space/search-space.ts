@@ -146,7 +146,6 @@ export class SearchSpace<Own extends string = never>
    * module holds the chosen tensor or number. It never changes the library's own metrics. A cost of your own
    * ({@link addMetric}) may depend on it: then give the cheaper values first. It stays for the life of the space; at
    * first the model's own value is selected.
-   *
    * Every value is tried once, on the dummy input. Tensors that are narrowed with widths are narrowed in each choice.
    *
    * @param name a name that no other hyperparameter has
@@ -242,11 +241,7 @@ export class SearchSpace<Own extends string = never>
     return sampleChoices(this.hyperparameters, rng);
   }
 
-  /**
-   * Begins a {@link Study}: ask for candidates, tell their scores. For optimizers of your own in any style.
-   *
-   * @throws `ERR_UNKNOWN_CONSTRAINT`, `ERR_CONSTRAINT_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`
-   */
+  /** Begins a {@link Study}, for an optimizer of your own. @throws errors of constraints and options, as a search does */
   study(constraints: BoundsOn<SpaceMetric<Own>> = {}, options: StudyOptions = {}): Study {
     return new Study(this, constraints as BoundsOn<string>, options);
   }

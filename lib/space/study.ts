@@ -303,6 +303,7 @@ export class Study {
     await this.#release("early");
   }
 
+  /** As {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
