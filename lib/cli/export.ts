@@ -9,6 +9,7 @@ import type { SearchSpace } from "../space/search-space";
 import type { SpaceSearchState, SubnetConfig } from "../space/types";
 import { isRecord } from "../util/check";
 import { commandLine } from "./command-line";
+import { requireApart } from "./file-roles";
 import { openFitting } from "./fitting-data";
 import { untilInterrupted } from "./interrupt";
 import { hasWidths } from "./modes";
@@ -93,6 +94,7 @@ async function exportSubnet(
   { fingerprint, search }: Pick<Choice, "fingerprint" | "search">,
   signal: AbortSignal,
 ): Promise<{ config: SubnetConfig; costs: Record<string, number>; recalibrated: boolean }> {
+  requireApart({ "--output": request.output }, { model: request.model, "--data": request.data });
   const module = await loadModel(request, signal);
   const closing: { close(): void }[] = [module];
   try {

@@ -11,14 +11,16 @@ import {
   type TrainingOptions,
 } from "../finetune/options";
 import type { EpochRecord } from "../finetune/training-state";
-import { Module } from "../model/module";
+import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import { parseInputs } from "../profile/input-spec";
 import type { SubnetConfig } from "../space/types";
 import { type BatchRange, splitBatches, trainingLoader } from "./batch-range";
+import { requireApart } from "./file-roles";
 import type { FinetuneRequest } from "./finetune-request";
 import { searchOf, trainAsSupernet } from "./finetune-supernet";
 import { type FittingRequest, openFitting } from "./fitting-data";
+import { loadModelFile } from "./load-model";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { SettingsOf } from "./options/table";
@@ -49,6 +51,15 @@ export async function trainRequest(
   asked: Partial<SettingsOf<"finetune">> = {},
 ): Promise<FinetuneOutcome> {
   const start = performance.now();
+  requireApart(
+    { "--output": request.output, "--checkpoint": request.checkpoint },
+    {
+      model: request.model,
+      "--data": request.data,
+      "--eval-data": request.evalData,
+      "--teacher": request.teacher,
+    },
+  );
   const closing: { close(): void }[] = [];
   const opened = <T extends { close(): void }>(value: T): T => {
     closing.push(value);
@@ -56,12 +67,12 @@ export async function trainRequest(
   };
   try {
     const { model, device, output } = request;
-    const load = { signal, ...(device !== null && { device }) };
-    const module = opened(await Module.load(model, load));
+    const load = { signal, device };
+    const module = opened(await loadModelFile(model, load));
     await requireOutput(output);
     if (parseInputs(request.input ?? [], module.signature).specs.length > 0)
       throw badOption("--input of finetune takes numbers, such as sr=16000: shapes come from the data.");
-    const teacher = request.teacher === null ? null : opened(await Module.load(request.teacher, load));
+    const teacher = request.teacher === null ? null : opened(await loadModelFile(request.teacher, load));
     const data = await openFitting(dataRequest(request), module, "train", say);
     opened(data.loader);
     if (data.rows === "probabilities") {

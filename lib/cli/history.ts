@@ -1,12 +1,11 @@
 import type { Command } from "commander";
-
 import { type ModeRecord, readHistory } from "../model/history";
-import { Module } from "../model/module";
+import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { printJson } from "./output";
 
 async function run(file: string, { json = false }: GivenOf<"history">): Promise<void> {
-  using module = await Module.load(file);
+  using module = await loadModelFile(file);
   const { records, problem } = readHistory(module.native);
   if (problem !== null) throw problem;
   if (json) printJson({ model: file, history: records });

@@ -1,19 +1,19 @@
 /** `torchsearch profile`. */
-import type { Command } from "commander";
 
-import { Module } from "../model/module";
+import type { Command } from "commander";
 import { formatProfile } from "../profile/format";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { computedMetricsOf } from "../profile/metrics";
 import { profile } from "../profile/profile";
 import { startProgressBar } from "../util/progress-bar";
+import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { defaultsOf } from "./options/table";
 import { printJson } from "./output";
 
 async function run(file: string, given: GivenOf<"profile">): Promise<void> {
   const options = { ...defaultsOf("profile"), ...given };
-  const module = await Module.load(file, options.device === null ? {} : { device: options.device });
+  const module = await loadModelFile(file, options);
   const { specs, numbers } = parseInputs(options.input, module.signature);
   try {
     if (options.train) module.train();

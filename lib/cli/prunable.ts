@@ -1,8 +1,8 @@
 /** `torchsearch prunable`. */
+
 import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
 import { convert } from "../mode/convert";
-import { Module } from "../model/module";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { formatBytes, formatCount, formatPercent } from "../profile/units";
 import type { Importance } from "../space/importance";
@@ -11,13 +11,14 @@ import type { SearchSpace } from "../space/search-space";
 import type { Hyperparameter } from "../space/types";
 import { startProgressBar } from "../util/progress-bar";
 import { formatTable } from "../util/table";
+import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { defaultsOf } from "./options/table";
 import { printJson } from "./output";
 
 async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
   const options = { ...defaultsOf("prunable"), ...given };
-  const module = await Module.load(file, options.device === null ? {} : { device: options.device });
+  const module = await loadModelFile(file, options);
   const { specs, numbers } = parseInputs(options.input, module.signature);
   const inputs = randomInputs(specs, options.seed, numbers);
   try {

@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Command } from "commander";
 
 import { readReportData, writeReport } from "../report";
+import { requireApart } from "./file-roles";
 import { declare, type GivenOf } from "./options/declare";
 import { printJson } from "./output";
 import { readSearchCheckpoint } from "./stored-files";
@@ -12,6 +13,7 @@ async function run(state: string, { output: asked, json = false }: GivenOf<"repo
   await readSearchCheckpoint(state);
   const beside = `${path.basename(state).replace(/\.[^.]+$/, "")}.html`;
   const output = asked ?? path.resolve(path.dirname(state), beside);
+  requireApart({ "--output": output }, { "the checkpoint": state });
   await writeReport(state, output);
   if (json) printJson({ output, ...(await readReportData(state)) });
   else process.stdout.write(`Wrote the report ${output}\n`);

@@ -6,7 +6,7 @@ import type { SearchStateDict } from "../contract/types";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import type { SearchModel } from "../evaluation/types";
-import { Module } from "../model/module";
+import type { Module } from "../model/module";
 import { runVersions } from "../native/versions";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
@@ -14,8 +14,10 @@ import { importanceNeeds } from "../space/importance";
 import { isRecord } from "../util/check";
 import { withAccuracy } from "./accuracy-so-far";
 import { digestsFor, earlierRuns, requireSameScore } from "./earlier-runs";
+import { requireApart } from "./file-roles";
 import { openFitting } from "./fitting-data";
 import { openHeldOut, withoutHeldOut } from "./held-out";
+import { loadModelFile } from "./load-model";
 import { modeNamed } from "./modes";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
@@ -33,6 +35,10 @@ type AnySearcher = BaseSearcher<SearchStateDict, SearchConfig, SearchModel, Modu
 export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
   const { signal, onProgress, say } = context;
   const start = performance.now();
+  requireApart(
+    { "--output": asked.output, "--checkpoint": asked.checkpoint },
+    { model: asked.model, "--data": asked.data, "--eval-data": asked.evalData },
+  );
   const earlier = await earlierRuns(asked);
   const digests = await digestsFor(asked, earlier, context);
   const secondsSoFar = (): number => (earlier?.seconds ?? 0) + (performance.now() - start) / 1000;
@@ -199,7 +205,7 @@ function requireTargets({ searcher, mode, importance }: SearchRequest, { target,
 
 /** Loads the model of a request. */
 export function loadModel({ model, device }: SpaceRequest, signal: AbortSignal): Promise<Module> {
-  return Module.load(model, device === null ? { signal } : { signal, device });
+  return loadModelFile(model, { device, signal });
 }
 
 /** The inputs that costs refer to: as `input` describes them, else one sample of the data. The caller closes them. */

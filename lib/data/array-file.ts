@@ -2,6 +2,7 @@
 import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { whenLoaded } from "../native/load";
+import { requirePath } from "../util/check";
 import { readRegularFile } from "../util/regular-file";
 import { decodeNpz, listNpz } from "./npz";
 import { decodeSafetensors, type RawTensor } from "./safetensors";
@@ -69,6 +70,7 @@ export class ArrayFile {
 
 /** The bytes of a file. @throws `ERR_DATA_FILE` */
 export async function readDataFile(file: string): Promise<Uint8Array> {
+  requirePath(file, "A loader of files");
   // The bytes become tensors. Making these must not wait for LibTorch.
   await whenLoaded();
   try {

@@ -185,6 +185,8 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
   ): Promise<TensorDataLoader<BatchOf<Files>>> {
     const named: Readonly<Record<string, string>> | readonly string[] =
       typeof files === "string" ? { "0": files } : files;
+    if (typeof named !== "object" || named === null)
+      throw expected("ERR_ARGUMENT", "paths of .npy files", "files", files);
     const arrays = new Map<string, RawTensor>();
     for (const [key, file] of Object.entries(named))
       arrays.set(key, decodeNpy(await readDataFile(file), path.basename(file)));

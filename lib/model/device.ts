@@ -29,7 +29,7 @@ export interface DeviceMemory {
  * ```
  */
 export function deviceMemory(device: string): DeviceMemory | null {
-  return native.deviceMemory(device);
+  return native.deviceMemory(requireDevice(device));
 }
 
 /**
@@ -45,7 +45,7 @@ export function deviceMemory(device: string): DeviceMemory | null {
  * ```
  */
 export function resetDeviceMemoryPeak(device: string): void {
-  native.resetDeviceMemoryPeak(device);
+  native.resetDeviceMemoryPeak(requireDevice(device));
 }
 
 /** Whether models that are evaluated run as graphs of kernels; see {@link setGraphCapture}. */
@@ -92,5 +92,10 @@ export function setGraphCapture(on: boolean): void {
  * ```
  */
 export function graphCapture(device: string): GraphCapture {
-  return native.graphCapture(device);
+  return native.graphCapture(requireDevice(device));
+}
+
+function requireDevice(device: unknown): string {
+  if (typeof device === "string") return device;
+  throw expected("ERR_DEVICE", 'a name such as "cpu" or "cuda:0"', "device", device);
 }

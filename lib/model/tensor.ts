@@ -3,7 +3,7 @@ import { types } from "node:util";
 import { TorchSearchError } from "../errors";
 import { makeTensor } from "../native/tensor";
 import type { NativeTensor, TypedArray } from "../native/types/tensor";
-import { requireOptions } from "../util/check";
+import { expected, requireOptions } from "../util/check";
 import {
   arrayClassOf,
   type DType,
@@ -173,19 +173,32 @@ function hasFixedMemory({ buffer }: ArrayBufferView): boolean {
 
 /** Not `slice`, which a Node Buffer has in another meaning. */
 function copyOf(data: TypedArray | Uint8ClampedArray, dtype: DType): TypedArray {
-  const copy = new (arrayClassOf(dtype))(data.length);
+  const copy = allocate(dtype, data.length);
   (copy as Uint8Array).set(data as Uint8Array);
   return copy;
 }
 
 function wrapArray(array: ArrayBufferView, shape: readonly number[], dtype: DType): Tensor {
+  if (!Array.isArray(shape)) throw expected("ERR_SHAPE", "an array of sizes", "shape", shape);
   return Tensor.wrap(makeTensor(array, [...shape], dtype));
 }
 
 function encode(values: ArrayLike<Element>, dtype: DType): TypedArray {
-  const array = new (arrayClassOf(dtype))(values.length) as unknown as (number | bigint)[] & TypedArray;
+  const array = allocate(dtype, values.length) as unknown as (number | bigint)[] & TypedArray;
   for (let i = 0; i < values.length; i++) array[i] = encodeElement(values[i] as Element, dtype);
   return array;
+}
+
+function allocate(dtype: DType, length: number): TypedArray {
+  try {
+    return new (arrayClassOf(dtype))(length);
+  } catch (cause) {
+    throw new TorchSearchError(
+      "ERR_OUT_OF_MEMORY",
+      `There is not enough memory for ${length} elements of ${dtype}; use a smaller batch, or close tensors that are no longer needed.`,
+      { cause },
+    );
+  }
 }
 
 function naturalDType(values: readonly Element[]): DType {
@@ -194,9 +207,14 @@ function naturalDType(values: readonly Element[]): DType {
   return "float32";
 }
 
+/** Dimensions that LibTorch's operators take. */
+const MAX_DEPTH = 64;
+
 /** Appends the elements in row-major order, and checks that the nesting is even. */
 function flatten(data: unknown, depth: number, shape: number[], out: Element[]): void {
   if (Array.isArray(data)) {
+    if (depth > MAX_DEPTH)
+      throw new TorchSearchError("ERR_SHAPE", "The arrays are nested too deeply, or contain themselves.");
     if (shape.length === depth && out.length === 0) shape.push(data.length);
     if (shape[depth] !== data.length) throw uneven();
     for (const item of data) flatten(item, depth + 1, shape, out);

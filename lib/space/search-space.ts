@@ -228,6 +228,7 @@ export class SearchSpace<Own extends string = never>
    * @throws `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`, `ERR_CLOSED`
    */
   expect(configs: readonly Readonly<SubnetConfig>[]): void {
+    if (!Array.isArray(configs)) throw expected("ERR_ARGUMENT", "an array of configs", "configs", configs);
     this.native.expect(configs.map((config) => this.#codec.toWidths(config).slice()));
   }
 
@@ -394,6 +395,7 @@ export class SearchSpace<Own extends string = never>
    *   `ERR_IMPORTANCE_NAN`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async channelScores(config: ChannelScoreConfig): Promise<Record<string, number[]>> {
+    requireOptions(config, "channelScores");
     const scores = await measureChannels(this.native, config);
     return byName(this.hyperparameters, (_, at) => scores[at] ?? []);
   }

@@ -9,7 +9,7 @@ import { type MetricOf, metricsOf } from "../profile/metrics";
 import { EvaluationSpace } from "../space/evaluation-space";
 import type { ExportOptions, ModeSpace } from "../space/mode-space";
 import { byName, NameIndex, unknownMetric } from "../space/names";
-import { expected, requireOptions } from "../util/check";
+import { expected, isRecord, requireOptions } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { parsePattern, type SparsityPattern } from "./pattern";
 
@@ -179,6 +179,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * @throws `ERR_UNKNOWN_METRIC`, `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`
    */
   cost(config: Readonly<DensityConfig>, metric: SparseMetric): number {
+    if (!isRecord(config)) throw expected("ERR_ARGUMENT", "densities by layer", "config", config);
     const keeps = this.layers.map(({ elements }, at) => (this.#kept[at] as number) / elements);
     for (const [name, density] of Object.entries(config)) {
       const at = this.#index.at(name);
@@ -252,6 +253,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
   ): Promise<void> {
     requireOptions(options, "collect");
     const { signal, sequential, stopEarly } = options;
+    if (!Array.isArray(layers)) throw expected("ERR_ARGUMENT", "an array of layers' names", "layers", layers);
     const at = layers.map((name) => this.#nativeAt(name));
     await callNative((call) => this.native.collect(at, { sequential, stopEarly }, call), signal);
   }
@@ -273,6 +275,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    * @throws `ERR_UNKNOWN_LAYER`, `ERR_CHOICE`, `ERR_WEIGHT_NAN`, `ERR_HESSIAN`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async sparsify(layer: string, density: number, options: SparsifyOptions): Promise<LayerSparsity> {
+    requireOptions(options, "sparsify");
     const at = this.#index.at(layer);
     const native = this.#nativeAt(layer);
     const keep = this.#keep(at, density);
@@ -305,7 +308,7 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
     layer: string,
     options: CallOptions = {},
   ): Promise<{ weight: Tensor; mask: Tensor | null }> {
-    requireOptions(options, "restoreLayer");
+    requireOptions(options, "layerTensors");
     const at = this.#nativeAt(layer);
     const { weight, mask } = await callNative((call) => this.native.layerTensors(at, call), options.signal);
     return { weight: Tensor.wrap(weight), mask: mask === null ? null : Tensor.wrap(mask) };
@@ -317,6 +320,12 @@ export class SparseSpace extends EvaluationSpace<NativeSparseSpace> implements M
    */
   async restoreLayer(layer: string, weight: Tensor, mask: Tensor, kept: number): Promise<void> {
     const at = this.#nativeAt(layer);
+    for (const [name, tensor] of [
+      ["weight", weight],
+      ["mask", mask],
+    ] as const) {
+      if (!(tensor instanceof Tensor)) throw expected("ERR_INPUT", "a Tensor", name, tensor);
+    }
     await callNative((call) => this.native.restore(at, weight.native, mask.native, call));
     this.#kept[this.#index.at(layer)] = kept;
   }

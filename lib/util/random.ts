@@ -1,5 +1,5 @@
 import { TorchSearchError } from "../errors";
-import { describe } from "./check";
+import { describe, expected } from "./check";
 
 /** The state of a {@link Random}: four unsigned 32-bit words, not all zero. JSON-safe, so it fits in a checkpoint. */
 export type RandomState = readonly [number, number, number, number];
@@ -103,11 +103,13 @@ export class Random {
 
   /** True with probability `p`. */
   chance(p: number): boolean {
+    if (typeof p !== "number") throw expected("ERR_ARGUMENT", "a number", "p", p);
     return this.float() < p;
   }
 
   /** One of the items, all with the same probability. */
   choice<T>(items: readonly T[]): T {
+    if (!Array.isArray(items)) throw expected("ERR_ARGUMENT", "an array", "items", items);
     if (items.length === 0) {
       throw new TorchSearchError(
         "ERR_ARGUMENT",
@@ -124,6 +126,8 @@ export class Random {
 
   /** Shuffles the array in place (Fisher and Yates) and returns it. */
   shuffle<T extends unknown[] | Uint32Array>(items: T): T {
+    if (!Array.isArray(items) && !(items instanceof Uint32Array))
+      throw expected("ERR_ARGUMENT", "an array", "items", items);
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);
       const held = items[i];
@@ -135,6 +139,8 @@ export class Random {
 
   /** `0 … length - 1` in random order. */
   permutation(length: number): Uint32Array {
+    if (!Number.isInteger(length) || length < 0 || length >= TWO_POW_32)
+      throw expected("ERR_ARGUMENT", "a whole number from 0 to 2^32 - 1", "length", length);
     return this.shuffle(Uint32Array.from({ length }, (_, i) => i));
   }
 }

@@ -2,6 +2,7 @@
 import path from "node:path";
 
 import { type Command, Option } from "commander";
+import { takeTrust } from "../load-model";
 import { COMMANDS, type CommandName, EARLIER_FLAGS } from "./commands";
 import { badOption, type Kind } from "./kinds";
 import type { OptionRow } from "./row";
@@ -29,9 +30,11 @@ export function declare<Name extends CommandName>(
   for (const each of EARLIER_FLAGS) if (each.command === name) command.addOption(refused(each));
   const lines = examples.map((example) => `  $ torchsearch ${example}`);
   command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
-  command.action((first: unknown) =>
-    run(argument === null ? "" : String(first), given(command, rows, options)),
-  );
+  command.action((first: unknown) => {
+    const values = given<Name>(command, rows, options);
+    takeTrust(values);
+    return run(argument === null ? "" : String(first), values);
+  });
 }
 
 function optionOf(row: OptionRow): Option {

@@ -19,6 +19,7 @@ import { SETUP_OPTIONS } from "./rows/setup";
 import { SPACE_OPTIONS } from "./rows/space";
 import { SUBNET_OPTIONS } from "./rows/subnet";
 import { TRAINING_OPTIONS } from "./rows/training";
+import { TRUST_OPTIONS } from "./rows/trust";
 
 /** All options, in the order in which the help shows them. */
 export const OPTIONS = [
@@ -31,6 +32,7 @@ export const OPTIONS = [
   ...PROFILE_OPTIONS,
   ...SETUP_OPTIONS,
   ...FILES_OPTIONS,
+  ...TRUST_OPTIONS,
 ] as const;
 
 /** How images of a folder are prepared, and how their classes are numbered. */
@@ -82,7 +84,8 @@ export function flagOf(name: CommandName, key: string): string {
 
 /** The settings of a command that was given no option. */
 export function defaultsOf<Name extends CommandName>(name: Name): OptionsOf<Name> {
-  const top = rowsOf(name).filter(({ key }) => !key.includes("."));
+  const trust: readonly string[] = TRUST_OPTIONS.map(({ key }) => key); // declare() takes them out
+  const top = rowsOf(name).filter(({ key }) => !key.includes(".") && !trust.includes(key));
   const defaults = top.map(({ key, default: value }) => [key, structuredClone(value)]);
   const images = rowsOf(name).some(({ key }) => key.startsWith("images.")) ? { images: null } : {};
   return { ...Object.fromEntries(defaults), ...images } as OptionsOf<Name>;

@@ -1,0 +1,37 @@
+/** Loading the models of a command, as far as the command line trusts them. */
+import { TorchSearchError } from "../errors";
+import { Module } from "../model/module";
+import type { LoadOptions } from "../model/types";
+import { reportFailure } from "./output";
+
+/** What the options of the row table say; they belong to the command, not to the settings that a checkpoint keeps. */
+interface Trust {
+  allowUnsafe?: readonly string[];
+  verify?: boolean;
+  timeout?: number | null;
+}
+
+let trust: Pick<LoadOptions, "allowUnsafe" | "verify"> = {};
+
+/** Takes these options out of those that were given, for {@link loadModelFile}, and starts the clock of `--timeout`. */
+export function takeTrust(given: Record<string, unknown>): void {
+  const { allowUnsafe, verify, timeout } = given as Trust;
+  for (const key of ["allowUnsafe", "verify", "timeout"]) delete given[key];
+  trust = { ...(allowUnsafe && { allowUnsafe }), ...(verify !== undefined && { verify }) };
+  if (typeof timeout !== "number") return;
+  setTimeout(() => {
+    const remedy = "allow more, or look at what the model does.";
+    reportFailure(
+      new TorchSearchError("ERR_TIMEOUT", `The command took longer than --timeout (${timeout} s): ${remedy}`),
+    );
+    process.exit(1);
+  }, timeout * 1000).unref();
+}
+
+/** Loads a model of the command. @throws what `Module.load` throws */
+export function loadModelFile(
+  file: string,
+  { device = null, signal }: { device?: string | null; signal?: AbortSignal } = {},
+): Promise<Module> {
+  return Module.load(file, { ...trust, ...(device !== null && { device }), ...(signal && { signal }) });
+}
