@@ -18,6 +18,7 @@
 import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
 import { TorchSearchError } from "../errors";
 import type { AtomicWriteOptions } from "../util/atomic-file";
+import { requirePath } from "../util/check";
 import type { RandomState } from "../util/random";
 import { placeOf } from "./checkpoint-path";
 import { decodeState, encodeState } from "./state-values";
@@ -84,6 +85,7 @@ export async function writeCheckpoint(
  * ```
  */
 export async function readCheckpoint(checkpoint: string): Promise<Checkpoint | null> {
+  requirePath(checkpoint, "readCheckpoint");
   const { file } = await placeOf(checkpoint);
   return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
     state: decodeState({ json: JSON.parse(state), tensors: new Map(tensors) }),

@@ -1,7 +1,7 @@
 /** Constraints: bounds on the subnet's costs. Parsing, resolving, checking. */
 import { TorchSearchError } from "../errors";
 import { isCounted, type MetricOf, metricsOf } from "../profile/metrics";
-import { describe, expected, isRecord } from "../util/check";
+import { describe, expected, isRecord, requireRecord } from "../util/check";
 import { suggestion } from "../util/nearest";
 import type { Constraints, ConstraintValue } from "./types";
 
@@ -208,16 +208,20 @@ function resolveAll(given: Readonly<Record<string, GivenBound>>, fullCosts: Cost
  * @throws `ERR_UNKNOWN_CONSTRAINT`, `ERR_CONSTRAINT_VALUE`
  */
 export function resolveConstraints(constraints: Constraints<string>, fullCosts: Costs): Bounds {
+  requireRecord(fullCosts, "fullCosts");
   return resolveParsed(parseConstraints(constraints, { known: Object.keys(fullCosts) }), fullCosts).bounds;
 }
 
 /** Whether all bounds hold. A bound on a cost that is missing or NaN doesn't hold. */
 export function satisfies(costs: Costs, bounds: Bounds, lowerBounds: Bounds = {}): boolean {
+  requireRecord(lowerBounds, "lowerBounds");
   return violated(costs, bounds).length === 0 && below(costs, lowerBounds).length === 0;
 }
 
 /** The names of the upper bounds that don't hold. */
 export function violated(costs: Costs, bounds: Bounds): string[] {
+  requireRecord(costs, "costs");
+  requireRecord(bounds, "bounds");
   return Object.entries(bounds)
     .filter(([name, bound]) => !((costs[name] ?? Number.NaN) <= bound))
     .map(([name]) => name);
@@ -244,6 +248,8 @@ export function requireReachable(
   fullCosts: Costs = {},
   lowerBounds: Bounds = {},
 ): void {
+  requireRecord(fullCosts, "fullCosts");
+  requireRecord(lowerBounds, "lowerBounds");
   const tooSmall = violated(smallest, bounds).map((name) => {
     const at = (value: number | undefined): string => formatCost(value ?? Number.NaN, fullCosts[name]);
     return `${name} <= ${at(bounds[name])} can't be reached: the smallest reachable is ${at(smallest[name])}`;

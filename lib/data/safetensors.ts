@@ -5,7 +5,7 @@
  */
 import { TorchSearchError } from "../errors";
 import { arrayClassOf, DTYPE_NAMES, type FileDType, fileDTypeOf } from "../model/dtype";
-import { isRecord } from "../util/check";
+import { isRecord, requirePath } from "../util/check";
 import { openRegularFile, readRegularFile } from "../util/regular-file";
 
 /** Element types, as safetensors spells them: the dtypes of tensors, and 8-bit floats. */
@@ -122,6 +122,7 @@ export function decodeSafetensors(file: Uint8Array): SafetensorsFile {
 
 /** Reads a file. Errors of the file system come through as they are. */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  requirePath(path, "readSafetensors");
   return decodeSafetensors(await readRegularFile(path));
 }
 

@@ -161,6 +161,7 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
     options: FileLoaderOptions<Keys> = {},
   ): Promise<TensorDataLoader<Record<Keys[number], Tensor>>> {
     requireOptions(options, "TensorDataLoader.fromNpz");
+    requireKeys(options.keys);
     return TensorDataLoader.fromArrays(await ArrayFile.openNpz(file), options);
   }
 
@@ -204,6 +205,7 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
     options: FileLoaderOptions<Keys> = {},
   ): Promise<TensorDataLoader<Record<Keys[number], Tensor>>> {
     requireOptions(options, "TensorDataLoader.fromSafetensors");
+    requireKeys(options.keys);
     const arrays = await ArrayFile.openSafetensors(file);
     if (options.keys === undefined && arrays.names.length > 1) {
       throw new TorchSearchError(
@@ -291,4 +293,9 @@ function requireSameLength(tensors: readonly Tensor[], keys: readonly string[] |
       `The tensors of a loader must share their first dimension, the samples, but are ${list.join(", ")}. Choose fitting ones.`,
     );
   }
+}
+
+function requireKeys(keys: unknown): void {
+  if (keys === undefined || (Array.isArray(keys) && keys.every((key) => typeof key === "string"))) return;
+  throw expected("ERR_ARGUMENT", "an array of names", "keys", keys);
 }

@@ -1,7 +1,7 @@
 /** The history of the modes that made a model what it is: kept in its TorchScript file, beside the model. */
 import { TorchSearchError } from "../errors";
 import type { NativeModule } from "../native/types/module";
-import { isRecord } from "../util/check";
+import { isRecord, requireRecord } from "../util/check";
 import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
 import { type PlainValue, plainRecord } from "../util/plain";
 
@@ -46,7 +46,10 @@ export function searchRecordOf(
   searcher: { readonly config: object; readonly constraints: Readonly<Record<string, unknown>> },
   score: number | null,
 ): SearchRecord {
+  requireRecord(searcher, "searcher");
   const { config, constraints } = searcher;
+  requireRecord(config, "searcher.config");
+  requireRecord(constraints, "searcher.constraints");
   const decisive = Object.entries(config).filter(([key]) => !UNRECORDED.has(key));
   return {
     searcher: searcher.constructor.name,

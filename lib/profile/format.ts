@@ -1,3 +1,4 @@
+import { expected, requireOptions } from "../util/check";
 import { formatTable, type TableColumn } from "../util/table";
 import { type OperatorProfile, PROFILE_DEFAULTS, type Profile } from "./types";
 import { formatBytes, formatCount, formatMilliseconds, formatShape } from "./units";
@@ -18,10 +19,11 @@ export interface FormatProfileOptions {
  * process.stdout.write(formatProfile(measured, { top: 5 }));
  * ```
  */
-export function formatProfile(
-  profile: Profile,
-  { top = PROFILE_DEFAULTS.top }: FormatProfileOptions = {},
-): string {
+export function formatProfile(profile: Profile, options: FormatProfileOptions = {}): string {
+  requireOptions(options, "formatProfile");
+  const { top = PROFILE_DEFAULTS.top } = options;
+  if (!Array.isArray((profile as Partial<Profile> | null)?.operators))
+    throw expected("ERR_ARGUMENT", "a profile", "profile", profile);
   const timed = profile.latency !== null;
   const costs = (row: OperatorProfile): number[] =>
     timed ? [row.latencyMs ?? 0, row.macs] : [row.macs, row.params];

@@ -2,6 +2,8 @@
  * The metrics: what a model or a subnet costs. This table is the only place that lists them. Constraints, profiles,
  * spaces, reports and the command derive their lists, checks, titles and units from it.
  */
+
+import { expected } from "../util/check";
 import { formatBits, formatBytes, formatCount, formatMilliseconds, formatPercent } from "./units";
 
 /** A unit: how a number of it is written, and how an axis is divided. */
@@ -199,6 +201,7 @@ export function headingOf(metric: string, simulated = false): string {
 
 /** A value with its unit. */
 export function formatCost(metric: string, value: number): string {
+  if (typeof value !== "number") throw expected("ERR_ARGUMENT", "a number", "value", value);
   return unitOf(metric)?.format(value) ?? String(value);
 }
 

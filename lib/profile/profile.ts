@@ -2,7 +2,7 @@ import { TorchSearchError } from "../errors";
 import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
 import { profileModule } from "../native/profile";
-import { requireOptions } from "../util/check";
+import { expected, requireOptions } from "../util/check";
 import { completeConfig } from "../util/complete-config";
 import { type ConfigRule, listOf, orNull, plainRules } from "../util/rules";
 import { metricsOf } from "./metrics";
@@ -30,6 +30,8 @@ export async function profile(
   dummyInput: unknown,
   options: ProfileOptions = {},
 ): Promise<Profile> {
+  if (typeof (module as Partial<Module> | null)?.native !== "object")
+    throw expected("ERR_ARGUMENT", "a Module", "module", module);
   requireOptions(options, "profile");
   const { metrics, warmup, repeats, threads, signal, onProgress } = readOptions(options);
   const latency = metrics.includes("latency");

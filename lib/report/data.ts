@@ -8,7 +8,7 @@ import type { MilpReport } from "../search/solver/rounds";
 import type { Sensitivity } from "../search/width/sensitivity";
 import { type CandidateColumns, subnetsOf } from "../space/candidates";
 import type { ScoredSubnet, SubnetConfig } from "../space/types";
-import { isRecord } from "../util/check";
+import { isRecord, requirePath } from "../util/check";
 import { type ReportChange, type RunFacts, relativePath, runFactsOf } from "./run-facts";
 
 /** Costs by metric, in each metric's unit. */
@@ -166,6 +166,7 @@ interface RecordedSpace {
  *   `ERR_REPORT_STATE` when the checkpoint is another kind of searcher's, or nothing was measured yet
  */
 export async function readReportData(stateFile: string): Promise<ReportData> {
+  requirePath(stateFile, "readReportData");
   const checkpoint = await readCheckpoint(stateFile);
   if (checkpoint === null)
     throw new TorchSearchError("ERR_CHECKPOINT_READ", `Checkpoint ${stateFile} does not exist.`);

@@ -1,4 +1,5 @@
 import type { Module } from "../model/module";
+import { expected } from "../util/check";
 import type { SearchSpace } from "./search-space";
 import type { SpaceCosts } from "./types";
 
@@ -54,6 +55,10 @@ const CHANNEL_DIMENSIONS = 2;
  * ```
  */
 export function prunability(module: Module, space: SearchSpace): Prunability {
+  if (!Array.isArray((space as Partial<SearchSpace> | null)?.unprunable))
+    throw expected("ERR_ARGUMENT", "a SearchSpace", "space", space);
+  if (typeof (module as Partial<Module> | null)?.namedParameters !== "function")
+    throw expected("ERR_ARGUMENT", "a Module", "module", module);
   const shapes = new Map<string, readonly number[]>();
   for (const { name, tensor } of module.namedParameters()) {
     shapes.set(name, [...tensor.shape]);

@@ -29,6 +29,12 @@ export function requireOptions(options: unknown, whose: string): void {
   throw expected("ERR_ARGUMENT", "an object or nothing", `the options of ${whose}`, options);
 }
 
+/** Refuses what is no object. @throws `ERR_ARGUMENT` */
+export function requireRecord(value: unknown, name: string): void {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  throw expected("ERR_ARGUMENT", "an object", name, value);
+}
+
 /** Refuses what is no path. @throws `ERR_INPUT` */
 export function requirePath(path: unknown, who: string): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;

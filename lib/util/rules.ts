@@ -1,5 +1,5 @@
 /** Checks of config keys. */
-import { describe, isFunction, isPositiveInteger, isRecord } from "./check";
+import { describe, expected, isFunction, isPositiveInteger, isRecord } from "./check";
 import { nearest } from "./nearest";
 import { renamed } from "./renamed";
 
@@ -48,6 +48,7 @@ export const plainRules = {
 
 /** A rule that also accepts null. */
 export function orNull(rule: ConfigRule): ConfigRule {
+  if (typeof rule?.accepts !== "function") throw expected("ERR_ARGUMENT", "a rule", "rule", rule);
   return {
     expected: `${rule.expected} or null`,
     accepts: (value) => value === null || rule.accepts(value),
@@ -57,6 +58,8 @@ export function orNull(rule: ConfigRule): ConfigRule {
 
 /** A rule that accepts some names. */
 export function oneOf(names: readonly string[]): ConfigRule {
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string"))
+    throw expected("ERR_ARGUMENT", "an array of names", "names", names);
   return {
     expected: `one of ${names.join(", ")}`,
     accepts: (value) => (names as readonly unknown[]).includes(value),
