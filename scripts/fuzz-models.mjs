@@ -52,7 +52,7 @@ function readOptions() {
 
 /** The models of a table, as options of a run. */
 function readTable(file) {
-  if (file === undefined) return {};
+  if (file === undefined) return { trees: undefined };
   const trees = JSON.parse(readFileSync(file, "utf8")).map(({ tree }) => tree);
   return { trees, first: 0, count: trees.length, shrink: 0 };
 }
@@ -74,7 +74,8 @@ function printSummary(summary) {
 }
 
 main(async () => {
-  const options = readOptions();
+  const given = readOptions();
+  const options = { ...given, ...readTable(given.trees) };
   if (options.help) return void process.stdout.write(HELP);
   const asBuilt = {
     TORCHSEARCH_LIBTORCH: process.env.TORCHSEARCH_LIBTORCH || torchRoot(),
@@ -90,7 +91,6 @@ main(async () => {
   const texts = [];
   const summary = await fuzzModels({
     ...options,
-    ...readTable(options.trees),
     keep,
     env,
     python: env.TORCHSEARCH_PYTHON,
