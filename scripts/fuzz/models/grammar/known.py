@@ -20,6 +20,8 @@ KNOWN: list[tuple[str, dict[str, tuple], str]] = [
     ("grouped-linear", {}, "MACs where a summed dimension is narrowed to 1"),
     ("attention", {"spelling": ("einsum",)}, "MACs where a summed dimension is narrowed to 1"),
     ("encoder-layer", {}, "memory where one of two calls is left out"),
+    ("shared", {}, "memory where one of two calls is left out"),
+    ("transposed", {"groups": (2,)}, "grouped convolutions in a row: nothing runs"),
     ("loop", {}, "a left-out block that has a loop stays in the export"),
     ("cell", {}, "a left-out block that has a loop stays in the export"),
     ("scan", {}, "a left-out block that has a loop stays in the export"),
