@@ -43,7 +43,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
       }));
       printJson({ model: file, inputs: [...specs, ...numbers], hyperparameters, ...found });
     } else {
-      process.stdout.write(describe(space.hyperparameters, found, options.examples));
+      process.stdout.write(describe(space.hyperparameters, found, options));
     }
     space.close();
   } finally {
@@ -56,7 +56,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
 function describe(
   hyperparameters: readonly Hyperparameter[],
   { full, smallest, narrowableParams, whole }: Prunability,
-  examples: number,
+  { examples, channelDivisor: divisor }: { examples: number; channelDivisor: number },
 ): string {
   const sections: string[] = [];
   // One with a single choice can't be narrowed, although it is a hyperparameter for the searches.
@@ -86,9 +86,16 @@ function describe(
     );
   }
   if (fixed > 0) {
+    const names = hyperparameters
+      .filter(({ choices }) => choices.length === 1)
+      .map(({ name, kind, full: width }) => `  ${name} (${kind}, ${width})\n`);
+    const shown = names.slice(0, examples);
+    const others = names.length - shown.length;
     sections.push(
       `${fixed === 1 ? "1 hyperparameter has" : `${fixed} hyperparameters have`} only one choice, and ` +
-        `${fixed === 1 ? "isn't" : "aren't"} listed (--json has all); a smaller --channel-divisor may give more.\n`,
+        `${fixed === 1 ? "isn't" : "aren't"} listed (--json has all); a smaller --channel-divisor may give more.\n` +
+        `Widths are multiples of ${divisor}, and these have no smaller one:\n${shown.join("")}` +
+        (others > 0 ? `  … and ${others} more (--examples ${names.length} shows them)\n` : ""),
     );
   }
   const price = (costs: Prunability["full"]): string[] => [
