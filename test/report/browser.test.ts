@@ -172,10 +172,34 @@ describe.skipIf(executablePath === undefined)("a report in Chromium", () => {
     },
   );
 
-  it("fits a narrow screen", async () => {
-    const { page } = await open("light", 380);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    expect(overflow).toBeLessThanOrEqual(0);
-    await page.close();
-  });
+  it.each(["light", "dark"] as const)(
+    "fits a narrow screen: charts whole, tables scroll in their box (%s)",
+    async (scheme) => {
+      const { page } = await open(scheme, 400);
+      const seen = await page.evaluate(() => {
+        for (const details of Array.from(document.querySelectorAll("details"))) details.open = true;
+        const charts = Array.from(document.querySelectorAll("svg")).map((svg) => svg.getBoundingClientRect());
+        const drawn = charts.filter(({ width }) => width > 0);
+        const texts = Array.from(document.querySelectorAll("svg.plane-narrow text"));
+        return {
+          overflow: document.documentElement.scrollWidth - innerWidth,
+          charts: drawn.length,
+          whole: drawn.every(({ left, right }) => left >= 0 && right <= innerWidth),
+          wideShown: (document.querySelector("svg.plane") as Element).getBoundingClientRect().width > 0,
+          textHeight: Math.min(...texts.map((text) => text.getBoundingClientRect().height)),
+          tablesInside: Array.from(document.querySelectorAll(".scroll")).every(
+            (box) => box.getBoundingClientRect().right <= innerWidth,
+          ),
+          brokenWords: Array.from(document.querySelectorAll("th, td")).filter(
+            (cell) => !["normal", "break-word"].includes(getComputedStyle(cell).overflowWrap),
+          ).length,
+        };
+      });
+      expect(seen).toMatchObject({ whole: true, wideShown: false, tablesInside: true, brokenWords: 0 });
+      expect(seen.overflow).toBeLessThanOrEqual(0);
+      expect(seen.charts).toBeGreaterThan(50);
+      expect(seen.textHeight).toBeGreaterThan(9);
+      await page.close();
+    },
+  );
 });
