@@ -1,9 +1,13 @@
 /** Making a search space of widths and blocks: its config, and the conversion. */
 import { rules } from "../contract/config";
+import { TorchSearchError } from "../errors";
 import { LOSSES } from "../evaluation/losses";
+import { claimedPatterns } from "../model/claimed-patterns";
+import { readHistory } from "../model/history";
 import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
 import { makeSearchSpace } from "../native/search-space";
+import type { NativeSearchSpace } from "../native/types/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import { IMPORTANCE_CHOICES, type ImportanceConfig, orderChannels } from "./importance";
@@ -68,11 +72,29 @@ export async function convertWidths(
       : undefined,
   });
   try {
+    requireKeptPatterns(module, native, settings);
     const order = await orderChannels(native, settings, { signal, onProgress });
     const kept = { channelDivisor, depth, ...order };
     return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept });
   } catch (error) {
     native.close();
     throw error;
+  }
+}
+
+/** Channels in another order, and widths between two neighbourhoods, would part what a pattern N:M holds together. */
+function requireKeptPatterns(
+  module: Module,
+  native: NativeSearchSpace,
+  { importance }: Required<ConvertConfig>,
+): void {
+  for (const { n, m } of claimedPatterns(readHistory(module.native).records)) {
+    const widths = native.hyperparameters().filter(({ kind }) => kind !== "depth" && kind !== "numHeads");
+    const whole = widths.every(({ choices }) => choices.every((choice) => choice % m === 0));
+    if (whole && importance === "none") continue;
+    throw new TorchSearchError(
+      "ERR_SPARSE_PATTERN",
+      `The model's history says that its weights are ${n}:${m} sparse, and narrower layers keep that in whole neighbourhoods of ${m} inputs only: convert with importance "none" and a channelDivisor that is a multiple of ${m}; or search the dense model's widths first, and make the result sparse.`,
+    );
   }
 }

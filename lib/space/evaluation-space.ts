@@ -1,5 +1,6 @@
 /** The base of all spaces: they run, are never trained, are identified, exported and closed. */
 import { TorchSearchError } from "../errors";
+import { requireClaimedPatterns } from "../model/claimed-patterns";
 import { forwardNative } from "../model/forward";
 import { Module } from "../model/module";
 import { recordExport } from "../model/record-export";
@@ -108,6 +109,12 @@ export abstract class EvaluationSpace<Native extends NativeEvaluationSpace> {
   ): Promise<Module> {
     const module = Module.wrap(await callNative(make, signal));
     recordExport(module, this, result, search ?? null);
+    try {
+      await requireClaimedPatterns(module, module.history);
+    } catch (error) {
+      module.close();
+      throw error;
+    }
     return module;
   }
 }

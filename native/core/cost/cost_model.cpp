@@ -1,6 +1,7 @@
 #include "core/cost/cost_model.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/profile/operator_cost.h"
 
@@ -70,12 +71,21 @@ CostModel::CostModel(const Dependencies& dependencies, const ResidualBlocks& blo
   Builder builder(dependencies);
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     if (!program.instructions[i].runs()) continue;
-    for (const auto& product : multiplyAddTerms(program, program.instructions[i])) {
-      Term term;
-      term.coefficient = static_cast<double>(product.coefficient);
-      for (const auto& factor : product.factors) builder.multiply(term, factor.slot, factor.dimension);
-      Builder::add(builder.macs, whole ? Condition::always() : blocks.liveness.instructions[i],
-                   std::move(term));
+    const Condition condition = whole ? Condition::always() : blocks.liveness.instructions[i];
+    std::vector<std::vector<Term>> ways;
+    for (const auto& order : multiplyAddOrders(program, program.instructions[i])) {
+      ways.emplace_back();
+      for (const auto& product : order) {
+        Term term;
+        term.coefficient = static_cast<double>(product.coefficient);
+        for (const auto& factor : product.factors) builder.multiply(term, factor.slot, factor.dimension);
+        ways.back().push_back(std::move(term));
+      }
+    }
+    if (ways.size() > 1) {
+      choices_.push_back({condition, std::move(ways)});
+    } else {
+      for (auto& term : ways.front()) Builder::add(builder.macs, condition, std::move(term));
     }
   }
   // Every parameter and buffer has a slot, used or not, and shared ones have one.
@@ -99,22 +109,45 @@ CostModel::CostModel(const Dependencies& dependencies, const ResidualBlocks& blo
   for (const auto& [size, place] : builder.sizes) sizes_[place] = size;
 }
 
-double CostModel::sum(const std::vector<Section>& sections, const std::vector<int64_t>& widths,
-                      const std::vector<bool>& kept) const {
+std::vector<double> CostModel::sizesAt(const std::vector<int64_t>& widths) const {
   std::vector<double> sizes(sizes_.size());
   for (size_t i = 0; i < sizes_.size(); ++i) {
     int64_t size = sizes_[i].constant;
     for (const auto& [group, count] : sizes_[i].factors) size += count * widths[group];
     sizes[i] = static_cast<double>(size);
   }
+  return sizes;
+}
+
+double CostModel::sumOfTerms(const std::vector<Term>& terms, const std::vector<double>& sizes) {
+  double total = 0;
+  for (const auto& term : terms) {
+    double product = term.coefficient;
+    for (const int32_t dimension : term.dimensions) product *= sizes[dimension];
+    total += product;
+  }
+  return total;
+}
+
+double CostModel::sum(const std::vector<Section>& sections, const std::vector<int64_t>& widths,
+                      const std::vector<bool>& kept) const {
+  const auto sizes = sizesAt(widths);
   double total = 0;
   for (const auto& section : sections) {
-    if (!section.condition.holds(kept)) continue;
-    for (const auto& term : section.terms) {
-      double product = term.coefficient;
-      for (const int32_t dimension : term.dimensions) product *= sizes[dimension];
-      total += product;
-    }
+    if (section.condition.holds(kept)) total += sumOfTerms(section.terms, sizes);
+  }
+  return total;
+}
+
+double CostModel::sumOfCheapest(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {
+  if (choices_.empty()) return 0;
+  const auto sizes = sizesAt(widths);
+  double total = 0;
+  for (const auto& choice : choices_) {
+    if (!choice.condition.holds(kept)) continue;
+    double least = std::numeric_limits<double>::infinity();
+    for (const auto& way : choice.ways) least = std::min(least, sumOfTerms(way, sizes));
+    total += least;
   }
   return total;
 }

@@ -24,7 +24,7 @@ class CostModel {
     return sum(params_, widths, kept);
   }
   double macs(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {
-    return sum(macs_, widths, kept);
+    return sum(macs_, widths, kept) + sumOfCheapest(widths, kept);
   }
   // Bytes.
   double size(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const {
@@ -48,14 +48,24 @@ class CostModel {
     Condition condition;
     std::vector<Term> terms;
   };
+  // Where an operator may go several ways, and goes the cheapest.
+  struct Choice {
+    Condition condition;
+    std::vector<std::vector<Term>> ways;
+  };
   struct Builder;
 
   double sum(const std::vector<Section>& sections, const std::vector<int64_t>& widths,
              const std::vector<bool>& kept) const;
 
+  double sumOfCheapest(const std::vector<int64_t>& widths, const std::vector<bool>& kept) const;
+  static double sumOfTerms(const std::vector<Term>& terms, const std::vector<double>& sizes);
+  std::vector<double> sizesAt(const std::vector<int64_t>& widths) const;
+
   std::vector<Affine> sizes_;  // the different ones
   std::vector<Section> params_;
   std::vector<Section> macs_;
+  std::vector<Choice> choices_;  // of macs
   std::vector<Section> bytes_;
 };
 

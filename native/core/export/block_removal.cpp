@@ -2,6 +2,10 @@
 
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/lower_tuples.h>
+#include <torch/csrc/jit/passes/peephole_dict_idioms.h>
+#include <torch/csrc/jit/passes/peephole_list_idioms.h>
+#include <torch/csrc/jit/passes/remove_mutation.h>
 
 #include <algorithm>
 #include <set>
@@ -9,7 +13,10 @@
 #include <unordered_set>
 
 #include "core/export/module_pruning.h"
+#include "core/export/tensor_queries.h"
 #include "core/graph/dependent_nodes.h"
+#include "core/graph/inlined_graph.h"
+#include "core/graph/module_copy.h"
 #include "core/graph/module_paths.h"
 
 namespace torchsearch {
@@ -30,6 +37,12 @@ class BlockRemoval {
       : module_(module), target_(target), program_(program), blocks_(blocks), kept_(kept) {}
 
   void run() {
+    const auto graph = torch::jit::toGraphFunction(module_.get_method("forward").function()).graph();
+    // "features.append(x)": what is read of such a list would depend on all that was ever written into it.
+    if (writesLists(graph->block())) {
+      torch::jit::RemoveListMutation(graph);
+      openContainers(graph);
+    }
     findPresent(target_.graph().block());
     findGone();
     foldBranches();
@@ -37,14 +50,55 @@ class BlockRemoval {
     NodeSet dependent = guardsOf(removed);
     dependent.merge(dependentNodes({gone_.begin(), gone_.end()}, barriers_).nodes);
     substituteSums();
-    const auto graph = torch::jit::toGraphFunction(module_.get_method("forward").function()).graph();
-    // What a choice hands on is free once the choice is gone; a batch norm then still counts as an effect.
-    while (destroy(dependent, removed)) torch::jit::EliminateDeadCode(graph);
-    torch::jit::EliminateDeadCode(graph);
+    clear(graph, dependent, removed);
+    // "return a, b": what nothing reads any more may stand in a tuple or list beside what is read.
+    if (!leftovers(removed).empty()) {
+      openContainers(graph);
+      clear(graph, dependent, removed);
+    }
+    left_ = leftovers(removed);
     removeAttributes(module_, *graph, removed);
   }
 
+  // What the graph still computes or reads.
+  const Leftovers& left() const { return left_; }
+
  private:
+  static bool writesLists(Block* block) {
+    return std::any_of(block->nodes().begin(), block->nodes().end(), [](Node* node) {
+      return node->kind() == torch::jit::aten::append ||
+             std::any_of(node->blocks().begin(), node->blocks().end(), writesLists);
+    });
+  }
+
+  // What is read of a container becomes what was put into it.
+  static void openContainers(std::shared_ptr<Graph> graph) {
+    torch::jit::LowerSimpleTuples(graph);
+    torch::jit::PeepholeOptimizeListIdioms(graph, /*refine_list_len=*/false);
+    torch::jit::PeepholeOptimizeDictIdioms(graph);
+  }
+
+  void clear(const std::shared_ptr<Graph>& graph, const NodeSet& dependent,
+             const std::set<std::string>& removed) {
+    // What a choice hands on is free once the choice is gone; a batch norm then still counts as an effect.
+    while (destroy(dependent, removed)) torch::jit::EliminateDeadCode(graph);
+    torch::jit::EliminateDeadCode(graph);
+  }
+
+  Leftovers leftovers(const std::set<std::string>& removed) {
+    Leftovers left;
+    const ModulePaths paths(target_.graph());
+    std::vector<const Node*> reads;
+    findReads(target_.graph().block(), paths, removed, reads);
+    for (const Node* node : reads) left.stored.insert(*paths.attributeOf(node));
+    present_.clear();
+    findPresent(target_.graph().block());
+    for (const int32_t i : goneInstructions_) {
+      if (present_.count(nodeOf(i)) > 0) left.instructions.insert(i);
+    }
+    return left;
+  }
+
   // A rewrite may have replaced nodes since they were numbered; what replaced them depends on what is gone
   // too.
   void findPresent(Block* block) {
@@ -72,7 +126,9 @@ class BlockRemoval {
       }
       if (std::binary_search(liveness.unread.begin(), liveness.unread.end(), i)) continue;
       Node* node = nodeOf(i);
-      if (present_.count(node) > 0 && barriers_.count(node) == 0) gone_.push_back(node);
+      if (present_.count(node) == 0 || barriers_.count(node) > 0) continue;
+      gone_.push_back(node);
+      goneInstructions_.push_back(i);
     }
   }
 
@@ -129,8 +185,16 @@ class BlockRemoval {
                                        [&](const Node* node) { return guards.count(node) > 0; });
       if (caught == staying_.end()) return guards;
       Node* choice = choiceAround(*caught, guards);
-      if (choice == nullptr) return {};
-      fold(choice, ranOf(choice, *caught));
+      if (choice != nullptr) {
+        fold(choice, ranOf(choice, *caught));
+        continue;
+      }
+      // "x.to(self.up.weight.dtype)": another tensor, or a number, answers that.
+      std::vector<const Node*> asking;
+      std::copy_if(reads.begin(), reads.end(), std::back_inserter(asking), [&](const Node* read) {
+        return dependentNodes({read}, barriers_).nodes.count(*caught) > 0;
+      });
+      if (!answerQueries(module_, target_.graph(), asking, removed)) return {};
     }
   }
 
@@ -266,6 +330,8 @@ class BlockRemoval {
   std::vector<const ResidualBlock*> sums_;  // blocks left out whose place something else takes
   NodeSet barriers_;                        // their additions
   std::vector<Node*> gone_;
+  std::vector<int32_t> goneInstructions_;  // theirs
+  Leftovers left_;
 };
 
 }  // namespace
@@ -274,6 +340,18 @@ void removeBlocks(const torch::jit::Module& module, const InlinedGraph& target, 
                   const ResidualBlocks& blocks, const std::vector<bool>& kept) {
   if (std::find(kept.begin(), kept.end(), false) == kept.end()) return;
   BlockRemoval(module, target, program, blocks, kept).run();
+}
+
+Leftovers leftoversWithoutBlocks(const torch::jit::Module& module, const Program& program,
+                                 const ResidualBlocks& blocks) {
+  if (blocks.blocks.empty()) return {};
+  const torch::jit::Module copy = module.clone(/*inplace=*/true);
+  const auto target = InlinedGraph::inPlace(copy, InlinedGraph::FusedAttention::kAvoid);
+  removeMethods(copy);
+  const std::vector<bool> none(blocks.blocks.size(), false);
+  BlockRemoval removal(copy, *target, program, blocks, none);
+  removal.run();
+  return removal.left();
 }
 
 }  // namespace torchsearch

@@ -16,4 +16,10 @@ namespace torchsearch {
 void removeBlocks(const torch::jit::Module& module, const InlinedGraph& target, const Program& program,
                   const ResidualBlocks& blocks, const std::vector<bool>& kept);
 
+// What would stay in a graph, and so in an exported file, that lost all its blocks, although nothing needs
+// it: it stands in a container with something else, or in a branch that was not taken. Such a thing costs
+// what it costs whichever blocks are left out.
+Leftovers leftoversWithoutBlocks(const torch::jit::Module& module, const Program& program,
+                                 const ResidualBlocks& blocks);
+
 }  // namespace torchsearch

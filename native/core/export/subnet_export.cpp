@@ -1,9 +1,11 @@
 #include "core/export/subnet_export.h"
 
 #include "core/export/block_removal.h"
+#include "core/export/module_pruning.h"
 #include "core/export/subnet_guide.h"
 #include "core/forward/executor.h"
 #include "core/graph/call_rewrite.h"
+#include "core/graph/container_attributes.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/inlined_graph.h"
 #include "core/graph/module_copy.h"
@@ -29,8 +31,10 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
     own.set_requires_grad(whole[i].requires_grad());
     replacements.emplace(whole[i].unsafeGetTensorImpl(), std::move(own));
   }
-  replaceTensors(copy, replacements);
+  // Before the tensors are replaced: containers hold those that the module was loaded with.
   const auto target = InlinedGraph::inPlace(copy, InlinedGraph::FusedAttention::kAvoid);
+  const auto containers = parameterContainers(copy);
+  replaceTensors(copy, replacements);
   CallRewrite rewrite;
   SubnetGuide guide(*target, dependencies, overrides, rewrite);
   {
@@ -52,6 +56,8 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
   rewrite.apply([&](const torch::jit::Value* value) { return guide.varies(value); });
   removeMethods(copy);
   removeBlocks(copy, *target, program, blocks, kept);
+  // What is read from the parameters themselves is no second copy of them in the file.
+  removeAttributes(copy, target->graph(), containers);
   return copy;
 }
 

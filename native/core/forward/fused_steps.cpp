@@ -156,8 +156,7 @@ struct PackedActivation {
 
 class ChainStep : public PreparedStep {
  public:
-  ChainStep(const FusedChain& chain, at::Tensor weight, at::Tensor bias, int64_t groups,
-            std::optional<Layout> layout)
+  ChainStep(const FusedChain& chain, StepParts parts)
       : input_(chain.input),
         other_(chain.other),
         result_(chain.result),
@@ -165,10 +164,11 @@ class ChainStep : public PreparedStep {
         stride_(chain.stride),
         padding_(chain.padding),
         dilation_(chain.dilation),
-        groups_(groups),
-        weight_(std::move(weight)),
-        layout_(layout) {
-    if (bias.defined()) bias_ = std::move(bias);
+        groups_(parts.groups),
+        weight_(std::move(parts.weight)),
+        layout_(parts.layout),
+        contiguous_(parts.contiguous) {
+    if (parts.bias.defined()) bias_ = std::move(parts.bias);
   }
 
   void run(std::vector<at::Tensor>& values) const final {
@@ -191,13 +191,14 @@ class ChainStep : public PreparedStep {
   at::Tensor weight_;
   Bias bias_;
   std::optional<Layout> layout_;
+  bool contiguous_;
 };
 
 class PlainConvolution final : public ChainStep {
   using ChainStep::ChainStep;
   at::Tensor compute(const at::Tensor& input, const at::Tensor& other) const override {
-    at::Tensor result =
-        at::convolution(input, weight_, bias_, stride_, padding_, dilation_, false, {0, 0}, groups_);
+    at::Tensor result = at::convolution(contiguous_ ? input.contiguous() : input, weight_, bias_, stride_,
+                                        padding_, dilation_, false, {0, 0}, groups_);
     if (other.defined()) result.add_(other);
     apply(activation_, result);
     return result;
@@ -216,9 +217,8 @@ class PlainLinear final : public ChainStep {
 
 class PackedConvolution final : public ChainStep {
  public:
-  PackedConvolution(const FusedChain& chain, at::Tensor weight, at::Tensor bias, int64_t groups,
-                    std::optional<Layout> layout)
-      : ChainStep(chain, std::move(weight), std::move(bias), groups, layout), packed_(chain.activation) {}
+  PackedConvolution(const FusedChain& chain, StepParts parts)
+      : ChainStep(chain, std::move(parts)), packed_(chain.activation) {}
 
  private:
   at::Tensor compute(const at::Tensor& input, const at::Tensor& other) const override {
@@ -240,9 +240,7 @@ class PackedConvolution final : public ChainStep {
 
 class WinogradConvolution final : public ChainStep {
  public:
-  WinogradConvolution(const FusedChain& chain, at::Tensor weight, at::Tensor bias, int64_t groups,
-                      std::optional<Layout> layout)
-      : ChainStep(chain, std::move(weight), std::move(bias), groups, layout) {
+  WinogradConvolution(const FusedChain& chain, StepParts parts) : ChainStep(chain, std::move(parts)) {
     arguments_.padding = chain.padding.front();
     if (activation_.kind == Kind::kRelu) arguments_.low = 0;
     if (activation_.kind == Kind::kClamp) {
@@ -265,9 +263,8 @@ class WinogradConvolution final : public ChainStep {
 
 class PackedLinear final : public ChainStep {
  public:
-  PackedLinear(const FusedChain& chain, at::Tensor weight, at::Tensor bias, int64_t groups,
-               std::optional<Layout> layout)
-      : ChainStep(chain, std::move(weight), std::move(bias), groups, layout), packed_(chain.activation) {}
+  PackedLinear(const FusedChain& chain, StepParts parts)
+      : ChainStep(chain, std::move(parts)), packed_(chain.activation) {}
 
  private:
   at::Tensor compute(const at::Tensor& input, const at::Tensor& other) const override {
@@ -303,11 +300,10 @@ at::Tensor inLayout(const at::Tensor& tensor, Layout layout) {
                                                            : at::MemoryFormat::Contiguous);
 }
 
-std::unique_ptr<PreparedStep> makeStep(const FusedChain& chain, StepKernel kernel, at::Tensor weight,
-                                       at::Tensor bias, int64_t groups, std::optional<Layout> layout) {
+std::unique_ptr<PreparedStep> makeStep(const FusedChain& chain, StepKernel kernel, StepParts parts) {
   const bool packed = kernel == StepKernel::kPacked;
   const auto make = [&]<class Step>() -> std::unique_ptr<PreparedStep> {
-    return std::make_unique<Step>(chain, std::move(weight), std::move(bias), groups, layout);
+    return std::make_unique<Step>(chain, std::move(parts));
   };
   if (kernel == StepKernel::kWinograd) return make.template operator()<WinogradConvolution>();
   if (chain.kind == FusedChain::Kind::kConvolution) {

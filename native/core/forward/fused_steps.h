@@ -24,10 +24,18 @@ at::Tensor packConvolution(const FusedChain& chain, const at::Tensor& weight, in
                            const std::vector<int64_t>& input);
 at::Tensor packLinear(const at::Tensor& weight, int64_t rows);
 
-// The step of a chain, given its folded, and perhaps packed, weights. The result is brought to `layout`, if
-// one is given.
-std::unique_ptr<PreparedStep> makeStep(const FusedChain& chain, StepKernel kernel, at::Tensor weight,
-                                       at::Tensor bias, int64_t groups, std::optional<Layout> layout);
+// What a chain's step is made of beside the chain.
+struct StepParts {
+  at::Tensor weight;  // folded, and packed where the kernel wants it
+  at::Tensor bias;
+  int64_t groups = 1;
+  std::optional<Layout> layout;  // that the result is brought to, if one is given
+  // Brings the input of a plain convolution to its usual order first: in channels-last order LibTorch's own
+  // operator runs the same kernels of oneDNN as the packed one does.
+  bool contiguous = false;
+};
+
+std::unique_ptr<PreparedStep> makeStep(const FusedChain& chain, StepKernel kernel, StepParts parts);
 
 // The tensor itself when it lies in memory like this, else a copy that does.
 at::Tensor inLayout(const at::Tensor& tensor, Layout layout);

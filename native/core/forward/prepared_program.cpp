@@ -1,5 +1,6 @@
 #include "core/forward/prepared_program.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/zeros.h>
 
@@ -10,6 +11,7 @@
 
 #include "core/forward/executor.h"
 #include "core/forward/fused_steps.h"
+#include "core/forward/kernel_trial.h"
 #include "core/forward/winograd.h"
 
 namespace torchsearch {
@@ -40,7 +42,10 @@ StepKernel kernelFor(const FusedChain& chain, const at::Tensor& weight, const Ch
   if (weight.device() != c10::kCPU || weight.scalar_type() != at::kFloat || !hasPackedKernels()) {
     return StepKernel::kPlain;
   }
-  if (chain.kind == FusedChain::Kind::kConvolution && groups > 1) return StepKernel::kPacked;
+  if (chain.kind == FusedChain::Kind::kConvolution) {
+    if (!mayRunChannelsLast(chain, weight.sizes().vec(), product)) return StepKernel::kPlain;
+    if (groups > 1) return StepKernel::kPacked;
+  }
   if (hasWinograd() && isPlain3x3(chain, weight, groups) &&
       winogradPays(product[0], weight.size(1), weight.size(0), product[2], product[3])) {
     return StepKernel::kWinograd;
@@ -126,6 +131,37 @@ void pack(WeightCache::Weights& weights, const FusedChain& chain, StepKernel ker
   if (weights.bias.defined()) weights.bias = weights.bias.contiguous();
 }
 
+// All that oneDNN may choose a kernel by, or compile it for. `input`, `product`: sizes of what the chain
+// takes and what its product gives, for any number of channels.
+Digest geometryOf(const FusedChain& chain, StepKernel kernel, const at::Tensor& weight, bool biased,
+                  int64_t groups, const std::vector<int64_t>& input, const std::vector<int64_t>& product) {
+  Digest digest;
+  const auto add = [&](auto value) { digest = followedBy(digest, static_cast<uint64_t>(value)); };
+  const auto addAll = [&](at::IntArrayRef values) {
+    add(values.size());
+    for (const int64_t value : values) add(value);
+  };
+  add(chain.kind);
+  add(kernel);
+  add(biased);
+  add(groups);
+  add(chain.activation.kind);
+  add(chain.other != kNoSlot);
+  add(at::get_num_threads());
+  for (const at::IntArrayRef values :
+       {at::IntArrayRef(chain.stride), at::IntArrayRef(chain.padding), at::IntArrayRef(chain.dilation),
+        weight.sizes(), at::IntArrayRef(input), at::IntArrayRef(product)}) {
+    addAll(values);
+  }
+  return digest;
+}
+
+std::string sizesText(const std::vector<int64_t>& sizes) {
+  std::string text;
+  for (const int64_t size : sizes) text += "," + std::to_string(size);
+  return text;
+}
+
 }  // namespace
 
 PreparedProgram::PreparedProgram(std::shared_ptr<const FusionPlan> plan)
@@ -185,24 +221,47 @@ std::unique_ptr<PreparedStep> ProgramPreparer::prepareChain(const FusedChain& ch
   const auto& product = slots[chain.product].sizes;
   const ChainSize size = sizeOf(chain, weight, product);
   if (size.macs() == 0) return nullptr;
-  const StepKernel kernel = kernelFor(chain, weight, size, *groups, product);
+  const auto& input = slots[chain.input].sizes;
+  StepKernel kernel = kernelFor(chain, weight, size, *groups, product);
+  const Digest geometry = geometryOf(chain, kernel, weight, bias.defined(), *groups, input, product);
+  Verdict verdict = Verdict::kSound;
+  if (kernel != StepKernel::kPlain) verdict = verdictOn(geometry);
+  StepParts plain;
+  plain.groups = *groups;
+  plain.layout = layout;
+  if (verdict == Verdict::kUnsound) kernel = StepKernel::kPlain;
+  if (chain.kind == FusedChain::Kind::kConvolution) {
+    plain.contiguous =
+        verdict != Verdict::kSound || !mayRunChannelsLast(chain, weight.sizes().vec(), product);
+  }
   WeightSources made({weight, bias, value(chain.norm.weight), value(chain.norm.bias), value(chain.norm.mean),
                       value(chain.norm.variance)});
-  const std::string key = std::to_string(chain.anchor) + (chain.normalized ? "n" : "") +
-                          (kernel == StepKernel::kPacked ? "p" + std::to_string(size.rows) : "") +
-                          (kernel == StepKernel::kWinograd ? "w" : "");
+  const std::string key =
+      std::to_string(chain.anchor) + (chain.normalized ? "n" : "") +
+      (kernel == StepKernel::kPacked ? "p" + std::to_string(size.rows) + sizesText(input) : "") +
+      (kernel == StepKernel::kWinograd ? "w" : "");
   const WeightCache::Weights* weights = cache_->find(key, made);
-  if (weights == nullptr) {
+  if (weights == nullptr || verdict == Verdict::kUntried) {
     WeightCache::Weights own = folded(chain, weight, bias, bindings);
     // oneDNN's activations make numbers of what is none, and a ruined model would pass for a poor one.
     finite = std::isfinite(own.weight.sum().item<double>()) &&
              (!own.bias.defined() || std::isfinite(own.bias.sum().item<double>()));
     if (!finite) return nullptr;
-    pack(own, chain, kernel, size, *groups, slots[chain.input].sizes);
-    weights = &cache_->add(key, made, std::move(own));
+    plain.weight = own.weight.contiguous();
+    plain.bias = own.bias.defined() ? own.bias.contiguous() : own.bias;
+    if (weights == nullptr) {
+      pack(own, chain, kernel, size, *groups, input);
+      weights = &cache_->add(key, made, std::move(own));
+    }
   }
   sources.push_back(std::move(made));
-  return makeStep(chain, kernel, weights->weight, weights->bias, *groups, layout);
+  StepParts parts = plain;
+  parts.weight = weights->weight;
+  parts.bias = weights->bias;
+  auto step = makeStep(chain, kernel, std::move(parts));
+  if (verdict != Verdict::kUntried) return step;
+  return triedStep(geometry, chain.result, std::move(step),
+                   makeStep(chain, StepKernel::kPlain, std::move(plain)));
 }
 
 void ProgramPreparer::makeContiguous(Bindings& bindings) const {

@@ -13,8 +13,8 @@ namespace torchsearch {
 
 using BlockSet = std::unordered_set<const torch::jit::Block*>;
 
-// Choices by a constant, or by an attribute that no call changes, such as "if self.use_res_connect": what ran
-// once always runs.
+// Choices by constants and attributes that no call changes, such as "if self.use_res_connect" or "if
+// self.flag and self.turn is not None": what ran once always runs.
 class FixedBranches {
  public:
   explicit FixedBranches(torch::jit::Graph& graph);
@@ -26,7 +26,7 @@ class FixedBranches {
 
  private:
   void findAssigned(torch::jit::Block* block);
-  bool isFixed(const torch::jit::Value* condition) const;
+  bool isFixed(const torch::jit::Value* value) const;
 
   ModulePaths paths_;
   std::set<std::string> assigned_;

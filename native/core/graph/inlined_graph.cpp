@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/attention_decomposition.h"
+#include "core/graph/container_attributes.h"
 
 namespace torchsearch {
 
@@ -74,6 +75,7 @@ InlinedGraph::InlinedGraph(torch::jit::Module module, std::shared_ptr<Graph> gra
     : module_(std::move(module)), graph_(std::move(graph)) {
   torch::jit::Inline(*graph_);
   refuseCalls(graph_->block());
+  readThroughContainers(module_, *graph_);
   if (attention == FusedAttention::kAvoid) {
     avoidFusedAttention(graph_->block());
     decomposeFusedAttention(*graph_);

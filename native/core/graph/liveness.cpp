@@ -68,8 +68,13 @@ std::string ownerOf(const std::string& name) {
 
 class LivenessPass {
  public:
-  LivenessPass(const Program& program, const std::vector<ResidualAddition>& additions)
-      : program_(program), additions_(additions), storage_(program), needed_(program.slots.size()) {
+  LivenessPass(const Program& program, const std::vector<ResidualAddition>& additions,
+               const Leftovers& leftovers)
+      : program_(program),
+        additions_(additions),
+        leftovers_(leftovers),
+        storage_(program),
+        needed_(program.slots.size()) {
     for (size_t b = 0; b < additions.size(); ++b) {
       blockOf_.emplace(additions[b].instruction, static_cast<int32_t>(b));
     }
@@ -107,6 +112,7 @@ class LivenessPass {
         condition.either(outlives ? Condition::always() : needed_[slot]);
       }
     }
+    if (leftovers_.instructions.count(index) > 0) condition = Condition::always();
     const auto block = blockOf_.find(index);
     if (block != blockOf_.end()) return cross(index, block->second, condition);
     for (const auto& result : instruction.results) {
@@ -163,11 +169,13 @@ class LivenessPass {
       } else if (!owner.empty() && !module.isNever()) {
         liveness_.stored[slot] = module;
       }
+      if (leftovers_.stored.count(slots[slot].name) > 0) liveness_.stored[slot] = Condition::always();
     }
   }
 
   const Program& program_;
   const std::vector<ResidualAddition>& additions_;
+  const Leftovers& leftovers_;
   StorageClasses storage_;
   std::unordered_map<int32_t, int32_t> blockOf_;
   std::unordered_map<SlotId, std::vector<SlotId>> members_;  // by representative
@@ -178,8 +186,9 @@ class LivenessPass {
 
 }  // namespace
 
-Liveness findLiveness(const Program& program, const std::vector<ResidualAddition>& additions) {
-  return LivenessPass(program, additions).run();
+Liveness findLiveness(const Program& program, const std::vector<ResidualAddition>& additions,
+                      const Leftovers& leftovers) {
+  return LivenessPass(program, additions, leftovers).run();
 }
 
 }  // namespace torchsearch

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/graph/program.h"
@@ -53,7 +55,16 @@ struct Liveness {
   std::vector<int32_t> unread;  // instructions whose results nothing reads, ascending
 };
 
+// What can't be taken out of the graph, whichever blocks are left out.
+struct Leftovers {
+  std::set<int32_t> instructions;
+  std::set<std::string> stored;  // names of parameters and buffers
+
+  bool empty() const { return instructions.empty() && stored.empty(); }
+};
+
 // One pass from the end of the program to its beginning; blocks are numbered as in `additions`.
-Liveness findLiveness(const Program& program, const std::vector<ResidualAddition>& additions);
+Liveness findLiveness(const Program& program, const std::vector<ResidualAddition>& additions,
+                      const Leftovers& leftovers = {});
 
 }  // namespace torchsearch

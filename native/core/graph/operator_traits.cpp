@@ -22,6 +22,7 @@ const std::unordered_map<std::string_view, OperatorTraits>& table() {
       {"feature_alpha_dropout", kDropout},
       {"feature_dropout", kDropout},
 
+      {"addbmm", kProduct},
       {"addmm", kProduct},
       {"addmv", kProduct},
       {"baddbmm", kProduct},
@@ -30,6 +31,7 @@ const std::unordered_map<std::string_view, OperatorTraits>& table() {
       {"einsum", {.isMatrixProduct = true, .mayPassThrough = true}},
       {"inner", kProduct},
       {"linalg_matmul", kProduct},
+      {"linalg_multi_dot", kProduct},
       {"linear", kProduct},
       {"matmul", kProduct},
       {"mm", kProduct},

@@ -330,6 +330,13 @@ ResidualBlocks findResidualBlocks(const Program& program) {
   return BlockSearch(program).find();
 }
 
+void keepLeftovers(const Program& program, ResidualBlocks& blocks, const Leftovers& leftovers) {
+  if (leftovers.empty()) return;
+  std::vector<ResidualAddition> additions;
+  for (const auto& block : blocks.blocks) additions.push_back(block.addition);
+  blocks.liveness = findLiveness(program, additions, leftovers);
+}
+
 Program withoutBlocks(const Program& program, const ResidualBlocks& blocks, const std::vector<bool>& kept) {
   Program shortened = program;
   std::unordered_map<int32_t, const ResidualBlock*> leftOut;

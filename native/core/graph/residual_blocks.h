@@ -29,6 +29,9 @@ struct ResidualBlocks {
 // and f(x) serves this addition only; and at least one convolution or matrix product lies there.
 ResidualBlocks findResidualBlocks(const Program& program);
 
+// Counts what can't be taken out of the graph as what always runs and always stays.
+void keepLeftovers(const Program& program, ResidualBlocks& blocks, const Leftovers& leftovers);
+
 // The program without the blocks whose `kept` is false: the same instructions and slots, those that are not
 // needed any more marked as left out.
 Program withoutBlocks(const Program& program, const ResidualBlocks& blocks, const std::vector<bool>& kept);

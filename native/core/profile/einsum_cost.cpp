@@ -75,7 +75,8 @@ Factor contract(const Factor& left, const Factor& right, const std::vector<Subsc
     const auto other = right.find(subscript);
     if (contains(kept, subscript)) {
       insert(result, subscript, dimension);
-    } else if (other != right.end() && dimension.size > 1 && other->second.size > 1) {
+    } else if (other != right.end() && dimension.size == other->second.size) {
+      // Also over one element, which LibTorch multiplies without bmm: a width may be narrowed to it.
       sums = true;
       term.factors.push_back(dimension.reference);
     }  // else: summed in its own operand beforehand, at no multiply-adds

@@ -37,6 +37,7 @@ class Operands {
   Operand tensor(const char* name) const { return operand(argument(name)); }
   std::vector<Operand> tensors(const char* name) const;
   Operand result() const { return operand(instruction_.results.at(0)); }
+  int64_t integer(const char* name) const { return argument(name).constant.toInt(); }
   bool flag(const char* name) const { return argument(name).constant.toBool(); }
   std::string text(const char* name) const { return argument(name).constant.toStringRef(); }
   // Empty where the argument is absent or None.

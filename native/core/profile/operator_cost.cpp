@@ -1,5 +1,7 @@
 #include "core/profile/operator_cost.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <unordered_map>
 
@@ -47,9 +49,7 @@ Terms generalConvolution(const Operands& of) {
 Terms linear(const Operands& of) {
   const Operand input = of.tensor("input");
   const Operand weight = of.tensor("weight");
-  // A weight of one dimension makes it a matrix-vector product, which is not counted.
-  if (weight.rank() != 2) return {};
-  return {product({input.dimensions(0, -1), weight.dimensions(0, 2)})};
+  return {product({input.dimensions(0, -1), weight.dimensions(0, weight.rank())})};
 }
 
 // Batch dimensions are broadcast from the right: each comes from the operand in which it is largest.
@@ -71,8 +71,9 @@ std::vector<DimensionReference> broadcast(const std::vector<Operand>& operands, 
 }
 
 Terms matmulTerms(const Operand& left, const Operand& right) {
-  // A vector on the right makes a matrix-vector product or a dot product, neither of which is counted.
-  if (left.rank() == 0 || right.rank() < 2) return {};
+  if (left.rank() == 0 || right.rank() == 0) return {};
+  // A vector on the right is one column.
+  if (right.rank() == 1) return {product({left.dimensions(0, left.rank())})};
   if (left.rank() == 1)
     return {product({left.dimensions(0, 1), right.dimensions(0, -2), right.dimensions(-1, 0)})};
   return {product({broadcast({left, right}, 2), left.dimensions(-2, 0), right.dimensions(-1, 0)})};
@@ -87,14 +88,105 @@ Terms matrixProduct(const Operands& of) {
 Terms addedProduct(const Operands& of) {
   return matmulTerms(of.tensor("mat1"), of.tensor("mat2"));
 }
+Terms vectorProduct(const Operands& of) {
+  return matmulTerms(of.tensor("self"), of.tensor("vec"));
+}
+Terms addedVectorProduct(const Operands& of) {
+  return matmulTerms(of.tensor("mat"), of.tensor("vec"));
+}
+Terms dotProduct(const Operands& of) {
+  return matmulTerms(of.tensor("self"), of.tensor(of.has("tensor") ? "tensor" : "other"));
+}
+
+// A column times a row.
+Terms outer(const Operands& of) {
+  return {product({of.tensor("self").dimensions(0, 1), of.tensor("vec2").dimensions(0, 1)})};
+}
+Terms addedOuter(const Operands& of) {
+  return {product({of.tensor("vec1").dimensions(0, 1), of.tensor("vec2").dimensions(0, 1)})};
+}
+
+Terms bilinear(const Operands& of) {
+  return {product({of.tensor("input1").dimensions(0, -1), of.tensor("weight").dimensions(0, 3)})};
+}
+
+// Steps and batch of the output x the whole filter, whose sides are width, inputs, outputs.
+Terms timeConvolution(const Operands& of) {
+  return {product({of.result().dimensions(0, 2), of.tensor("weight").dimensions(0, 3)})};
+}
+
+// Matrices that are multiplied one after the other, and all orders in which they can be.
+class Chain {
+ public:
+  explicit Chain(const Operands& of) : matrices_(of.tensors(of.has("tensors") ? "tensors" : "matrices")) {
+    // Where each matrix begins, its rows; in the end the columns of the last. A vector is one row, or one
+    // column.
+    for (size_t i = 0; i < matrices_.size(); ++i) {
+      const bool isRow = i == 0 && matrices_[i].rank() == 1;
+      sides_.push_back(isRow ? Side() : matrices_[i].dimensions(0, 1));
+    }
+    const Operand& last = matrices_.back();
+    sides_.push_back(last.rank() == 1 ? Side() : last.dimensions(1, 2));
+  }
+
+  size_t length() const { return matrices_.size(); }
+
+  // Of the products from one matrix to another, both included.
+  std::vector<Terms> orders(size_t first, size_t last) const {
+    if (first == last) return {Terms()};
+    std::vector<Terms> all;
+    for (size_t middle = first; middle < last; ++middle) {
+      const CostTerm outermost = product({sides_[first], sides_[middle + 1], sides_[last + 1]});
+      for (const Terms& left : orders(first, middle)) {
+        for (const Terms& right : orders(middle + 1, last)) {
+          Terms terms = left;
+          terms.insert(terms.end(), right.begin(), right.end());
+          terms.push_back(outermost);
+          all.push_back(std::move(terms));
+        }
+      }
+    }
+    return all;
+  }
+
+ private:
+  using Side = std::vector<DimensionReference>;
+  std::vector<Operand> matrices_;
+  std::vector<Side> sides_;
+};
+
+bool isChain(const std::string& name) {
+  return name == "aten::linalg_multi_dot" || name == "aten::chain_matmul";
+}
+
+// Squares and products of squares, as LibTorch computes it.
+Terms matrixPower(const Operands& of) {
+  const Operand matrix = of.tensor("self");
+  auto exponent = static_cast<uint64_t>(std::abs(of.integer("n")));
+  int64_t products = -1;
+  for (; exponent > 0; exponent >>= 1) products += exponent % 2 == 1 ? 2 : 1;
+  // The first bit squares nothing, and the first one multiplies nothing.
+  products -= 1;
+  if (products <= 0) return {};
+  return {product({matrix.dimensions(0, matrix.rank()), matrix.dimensions(-1, 0)}, products)};
+}
+
 Terms addedBatchProduct(const Operands& of) {
   return matmulTerms(of.tensor("batch1"), of.tensor("batch2"));
+}
+
+// Dot products along one dimension, the others broadcast.
+Terms vectorsAlong(const Operands& of) {
+  const Operand left = of.tensor("x");
+  const Operand right = of.tensor("y");
+  if (left.rank() == 0 || right.rank() == 0) return {};
+  return {product({broadcast({left, right}, 0)})};
 }
 
 Terms inner(const Operands& of) {
   const Operand left = of.tensor("self");
   const Operand right = of.tensor("other");
-  if (left.rank() == 0 || right.rank() == 0 || (left.rank() == 1 && right.rank() == 1)) return {};
+  if (left.rank() == 0 || right.rank() == 0) return {};
   return {product({left.dimensions(0, left.rank()), right.dimensions(0, -1)})};
 }
 
@@ -193,6 +285,22 @@ const std::unordered_map<std::string, Rule>& rules() {
       {"aten::addmm_", addedProduct},
       {"aten::baddbmm", addedBatchProduct},
       {"aten::baddbmm_", addedBatchProduct},
+      {"aten::addbmm", addedBatchProduct},
+      {"aten::addbmm_", addedBatchProduct},
+      {"aten::mv", vectorProduct},
+      {"aten::addmv", addedVectorProduct},
+      {"aten::addmv_", addedVectorProduct},
+      {"aten::dot", dotProduct},
+      {"aten::vdot", dotProduct},
+      {"aten::linalg_vecdot", vectorsAlong},
+      {"aten::outer", outer},
+      {"aten::ger", outer},
+      {"aten::addr", addedOuter},
+      {"aten::addr_", addedOuter},
+      {"aten::bilinear", bilinear},
+      {"aten::conv_tbc", timeConvolution},
+      {"aten::matrix_power", matrixPower},
+      {"aten::linalg_matrix_power", matrixPower},
       {"aten::inner", inner},
       {"aten::tensordot", tensordot},
       {"aten::einsum", einsum},
@@ -213,8 +321,22 @@ const std::unordered_map<std::string, Rule>& rules() {
 
 }  // namespace
 
+std::vector<Terms> multiplyAddOrders(const Program& program, const Instruction& instruction) {
+  if (instruction.schema == nullptr || !isChain(instruction.schema->name())) {
+    return {multiplyAddTerms(program, instruction)};
+  }
+  const Chain chain{Operands(program, instruction)};
+  return chain.orders(0, chain.length() - 1);
+}
+
 Terms multiplyAddTerms(const Program& program, const Instruction& instruction) {
   if (instruction.schema == nullptr) return {};
+  if (isChain(instruction.schema->name())) {
+    const auto orders = multiplyAddOrders(program, instruction);
+    return *std::min_element(orders.begin(), orders.end(), [&](const Terms& a, const Terms& b) {
+      return evaluateTerms(a, program) < evaluateTerms(b, program);
+    });
+  }
   const auto rule = rules().find(instruction.schema->name());
   if (rule == rules().end()) return {};
   return rule->second(Operands(program, instruction));

@@ -25,6 +25,10 @@ struct CostTerm {
 // lists the rules and where they differ from other counters.
 std::vector<CostTerm> multiplyAddTerms(const Program& program, const Instruction& instruction);
 
+// A chain of products is multiplied in the order that costs least, which differs between widths: the terms of
+// each order. Every other operator has one. `multiplyAddTerms` is the cheapest at the recorded sizes.
+std::vector<std::vector<CostTerm>> multiplyAddOrders(const Program& program, const Instruction& instruction);
+
 // The terms' sum at the recorded shapes.
 int64_t evaluateTerms(const std::vector<CostTerm>& terms, const Program& program);
 

@@ -58,24 +58,28 @@ std::vector<std::string> notesOn(const Program& program, int64_t params) {
 
 }  // namespace
 
+Profile staticProfile(Module& module, const Program& program) {
+  Profile profile;
+  profile.params = countParameters(module.jit());
+  profile.size = module.bytes();
+  profile.device = module.device().str();
+  profile.operators = profileOperators(program);
+  for (const auto& row : profile.operators) profile.macs += row.macs;
+  profile.memory = profile.size + peakActivations(program);
+  profile.notes = notesOn(program, profile.params);
+  return profile;
+}
+
 Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options,
                       const CancelToken& cancel, const ProgressFn& progress) {
   const auto lock = module.lock();
   const torch::jit::Module jit = module.jit();
   const ModuleState untouched(jit);  // profiling is not to leave a trace
-  Profile profile;
-  profile.params = countParameters(jit);
-  profile.size = module.bytes();
-  profile.device = module.device().str();
-
   if (progress) progress({0, 1, "record"});
   const auto graph = InlinedGraph::copyOf(jit, InlinedGraph::FusedAttention::kKeep);
   const std::shared_ptr<const Program> program = record(graph, inputs, {}, cancel).program;
   if (progress) progress({1, 1, "record"});
-  profile.operators = profileOperators(*program);
-  for (const auto& row : profile.operators) profile.macs += row.macs;
-  profile.memory = profile.size + peakActivations(*program);
-  profile.notes = notesOn(*program, profile.params);
+  Profile profile = staticProfile(module, *program);
   if (!options.latency) return profile;
 
   Executor executor(std::make_shared<const ExecutionPlan>(program));

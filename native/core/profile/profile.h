@@ -46,6 +46,9 @@ struct ProfileOptions {
 Profile profileModule(Module& module, const Inputs& inputs, const ProfileOptions& options,
                       const CancelToken& cancel, const ProgressFn& progress = {});
 
+// All but latency, of a module whose forward was recorded as `program`.
+Profile staticProfile(Module& module, const Program& program);
+
 // Static rows of a program: names, shapes, parameters and MACs.
 std::vector<OperatorProfile> profileOperators(const Program& program);
 

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/call/arguments.h"
+#include "core/export/block_removal.h"
 #include "core/graph/recorder.h"
 #include "core/model/mode_guard.h"
 
@@ -52,7 +53,11 @@ std::shared_ptr<const ConvertedModel> convertModel(const std::shared_ptr<Module>
   if (progress) progress({1, 2, "analyse"});
   model->dependencies = std::make_shared<const Dependencies>(model->program);
   cancel.throwIfCancelled();
-  if (depth) model->blocks = findResidualBlocks(*model->program);
+  if (depth) {
+    model->blocks = findResidualBlocks(*model->program);
+    keepLeftovers(*model->program, model->blocks,
+                  leftoversWithoutBlocks(module->jit(), *model->program, model->blocks));
+  }
   return model;
 }
 

@@ -11,6 +11,7 @@
 #include "core/export/subnet_export.h"
 #include "core/model/output_check.h"
 #include "core/space/custom_validation.h"
+#include "core/space/export_check.h"
 #include "core/space/find_hyperparameters.h"
 #include "core/space/subnet_bindings.h"
 #include "core/space/subnet_timing.h"
@@ -342,6 +343,15 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
         exportSubnetModule(module()->jit(), *model_->dependencies, bindings.values, bindings.overrides,
                            model_->blocks, selected.kept, model_->dummyInput, CancelToken()));
     verify(*subnet);
+    const auto promised = [&](Metric metric) { return costs_->at(selected.widths, selected.kept, metric); };
+    PromisedCosts costs;
+    costs.params = promised(Metric::kParams);
+    costs.size = promised(Metric::kSize);
+    if (selected.custom.positions().empty()) {
+      costs.macs = promised(Metric::kMacs);
+      costs.memory = promised(Metric::kMemory);
+    }
+    requireKeptPromises(*subnet, *model_, selected.kept, costs);
     return subnet;
   });
 }

@@ -5,6 +5,7 @@
 
 #include "core/graph/operator_traits.h"
 #include "core/graph/size_arguments.h"
+#include "core/space/weight_norms.h"
 
 namespace torchsearch {
 
@@ -76,6 +77,12 @@ Bindings bindSubnet(const Program& program, const Dependencies& dependencies,
     const at::Tensor whole = subnet.custom.tensorFor(program.slots[slot], value);
     return narrowed(dependencies, slot, whole.detach(), subnet.widths);
   });
+  std::vector<at::Tensor> stored;  // looked up where it is needed
+  const auto whole = [&](SlotId slot) {
+    if (stored.empty()) stored = bindModule(program, module).values;
+    return subnet.custom.tensorFor(program.slots[slot], stored[slot]).detach();
+  };
+  keepWeightNorms(program, dependencies, subnet.widths, whole, bindings);
   bindings.overrides =
       mergedOverrides(sizeArguments(dependencies, subnet.widths), subnet.custom.numbersFor(program));
   return bindings;
@@ -95,6 +102,12 @@ Bindings bindForTraining(const Program& program, const Dependencies& dependencie
   Bindings bindings = bindStored(program, module, [&](SlotId slot, const at::Tensor& value) {
     return narrowed(dependencies, slot, value, subnet.widths);
   });
+  std::vector<at::Tensor> stored;  // looked up where it is needed
+  const auto whole = [&](SlotId slot) {
+    if (stored.empty()) stored = bindModule(program, module).values;
+    return stored[slot];
+  };
+  keepWeightNorms(program, dependencies, subnet.widths, whole, bindings);
   std::vector<ArgumentOverride> training;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const auto& instruction = program.instructions[i];

@@ -162,9 +162,30 @@ TEST_CASE("operators that keep what passes through them whole") {
   const std::vector<RuleCase> cases = {
       {"a 4 4", "y = torch.diagonal(self.a)", "a . . | y ."},
       {"a 4 6", "y = torch.as_strided(self.a, [2, 3], [1, 2])", "a . . | y . ."},
+  };
+  for (const auto& test : cases) checkRule(test);
+}
+
+TEST_CASE("rules of recurrent layers and cells") {
+  const std::vector<RuleCase> cases = {
       {"a 4 6 | h 1 1 3 | w 9 6 | v 9 3",
        "y, z = torch.gru(self.a.unsqueeze(1), self.h, [self.w, self.v], False, 1, 0.0, False, False, False)",
-       "a . . | h . . . | w . . | v . . | y . . ."},
+       "a . i | h . . u | w 3*u i | v 3*u u | y . . u"},
+      {"a 3 2 5 | h 2 2 4 | w 4 5 | v 4 4 | p 4 5 | q 4 4",
+       "y, z = torch.rnn_tanh(self.a, self.h, [self.w, self.v, self.p, self.q], False, 1, 0.0, False, True, "
+       "False)",
+       "a . . i | h . . u | w u i | v u u | p u i | q u u | y . . 2*u"},
+      {"a 3 2 5 | h 2 2 3 | c 2 2 3 | w 12 5 | v 12 3 | b 12 | d 12 | p 12 3 | q 12 3 | e 12 | f 12",
+       "y, z, s = torch.lstm(self.a, [self.h, self.c], [self.w, self.v, self.b, self.d, self.p, self.q, "
+       "self.e, self.f], True, 2, 0.0, False, False, True)",
+       "a . . i | h . . u | c . . u | w 4*u i | v 4*u u | b 4*u | d 4*u | p 4*u u | q 4*u u | e 4*u | f 4*u "
+       "| y . . u"},
+      {"a 2 5 | h 2 3 | c 2 3 | w 12 5 | v 12 3",
+       "y, z = torch.lstm_cell(self.a, [self.h, self.c], self.w, self.v)",
+       "a . i | h . u | c . u | w 4*u i | v 4*u u | y . u"},
+      {"a 2 5 | h 2 3 | w 9 5 | v 9 3 | b 9 | d 9",
+       "y = torch.gru_cell(self.a, self.h, self.w, self.v, self.b, self.d)",
+       "a . i | h . u | w 3*u i | v 3*u u | b 3*u | d 3*u | y . u"},
   };
   for (const auto& test : cases) checkRule(test);
 }

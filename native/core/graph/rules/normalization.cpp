@@ -59,4 +59,19 @@ void preluRule(const Rule& rule) {
   rule.setResult(in);
 }
 
+// The norm is taken over all dimensions but one, and what is dropped there would scale up the rest; see
+// space/weight_norms.
+void weightNormRule(const Rule& rule) {
+  const SlotId direction = rule.slot("v");
+  const SlotId magnitude = rule.slot("g");
+  const int64_t rank = rule.rank(direction);
+  const int64_t kept = rule.dimension("dim", rank);
+  if (rule.isActivation(direction) || rule.isActivation(magnitude)) {
+    for (int64_t d = 0; d < rank; ++d) {
+      if (d != kept || rule.integer("dim") == -1) rule.fix(rule.labels(direction)[d]);
+    }
+  }
+  rule.setResult(rule.broadcast({direction, magnitude}, rank));
+}
+
 }  // namespace torchsearch

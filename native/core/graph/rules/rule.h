@@ -118,6 +118,7 @@ void attentionRule(const Rule& rule);
 void channelNormRule(const Rule& rule);
 void groupNormRule(const Rule& rule);
 void layerNormRule(const Rule& rule);
+void weightNormRule(const Rule& rule);
 void preluRule(const Rule& rule);
 
 // The last dimensions (as many as the operator's name says) are resampled; those before them pass.
@@ -170,7 +171,8 @@ void similarityRule(const Rule& rule);
 // The order along one dimension matters; the others pass.
 void orderedRule(const Rule& rule);
 
-// Fused gates; a recurrent layer's sizes are arguments of no operator.
+// A unit has one row of each gate; a recurrent layer's sizes are arguments of no operator.
 void recurrentRule(const Rule& rule);
+void recurrentCellRule(const Rule& rule);
 
 }  // namespace torchsearch

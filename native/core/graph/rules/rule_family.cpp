@@ -21,9 +21,13 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "eq ne gt ge lt le greater greater_equal less less_equal not_equal isnan isinf isfinite isclose "
        "logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not "
        "__and__ __or__ __xor__ where masked_fill nan_to_num fill zero copy "
-       "softmax log_softmax _softmax _log_softmax complex polar real imag angle conj "
-       "_weight_norm",
+       "softmax log_softmax _softmax _log_softmax complex polar real imag angle conj",
        false, true},
+      {"Weight normalization",
+       "Magnitudes are tied to the directions' channels. A magnitude that is a parameter follows when inputs "
+       "are "
+       "dropped, so that the weights that stay are what they were; else they stay whole.",
+       weightNormRule, "_weight_norm"},
       {"Copies and conversions", "The result has the first tensor's shape; others only give its type.",
        unaryRule,
        "clone contiguous to type_as detach alias cpu cuda "
@@ -157,8 +161,13 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift "
        "fft_ifftshift",
        false, true},
-      {"Recurrent layers", "Gates are fused into one weight, which stays whole together with its inputs.",
-       recurrentRule, "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"},
+      {"Recurrent layers",
+       "A unit goes with its row of each gate. Units are tied over all layers and directions, whose states "
+       "lie "
+       "in one tensor.",
+       recurrentRule, "lstm gru rnn_tanh rnn_relu"},
+      {"Recurrent cells", "A unit goes with its row of each gate.", recurrentCellRule,
+       "lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"},
   };
   return families;
 }
