@@ -137,7 +137,9 @@ function describe(
 function listed(dimensions: readonly ParameterDimension[], examples: number): string {
   const lines = dimensions
     .slice(0, examples)
-    .map(({ parameter, dimension, size }) => `    ${parameter}, dimension ${dimension} (${size})\n`);
+    .map(({ parameter, dimension, size }) =>
+      dimension < 0 ? `    the block ${parameter}\n` : `    ${parameter}, dimension ${dimension} (${size})\n`,
+    );
   const others = dimensions.length - lines.length;
   if (others > 0)
     lines.push(`    … and ${others} more (--examples ${dimensions.length} or --json shows them)\n`);

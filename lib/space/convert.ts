@@ -11,7 +11,7 @@ import type { NativeSearchSpace } from "../native/types/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import { IMPORTANCE_CHOICES, type ImportanceConfig, orderChannels } from "./importance";
-import { SearchSpace } from "./search-space";
+import { SearchSpace, warnOfLoss } from "./search-space";
 
 /** The config of the modes `fastnas` and `autonas`. */
 export interface ConvertConfig extends ImportanceConfig {
@@ -75,7 +75,9 @@ export async function convertWidths(
     requireKeptPatterns(module, native, settings);
     const order = await orderChannels(native, settings, { signal, onProgress });
     const kept = { channelDivisor, depth, ...order };
-    return SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept });
+    const space = SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept });
+    for (const loss of space.exportLosses) warnOfLoss(loss);
+    return space;
   } catch (error) {
     native.close();
     throw error;

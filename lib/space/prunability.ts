@@ -3,13 +3,13 @@ import { expected } from "../util/check";
 import type { SearchSpace } from "./search-space";
 import type { SpaceCosts } from "./types";
 
-/** A dimension of a parameter. */
+/** A dimension of a parameter; or a residual block that can't be left out. */
 export interface ParameterDimension {
-  /** The parameter's path. */
+  /** The parameter's path, or the block's. */
   parameter: string;
-  /** Counted from 0. */
+  /** Counted from 0; -1 for a block. */
   dimension: number;
-  /** Its length. */
+  /** Its length; 0 for a block. */
   size: number;
 }
 
@@ -71,7 +71,7 @@ export function prunability(module: Module, space: SearchSpace): Prunability {
       .some((size, dimension) => size > 1 && !whole.has(`${name}:${dimension}`));
   const elements = (names: Iterable<string>): number => {
     let sum = 0;
-    for (const name of names) sum += (shapes.get(name) ?? []).reduce((product, size) => product * size, 1);
+    for (const name of names) sum += shapes.get(name)?.reduce((product, size) => product * size, 1) ?? 0;
     return sum;
   };
 

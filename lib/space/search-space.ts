@@ -47,6 +47,11 @@ import type {
 } from "./types";
 import { WidthCodec } from "./width-codec";
 
+/** Says what an export is without, in a place that users of the command and of the library see. */
+export function warnOfLoss(sentence: string): void {
+  process.emitWarning(sentence, { type: "TorchSearchWarning", code: "EXPORT_LOSES" });
+}
+
 /**
  * A cost of the user's own, computed from a complete config without running anything; the lower, the better. Any unit
  * is possible. Searchers assume that it never rises where a width shrinks.
@@ -78,6 +83,11 @@ export class SearchSpace<Own extends string = never>
   readonly mode: string;
   /** Dimensions that stay whole, with the reason. */
   readonly unprunable: readonly Readonly<Unprunable>[];
+  /**
+   * Sentences about what exported subnets may be without: methods beside `forward` that use narrowed weights or belong
+   * to submodules, and what only training does. `convert()` gives each as a process warning, too.
+   */
+  readonly exportLosses: readonly string[];
 
   readonly #origin: SpaceOrigin;
   /** The changes since the conversion, for the fingerprint. */
@@ -92,6 +102,7 @@ export class SearchSpace<Own extends string = never>
     this.mode = origin.mode;
     this.#origin = origin;
     this.unprunable = native.unprunable();
+    this.exportLosses = native.exportLosses();
     this.#codec = new WidthCodec(native);
     this.#costs = new CostBook<SearchSpace>(native, this.#codec, this);
   }
@@ -373,7 +384,8 @@ export class SearchSpace<Own extends string = never>
   /**
    * The selected subnet as a module of its own, with really smaller weights (and its recalibrated statistics). It can
    * be saved, opened by Python's `torch.jit.load`, and trained. It is in evaluation mode. Its `history` continues the
-   * history of the module that was converted.
+   * history of the module that was converted. It keeps the module's attributes, and those methods beside `forward`
+   * that use nothing of what is narrowed but `forward`; a process warning, `EXPORT_LOSES`, names any that it lacks.
    *
    * @throws `ERR_CLOSED`, `ERR_ABORTED`
    */
@@ -383,6 +395,10 @@ export class SearchSpace<Own extends string = never>
     const custom = Object.keys(this.#targets).length > 0 && { custom: this.#targets };
     const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig), ...custom };
     const subnet = await this.exported((call) => this.native.exportSubnet(call), result, options);
+    const methods = new Set(subnet.native.methods());
+    for (const name of this.native.ownMethods().filter((method) => !methods.has(method))) {
+      warnOfLoss(`The exported subnet is without the method '${name}', which uses weights that were narrowed.`);
+    }
     return subnet.training ? subnet.eval() : subnet;
   }
 

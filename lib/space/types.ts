@@ -86,9 +86,9 @@ export interface ActivationReuse {
 
 /** A dimension of a parameter that stays whole, and why. */
 export interface Unprunable {
-  /** The parameter's path. */
+  /** The parameter's path; or that of a residual block that can't be left out although it adds to what it is given. */
   parameter: string;
-  /** Counted from 0. */
+  /** Counted from 0; -1 for a block. */
   dimension: number;
   /** A sentence. */
   reason: string;

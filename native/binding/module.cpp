@@ -3,6 +3,7 @@
 #include "binding/env_data.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
+#include "binding/numbers.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
@@ -24,8 +25,9 @@ void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
        InstanceMethod<&ModuleWrap::namedBuffers>("namedBuffers"),
        InstanceAccessor<&ModuleWrap::training>("training"), InstanceMethod<&ModuleWrap::train>("train"),
        InstanceMethod<&ModuleWrap::to>("to"), InstanceMethod<&ModuleWrap::fingerprint>("fingerprint"),
-       InstanceAccessor<&ModuleWrap::bytes>("bytes"), InstanceAccessor<&ModuleWrap::device>("device"),
-       InstanceAccessor<&ModuleWrap::closed>("closed"), InstanceMethod<&ModuleWrap::close>("close")});
+       InstanceMethod<&ModuleWrap::methods>("methods"), InstanceAccessor<&ModuleWrap::bytes>("bytes"),
+       InstanceAccessor<&ModuleWrap::device>("device"), InstanceAccessor<&ModuleWrap::closed>("closed"),
+       InstanceMethod<&ModuleWrap::close>("close")});
   EnvData& data = EnvData::of(env);
   data.module = Napi::Persistent(constructor);
   data.forwardables.push_back([](const Napi::Object& value) -> std::shared_ptr<Forwardable> {
@@ -198,6 +200,10 @@ Napi::Value ModuleWrap::to(const Napi::CallbackInfo& info) {
           return [](Napi::Env env) { return env.Undefined(); };
         });
   });
+}
+
+Napi::Value ModuleWrap::methods(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value { return textArray(info.Env(), module_->methods()); });
 }
 
 Napi::Value ModuleWrap::fingerprint(const Napi::CallbackInfo& info) {

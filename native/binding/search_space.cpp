@@ -45,6 +45,8 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
               {StaticMethod<&Wrap::convert>("convert"),
                InstanceMethod<&Wrap::hyperparameters>("hyperparameters"),
                InstanceMethod<&Wrap::unprunable>("unprunable"),
+               InstanceMethod<&Wrap::exportLosses>("exportLosses"),
+               InstanceMethod<&Wrap::ownMethods>("ownMethods"),
                InstanceMethod<&Wrap::constants>("constants"),
                InstanceMethod<&Wrap::addTensors>("addTensors"),
                InstanceMethod<&Wrap::addNumbers>("addNumbers"),
@@ -114,6 +116,16 @@ Napi::Value SearchSpaceWrap::unprunable(const Napi::CallbackInfo& info) {
     }
     return out;
   });
+}
+
+Napi::Value SearchSpaceWrap::exportLosses(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value { return textArray(env, open(env)->exportLosses()); });
+}
+
+Napi::Value SearchSpaceWrap::ownMethods(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value { return textArray(env, open(env)->ownMethods()); });
 }
 
 Napi::Value SearchSpaceWrap::active(const Napi::CallbackInfo& info) {

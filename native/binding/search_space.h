@@ -31,6 +31,8 @@ class SearchSpaceWrap : public SpaceWrap<SearchSpaceWrap, SearchSpace> {
 
   Napi::Value hyperparameters(const Napi::CallbackInfo& info);
   Napi::Value unprunable(const Napi::CallbackInfo& info);
+  Napi::Value exportLosses(const Napi::CallbackInfo& info);
+  Napi::Value ownMethods(const Napi::CallbackInfo& info);
   Napi::Value constants(const Napi::CallbackInfo& info);
   Napi::Value addTensors(const Napi::CallbackInfo& info);
   Napi::Value addNumbers(const Napi::CallbackInfo& info);

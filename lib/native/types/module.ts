@@ -26,6 +26,8 @@ export interface NativeModule extends NativeForwardable {
   readonly device: string;
   readonly closed: boolean;
   forwardSchema(): string;
+  /** Names of its own methods, forward among them. */
+  methods(): string[];
   save(path: string, call: NativeCall): Promise<void>;
   /** A text that the file holds beside the model (`extra/NAME` in the archive); null without one. */
   extraFile(name: string): string | null;

@@ -61,9 +61,11 @@ export interface NativeAddedHyperparameter {
   numbers: number[];
 }
 
-/** A dimension of a parameter that stays whole, and why. */
+/** A dimension of a parameter that stays whole, and why; or a residual block. */
 export interface NativeUnprunable {
+  /** Or the block's path. */
   parameter: string;
+  /** -1 for a block. */
   dimension: number;
   reason: string;
 }
@@ -87,6 +89,10 @@ export interface NativeSearchSpace extends NativeForwardable {
   readonly closed: boolean;
   hyperparameters(): NativeHyperparameter[];
   unprunable(): NativeUnprunable[];
+  /** Sentences about what exported subnets may be without. */
+  exportLosses(): string[];
+  /** The module's methods beside forward and what it calls. */
+  ownMethods(): string[];
   /** The constants that `addNumbers` may change. */
   constants(): NativeGraphConstant[];
   /**

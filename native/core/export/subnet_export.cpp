@@ -1,11 +1,13 @@
 #include "core/export/subnet_export.h"
 
 #include "core/export/block_removal.h"
+#include "core/export/method_uses.h"
 #include "core/export/module_pruning.h"
 #include "core/export/subnet_guide.h"
 #include "core/forward/executor.h"
 #include "core/graph/call_rewrite.h"
 #include "core/graph/container_attributes.h"
+#include "core/graph/extra_methods.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/inlined_graph.h"
 #include "core/graph/module_copy.h"
@@ -13,6 +15,33 @@
 #include "core/graph/recorder.h"
 
 namespace torchsearch {
+
+namespace {
+
+// Which of the program's parameters and buffers are of another shape in the subnet, or gone.
+std::vector<bool> changedTensors(const Program& program, const std::vector<at::Tensor>& whole,
+                                 const std::vector<at::Tensor>& tensors, const ResidualBlocks& blocks,
+                                 const std::vector<bool>& kept) {
+  std::vector<bool> changed(program.slots.size(), false);
+  for (size_t i = 0; i < changed.size(); ++i) {
+    if (!program.slots[i].isStored()) continue;
+    const bool goes = !blocks.blocks.empty() && !blocks.liveness.stored[i].holds(kept);
+    changed[i] = goes || tensors[i].sizes() != whole[i].sizes();
+  }
+  return changed;
+}
+
+// Methods beside forward that use nothing of what has changed.
+std::vector<ExtraMethod> unaffectedMethods(const torch::jit::Module& copy, const Program& program,
+                                           const std::vector<bool>& changed) {
+  std::vector<ExtraMethod> methods;
+  for (auto& method : extraMethods(copy, MethodGraphs::kInPlace)) {
+    if (methodUses(method, copy, program, changed).empty()) methods.push_back(std::move(method));
+  }
+  return methods;
+}
+
+}  // namespace
 
 torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const Dependencies& dependencies,
                                       const std::vector<at::Tensor>& tensors,
@@ -54,10 +83,12 @@ torch::jit::Module exportSubnetModule(const torch::jit::Module& module, const De
   }
   guide.finish();
   rewrite.apply([&](const torch::jit::Value* value) { return guide.varies(value); });
-  removeMethods(copy);
+  const auto methods =
+      unaffectedMethods(copy, program, changedTensors(program, whole, tensors, blocks, kept));
   removeBlocks(copy, *target, program, blocks, kept);
   // What is read from the parameters themselves is no second copy of them in the file.
   removeAttributes(copy, target->graph(), containers);
+  removeMethods(copy, methods);
   return copy;
 }
 

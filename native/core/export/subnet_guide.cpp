@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/graph/recorder.h"
 #include "core/graph/size_arithmetic.h"
+#include "core/graph/varying_numbers.h"
 
 namespace torchsearch {
 
@@ -19,10 +20,6 @@ namespace prim = torch::jit::prim;
 namespace aten = torch::jit::aten;
 
 namespace {
-
-bool isTensor(const Value* value) {
-  return value->type()->kind() == c10::TypeKind::TensorType;
-}
 
 // One overload of split takes the sizes of its pieces.
 bool isSplitBySizes(const IValue& sizes, const Node* node) {
@@ -169,7 +166,7 @@ void SubnetGuide::onSpeculationBegin() {
                      next_.second + static_cast<size_t>(decision.decisions));
 }
 
-void SubnetGuide::onSpeculationEnd(bool) {
+void SubnetGuide::onSpeculationEnd(bool, const std::vector<IValue>&) {
   next_ = ends_.back();
   ends_.pop_back();
 }
@@ -220,44 +217,16 @@ void SubnetGuide::finish() {
 }
 
 bool SubnetGuide::varies(const Value* value) const {
-  std::unordered_set<const Value*> seen;
-  return varies(value, seen);
-}
-
-bool SubnetGuide::varies(const Value* value, std::unordered_set<const Value*>& seen) const {
-  if (!seen.insert(value).second) return false;
-  const Node* node = value->node();
-  if (node->kind() == prim::Constant || node->kind() == prim::GetAttr || node->kind() == aten::dim) {
-    return false;
-  }
-  // The size of a dimension, or one element of all sizes.
-  const Node* sizes = node;
-  std::optional<int64_t> dimension;
-  if (node->kind() == prim::ListUnpack) {
-    sizes = node->input()->node();
-    dimension = static_cast<int64_t>(value->offset());
-  } else if (node->kind() == aten::__getitem__) {
-    sizes = node->inputs()[0]->node();
-    if (const auto index = torch::jit::toIValue(node->inputs()[1])) dimension = index->toInt();
-  } else if (node->kind() == aten::size && node->inputs().size() == 2) {
-    if (const auto index = torch::jit::toIValue(node->inputs()[1])) dimension = index->toInt();
-  }
-  if (sizes->kind() == aten::size) {
+  const VaryingNumbers numbers([&](const Node* sizes, std::optional<int64_t> dimension) {
     const auto found = sizedBy_.find(sizes);
     if (found == sizedBy_.end() || !dimension.has_value()) return true;
-    const auto rank = static_cast<int64_t>(program_.slots[found->second].sizes.size());
+    const Slot& slot = program_.slots[found->second];
+    const auto rank = static_cast<int64_t>(slot.sizes.size());
     const int64_t d = *dimension < 0 ? *dimension + rank : *dimension;
-    return d < 0 || d >= rank || dependencies_.labels(found->second, d).empty();
-  }
-  if (node->kind() == prim::If) {
-    return std::any_of(node->blocks().begin(), node->blocks().end(), [&](const torch::jit::Block* block) {
-      return varies(block->outputs()[value->offset()], seen);
-    });
-  }
-  if (node->kind() == prim::Param || node->kind() == prim::Loop) return true;
-  if (isTensor(value) && !mayBeSizeArithmetic(node)) return true;
-  return std::any_of(node->inputs().begin(), node->inputs().end(),
-                     [&](const Value* input) { return varies(input, seen); });
+    if (d < 0 || d >= rank) return true;
+    return !slot.isStored() && dependencies_.labels(found->second, d).empty();
+  });
+  return numbers.varies(value);
 }
 
 }  // namespace torchsearch

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -46,7 +45,8 @@ class SubnetGuide : public InterpreterObserver, public InterpreterGuide {
   void onAttributeSet(torch::jit::Node*, const c10::IValue&, bool) override {}
   void onDecision(torch::jit::Node*, int64_t, bool) override {}
   void onSpeculationBegin() override;
-  void onSpeculationEnd(bool failed) override;
+  void onSpeculationEnd(bool failed, const std::vector<c10::IValue>& outputs) override;
+  void onJoin(const std::vector<c10::IValue>&) override {}
 
  private:
   using Cursor = std::pair<size_t, size_t>;  // the next instruction and the next decision
@@ -59,7 +59,6 @@ class SubnetGuide : public InterpreterObserver, public InterpreterGuide {
   torch::jit::Operation* cut(torch::jit::Node* node, torch::jit::Operation& operation, size_t instruction,
                              std::vector<c10::IValue>& arguments);
   void learn(const ValueTree& tree, const c10::IValue& value);
-  bool varies(const torch::jit::Value* value, std::unordered_set<const torch::jit::Value*>& seen) const;
 
   const InlinedGraph& target_;
   const Dependencies& dependencies_;

@@ -96,12 +96,22 @@ bool acceptsInferred(const Node* node, int32_t argument) {
          (name == "aten::unflatten" && parameter == "sizes");
 }
 
+// A list of tensors and gaps, as indices are, is no constant itself.
+Value* inserted(Graph& graph, const IValue& value) {
+  if (!value.isList() || value.isIntList() || value.isDoubleList() || value.isBoolList()) {
+    return graph.insertConstant(value);
+  }
+  std::vector<Value*> elements;
+  for (const IValue& element : value.toListRef()) elements.push_back(graph.insertConstant(element));
+  return graph.insertNode(graph.createList(value.toList().elementType(), elements))->output();
+}
+
 Value* changed(Graph& graph, Value* before, const Change& change) {
   switch (change.kind) {
     case Change::Kind::kNone:
       return before;
     case Change::Kind::kConstant:
-      return graph.insertConstant(change.constant);
+      return inserted(graph, change.constant);
     case Change::Kind::kInferred:
       return graph.insertConstant(int64_t{-1});
     case Change::Kind::kScaled: {
@@ -165,6 +175,11 @@ bool sameValue(const IValue& a, const IValue& b) {
   if (a.isString() && b.isString()) return a.toStringRef() == b.toStringRef();
   if (a.isTensor() && b.isTensor() && a.toTensor().defined() && b.toTensor().defined()) {
     return a.toTensor().scalar_type() == b.toTensor().scalar_type() && at::equal(a.toTensor(), b.toTensor());
+  }
+  if (a.isList() && b.isList()) {
+    const auto x = a.toListRef();
+    const auto y = b.toListRef();
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(), sameValue);
   }
   return true;
 }

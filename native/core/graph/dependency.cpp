@@ -11,11 +11,11 @@ Dependencies::Dependencies(std::shared_ptr<const Program> program) : program_(st
   SurveyedFactors survey;
   DependencyAnalysis analysis(*program_, survey);
   analysis.run(DependencyAnalysis::Branches::kAll);
-  if (!survey.found()) {
-    analysis.finish(*this);
-    return;
+  const FactorDecisions decisions = survey.decide(analysis);
+  for (const auto& [place, decision] : decisions) {
+    factors_.emplace(std::pair(program_->instructions[place.first].node, place.second), decision.factor);
   }
-  DecidedFactors decided(survey.decide(analysis));
+  DecidedFactors decided(decisions);
   DependencyAnalysis decidedAnalysis(*program_, decided);
   decidedAnalysis.run(DependencyAnalysis::Branches::kAll);
   decidedAnalysis.finish(*this);
@@ -23,28 +23,43 @@ Dependencies::Dependencies(std::shared_ptr<const Program> program) : program_(st
 
 Dependencies::Dependencies(std::shared_ptr<const Program> program, const Dependencies& reference)
     : program_(std::move(program)) {
+  std::set<int32_t> conflicts;
+  placeByReference(reference, conflicts);
+  if (conflicts.empty()) return;
+  throw Error("ERR_INPUT_SHAPE",
+              "At this input shape the model ties channels that are independent at the dummy input's shape. "
+              "Convert the model with a dummy input of this shape.");
+}
+
+std::set<int32_t> Dependencies::disagreeing(std::shared_ptr<const Program> program,
+                                            const Dependencies& reference) {
+  Dependencies own;
+  own.program_ = std::move(program);
+  std::set<int32_t> conflicts;
+  own.placeByReference(reference, conflicts);
+  return conflicts;
+}
+
+void Dependencies::placeByReference(const Dependencies& reference, std::set<int32_t>& conflicts) {
   ReferenceFactors factors(reference);
   DependencyAnalysis analysis(*program_, factors);
   // Only the reference is exported.
   analysis.run(DependencyAnalysis::Branches::kExecuted);
   analysis.finish(*this);
-  placeByReference(reference);
-}
-
-void Dependencies::placeByReference(const Dependencies& reference) {
   // Parameters and buffers come first among the slots and in the same order, so their atoms agree.
-  TORCH_CHECK(root_.size() == reference.root_.size(), "programs of different models");
+  TORCH_CHECK(storedAtoms_ == reference.storedAtoms_, "programs of different models");
   std::vector<ClassPlace> places(root_.size());
   std::vector<bool> known(root_.size(), false);
-  for (Atom atom = 1; atom < static_cast<Atom>(root_.size()); ++atom) {
+  for (Atom atom = 1; atom < storedAtoms_; ++atom) {
     const ClassPlace place = reference.placeOf(atom);
     const Atom root = root_[atom];
-    if ((!reason_[root].empty() && place.group != kNoGroup) ||
-        (known[root] && (places[root].group != place.group || places[root].position != place.position))) {
-      throw Error(
-          "ERR_INPUT_SHAPE",
-          "At this input shape the model ties channels that are independent at the dummy input's shape. "
-          "Convert the model with a dummy input of this shape.");
+    const auto clash = [&](const ClassPlace& other) {
+      if (other.group != kNoGroup) conflicts.insert(other.group);
+    };
+    if (!reason_[root].empty()) clash(place);
+    if (known[root] && (places[root].group != place.group || places[root].position != place.position)) {
+      clash(place);
+      clash(places[root]);
     }
     places[root] = place;
     known[root] = true;
@@ -52,6 +67,34 @@ void Dependencies::placeByReference(const Dependencies& reference) {
   place_ = std::move(places);
   groupSizes_ = reference.groupSizes_;
   isHeads_ = reference.isHeads_;
+  channelsPerClass_ = reference.channelsPerClass_;
+}
+
+Dependencies Dependencies::without(const std::map<int32_t, std::string>& reasons) const {
+  Dependencies rest = *this;
+  std::vector<int32_t> renamed(groupSizes_.size(), kNoGroup);
+  rest.groupSizes_.clear();
+  rest.isHeads_.clear();
+  rest.channelsPerClass_.clear();
+  for (size_t g = 0; g < groupSizes_.size(); ++g) {
+    if (reasons.count(static_cast<int32_t>(g)) > 0) continue;
+    renamed[g] = static_cast<int32_t>(rest.groupSizes_.size());
+    rest.groupSizes_.push_back(groupSizes_[g]);
+    rest.isHeads_.push_back(isHeads_[g]);
+    rest.channelsPerClass_.push_back(channelsPerClass_[g]);
+  }
+  for (size_t root = 0; root < place_.size(); ++root) {
+    auto& place = rest.place_[root];
+    if (place.group == kNoGroup) continue;
+    const auto reason = reasons.find(place.group);
+    if (reason != reasons.end()) {
+      rest.reason_[root] = reason->second;
+      place = ClassPlace();
+    } else {
+      place.group = renamed[place.group];
+    }
+  }
+  return rest;
 }
 
 ClassPlace Dependencies::placeOf(Atom atom) const {

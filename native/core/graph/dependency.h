@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/graph/program.h"
@@ -34,11 +37,19 @@ class Dependencies {
   // ERR_INPUT_SHAPE where that shape ties channels that are independent in `reference`.
   Dependencies(std::shared_ptr<const Program> program, const Dependencies& reference);
 
+  // Groups that such an analysis of the same program would tie otherwise; none where both agree.
+  static std::set<int32_t> disagreeing(std::shared_ptr<const Program> program, const Dependencies& reference);
+
+  // The same without some groups, which stay whole for these reasons.
+  Dependencies without(const std::map<int32_t, std::string>& reasons) const;
+
   const Program& program() const { return *program_; }
   size_t groupCount() const { return groupSizes_.size(); }
   int64_t groupSize(int32_t group) const { return groupSizes_[group]; }
   // Whether the group's classes are attention heads.
   bool isHeads(int32_t group) const { return isHeads_[group]; }
+  // How many channels a class of it is, where an operator groups them.
+  int64_t channelsPerClass(int32_t group) const { return channelsPerClass_[group]; }
 
   const Labels& labels(SlotId slot, int64_t dimension) const { return labels_[slot][dimension]; }
   ClassPlace placeOf(Atom atom) const;
@@ -57,7 +68,9 @@ class Dependencies {
 
  private:
   friend class DependencyAnalysis;
-  void placeByReference(const Dependencies& reference);
+  friend class ReferenceFactors;
+  Dependencies() = default;
+  void placeByReference(const Dependencies& reference, std::set<int32_t>& conflicts);
 
   std::shared_ptr<const Program> program_;
   std::vector<std::vector<Labels>> labels_;  // by slot, by dimension
@@ -66,7 +79,11 @@ class Dependencies {
   std::vector<ClassPlace> place_;            // by root
   std::vector<int64_t> groupSizes_;
   std::vector<int32_t> givenUp_;
-  std::vector<bool> isHeads_;  // by group
+  std::vector<bool> isHeads_;              // by group
+  std::vector<int64_t> channelsPerClass_;  // by group
+  Atom storedAtoms_ = 0;                   // those of parameters and buffers come first
+  // Of reshapes that had a choice: the factor that keeps the channels, by node and dimension.
+  std::map<std::pair<const torch::jit::Node*, int32_t>, size_t> factors_;
 };
 
 }  // namespace torchsearch

@@ -4,7 +4,10 @@
 #include <map>
 #include <utility>
 
+#include "core/graph/branch_outputs.h"
+#include "core/graph/fixed_branches.h"
 #include "core/graph/rules/rule.h"
+#include "core/graph/unread_results.h"
 
 namespace torchsearch {
 
@@ -20,7 +23,14 @@ uint64_t mix(uint64_t a, uint64_t b) {
 }  // namespace
 
 DependencyAnalysis::DependencyAnalysis(const Program& program, FactorChoice& factors)
-    : program_(program), factors_(factors), parent_{kFixedAtom}, reason_{"it is not a parameter's channel"} {
+    : program_(program),
+      factors_(factors),
+      parent_{kFixedAtom},
+      reason_{"it is not a parameter's channel"},
+      unread_(unreadInstructions(program)),
+      numbers_([this](const torch::jit::Node* size, std::optional<int64_t> dimension) {
+        return sizeVaries(size, dimension);
+      }) {
   labels_.resize(program.slots.size());
   for (size_t i = 0; i < program.slots.size(); ++i) {
     const auto& slot = program.slots[i];
@@ -35,7 +45,9 @@ DependencyAnalysis::DependencyAnalysis(const Program& program, FactorChoice& fac
       }
     }
   }
+  storedAtoms_ = static_cast<Atom>(parent_.size());
   reason_.resize(parent_.size());
+  isFiller_.assign(parent_.size(), false);
 }
 
 void DependencyAnalysis::run(Branches branches) {
@@ -52,14 +64,48 @@ void DependencyAnalysis::run(Branches branches) {
   }
   forEachSlot(program_.output, [&](SlotId slot) { fixSlot(slot, "it is an output of the model"); });
   if (branches == Branches::kExecuted) return;
-  size_t next = 0;
-  for (size_t d = 0; d < program_.decisions.size(); ++d) {
+  fixesUnexecuted_ = true;
+  const FixedBranches fixed(program_.graph->graph());
+  for (size_t d = 0; d < program_.decisions.size();) {
     const Decision& decision = program_.decisions[d];
-    const auto begin = static_cast<size_t>(decision.first);
-    if (decision.instructions == 0 || begin < next) continue;  // nothing, or within the last one
-    next = begin + static_cast<size_t>(decision.instructions);
-    if (!tryBranch(begin, next)) givenUp_.push_back(static_cast<int32_t>(d));
+    const size_t next = d + 1 + static_cast<size_t>(decision.decisions);
+    if (decision.instructions > 0 || !decision.other.empty()) {
+      if (!tryBranch(d)) {
+        givenUp_.push_back(static_cast<int32_t>(d));
+      } else if (!fixed.isFixed(decision.node->inputs()[0])) {
+        for (size_t inner = d; inner < next; ++inner) fixReturned(program_.decisions[inner]);
+      }
+    }
+    d = next;
   }
+}
+
+bool DependencyAnalysis::sizeVaries(const torch::jit::Node* size, std::optional<int64_t> dimension) const {
+  const auto found = program_.sized.find(size);
+  if (found == program_.sized.end()) return true;
+  const auto mayDiffer = [&](SlotId slot, int64_t d) {
+    return !program_.slots[slot].isStored() && labels_[slot][d].empty();
+  };
+  return std::any_of(found->second.begin(), found->second.end(), [&](SlotId slot) {
+    const auto rank = static_cast<int64_t>(program_.slots[slot].sizes.size());
+    if (dimension.has_value()) {
+      const int64_t d = *dimension < 0 ? *dimension + rank : *dimension;
+      return d < 0 || d >= rank || mayDiffer(slot, d);
+    }
+    bool any = false;
+    for (int64_t d = 0; d < rank; ++d) any = any || mayDiffer(slot, d);
+    return any;
+  });
+}
+
+bool DependencyAnalysis::varies(int32_t input) const {
+  const auto inputs = program_.instructions[instruction_].node->inputs();
+  return input >= static_cast<int32_t>(inputs.size()) || numbers_.varies(inputs[input]);
+}
+
+bool DependencyAnalysis::elementVaries(int32_t input, int64_t element) const {
+  const auto inputs = program_.instructions[instruction_].node->inputs();
+  return input >= static_cast<int32_t>(inputs.size()) || numbers_.elementVaries(inputs[input], element);
 }
 
 void DependencyAnalysis::apply(size_t instruction) {
@@ -67,29 +113,79 @@ void DependencyAnalysis::apply(size_t instruction) {
   applyDependencyRule(*this, program_.instructions[instruction]);
 }
 
-bool DependencyAnalysis::tryBranch(size_t begin, size_t end) {
+bool DependencyAnalysis::tryBranch(size_t decision) {
   trial_.emplace();
+  const auto begin = static_cast<size_t>(program_.decisions[decision].first);
+  const size_t end = begin + static_cast<size_t>(program_.decisions[decision].instructions);
   const size_t separations = separations_.size();
   const size_t heads = heads_.size();
+  const size_t channelGroups = channelGroups_.size();
   std::vector<std::pair<SlotId, std::vector<Labels>>> labels;
   for (size_t i = begin; i < end; ++i) {
     for (const SlotId slot : tensorResults(program_.instructions[i]))
       labels.emplace_back(slot, labels_[slot]);
   }
   for (size_t i = begin; i < end && !trial_->fixes; ++i) apply(i);
+  const size_t last = decision + static_cast<size_t>(program_.decisions[decision].decisions);
+  for (size_t d = last + 1; d-- > decision && !trial_->fixes;) join(program_.decisions[d]);
   const bool accepted = !trial_->fixes;
   if (!accepted) {
     for (auto change = trial_->ties.rbegin(); change != trial_->ties.rend(); ++change) {
       parent_[change->child] = change->child;
       isExecuted_[change->root] = change->rootWasExecuted;
+      isFiller_[change->root] = change->rootWasFiller;
     }
     for (const Atom atom : trial_->fixed) reason_[atom].clear();
     separations_.resize(separations);
     heads_.resize(heads);
+    channelGroups_.resize(channelGroups);
     for (auto& [slot, before] : labels) labels_[slot] = std::move(before);
   }
   trial_.reset();
   return accepted;
+}
+
+void DependencyAnalysis::join(const Decision& decision) {
+  const auto outputs = decision.node->outputs();
+  for (size_t k = 0; k < std::min(decision.taken.size(), decision.other.size()); ++k) {
+    if (outputs[k]->hasUses()) join(decision.taken[k], decision.other[k]);
+  }
+}
+
+// What follows gets either.
+void DependencyAnalysis::join(const ValueTree& taken, const ValueTree& other) {
+  if (taken.kind != other.kind) return;
+  for (size_t i = 0; i < std::min(taken.children.size(), other.children.size()); ++i) {
+    join(taken.children[i], other.children[i]);
+  }
+  if (!taken.isSlot() || taken.slot == other.slot) return;
+  const std::string reason = "branches hand on other sizes";
+  const auto& a = sizes(taken.slot);
+  const auto& b = sizes(other.slot);
+  if (a.size() != b.size()) {
+    fixSlot(taken.slot, reason);
+    fixSlot(other.slot, reason);
+    return;
+  }
+  for (size_t d = 0; d < a.size(); ++d) {
+    const Labels& own = labels_[taken.slot][d];
+    if (a[d] == b[d]) {
+      tie(own, labels_[other.slot][d], reason);
+    } else {
+      fix(own, reason);
+      fix(labels_[other.slot][d], reason);
+    }
+  }
+}
+
+void DependencyAnalysis::fixReturned(const Decision& decision) {
+  for (size_t k = 0; k < decision.other.size(); ++k) {
+    if (!isReturned(decision.node, k)) continue;
+    for (const auto* side : {&decision.taken, &decision.other}) {
+      if (k >= side->size()) continue;
+      forEachSlot((*side)[k], [&](SlotId slot) { fixSlot(slot, "it is an output of the model"); });
+    }
+  }
 }
 
 void DependencyAnalysis::noteFix(Atom root) {
@@ -114,11 +210,12 @@ void DependencyAnalysis::tie(Atom a, Atom b) {
   if (first == second) return;
   // The smaller atom is the root, so that equal programs give equal roots.
   const auto [root, child] = std::minmax(first, second);
-  if (trial_.has_value()) trial_->ties.push_back({root, child, isExecuted_[root]});
+  if (trial_.has_value()) trial_->ties.push_back({root, child, isExecuted_[root], isFiller_[root]});
   if (reason_[root].empty() != reason_[child].empty()) noteFix(reason_[root].empty() ? root : child);
   if (reason_[root].empty()) reason_[root] = reason_[child];
   parent_[child] = root;
   isExecuted_[root] = isExecuted_[root] || isExecuted_[child];
+  isFiller_[root] = isFiller_[root] && isFiller_[child];
 }
 
 void DependencyAnalysis::tie(const Labels& a, const Labels& b, const std::string& reason) {
@@ -155,7 +252,17 @@ Labels DependencyAnalysis::freshLabels(int64_t size) {
   }
   reason_.resize(parent_.size());
   isExecuted_.resize(parent_.size(), !trial_.has_value());
+  isFiller_.resize(parent_.size(), false);
   return fresh;
+}
+
+Labels DependencyAnalysis::fillerLabels(int64_t size) {
+  const Labels fillers = freshLabels(size);
+  for (const Atom atom : fillers) {
+    isExecuted_[atom] = false;
+    isFiller_[atom] = true;
+  }
+  return fillers;
 }
 
 std::vector<Labels> DependencyAnalysis::split(const Labels& labels, const std::vector<int64_t>& factors,
@@ -163,9 +270,9 @@ std::vector<Labels> DependencyAnalysis::split(const Labels& labels, const std::v
   return factors_.split(*this, labels, factors, {instruction_, dimension});
 }
 
-void DependencyAnalysis::merge(const std::vector<Labels>& factors, const std::string& reason) {
-  if (factors_.labelsAllFactors()) return;
-  for (const auto& labels : factors) fix(labels, reason);
+std::optional<size_t> DependencyAnalysis::merge(const std::vector<Labels>& factors,
+                                                const std::string& reason) {
+  return factors_.merge(*this, factors, reason);
 }
 
 void DependencyAnalysis::contract(const Labels& a, const Labels& b, const std::string& reason) {
@@ -177,11 +284,19 @@ void DependencyAnalysis::markHeads(const Labels& labels) {
   heads_.push_back(labels);
 }
 
+void DependencyAnalysis::markChannelGroups(const Labels& labels, int64_t channels) {
+  channelGroups_.emplace_back(labels, channels);
+}
+
 void DependencyAnalysis::separate(const std::vector<Labels>& pieces) {
   separations_.push_back(pieces);
 }
 
 void DependencyAnalysis::finish(Dependencies& dependencies) {
+  for (Atom atom = 1; fixesUnexecuted_ && atom < static_cast<Atom>(parent_.size()); ++atom) {
+    if (find(atom) == atom && !isExecuted_[atom]) fix(atom, "the model's forward doesn't use it");
+  }
+  dependencies.storedAtoms_ = storedAtoms_;
   dependencies.root_.resize(parent_.size());
   for (size_t i = 0; i < parent_.size(); ++i) dependencies.root_[i] = find(static_cast<Atom>(i));
   dependencies.place_.assign(parent_.size(), ClassPlace());
@@ -215,6 +330,13 @@ void DependencyAnalysis::group(Dependencies& dependencies) {
     if (isNew) dependencies.groupSizes_.push_back(0);
     dependencies.place_[atom] = {entry->second,
                                  static_cast<int32_t>(dependencies.groupSizes_[entry->second]++)};
+  }
+  dependencies.channelsPerClass_.assign(groups.size(), 1);
+  for (const auto& [labels, channels] : channelGroups_) {
+    for (const Atom atom : labels) {
+      const ClassPlace place = dependencies.placeOf(atom);
+      if (place.group != kNoGroup) dependencies.channelsPerClass_[place.group] = channels;
+    }
   }
   dependencies.isHeads_.assign(groups.size(), false);
   for (const auto& labels : heads_) {

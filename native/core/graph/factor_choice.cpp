@@ -47,6 +47,10 @@ std::vector<Labels> tieAlong(DependencyAnalysis& analysis, const Labels& labels,
   return result;
 }
 
+bool isFiller(const DependencyAnalysis& analysis, const Labels& labels) {
+  return std::all_of(labels.begin(), labels.end(), [&](Atom atom) { return analysis.isFiller(atom); });
+}
+
 }  // namespace
 
 std::vector<Labels> FactorChoice::split(DependencyAnalysis& analysis, const Labels& labels,
@@ -55,6 +59,42 @@ std::vector<Labels> FactorChoice::split(DependencyAnalysis& analysis, const Labe
   const auto known = onlyVarying(labels, factors, [&](Atom atom) { return analysis.find(atom); });
   if (known.has_value()) return tieAlong(analysis, labels, factors, *known);
   return choose(analysis, labels, factors, place);
+}
+
+// The largest that may be narrowed; what holds equal values follows any other.
+std::optional<size_t> FactorChoice::merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
+                                          const std::string& reason) {
+  using Rank = std::tuple<bool, bool, size_t>;
+  const auto rank = [&](const Labels& labels) {
+    const auto isFree = [&](Atom atom) { return !analysis.isFixed(atom); };
+    return Rank(std::any_of(labels.begin(), labels.end(), isFree), !isFiller(analysis, labels),
+                labels.size());
+  };
+  size_t best = 0;
+  for (size_t f = 1; f < factors.size(); ++f) {
+    if (rank(factors[f]) > rank(factors[best])) best = f;
+  }
+  for (size_t f = 0; f < factors.size(); ++f) {
+    if (f != best) analysis.fix(factors[f], reason);
+  }
+  return std::get<0>(rank(factors[best])) ? std::optional(best) : std::nullopt;
+}
+
+std::optional<size_t> SurveyedFactors::merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
+                                             const std::string&) {
+  std::optional<size_t> only;
+  std::optional<size_t> filler;
+  for (size_t f = 0; f < factors.size(); ++f) {
+    if (factors[f].empty()) continue;
+    if (isFiller(analysis, factors[f])) {
+      if (!filler.has_value() || factors[f].size() > factors[*filler].size()) filler = f;
+    } else if (only.has_value()) {
+      return std::nullopt;
+    } else {
+      only = f;
+    }
+  }
+  return only.has_value() ? only : filler;
 }
 
 void SurveyedFactors::contract(const Labels& a, const Labels& b) {
@@ -81,8 +121,9 @@ FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) cons
                        [&](Atom atom) { return roots.count(analysis.find(atom)) > 0; });
   };
   const auto isFixed = [&](const Labels& labels) {
-    return labels.empty() || anyIn(labels, whole) ||
-           std::any_of(labels.begin(), labels.end(), [&](Atom atom) { return analysis.isFixed(atom); });
+    // Single indices may be fixed, as the key's and value's heads beside several of queries.
+    const auto isFree = [&](Atom atom) { return !analysis.isFixed(atom); };
+    return anyIn(labels, whole) || std::count_if(labels.begin(), labels.end(), isFree) < 2;
   };
   // What speaks for a factor; compared in this order.
   using Rank = std::tuple<bool, bool, bool, size_t>;
@@ -136,14 +177,38 @@ std::vector<Labels> DecidedFactors::choose(DependencyAnalysis& analysis, const L
 }
 
 std::vector<Labels> ReferenceFactors::choose(DependencyAnalysis& analysis, const Labels& labels,
-                                             const std::vector<int64_t>& factors, Place) {
-  const auto same = onlyVarying(labels, factors, [&](Atom atom) {
-    const ClassPlace place = reference_.placeOf(atom);
-    return std::pair(place.group, place.position);
-  });
-  if (same.has_value()) return tieAlong(analysis, labels, factors, *same);
+                                             const std::vector<int64_t>& factors, Place place) {
+  std::optional<size_t> factor;
+  if (std::all_of(labels.begin(), labels.end(), [&](Atom atom) { return analysis.isStored(atom); })) {
+    factor = onlyVarying(labels, factors, [&](Atom atom) {
+      const ClassPlace known = reference_.placeOf(analysis.find(atom));
+      return std::pair(known.group, known.position);
+    });
+  } else {
+    // What holds equal values has met no parameter yet.
+    const auto* node = analysis.program().instructions[place.first].node;
+    const auto found = reference_.factors_.find(std::pair(node, place.second));
+    if (found != reference_.factors_.end() && found->second < factors.size()) factor = found->second;
+  }
+  if (factor.has_value()) return tieAlong(analysis, labels, factors, *factor);
   analysis.fix(labels, "a reshape splits it otherwise than at the dummy input's shape");
   return std::vector<Labels>(factors.size());
+}
+
+std::optional<size_t> ReferenceFactors::merge(DependencyAnalysis& analysis,
+                                              const std::vector<Labels>& factors, const std::string& reason) {
+  const auto varies = [&](Atom atom) {
+    return analysis.isStored(atom) && reference_.placeOf(analysis.find(atom)).group != kNoGroup;
+  };
+  std::optional<size_t> found;
+  for (size_t f = 0; f < factors.size(); ++f) {
+    if (std::any_of(factors[f].begin(), factors[f].end(), varies) && !found.has_value()) found = f;
+  }
+  if (!found.has_value()) return FactorChoice::merge(analysis, factors, reason);
+  for (size_t f = 0; f < factors.size(); ++f) {
+    if (f != *found) analysis.fix(factors[f], reason);
+  }
+  return found;
 }
 
 }  // namespace torchsearch

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,8 +25,10 @@ class FactorChoice {
   std::vector<Labels> split(DependencyAnalysis& analysis, const Labels& labels,
                             const std::vector<int64_t>& factors, Place place);
   virtual void contract(const Labels&, const Labels&) {}
-  // Every factor is labelled, so that factors which meet again in one dimension are no reason to fix them.
-  virtual bool labelsAllFactors() const { return false; }
+  // Which of several labelled factors keeps its labels when they meet in one dimension. The others are fixed.
+  // Nothing where none does.
+  virtual std::optional<size_t> merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
+                                      const std::string& reason);
 
  protected:
   virtual std::vector<Labels> choose(DependencyAnalysis& analysis, const Labels& labels,
@@ -41,8 +45,9 @@ using FactorDecisions = std::map<FactorChoice::Place, FactorDecision>;
 class SurveyedFactors : public FactorChoice {
  public:
   void contract(const Labels& a, const Labels& b) override;
-  bool labelsAllFactors() const override { return true; }
-  bool found() const { return !splits_.empty(); }
+  // Every factor is labelled, so that two of them are no reason to fix any.
+  std::optional<size_t> merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
+                              const std::string& reason) override;
   // A factor qualifies unless something needs it whole (heads' query, key and value, which are selected) or
   // a product of activations sums over it (a head's width). Splits that meet later on choose alike. Of the
   // factors that are left, the largest is taken.
@@ -77,6 +82,8 @@ class DecidedFactors : public FactorChoice {
 class ReferenceFactors : public FactorChoice {
  public:
   explicit ReferenceFactors(const Dependencies& reference) : reference_(reference) {}
+  std::optional<size_t> merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
+                              const std::string& reason) override;
 
  protected:
   std::vector<Labels> choose(DependencyAnalysis& analysis, const Labels& labels,

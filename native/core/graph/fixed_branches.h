@@ -23,10 +23,10 @@ class FixedBranches {
   std::vector<torch::jit::Node*> around(const torch::jit::Node* node) const;
   // For a node that ran: the blocks beside those that hold it, which never run.
   BlockSet besides(const torch::jit::Node* node) const;
+  bool isFixed(const torch::jit::Value* condition) const;
 
  private:
   void findAssigned(torch::jit::Block* block);
-  bool isFixed(const torch::jit::Value* value) const;
 
   ModulePaths paths_;
   std::set<std::string> assigned_;

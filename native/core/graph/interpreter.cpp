@@ -177,8 +177,11 @@ void Interpreter::runIf(Node* node) {
   }
   Block* block = node->blocks()[taken ? 0 : 1];
   runBlock(block);
-  for (size_t i = 0; i < node->outputs().size(); ++i) value(node->outputs()[i]) = value(block->outputs()[i]);
+  Values outputs;
+  for (const Value* output : block->outputs()) outputs.push_back(value(output));
   releaseOutputs(block);
+  if (observer_ != nullptr) observer_->onJoin(outputs);
+  for (size_t i = 0; i < outputs.size(); ++i) value(node->outputs()[i]) = std::move(outputs[i]);
 }
 
 int64_t Interpreter::decide(Node* node, int64_t value) {
@@ -205,8 +208,12 @@ void Interpreter::speculate(Block* block) {
   } catch (const std::exception&) {
     failed = true;
   }
+  Values outputs;
+  if (!failed) {
+    for (const Value* output : block->outputs()) outputs.push_back(value(output));
+  }
   releaseOutputs(block);
-  if (observer_ != nullptr) observer_->onSpeculationEnd(failed);
+  if (observer_ != nullptr) observer_->onSpeculationEnd(failed, outputs);
   --speculationDepth_;
 }
 

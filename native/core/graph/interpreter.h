@@ -25,7 +25,10 @@ class InterpreterObserver {
   virtual void onDecision(torch::jit::Node* node, int64_t value, bool speculative) = 0;
   // Brackets a branch that was not taken; `failed` when it could not run, and nothing of it counts.
   virtual void onSpeculationBegin() = 0;
-  virtual void onSpeculationEnd(bool failed) = 0;
+  // `outputs` are what that branch gives; none where it failed.
+  virtual void onSpeculationEnd(bool failed, const std::vector<c10::IValue>& outputs) = 0;
+  // What the side that an If took gives.
+  virtual void onJoin(const std::vector<c10::IValue>& outputs) = 0;
 };
 
 // Makes a graph do what it would not do by itself.

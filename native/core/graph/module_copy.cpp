@@ -1,20 +1,19 @@
 #include "core/graph/module_copy.h"
 
-#include <string>
 #include <vector>
 
 namespace torchsearch {
 
 namespace {
 
-void removeMethodsOf(const torch::jit::Module& module, bool isRoot) {
+void removeMethodsOf(const torch::jit::Module& module, const std::set<std::string>& kept) {
   const auto type = module.type();
   std::vector<std::string> names;
   for (const auto* method : type->methods()) {
-    if (!isRoot || method->name() != "forward") names.push_back(method->name());
+    if (kept.count(method->name()) == 0) names.push_back(method->name());
   }
   for (const auto& name : names) type->unsafeRemoveMethod(name);
-  for (const auto& child : module.children()) removeMethodsOf(child, false);
+  for (const auto& child : module.children()) removeMethodsOf(child, {});
 }
 
 // The container with its tensors replaced; another one, since copies of a module may share them.
@@ -64,8 +63,8 @@ void replaceTensors(const torch::jit::Module& module, const TensorReplacements& 
   }
 }
 
-void removeMethods(const torch::jit::Module& module) {
-  removeMethodsOf(module, true);
+void removeMethodsBut(const torch::jit::Module& module, const std::set<std::string>& kept) {
+  removeMethodsOf(module, kept);
 }
 
 }  // namespace torchsearch

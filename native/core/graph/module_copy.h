@@ -2,6 +2,8 @@
 
 #include <torch/script.h>
 
+#include <set>
+#include <string>
 #include <unordered_map>
 
 namespace torchsearch {
@@ -12,8 +14,7 @@ using TensorReplacements = std::unordered_map<const c10::TensorImpl*, at::Tensor
 // gets the same one under each.
 void replaceTensors(const torch::jit::Module& module, const TensorReplacements& replacements);
 
-// Removes all methods but the module's own forward: once that is inlined and rewritten, what the others
-// compute is something else.
-void removeMethods(const torch::jit::Module& module);
+// Removes the methods of all submodules, and those of the module itself but the ones of these names.
+void removeMethodsBut(const torch::jit::Module& module, const std::set<std::string>& kept);
 
 }  // namespace torchsearch

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -81,6 +82,9 @@ struct Decision {
   int32_t first = 0;
   int32_t instructions = 0;
   int32_t decisions = 0;
+  // What the sides give, by output of the If, where the other one could run too and it holds tensors.
+  std::vector<ValueTree> taken = {};
+  std::vector<ValueTree> other = {};
 };
 
 // What one forward pass did: the straight line of tensor operators, with control flow and scalar arithmetic
@@ -93,6 +97,8 @@ struct Program {
   std::vector<SlotId>
       inputs;  // tensors of the inputs, positional first, then keyword in schema order, depth first
   ValueTree output;
+  // The tensors whose sizes an aten::size node told.
+  std::unordered_map<const torch::jit::Node*, std::vector<SlotId>> sized;
   bool dataDependent = false;  // control flow or sizes depended on tensor values: valid for these inputs only
   std::string dataDependence;  // the operator that made it so
   // An attribute that is read before it is assigned something computed from the inputs: what one call

@@ -2,6 +2,7 @@
 
 #include <ATen/core/function_schema.h>
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -30,6 +31,15 @@ bool isTensorLike(const c10::TypePtr& type) {
     default:
       return false;
   }
+}
+
+// `repeat_interleave` by a number, or with its result's size given, has a shape that follows from no value.
+bool readsValues(const c10::FunctionSchema& schema, const std::vector<IValue>& arguments) {
+  if (!traitsOf(schema.name()).readsValues) return false;
+  const auto repeats = schema.argumentIndexWithName("repeats");
+  if (!repeats.has_value()) return true;
+  const auto size = schema.argumentIndexWithName("output_size");
+  return arguments[*repeats].isTensor() && (!size.has_value() || arguments[*size].isNone());
 }
 
 class Recorder : public InterpreterObserver {
@@ -62,12 +72,13 @@ class Recorder : public InterpreterObserver {
     const c10::FunctionSchema* schema = node->maybeSchema();
     if (schema == nullptr) return;
     const bool taint = isTainted(arguments);
-    if (taint && !speculative && traitsOf(schema->name()).readsValues && !program_->dataDependent) {
+    if (taint && !speculative && readsValues(*schema, arguments) && !program_->dataDependent) {
       program_->dataDependent = true;
       program_->dataDependence = schema->name();
     }
     if (!producesTensors(*schema)) {
       if (!speculative) markAsked(arguments);
+      if (node->kind() == torch::jit::aten::size) noteSized(node, arguments[0].toTensor());
       return;
     }
     Instruction instruction(operation);
@@ -113,14 +124,16 @@ class Recorder : public InterpreterObserver {
     }
   }
   void onDecision(Node* node, int64_t value, bool) override {
+    if (node->kind() == torch::jit::prim::If) open_.push_back(program_->decisions.size());
     program_->decisions.push_back({.node = node, .value = value});
   }
   void onSpeculationBegin() override {
-    marks_.push_back({program_->instructions.size(), program_->decisions.size()});
+    marks_.push_back({program_->instructions.size(), program_->decisions.size(), open_.size()});
   }
-  void onSpeculationEnd(bool failed) override {
-    const auto [instructions, decisions] = marks_.back();
+  void onSpeculationEnd(bool failed, const std::vector<IValue>& outputs) override {
+    const auto [instructions, decisions, open] = marks_.back();
     marks_.pop_back();
+    open_.resize(open);
     if (failed) {
       program_->instructions.erase(program_->instructions.begin() + static_cast<int64_t>(instructions),
                                    program_->instructions.end());
@@ -130,6 +143,12 @@ class Recorder : public InterpreterObserver {
     decision.first = static_cast<int32_t>(instructions);
     decision.instructions = static_cast<int32_t>(program_->instructions.size() - instructions);
     decision.decisions = static_cast<int32_t>(program_->decisions.size() - decisions);
+    decision.other = treesOf(outputs);
+  }
+  void onJoin(const std::vector<IValue>& outputs) override {
+    Decision& decision = program_->decisions[open_.back()];
+    open_.pop_back();
+    if (!decision.other.empty()) decision.taken = treesOf(outputs);
   }
 
   std::shared_ptr<Program> finish(const IValue& output) {
@@ -166,6 +185,18 @@ class Recorder : public InterpreterObserver {
     instruction.operation = splitWithSizes().getOperation();
     instruction.schema = &splitWithSizes().schema();
     instruction.arguments = {instruction.arguments[0], std::move(sizesTree), std::move(dimTree)};
+  }
+
+  void noteSized(const Node* node, const at::Tensor& tensor) {
+    const SlotId slot = registerTensor(tensor, Slot::Kind::kConstant, "constant");
+    auto& slots = program_->sized[node];
+    if (std::find(slots.begin(), slots.end(), slot) == slots.end()) slots.push_back(slot);
+  }
+
+  std::vector<ValueTree> treesOf(const std::vector<IValue>& values) {
+    std::vector<ValueTree> trees;
+    for (const auto& value : values) trees.push_back(treeOf(value, Slot::Kind::kConstant));
+    return trees;
   }
 
   bool isTainted(const std::vector<IValue>& arguments) const {
@@ -278,7 +309,13 @@ class Recorder : public InterpreterObserver {
   std::unordered_map<const c10::TensorImpl*, SlotId> slotOf_;
   std::vector<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>> seen_;
   std::vector<bool> tainted_;
-  std::vector<std::pair<size_t, size_t>> marks_;  // instructions and decisions before each open speculation
+  struct Mark {
+    size_t instructions;
+    size_t decisions;
+    size_t open;
+  };
+  std::vector<Mark> marks_;   // what there was before each open speculation
+  std::vector<size_t> open_;  // decisions of Ifs that have not joined yet
 };
 
 }  // namespace

@@ -67,9 +67,10 @@ class BlockSearch {
     }
   }
 
-  ResidualBlocks find() {
+  ResidualBlocks find(const std::set<int32_t>& givenUp) {
     std::vector<Candidate> candidates;
     for (size_t i = 0; i < program_.instructions.size(); ++i) {
+      if (givenUp.count(static_cast<int32_t>(i)) > 0) continue;
       for (const int32_t kept : {0, 1}) {
         auto candidate = candidateAt(static_cast<int32_t>(i), kept);
         if (!candidate) continue;
@@ -326,8 +327,8 @@ void rename(ValueTree& tree, const std::unordered_map<SlotId, SlotId>& names) {
 
 }  // namespace
 
-ResidualBlocks findResidualBlocks(const Program& program) {
-  return BlockSearch(program).find();
+ResidualBlocks findResidualBlocks(const Program& program, const std::set<int32_t>& givenUp) {
+  return BlockSearch(program).find(givenUp);
 }
 
 void keepLeftovers(const Program& program, ResidualBlocks& blocks, const Leftovers& leftovers) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +29,8 @@ struct ResidualBlocks {
 
 // The residual blocks that can be left out: x, f(x) and y have one shape and dtype; all that lies between x
 // and f(x) serves this addition only; and at least one convolution or matrix product lies there.
-ResidualBlocks findResidualBlocks(const Program& program);
+// Those that end in an addition of `givenUp` (instructions) stay.
+ResidualBlocks findResidualBlocks(const Program& program, const std::set<int32_t>& givenUp = {});
 
 // Counts what can't be taken out of the graph as what always runs and always stays.
 void keepLeftovers(const Program& program, ResidualBlocks& blocks, const Leftovers& leftovers);

@@ -1,8 +1,11 @@
 #include "core/graph/size_arguments.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <unordered_map>
+
+#include "core/graph/constant_indices.h"
 
 namespace torchsearch {
 
@@ -56,7 +59,8 @@ class SizeArguments {
         {"aten::split", {{"split_size", &S::pieceSize}}},
         {"aten::slice", {{"start", &S::index}, {"end", &S::index}}},
         {"aten::narrow", {{"start", &S::index}, {"length", &S::length}}},
-        {"aten::select", {{"index", &S::index}}},
+        {"aten::index", {{"indices", &S::indices}}},
+        {"aten::select", {{"index", &S::selected}}},
     };
     return rows;
   }
@@ -67,6 +71,8 @@ class SizeArguments {
       for (const Row& row : found->second) {
         if (has(row.argument) && argument(row.argument).kind == ValueTree::Kind::kConstant) {
           (this->*row.rule)(row.argument);
+        } else if (row.rule == &SizeArguments::indices) {
+          indices(row.argument);
         }
       }
     } else if (has("groups") && has("input") && has("weight")) {
@@ -159,8 +165,9 @@ class SizeArguments {
   }
 
   // How many of the first `end` indices of the input's dimension are kept.
-  int64_t keptBefore(int64_t end) const {
-    const auto kept = dependencies_.kept(input(), dimension(), widths_);
+  int64_t keptBefore(int64_t end) const { return keptBefore(end, dimension()); }
+  int64_t keptBefore(int64_t end, int64_t along) const {
+    const auto kept = dependencies_.kept(input(), along, widths_);
     return std::lower_bound(kept.begin(), kept.end(), end) - kept.begin();
   }
 
@@ -176,6 +183,44 @@ class SizeArguments {
     const int64_t after = before < 0 ? keptBefore(place) - size(input(), d) : keptBefore(place);
     // No negative number stands for the end itself.
     if (after != before) replace(name, before < 0 && after == 0 ? size(input(), d) : after);
+  }
+
+  // The place of one channel. Where that one is not kept, nothing reads the result, and any other will do.
+  void selected(const char* name) {
+    if (!argument(name).constant.isInt()) return;
+    const int64_t d = dimension();
+    const int64_t whole = recorded(input(), d);
+    const int64_t left = size(input(), d);
+    if (left == whole) return;
+    const int64_t before = argument(name).constant.toInt();
+    const int64_t place = std::min(keptBefore(before < 0 ? before + whole : before), left - 1);
+    const int64_t after = before < 0 ? place - left : place;
+    if (after != before) replace(name, after);
+  }
+
+  // The places of channels that stay, in a vector of constants.
+  void indices(const char* name) {
+    c10::List<std::optional<at::Tensor>> list;
+    bool changed = false;
+    int64_t d = 0;
+    for (const auto& index : argument(name).children) {
+      const int64_t along = d++;
+      if (!index.isSlot()) {
+        list.push_back(std::nullopt);
+        continue;
+      }
+      const auto before = constantIndices(dependencies_.program(), index.slot);
+      if (!before.has_value()) return;  // then all channels stay
+      const int64_t whole = recorded(input(), along);
+      const int64_t left = size(input(), along);
+      auto after = *before;
+      for (auto& place : after) {
+        place = place < 0 ? keptBefore(place + whole, along) - left : keptBefore(place, along);
+      }
+      changed = changed || after != *before;
+      list.push_back(at::tensor(after, at::kLong));
+    }
+    if (changed) replace(name, list);
   }
 
   void length(const char* name) {

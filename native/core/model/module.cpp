@@ -227,6 +227,12 @@ std::shared_ptr<const Module::Listing> Module::list() const {
   return listing_;
 }
 
+std::vector<std::string> Module::methods() const {
+  std::vector<std::string> names;
+  for (const auto* method : jit().type()->methods()) names.push_back(method->name());
+  return names;
+}
+
 std::vector<NamedTensor> Module::namedParameters() const {
   return list()->parameters;
 }

@@ -62,6 +62,9 @@ class Module : public Forwardable {
   // ERR_FILE_WRITE
   void save(const std::string& path) const;
 
+  // Names of its own methods, forward among them. ERR_CLOSED
+  std::vector<std::string> methods() const;
+
   // Each tensor once, under its first name.
   std::vector<NamedTensor> namedParameters() const;
   std::vector<NamedTensor> namedBuffers() const;

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 
+#include "core/graph/extra_methods.h"
 #include "core/graph/inlined_graph.h"
 #include "core/graph/module_copy.h"
 
@@ -160,7 +162,17 @@ torch::jit::Module exportQuantizedModule(const torch::jit::Module& module, const
                          static_cast<int64_t>(input.sizes.size()));
     }
   }
-  removeMethods(copy);
+  std::set<std::string> tensors;
+  for (const auto& parameter : copy.named_parameters()) tensors.insert(parameter.name);
+  std::vector<ExtraMethod> kept;
+  for (auto& method : extraMethods(copy, MethodGraphs::kInPlace)) {
+    // Only forward, which it may call, rounds weights.
+    const auto isWeight = [&](const std::string& path) { return tensors.count(path) > 0; };
+    if (method.isKnown && std::none_of(method.used.begin(), method.used.end(), isWeight)) {
+      kept.push_back(std::move(method));
+    }
+  }
+  removeMethods(copy, kept);
   return copy;
 }
 

@@ -36,21 +36,21 @@ void requireAnalysable(const Program& program) {
 
 }  // namespace
 
-std::shared_ptr<const ConvertedModel> convertModel(const std::shared_ptr<Module>& module,
-                                                   const Inputs& dummyInput, bool depth,
-                                                   const CancelToken& cancel, const ProgressFn& progress) {
+std::shared_ptr<ConvertedModel> convertModel(const std::shared_ptr<Module>& module, const Inputs& dummyInput,
+                                             bool depth, const CancelToken& cancel,
+                                             const ProgressFn& progress) {
   const ModeGuard evaluation(*module, /*training=*/false);
   const auto model = std::make_shared<ConvertedModel>();
   model->module = module;
   model->graph = InlinedGraph::copyOf(module->jit(), InlinedGraph::FusedAttention::kAvoid);
   model->dummyInput = onDevice(dummyInput, module->device());
-  if (progress) progress({0, 2, "record"});
+  if (progress) progress({0, 3, "record"});
   RecordOptions options;
   options.speculate = true;
   options.splitBySizes = true;
   model->program = record(model->graph, model->dummyInput, options, cancel).program;
   requireAnalysable(*model->program);
-  if (progress) progress({1, 2, "analyse"});
+  if (progress) progress({1, 3, "analyse"});
   model->dependencies = std::make_shared<const Dependencies>(model->program);
   cancel.throwIfCancelled();
   if (depth) {

@@ -24,9 +24,9 @@ struct ConvertedModel {
 
 // Records and analyses a model in evaluation mode. The caller holds the module's lock. ERR_INPUT,
 // ERR_FORWARD, ERR_DATA_DEPENDENT, ERR_NO_PARAMETERS, ERR_UNSUPPORTED_GRAPH
-std::shared_ptr<const ConvertedModel> convertModel(const std::shared_ptr<Module>& module,
-                                                   const Inputs& dummyInput, bool depth,
-                                                   const CancelToken& cancel, const ProgressFn& progress);
+std::shared_ptr<ConvertedModel> convertModel(const std::shared_ptr<Module>& module, const Inputs& dummyInput,
+                                             bool depth, const CancelToken& cancel,
+                                             const ProgressFn& progress);
 
 // The full width of each group.
 std::vector<int64_t> fullWidths(const Dependencies& dependencies);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -88,24 +89,11 @@ std::vector<HyperparameterKind> groupKinds(const Dependencies& dependencies) {
   return kinds;
 }
 
-std::vector<Hyperparameter> findWidths(const Dependencies& dependencies, int64_t channelDivisor) {
-  const auto names = groupNames(dependencies);
-  const auto kinds = groupKinds(dependencies);
-  std::vector<Hyperparameter> widths;
-  for (size_t g = 0; g < names.size(); ++g) {
-    const auto group = static_cast<int32_t>(g);
-    if (dependencies.groupSize(group) < 2) continue;
-    Hyperparameter width;
-    width.name = names[g];
-    width.kind = kinds[g];
-    width.group = group;
-    width.full = dependencies.groupSize(group);
-    const int64_t step = width.kind == HyperparameterKind::kNumHeads ? 1 : channelDivisor;
-    for (int64_t value = step; value < width.full; value += step) width.choices.push_back(value);
-    width.choices.push_back(width.full);
-    widths.push_back(std::move(width));
-  }
-  return widths;
+// How many classes apart widths are. The divisor counts channels, of which a class may be several: their
+// number is a multiple of it, or where so few groups have no such number, at least as large.
+int64_t stepOf(int64_t channelsPerClass, int64_t full, int64_t channelDivisor) {
+  const int64_t exact = channelDivisor / std::gcd(channelDivisor, channelsPerClass);
+  return exact < full ? exact : (channelDivisor + channelsPerClass - 1) / channelsPerClass;
 }
 
 void appendDepths(const ResidualBlocks& blocks, std::vector<Hyperparameter>& all) {
@@ -149,11 +137,33 @@ bool Hyperparameter::offers(int64_t value) const {
   return std::binary_search(choices.begin(), choices.end(), value);
 }
 
-std::vector<Hyperparameter> findHyperparameters(const Dependencies& dependencies,
-                                                const ResidualBlocks& blocks, int64_t channelDivisor) {
+std::vector<Hyperparameter> findWidths(const Dependencies& dependencies, int64_t channelDivisor) {
   if (channelDivisor < 1) {
     throw Error("ERR_CONFIG_VALUE", "channelDivisor must be a whole number of at least 1.");
   }
+  const auto names = groupNames(dependencies);
+  const auto kinds = groupKinds(dependencies);
+  std::vector<Hyperparameter> widths;
+  for (size_t g = 0; g < names.size(); ++g) {
+    const auto group = static_cast<int32_t>(g);
+    if (dependencies.groupSize(group) < 2) continue;
+    Hyperparameter width;
+    width.name = names[g];
+    width.kind = kinds[g];
+    width.group = group;
+    width.full = dependencies.groupSize(group);
+    const int64_t step = width.kind == HyperparameterKind::kNumHeads
+                             ? 1
+                             : stepOf(dependencies.channelsPerClass(group), width.full, channelDivisor);
+    for (int64_t value = step; value < width.full; value += step) width.choices.push_back(value);
+    width.choices.push_back(width.full);
+    widths.push_back(std::move(width));
+  }
+  return widths;
+}
+
+std::vector<Hyperparameter> findHyperparameters(const Dependencies& dependencies,
+                                                const ResidualBlocks& blocks, int64_t channelDivisor) {
   auto all = findWidths(dependencies, channelDivisor);
   appendDepths(blocks, all);
   setBegins(dependencies, blocks, all);

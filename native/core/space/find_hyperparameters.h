@@ -14,6 +14,9 @@ namespace torchsearch {
 std::vector<Hyperparameter> findHyperparameters(const Dependencies& dependencies,
                                                 const ResidualBlocks& blocks, int64_t channelDivisor);
 
+// The widths alone, without what they change first. ERR_CONFIG_VALUE
+std::vector<Hyperparameter> findWidths(const Dependencies& dependencies, int64_t channelDivisor);
+
 // The channels of parameters that can't be chosen.
 std::vector<Unprunable> findUnprunable(const Dependencies& dependencies);
 

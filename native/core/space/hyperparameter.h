@@ -28,10 +28,11 @@ struct Hyperparameter {
   bool offers(int64_t value) const;
 };
 
-// A line for each dimension that stays whole, and the operator that is why.
+// A line for each dimension that stays whole, and the operator that is why; and for each residual block that
+// can't be left out although it looked so.
 struct Unprunable {
-  std::string parameter;
-  int32_t dimension = 0;
+  std::string parameter;  // or the block
+  int32_t dimension = 0;  // -1 of a block
   std::string reason;
 };
 

@@ -9,12 +9,15 @@
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
 #include "core/export/subnet_export.h"
+#include "core/graph/extra_methods.h"
 #include "core/model/output_check.h"
 #include "core/space/custom_validation.h"
 #include "core/space/export_check.h"
+#include "core/space/export_losses.h"
 #include "core/space/find_hyperparameters.h"
 #include "core/space/subnet_bindings.h"
 #include "core/space/subnet_timing.h"
+#include "core/space/subnet_trial.h"
 
 namespace torchsearch {
 
@@ -36,10 +39,14 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
                                                   const CancelToken& cancel, const ProgressFn& progress) {
   const auto lock = module->lock();
   auto model = convertModel(module, dummyInput, options.depth, cancel, progress);
+  if (progress) progress({2, 3, "try"});
+  const auto blocks = giveUpWhatFails(*model, options.channelDivisor, cancel);
   const Dependencies& dependencies = *model->dependencies;
   std::shared_ptr<SearchSpace> space(new SearchSpace(model));
   space->hyperparameters_ = findHyperparameters(dependencies, model->blocks, options.channelDivisor);
   space->unprunable_ = findUnprunable(dependencies);
+  space->unprunable_.insert(space->unprunable_.end(), blocks.begin(), blocks.end());
+  space->exportLosses_ = torchsearch::exportLosses(*model);
   std::vector<int64_t> smallest;
   std::vector<int64_t> full;
   for (const auto& hyperparameter : space->hyperparameters_) {
@@ -49,8 +56,16 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
   space->costs_.emplace(dependencies, model->blocks, space->subnetOf(smallest).widths,
                         space->subnetOf(full).widths);
   space->select(full);
-  if (progress) progress({2, 2, "done"});
+  if (progress) progress({3, 3, "done"});
   return space;
+}
+
+std::vector<std::string> SearchSpace::ownMethods() const {
+  std::vector<std::string> names;
+  for (const auto& method : extraMethods(module()->jit(), MethodGraphs::kCopied)) {
+    if (!method.servesForward) names.push_back(method.name);
+  }
+  return names;
 }
 
 Subnet SearchSpace::subnetOf(const std::vector<int64_t>& values) const {

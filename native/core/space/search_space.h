@@ -42,6 +42,10 @@ class SearchSpace : public Forwardable {
 
   const std::vector<Hyperparameter>& hyperparameters() const { return hyperparameters_; }
   const std::vector<Unprunable>& unprunable() const { return unprunable_; }
+  // What exported subnets may be without, a sentence each.
+  const std::vector<std::string>& exportLosses() const { return exportLosses_; }
+  // The module's methods beside forward and what it calls. ERR_CLOSED
+  std::vector<std::string> ownMethods() const;
 
   // Whose order of channels given tensors are in: the module's before it was converted, or its present one.
   enum class Channels : uint8_t { kOriginal, kPresent };
@@ -155,6 +159,7 @@ class SearchSpace : public Forwardable {
   std::shared_ptr<const ConvertedModel> model_;
   std::vector<Hyperparameter> hyperparameters_;
   std::vector<Unprunable> unprunable_;
+  std::vector<std::string> exportLosses_;
   std::optional<SubnetCosts> costs_;  // set by convert
   ChannelOrder order_;                // the channels' places before `reorder` came first; empty until then
   ShapePrograms programs_;

@@ -1,10 +1,12 @@
 #include "core/sparsity/mask_export.h"
 
+#include <algorithm>
 #include <sstream>
 #include <unordered_map>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/graph/extra_methods.h"
 #include "core/graph/inlined_graph.h"
 #include "core/graph/module_buffers.h"
 #include "core/graph/module_copy.h"
@@ -68,10 +70,17 @@ torch::jit::Module withMasks(const torch::jit::Module& module,
   const torch::jit::Module copy = deepCopyOf(module).clone(/*inplace=*/true);
   const auto paths = maskPaths(copy, masks);
   const auto target = InlinedGraph::inPlace(copy, InlinedGraph::FusedAttention::kKeep);
-  removeMethods(copy);
+  std::vector<ExtraMethod> kept;
+  for (auto& method : extraMethods(copy, MethodGraphs::kInPlace)) {
+    const auto isMasked = [&](const std::string& path) { return paths.count(path) > 0; };
+    if (method.isKnown && std::none_of(method.used.begin(), method.used.end(), isMasked)) {
+      kept.push_back(std::move(method));
+    }
+  }
   std::map<std::string, at::Tensor> buffers;
   for (const auto& [name, mask] : masks) buffers.emplace(name + kSuffix, mask.clone());
   addBuffers(copy, target->graph(), buffers);
+  removeMethods(copy, kept);
   const ModulePaths modules(target->graph());
   std::vector<std::pair<Node*, std::string>> reads;
   for (Node* node : target->nodes()) {

@@ -39,7 +39,8 @@ class WeightUseObserver : public InterpreterObserver {
   void onAttributeSet(torch::jit::Node*, const c10::IValue&, bool) override {}
   void onDecision(torch::jit::Node*, int64_t, bool) override {}
   void onSpeculationBegin() override {}
-  void onSpeculationEnd(bool) override {}
+  void onSpeculationEnd(bool, const std::vector<c10::IValue>&) override {}
+  void onJoin(const std::vector<c10::IValue>&) override {}
 
  private:
   WeightTracker tracker_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/graph/constant_indices.h"
 #include "core/graph/rules/rule.h"
 
 namespace torchsearch {
@@ -10,6 +11,27 @@ namespace {
 bool isMask(const Rule& rule, SlotId slot) {
   const auto dtype = rule.analysis.program().slots[slot].dtype;
   return dtype == at::kBool || dtype == at::kByte;
+}
+
+// Of activations, the channels at constant places stay, and the others may go from between them: the single
+// index tensor is a vector of such places. Whether that is so.
+bool picked(const Rule& rule, std::vector<Labels>& result) {
+  const SlotId self = rule.slot("self");
+  const auto& indices = rule.argument("indices").children;
+  if (!rule.isActivation(self) || slotsIn(indices).size() != 1) return false;
+  const auto place =
+      std::find_if(indices.begin(), indices.end(), [](const auto& tree) { return tree.isSlot(); });
+  const auto numbers = constantIndices(rule.analysis.program(), place->slot);
+  if (!numbers.has_value()) return false;
+  result = rule.labels(self);
+  auto& own = result.at(place - indices.begin());
+  if (own.empty()) return true;
+  Labels kept;
+  for (const int64_t number : *numbers)
+    kept.push_back(own.at(rule.wrap(number, static_cast<int64_t>(own.size()))));
+  rule.fix(kept);
+  own = std::move(kept);
+  return true;
 }
 
 // The labels of self[indices]. Indexed dimensions, whose indices have a meaning, are fixed; those of the
@@ -60,7 +82,8 @@ std::vector<Labels> indexed(const Rule& rule) {
 }  // namespace
 
 void indexRule(const Rule& rule) {
-  rule.setResult(indexed(rule));
+  std::vector<Labels> result;
+  rule.setResult(picked(rule, result) ? result : indexed(rule));
 }
 
 void indexPutRule(const Rule& rule) {

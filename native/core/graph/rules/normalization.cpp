@@ -25,6 +25,7 @@ void groupNormRule(const Rule& rule) {
     for (int64_t g = 0; g < groups; ++g) {
       for (int64_t k = 1; k < per; ++k) rule.analysis.tie(in[1][g * per], in[1][g * per + k]);
     }
+    rule.analysis.markChannelGroups(in[1], per);
   }
   rule.tieVector("weight", in[1]);
   rule.tieVector("bias", in[1]);

@@ -11,6 +11,18 @@ Labels padded(const Labels& labels, int64_t size) {
   return labels.empty() ? Labels(static_cast<size_t>(size), kFixedAtom) : labels;
 }
 
+const char* const kCutByInputs = "it is cut by a size of the inputs";
+
+// Whether pieces are cut by numbers that may differ at another shape of inputs. The node may be another way
+// of cutting than the one that was recorded: what comes between its tensor and its dimension says how.
+bool cutsByInputs(const Rule& rule) {
+  const auto inputs = static_cast<int32_t>(rule.instruction.node->inputs().size());
+  for (int32_t k = 1; k + 1 < inputs; ++k) {
+    if (rule.analysis.varies(k)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void concatenateRule(const Rule& rule) {
@@ -48,12 +60,16 @@ void splitRule(const Rule& rule) {
   const auto in = rule.labels(input);
   const int64_t dim = rule.wrap(rule.integer("dim"), rule.rank(input));
   const bool bySizes = rule.instruction.schema->name() == "aten::split_with_sizes";
+  const bool varies = cutsByInputs(rule);
+  if (varies) rule.analysis.fix(in[dim], kCutByInputs);
   std::vector<Labels> pieces;
   int64_t begin = 0;
   for (const SlotId result : tensorResults(rule.instruction)) {
     const int64_t size = rule.sizes(result)[dim];
     auto labels = in;
-    if (!in[dim].empty()) {
+    if (varies) {
+      labels[dim].clear();
+    } else if (!in[dim].empty()) {
       labels[dim] = Labels(in[dim].begin() + begin, in[dim].begin() + begin + size);
       pieces.push_back(labels[dim]);
     }
@@ -74,9 +90,13 @@ void sliceRule(const Rule& rule) {
   auto& own = labels.at(dim);
   const int64_t size = rule.sizes(input)[dim];
   const int64_t length = rule.sizes(rule.result()).at(dim);
-  if (!own.empty() && length != size) {
+  if (!own.empty() && (rule.varies("start") || rule.varies("end") || rule.varies("length"))) {
+    // Other inputs reach other indices.
+    rule.analysis.fix(own, kCutByInputs);
+    own.clear();
+  } else if (!own.empty() && length != size) {
     if (rule.takes("step") && rule.integer("step") != 1) {
-      rule.fix(own);
+      rule.fixPlaces(own);
       own.clear();
     } else {
       const int64_t start = rule.isGiven("start") ? rule.wrap(rule.integer("start"), size) : 0;
@@ -93,7 +113,7 @@ void selectRule(const Rule& rule) {
   const SlotId input = rule.slot("self");
   const int64_t dim = rule.wrap(rule.integer("dim"), rule.rank(input));
   auto labels = rule.labels(input);
-  rule.analysis.fix(labels[dim], rule.reason);
+  rule.fixPlaces(labels[dim]);
   labels.erase(labels.begin() + dim);
   rule.setResult(std::move(labels));
 }

@@ -36,7 +36,7 @@ void fixReduced(const Rule& rule) {
   const auto& in = rule.labels(rule.input());
   const auto reduced = reducedDimensions(rule, static_cast<int64_t>(in.size()));
   for (size_t d = 0; d < in.size(); ++d) {
-    if (reduced[d]) rule.fix(in[d]);
+    if (reduced[d]) rule.fixPlaces(in[d]);
   }
 }
 

@@ -87,24 +87,20 @@ class Run {
 
   // Labels of the single labelled factor, repeated over the others.
   Labels merged(size_t begin, size_t end) const {
-    size_t labelled = end;
-    size_t count = 0;
+    const std::vector<Labels> factors(labels_.begin() + begin, labels_.begin() + end);
+    const auto isLabelled = [](const Labels& labels) { return !labels.empty(); };
+    const auto count = std::count_if(factors.begin(), factors.end(), isLabelled);
+    if (count == 0) return {};
+    size_t labelled = begin + (std::find_if(factors.begin(), factors.end(), isLabelled) - factors.begin());
+    if (count > 1) {
+      const auto kept = rule_.analysis.merge(factors, rule_.reason);
+      if (!kept.has_value()) return {};
+      labelled = begin + *kept;
+    }
     int64_t outer = 1;
     int64_t inner = 1;
     for (size_t f = begin; f < end; ++f) {
-      if (!labels_[f].empty()) {
-        labelled = f;
-        ++count;
-        inner = 1;
-      } else if (labelled == end) {
-        outer *= factors_[f];
-      } else {
-        inner *= factors_[f];
-      }
-    }
-    if (count != 1) {
-      rule_.analysis.merge({labels_.begin() + begin, labels_.begin() + end}, rule_.reason);
-      return {};
+      if (f != labelled) (f < labelled ? outer : inner) *= factors_[f];
     }
     Labels result;
     for (int64_t o = 0; o < outer; ++o) {

@@ -72,6 +72,16 @@ std::vector<int64_t> Rule::dimensions(const char* name, int64_t rank) const {
   return result;
 }
 
+bool Rule::varies(const char* name) const {
+  const auto position = instruction.schema->argumentIndexWithName(name);
+  return position.has_value() && analysis.varies(*position);
+}
+
+bool Rule::elementVaries(const char* name, int64_t element) const {
+  const auto position = instruction.schema->argumentIndexWithName(name);
+  return position.has_value() && analysis.elementVaries(*position, element);
+}
+
 bool Rule::isRead(SlotId id) const {
   const auto& program = analysis.program();
   if (contains(program.output, id)) return true;

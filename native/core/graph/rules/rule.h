@@ -41,6 +41,10 @@ class Rule {
   std::vector<int64_t> dimensions(const char* name, int64_t rank) const;
   int64_t dimension(const char* name, int64_t rank) const { return wrap(integer(name), rank); }
 
+  // Whether a number that was passed may differ at another shape of the model's inputs; one of a list.
+  bool varies(const char* name) const;
+  bool elementVaries(const char* name, int64_t element) const;
+
   std::vector<Labels>& labels(SlotId id) const { return analysis.of(id); }
   const std::vector<int64_t>& sizes(SlotId id) const { return analysis.sizes(id); }
   int64_t size(const Place& place) const { return sizes(place.slot).at(place.dimension); }
@@ -68,6 +72,10 @@ class Rule {
     analysis.tie(labels(slot(name)).at(0), along, reason);
   }
   void fix(const Labels& labels) const { analysis.fix(labels, reason); }
+  // Their places have a meaning, unless nothing but the result's shape is asked for.
+  void fixPlaces(const Labels& labels) const {
+    if (!analysis.isUnread()) fix(labels);
+  }
   // Gives the labels of the first result.
   void setResult(std::vector<Labels> dimensions) const { setResult(result(), std::move(dimensions)); }
   void setResult(SlotId result, std::vector<Labels> dimensions) const;
@@ -99,6 +107,10 @@ void elementwiseRule(const Rule& rule);
 void unaryRule(const Rule& rule);
 // Makes tensors of nothing but numbers.
 void factoryRule(const Rule& rule);
+// The same of one number alone, whose indices are all alike.
+void fillRule(const Rule& rule);
+// What is repeated without being copied is alike.
+void expandRule(const Rule& rule);
 // Index by index but for the last two dimensions, whose indices matter.
 void triangleRule(const Rule& rule);
 

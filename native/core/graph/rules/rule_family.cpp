@@ -34,13 +34,17 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "lift_fresh lift_fresh_copy _to_copy resolve_conj resolve_neg requires_grad "
        "zeros_like ones_like empty_like full_like rand_like randn_like randint_like",
        false, true},
-      {"Expansion", "A dimension of size 1 that is expanded has no channels.", elementwiseRule,
-       "expand expand_as broadcast_to"},
+      {"Expansion", "A dimension of size 1 that is expanded follows what it meets.", expandRule,
+       "expand broadcast_to"},
+      {"Expansion to another's shape", "Like arithmetic of both.", elementwiseRule, "expand_as"},
       {"Expansion of several", "Tensors that are broadcast against each other.", elementwiseRule,
        "broadcast_tensors", true},
       {"New tensors", "Made of numbers alone: they have no channels.", factoryRule,
-       "arange zeros ones full empty eye linspace logspace tensor scalar_tensor rand randn randint randperm "
-       "new_zeros new_ones new_full new_empty tril_indices triu_indices hann_window"},
+       "arange eye linspace logspace tensor scalar_tensor rand randn randint randperm tril_indices "
+       "triu_indices hann_window"},
+      {"New tensors of one value",
+       "A dimension whose size does not follow from the inputs follows what it meets.", fillRule,
+       "zeros ones full empty new_zeros new_ones new_full new_empty"},
       {"Triangles", "The last two dimensions stay whole; the others pass.", triangleRule, "tril triu", false,
        true},
       {"Convolutions",
@@ -109,8 +113,8 @@ const std::vector<RuleFamily>& ruleFamilies() {
       {"Splitting", "Pieces cut by a common size keep equal widths.", splitRule,
        "chunk unsafe_chunk split split_with_sizes", true},
       {"Slices",
-       "Channels that are cut out change places only among themselves; with a step, the dimension stays "
-       "whole.",
+       "Channels that are cut out change places only among themselves; with a step, or a bound that follows "
+       "from the inputs' sizes, the dimension stays whole.",
        sliceRule, "slice narrow"},
       {"Selection", "The dimension selected from stays whole; the others pass.", selectRule, "select"},
       {"Stacking", "The tensors' dimensions run along each other; the new one has no channels.", stackRule,
@@ -130,7 +134,11 @@ const std::vector<RuleFamily>& ruleFamilies() {
        true},
       {"Flips", "Channels pass, in reverse order.", flipRule, "flip"},
       {"Rolls", "Rolled dimensions stay whole; the others pass.", rollRule, "roll"},
-      {"Indexing by tensors", "Indexed dimensions stay whole; the others pass.", indexRule, "index"},
+      {"Indexing by tensors",
+       "Indexed dimensions stay whole; the others pass. Where one vector of constants is given, the channels "
+       "that "
+       "it names stay.",
+       indexRule, "index"},
       {"Writing by index tensors", "Indexed dimensions stay whole; the others pass.", indexPutRule,
        "index_put", false, true},
       {"Selection by a vector", "The dimension selected from stays whole; the others pass.", indexSelectRule,

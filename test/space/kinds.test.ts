@@ -1,0 +1,185 @@
+/**
+ * The models of test/fixtures/kinds (scripts/fixtures/models/kinds.py), each one spelling of something that a space must not
+ * get wrong. PyTorch says what the full model gives on several shapes of inputs, and runs the exported subnets on them.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { convert, type DType, Module, profile, type SearchSpace, type SubnetConfig, Tensor } from "../../lib";
+import { tensorToRaw } from "../../lib/data/raw-tensor";
+import { encodeSafetensors } from "../../lib/data/safetensors";
+import { python } from "../data/python";
+import { type Form, root } from "../support/zoo";
+
+interface Described {
+  shape: number[];
+  dtype: DType;
+  data: number[];
+}
+interface Kind {
+  forms: Form[];
+  narrowed: string[];
+  whole: string[];
+  calls: { inputs: Described[]; output: unknown }[];
+}
+
+const folder = path.join(root, "test", "fixtures", "kinds");
+const { kinds } = JSON.parse(readFileSync(path.join(folder, "index.json"), "utf8")) as {
+  kinds: Record<string, Kind>;
+};
+const files = Object.entries(kinds).flatMap(([name, kind]) =>
+  kind.forms.map((form) => ({ kind, file: `${name}.${form}.pt` })),
+);
+
+let work: string;
+const spaces = new Map<string, { module: Module; space: SearchSpace }>();
+const answers = new Map<string, { ok: boolean; error: string | null }>();
+
+function tensorOf({ shape, dtype, data }: Described): Tensor {
+  return Tensor.from(dtype === "int64" ? data.map(BigInt) : data, shape, { dtype });
+}
+
+function tensorsOf(value: unknown): Tensor[] {
+  if (value instanceof Tensor) return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap(tensorsOf);
+}
+
+function describedIn(value: unknown): Described[] {
+  if (typeof value !== "object" || value === null) return [];
+  if ("dtype" in value) return [value as Described];
+  return Object.values(value).flatMap(describedIn);
+}
+
+/** The smallest subnet, and one with another choice of each hyperparameter. */
+function subnetsOf(space: SearchSpace): SubnetConfig[] {
+  const mixed = space.hyperparameters.map(
+    ({ name, choices }, i) => [name, choices[(i * 7 + 1) % choices.length] as number] as const,
+  );
+  return [space.smallestConfig, Object.fromEntries(mixed)];
+}
+
+beforeAll(async () => {
+  work = mkdtempSync(path.join(os.tmpdir(), "torchsearch-kinds-"));
+  const requests: Record<string, unknown>[] = [];
+  for (const { kind, file } of files) {
+    const module = await Module.load(path.join(folder, file));
+    const dummy = (kind.calls[0] as Kind["calls"][0]).inputs.map(tensorOf);
+    const space = await convert(module, "fastnas", dummy, { channelDivisor: 4 });
+    spaces.set(file, { module, space });
+    for (const [i, config] of subnetsOf(space).entries()) {
+      space.select(config);
+      const subnet = await space.export();
+      await subnet.save(path.join(work, `${i}.${file}`));
+      subnet.close();
+      for (const [k, { inputs }] of kind.calls.entries()) {
+        const given = inputs.map(tensorOf);
+        const named = [
+          ...given.map((tensor, at) => [`input${at}`, tensorToRaw(tensor)] as const),
+          ...tensorsOf(await space.forward(...given)).map((t, at) => [`output${at}`, tensorToRaw(t)] as const),
+        ];
+        const tensors = path.join(work, `${i}.${k}.${file}.safetensors`);
+        writeFileSync(tensors, Buffer.concat(encodeSafetensors(new Map(named))));
+        const id = `${i}.${k}.${file}`;
+        requests.push({
+          id,
+          model: path.join(work, `${i}.${file}`),
+          inputs: tensors,
+          expected: tensors,
+          tolerance: 1e-5,
+        });
+      }
+    }
+  }
+  const script = path.join(root, "scripts", "python", "verify_subnet.py");
+  const lines = execFileSync(python, [script, "--serve", "--threads", "1"], {
+    input: requests.map((request) => `${JSON.stringify(request)}\n`).join(""),
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  }).split("\n");
+  for (const line of lines.slice(1)) {
+    if (line === "") continue;
+    const answer = JSON.parse(line) as { id: string; ok: boolean; error: string | null };
+    answers.set(answer.id, answer);
+  }
+}, 600_000);
+afterAll(() => {
+  for (const { module, space } of spaces.values()) {
+    space.close();
+    module.close();
+  }
+  rmSync(work, { recursive: true });
+});
+
+describe("kinds of models", () => {
+  it.each(files)("$file: what may be narrowed is, and what may not stays whole", ({ kind, file }) => {
+    const { space } = spaces.get(file) as { space: SearchSpace };
+    const several = space.hyperparameters.filter(({ choices }) => choices.length > 1).map(({ name }) => name);
+    expect(several).toEqual(expect.arrayContaining(kind.narrowed));
+    const whole = space.unprunable.map(({ parameter, dimension }) => `${parameter}:${dimension}`);
+    expect(whole).toEqual(expect.arrayContaining(kind.whole));
+  });
+
+  it.each(files)("$file: the full model gives what PyTorch gives, on all shapes", async ({ kind, file }) => {
+    const { space } = spaces.get(file) as { space: SearchSpace };
+    space.select(space.fullConfig);
+    for (const { inputs, output } of kind.calls) {
+      const outputs = tensorsOf(await space.forward(...inputs.map(tensorOf)));
+      const expected = describedIn(output);
+      expect(outputs.map(({ shape }) => [...shape])).toEqual(expected.map(({ shape }) => shape));
+      for (const [i, { data }] of expected.entries()) {
+        const actual = [...((outputs[i] as Tensor).data() as Float32Array)];
+        for (const [at, value] of data.entries()) expect(actual[at]).toBeCloseTo(value, 4);
+      }
+    }
+  });
+
+  it.each(files)("$file: exported subnets run in PyTorch on all shapes, as promised", async ({ kind, file }) => {
+    const { space } = spaces.get(file) as { space: SearchSpace };
+    for (const [i, config] of subnetsOf(space).entries()) {
+      for (const k of kind.calls.keys()) {
+        expect(answers.get(`${i}.${k}.${file}`)).toMatchObject({ ok: true, error: null });
+      }
+      const subnet = await Module.load(path.join(work, `${i}.${file}`));
+      const dummy = (kind.calls[0] as Kind["calls"][0]).inputs.map(tensorOf);
+      const { params, flops } = await profile(subnet, dummy, { metrics: ["params", "flops"] });
+      expect(space.costs(config)).toMatchObject({ params, flops });
+      subnet.close();
+    }
+  });
+});
+
+/** What Python prints of the smallest subnet of a scripted kind, `m`. */
+function inPython(name: string, statements: string): unknown {
+  const file = path.join(work, `0.${name}.scripted.pt`);
+  const source = `import json, sys, torch\nm = torch.jit.load(sys.argv[1])\n${statements}`;
+  return JSON.parse(execFileSync(python, ["-c", source, file], { encoding: "utf8" }));
+}
+
+describe("what a subnet is beside its forward in evaluation mode", () => {
+  it("keeps the outputs of training: heads their classes, returned features their channels", () => {
+    const shapes = "print(json.dumps([list(x.shape) for x in m.train()(torch.randn(2, 3, 8, 8))]))";
+    expect(inPython("aux_in_list", shapes)).toEqual([
+      [2, 10],
+      [2, 10],
+    ]);
+    expect(inPython("training_returns", shapes)).toEqual([
+      [2, 10],
+      [2, 16, 6, 6],
+    ]);
+    const trained = "print(json.dumps(list(m.train()(torch.randn(2, 3, 8, 8)).shape)))";
+    expect(inPython("other_layer", trained)).toEqual([2, 10]);
+  });
+
+  it("keeps exported methods that use nothing narrowed but forward, attributes, and names what is lost", () => {
+    const { space } = spaces.get("methods.scripted.pt") as { space: SearchSpace };
+    expect(space.exportLosses).toEqual([expect.stringMatching(/'embed'.*'a\.weight'/)]);
+    const statements = `x = torch.randn(4, 6)
+best = [m.classes[int(i)] for i in m(x - torch.arange(6.0)).argmax(1)]
+print(json.dumps([m.predict(x) == best, m.classes, m.scale, hasattr(m, "embed")]))`;
+    expect(inPython("methods", statements)).toEqual([true, ["x", "y", "z"], 0.5, false]);
+  });
+});
