@@ -10,8 +10,9 @@ import { makeSearchSpace } from "../native/search-space";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
+import { warnOfLoss } from "./export-losses";
 import { IMPORTANCE_CHOICES, type ImportanceConfig, orderChannels } from "./importance";
-import { SearchSpace, warnOfLoss } from "./search-space";
+import { SearchSpace } from "./search-space";
 
 /** The config of the modes `fastnas` and `autonas`. */
 export interface ConvertConfig extends ImportanceConfig {

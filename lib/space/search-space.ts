@@ -21,6 +21,7 @@ import {
   type GraphConstant,
 } from "./custom-hyperparameter";
 import { EvaluationSpace } from "./evaluation-space";
+import { warnOfLostMethods } from "./export-losses";
 import { type ChannelScoreConfig, measureChannels } from "./importance";
 import {
   compareLatencies,
@@ -46,11 +47,6 @@ import type {
   Unprunable,
 } from "./types";
 import { WidthCodec } from "./width-codec";
-
-/** Says what an export is without, in a place that users of the command and of the library see. */
-export function warnOfLoss(sentence: string): void {
-  process.emitWarning(sentence, { type: "TorchSearchWarning", code: "EXPORT_LOSES" });
-}
 
 /**
  * A cost of the user's own, computed from a complete config without running anything; the lower, the better. Any unit
@@ -395,10 +391,7 @@ export class SearchSpace<Own extends string = never>
     const custom = Object.keys(this.#targets).length > 0 && { custom: this.#targets };
     const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig), ...custom };
     const subnet = await this.exported((call) => this.native.exportSubnet(call), result, options);
-    const methods = new Set(subnet.native.methods());
-    for (const name of this.native.ownMethods().filter((method) => !methods.has(method))) {
-      warnOfLoss(`The exported subnet is without the method '${name}', which uses weights that were narrowed.`);
-    }
+    warnOfLostMethods(this.native, subnet.native);
     return subnet.training ? subnet.eval() : subnet;
   }
 

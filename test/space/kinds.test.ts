@@ -79,7 +79,9 @@ beforeAll(async () => {
         const given = inputs.map(tensorOf);
         const named = [
           ...given.map((tensor, at) => [`input${at}`, tensorToRaw(tensor)] as const),
-          ...tensorsOf(await space.forward(...given)).map((t, at) => [`output${at}`, tensorToRaw(t)] as const),
+          ...tensorsOf(await space.forward(...given)).map(
+            (t, at) => [`output${at}`, tensorToRaw(t)] as const,
+          ),
         ];
         const tensors = path.join(work, `${i}.${k}.${file}.safetensors`);
         writeFileSync(tensors, Buffer.concat(encodeSafetensors(new Map(named))));
@@ -137,19 +139,22 @@ describe("kinds of models", () => {
     }
   });
 
-  it.each(files)("$file: exported subnets run in PyTorch on all shapes, as promised", async ({ kind, file }) => {
-    const { space } = spaces.get(file) as { space: SearchSpace };
-    for (const [i, config] of subnetsOf(space).entries()) {
-      for (const k of kind.calls.keys()) {
-        expect(answers.get(`${i}.${k}.${file}`)).toMatchObject({ ok: true, error: null });
+  it.each(files)(
+    "$file: exported subnets run in PyTorch on all shapes, as promised",
+    async ({ kind, file }) => {
+      const { space } = spaces.get(file) as { space: SearchSpace };
+      for (const [i, config] of subnetsOf(space).entries()) {
+        for (const k of kind.calls.keys()) {
+          expect(answers.get(`${i}.${k}.${file}`)).toMatchObject({ ok: true, error: null });
+        }
+        const subnet = await Module.load(path.join(work, `${i}.${file}`));
+        const dummy = (kind.calls[0] as Kind["calls"][0]).inputs.map(tensorOf);
+        const { params, flops } = await profile(subnet, dummy, { metrics: ["params", "flops"] });
+        expect(space.costs(config)).toMatchObject({ params, flops });
+        subnet.close();
       }
-      const subnet = await Module.load(path.join(work, `${i}.${file}`));
-      const dummy = (kind.calls[0] as Kind["calls"][0]).inputs.map(tensorOf);
-      const { params, flops } = await profile(subnet, dummy, { metrics: ["params", "flops"] });
-      expect(space.costs(config)).toMatchObject({ params, flops });
-      subnet.close();
-    }
-  });
+    },
+  );
 });
 
 /** What Python prints of the smallest subnet of a scripted kind, `m`. */

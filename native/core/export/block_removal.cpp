@@ -347,7 +347,7 @@ Leftovers leftoversWithoutBlocks(const torch::jit::Module& module, const Program
   if (blocks.blocks.empty()) return {};
   const torch::jit::Module copy = module.clone(/*inplace=*/true);
   const auto target = InlinedGraph::inPlace(copy, InlinedGraph::FusedAttention::kAvoid);
-  removeMethods(copy);
+  removeMethodsBut(copy, {"forward"});
   const std::vector<bool> none(blocks.blocks.size(), false);
   BlockRemoval removal(copy, *target, program, blocks, none);
   removal.run();
