@@ -79,10 +79,7 @@ export class SearchSpace<Own extends string = never>
   readonly mode: string;
   /** Dimensions that stay whole, with the reason. */
   readonly unprunable: readonly Readonly<Unprunable>[];
-  /**
-   * Sentences about what exported subnets may be without: methods beside `forward` that use narrowed weights or belong
-   * to submodules, and what only training does. `convert()` gives each as a process warning, too.
-   */
+  /** What exported subnets may be without, in sentences: methods beside `forward`, and what only training does. */
   readonly exportLosses: readonly string[];
 
   readonly #origin: SpaceOrigin;

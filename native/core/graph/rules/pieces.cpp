@@ -60,7 +60,11 @@ void splitRule(const Rule& rule) {
   const auto in = rule.labels(input);
   const int64_t dim = rule.wrap(rule.integer("dim"), rule.rank(input));
   const bool bySizes = rule.instruction.schema->name() == "aten::split_with_sizes";
-  const bool varies = cutsByInputs(rule);
+  // Where all pieces are read, nothing is left over that other inputs reach.
+  const auto all = tensorResults(rule.instruction);
+  const bool leavesOver =
+      std::any_of(all.begin(), all.end(), [&](SlotId piece) { return !rule.isRead(piece); });
+  const bool varies = leavesOver && cutsByInputs(rule);
   if (varies) rule.analysis.fix(in[dim], kCutByInputs);
   std::vector<Labels> pieces;
   int64_t begin = 0;
