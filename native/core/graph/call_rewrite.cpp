@@ -96,14 +96,30 @@ bool acceptsInferred(const Node* node, int32_t argument) {
          (name == "aten::unflatten" && parameter == "sizes");
 }
 
+// A constant in the place of an element. One that is moved to the right device first, as traces do, still is.
+Value* exchanged(Graph& graph, Value* before, const IValue& element) {
+  Node* mover = before->node();
+  if (mover->kind() != aten::to || before->uses().size() > 1) return graph.insertConstant(element);
+  const torch::jit::WithInsertPoint insertBefore(mover);
+  mover->replaceInput(0, graph.insertConstant(element));
+  return before;
+}
+
 // A list of tensors and gaps, as indices are, is no constant itself.
-Value* inserted(Graph& graph, const IValue& value) {
+Value* inserted(Graph& graph, Value* before, const IValue& value) {
   if (!value.isList() || value.isIntList() || value.isDoubleList() || value.isBoolList()) {
     return graph.insertConstant(value);
   }
-  std::vector<Value*> elements;
-  for (const IValue& element : value.toListRef()) elements.push_back(graph.insertConstant(element));
-  return graph.insertNode(graph.createList(value.toList().elementType(), elements))->output();
+  const auto elements = value.toListRef();
+  Node* list = before->node();
+  const bool isOwn = list->kind() == prim::ListConstruct && list->inputs().size() == elements.size();
+  std::vector<Value*> values;
+  for (size_t k = 0; k < elements.size(); ++k) {
+    const bool isTensor = isOwn && elements[k].isTensor();
+    values.push_back(isTensor ? exchanged(graph, list->inputs()[k], elements[k])
+                              : graph.insertConstant(elements[k]));
+  }
+  return graph.insertNode(graph.createList(value.toList().elementType(), values))->output();
 }
 
 Value* changed(Graph& graph, Value* before, const Change& change) {
@@ -111,7 +127,7 @@ Value* changed(Graph& graph, Value* before, const Change& change) {
     case Change::Kind::kNone:
       return before;
     case Change::Kind::kConstant:
-      return inserted(graph, change.constant);
+      return inserted(graph, before, change.constant);
     case Change::Kind::kInferred:
       return graph.insertConstant(int64_t{-1});
     case Change::Kind::kScaled: {
