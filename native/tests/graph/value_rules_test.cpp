@@ -175,7 +175,7 @@ TEST_CASE("rules of recurrent layers and cells") {
        "y, z = torch.rnn_tanh(self.a, self.h, [self.w, self.v, self.p, self.q], False, 1, 0.0, False, True, "
        "False)",
        "a . . i | h . . u | w u i | v u u | p u i | q u u | y . . 2*u"},
-      {"a 3 2 5 | h 2 2 3 | c 2 2 3 | w 12 5 | v 12 3 | b 12 | d 12 | p 12 3 | q 12 3 | e 12 | f 12",
+      {"a 3 2 5 | h 2 3 3 | c 2 3 3 | w 12 5 | v 12 3 | b 12 | d 12 | p 12 3 | q 12 3 | e 12 | f 12",
        "y, z, s = torch.lstm(self.a, [self.h, self.c], [self.w, self.v, self.b, self.d, self.p, self.q, "
        "self.e, self.f], True, 2, 0.0, False, False, True)",
        "a . . i | h . . u | c . . u | w 4*u i | v 4*u u | b 4*u | d 4*u | p 4*u u | q 4*u u | e 4*u | f 4*u "
