@@ -12,6 +12,7 @@ namespace {
 // A module of two layers of 4 features after one of 6; the body says what forward does with them.
 torch::jit::Module layers(const std::string& body) {
   torch::jit::Module module("m");
+  module.register_attribute("training", c10::BoolType::get(), false);
   module.register_attribute("flag", c10::BoolType::get(), false);
   module.register_parameter("a", at::randn({6, 3}), false);
   module.register_parameter("b", at::randn({4, 6}), false);

@@ -18,7 +18,7 @@ TEST_CASE("rules of products") {
       {"a 6 | b 6", "y = torch.dot(self.a, self.b)", "a k | b k | y"},
       {"@x 2 6 | b 6 5", "y = torch.matmul(x, self.b)", "b . n | y . n"},
       // What is multiplied by a constant along the summed dimension can't lose indices of it.
-      {"a 4 6", "y = torch.matmul(self.a, torch.ones([6, 3]))", "a m . | y m ."},
+      {"a 4 6", "y = torch.matmul(self.a, torch.arange(18.0).view([6, 3]))", "a m . | y m ."},
       {"b 5 | c 4 6 | d 6 5", "y = torch.addmm(self.b, self.c, self.d)", "b n | c m k | d k n | y m n"},
       {"b 4 5 | c 4 6 | d 6 5", "y = torch.addmm(self.b, self.c, self.d, beta=0.5, alpha=2)",
        "b m n | c m k | d k n | y m n"},
@@ -77,7 +77,8 @@ TEST_CASE("rules of convolutions") {
       {"a 2 6 4 | w 6 1 3", "y = torch.conv_transpose1d(self.a, self.w, None, [1], [0], [0], 6)",
        "a n g . | w g . . | y n g .", 0.0, true},
       // A filter that is the same for every channel is made for that many.
-      {"a 2 4 5 5", "y = torch.conv2d(self.a, torch.ones([4, 1, 3, 3]), None, [1, 1], [0, 0], [1, 1], 4)",
+      {"a 2 4 5 5",
+       "y = torch.conv2d(self.a, torch.arange(36.0).view([4, 1, 3, 3]), None, [1, 1], [0, 0], [1, 1], 4)",
        "a n . . . | y n . . ."},
   };
   for (const auto& test : cases) checkRule(test);
@@ -102,7 +103,7 @@ TEST_CASE("rules of einsum") {
       {"a 5 5", "y = torch.einsum('ii', [self.a])", "a i i | y"},
       {"a 4 6 | b 6 5 | c 4 5", "y = torch.einsum('ik,kj,ij->i', [self.a, self.b, self.c])",
        "a i k | b k j | c i j | y i"},
-      {"a 4 6", "y = torch.einsum('ik,kj->ij', [self.a, torch.ones([6, 2])])", "a i . | y i ."},
+      {"a 4 6", "y = torch.einsum('ik,kj->ij', [self.a, torch.arange(12.0).view([6, 2])])", "a i . | y i ."},
   };
   for (const auto& test : cases) checkRule(test);
 }
@@ -129,7 +130,7 @@ TEST_CASE("rules of scaled_dot_product_attention") {
        "q b h*2 l . | k b h s . | v b h s e | y b h*2 l e", RuleCase::kNoMask},
       // A mask per head that is no parameter keeps the heads.
       {"q 3 4 5 | k 3 6 5 | v 3 6 7",
-       "y = torch.scaled_dot_product_attention(self.q, self.k, self.v, torch.zeros([3, 1, 1]))",
+       "y = torch.scaled_dot_product_attention(self.q, self.k, self.v, torch.arange(3.0).view([3, 1, 1]))",
        "q . l . | k . s . | v . s e | y . l e", RuleCase::kNoMask},
   };
   for (const auto& test : cases) checkRule(test);

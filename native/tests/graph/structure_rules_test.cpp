@@ -47,7 +47,7 @@ TEST_CASE("rules of shuffles and windows") {
 TEST_CASE("rules of pieces") {
   const std::vector<RuleCase> cases = {
       {"a 3 4 | b 3 5", "y = torch.cat([self.a, self.b], 1)", "a p q | b p r | y p q+r"},
-      {"a 3 4 | b 3 5", "y = torch.cat([self.a, torch.ones([3, 2]), self.b], -1)",
+      {"a 3 4 | b 3 5", "y = torch.cat([self.a, torch.arange(6.0).view([3, 2]), self.b], -1)",
        "a . q | b . r | y . q+.2+r"},
       {"a 3 4", "y = torch.cat([self.a, self.a], 1)", "a p q | y p 2*q"},
       {"a 3 4 | b 3 4", "y = torch.stack([self.a, self.b], 1)", "a p q | b p q | y p . q"},
@@ -77,11 +77,10 @@ TEST_CASE("rules of pieces") {
       {"a 3 4", "y = self.a * torch.full([4], 2.0)", "a p q | y p q", 0.0, true},
       {"a 3 4 | b 3 6", "y = torch.cat([self.a, self.a.new_zeros([3, 6]) + self.b], 1)",
        "a p q | b p r | y p q+r", 0.0, true},
-      {"a 3 4 | @x 2 3 4", "y = self.a + x.new_zeros([x.size(0), 3, 4])", "a p q | x . . . | y . p q", 0.0,
-       true},
-      {"a 3 4 | @x 3", "y = self.a[:x.size(0)]", "a . q | x . | y . q"},
+      {"a 3 4 | @x 2 3 4", "y = self.a + x.new_zeros([x.size(0), 3, 4])", "a p q | y . p q", 0.0, true},
+      {"a 3 4 | @x 3", "y = self.a[:x.size(0)]", "a . q | y . q"},
       {"a 5 4 | @x 3", "y = self.a[-x.size(0):]\nz = self.a.narrow(0, 1, x.size(0))",
-       "a . q | x . | y . q | z . q"},
+       "a . q | y . q | z . q"},
       {"a 4 1", "y = self.a.expand(3, -1, 5)", "a q . | y . q ."},
       {"a 4 1 | b 4 5", "y = self.a.expand_as(self.b)", "a p . | b p q | y p q"},
       {"a 4 1", "y = torch.broadcast_to(self.a, [3, 4, 5])", "a q . | y . q .", 0.0, true},
@@ -136,13 +135,24 @@ TEST_CASE("rules of lookups") {
   for (const auto& test : cases) checkRule(test);
 }
 
+TEST_CASE("new tensors of one value follow what they meet") {
+  const std::vector<RuleCase> cases = {
+      {"a 3 4", "y = self.a + torch.ones([3, 1])", "a p q | y p q", 0.0, true},
+      {"a 4 6", "y = torch.matmul(self.a, torch.ones([6, 3]))", "a m k | y m .", 0.0, true},
+      {"a 2 4 5 5", "y = torch.conv2d(self.a, torch.ones([4, 1, 3, 3]), None, [1, 1], [0, 0], [1, 1], 4)",
+       "a n c . . | y n c . .", 0.0, true},
+      {"a 4 6", "y = torch.einsum('ik,kj->ij', [self.a, torch.ones([6, 2])])", "a i k | y i .", 0.0, true},
+  };
+  for (const auto& test : cases) checkRule(test);
+}
+
 TEST_CASE("new tensors fix nothing and have no channels") {
   const std::vector<RuleCase> cases = {
       {"a 3 4", "y = self.a * torch.arange(12).view(3, 4)[0, 1]", "a p q | y p q"},
       {"a 3 4", "y = self.a.new_zeros([5, 6])\nz = self.a * 2", "a p q | y . . | z p q"},
       {"a 3 4", "y = torch.zeros_like(self.a) + self.a", "a p q | y p q"},
       {"a 3 4", "y = torch.full_like(self.a, 2.0) * self.a", "a p q | y p q"},
-      {"a 3 4", "y = self.a + torch.ones([3, 1])", "a . q | y . q"},
+      {"a 3 4", "y = self.a + torch.arange(3).view([3, 1])", "a . q | y . q"},
   };
   for (const auto& test : cases) checkRule(test);
 }
