@@ -44,7 +44,9 @@ export async function requireClaimedPatterns(module: Module, records: readonly M
     for (const layer of layers) {
       // A layer whose block was left out is gone.
       const weight = parameters.get(`${layer}.weight`) ?? parameters.get(layer);
-      if (weight === undefined || (await follows(weight, n, m))) continue;
+      if (weight === undefined || (await followsAlong(1, weight, n, m))) continue;
+      // The inputs of `x @ weight` and of a transposed convolution are the first dimension.
+      if (await followsAlong(0, weight, n, m)) continue;
       throw new TorchSearchError(
         "ERR_SPARSE_PATTERN",
         `The weights of ${layer} would not be ${n}:${m} sparse any more, as the model's history says that they are, so the module was not given out. Keep widths that are multiples of ${m}, in whole neighbourhoods; or search widths first, and make the result sparse.`,
@@ -53,16 +55,18 @@ export async function requireClaimedPatterns(module: Module, records: readonly M
   }
 }
 
-/** Whether at most n of each m neighbours along the second dimension are other than zero. */
-async function follows(weight: Tensor, n: number, m: number): Promise<boolean> {
-  const [rows = 0, inputs = 0, ...places] = weight.shape;
+/** Whether at most n of each m neighbours along a dimension are other than zero. */
+async function followsAlong(dimension: 0 | 1, weight: Tensor, n: number, m: number): Promise<boolean> {
+  const inputs = weight.shape[dimension] ?? 0;
   if (inputs % m !== 0) return false;
+  const size = (sizes: readonly number[]) => sizes.reduce((product, next) => product * next, 1);
+  const rows = size(weight.shape.slice(0, dimension));
+  const step = size(weight.shape.slice(dimension + 1));
   const values = weight.data() as ArrayLike<number>;
   // Of 16-bit floats there are the bits, whose first one is the sign.
   const isZero = weight.dtype.endsWith("float16")
     ? (bits = 0) => (bits & 0x7fff) === 0
     : (value = 0) => value === 0;
-  const step = places.reduce((product, size) => product * size, 1);
   let seen = 0;
   for (let row = 0; row < rows; row += 1) {
     for (let first = 0; first < inputs; first += m) {
@@ -72,11 +76,11 @@ async function follows(weight: Tensor, n: number, m: number): Promise<boolean> {
         for (let k = 0; k < m; k += 1) kept += isZero(values[place + k * step]) ? 0 : 1;
         if (kept > n) return false;
       }
+      seen += m * step;
+      if (seen < CHUNK) continue;
+      seen = 0;
+      await new Promise(setImmediate);
     }
-    seen += inputs * step;
-    if (seen < CHUNK) continue;
-    seen = 0;
-    await new Promise(setImmediate);
   }
   return true;
 }

@@ -53,6 +53,14 @@ export class FakeNativeSpace {
     return [{ parameter: "fc.weight", dimension: 0, reason: "it is an output of the model" }];
   }
 
+  exportLosses(): string[] {
+    return [];
+  }
+
+  ownMethods(): string[] {
+    return [];
+  }
+
   active(): number[] {
     return [...this.widths];
   }
@@ -120,7 +128,14 @@ export class FakeNativeSpace {
 
   async exportSubnet(): Promise<NativeModule> {
     this.log.push(`export ${this.widths.join(" ")} after ${this.calibrated} batches`);
-    return { training: false, setExtraFile: () => {} } as unknown as NativeModule;
+    const files = new Map<string, string>();
+    return {
+      training: false,
+      setExtraFile: (name: string, text: string) => files.set(name, text),
+      extraFile: (name: string) => files.get(name) ?? null,
+      methods: () => ["forward"],
+      close: () => {},
+    } as unknown as NativeModule;
   }
 
   close(): void {
