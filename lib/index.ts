@@ -12,6 +12,7 @@ export { BaseSearcher } from "./contract/base";
 export { type Checkpoint, readCheckpoint } from "./contract/checkpoint";
 export type { SearchConfig } from "./contract/config";
 export type {
+  BoundsOn,
   BoundValue,
   Constraints,
   ConstraintValue,

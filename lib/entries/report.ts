@@ -4,14 +4,18 @@
  * @module torchsearch/report
  */
 export {
+  type ReportChange,
   type ReportCosts,
   type ReportData,
   type ReportDensity,
   type ReportFormats,
   type ReportMeasurement,
   type ReportOperator,
+  type ReportProgress,
+  type ReportRating,
   type ReportSensitivity,
   type ReportWidth,
+  type RunFacts,
   readReportData,
   renderReport,
   writeReport,

@@ -89,5 +89,6 @@ export {
   type Sampler,
   type Trial,
   Trials,
+  type TrialTools,
 } from "../space/trials";
 export type { ScoredSubnet, SpaceSearchState } from "../space/types";

@@ -6,12 +6,15 @@ import { isRecord } from "../util/check";
 
 /** A measurement of the full model and of the best subnet. */
 export interface ReportChange {
+  /** Of the full model. */
   before: number;
+  /** Of the best subnet. */
   after: number;
 }
 
 /** How far a search is. */
 export interface ReportProgress {
+  /** So many of `total`. */
   done: number;
   /** Null where the searcher doesn't know it. */
   total: number | null;
@@ -23,6 +26,7 @@ export interface ReportProgress {
 export interface RunFacts {
   /** False where the search was interrupted, or is under way. */
   finished: boolean;
+  /** How far the run is that the state is of; null where its state doesn't tell. */
   progress: ReportProgress | null;
   /** When the checkpoint was written: ISO 8601, in UTC. */
   date: string | null;

@@ -1,6 +1,6 @@
 /**
- * A hundred random models, other ones in each run, by the command that tries more (`npm run fuzz:models`): each is
- * converted, and its subnets are held against PyTorch. TORCHSEARCH_FUZZ_SEED repeats a run; the seed is printed.
+ * A hundred random models, by the command that tries more (`npm run fuzz:models`): each is converted, and its subnets
+ * are held against PyTorch. TORCHSEARCH_FUZZ_SEED chooses others; the seed is printed.
  *
  * Then the models that once broke a promise (random-models.json), held against the same oracles.
  */
@@ -13,7 +13,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { root } from "../support/zoo";
 
 const COUNT = 100;
-const seed = process.env.TORCHSEARCH_FUZZ_SEED ?? String(Math.floor(Date.now() / 1000));
+// The nightly workflow tries new seeds. Here there is one, until the list of known faults
+// (scripts/fuzz/models/grammar/known.py) is empty: what a new seed finds must not stop an unrelated change.
+const seed = process.env.TORCHSEARCH_FUZZ_SEED ?? "4";
 
 interface Summary {
   models: number;

@@ -3,7 +3,7 @@ import type { Random } from "../../util/random";
 import { type Margin, withMargin } from "./cma-margin";
 import { choleskyOf, quadratic, solveLower, timesLower } from "./triangular";
 
-/** The state of {@link CmaEs}, as a checkpoint holds it. n is the number of coordinates. */
+/** The state of `CmaEs`, as a checkpoint holds it. n is the number of coordinates. */
 export interface CmaState extends Margin {
   /** The distribution's mean, n. */
   mean: Float64Array;
