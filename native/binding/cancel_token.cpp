@@ -1,6 +1,7 @@
 #include "binding/cancel_token.h"
 
 #include "binding/job.h"
+#include "binding/unwrap.h"
 
 namespace torchsearch::binding {
 
@@ -9,7 +10,7 @@ void CancelTokenWrap::define(Napi::Env env, Napi::Object exports) {
 }
 
 CancelTokenWrap::CancelTokenWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 void CancelTokenWrap::cancel(const Napi::CallbackInfo&) {

@@ -4,6 +4,7 @@
 
 #include "binding/tensor.h"
 #include "binding/translate.h"
+#include "binding/unwrap.h"
 
 namespace torchsearch::binding {
 
@@ -44,7 +45,7 @@ DatasetWrap::DatasetWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     options.dropLast = Napi::Value(object.Get("dropLast")).ToBoolean();
     dataset_ = std::make_shared<Dataset>(std::move(tensors), options);
   });
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 Napi::Value DatasetWrap::batches(const Napi::CallbackInfo& info) {

@@ -27,7 +27,7 @@ ImportanceWrap::ImportanceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info
     }
     importance_ = Importance::make(readName(kImportances, info[0]), options);
   });
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 std::shared_ptr<Importance> ImportanceWrap::of(const Napi::Value& value) {

@@ -42,7 +42,7 @@ ModuleWrap::ModuleWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   module_ = *info[0].As<Napi::External<ModuleSeed>>().Data();
   reported_ = module_->bytes();
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_);
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 void ModuleWrap::Finalize(Napi::Env env) {

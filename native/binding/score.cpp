@@ -2,6 +2,7 @@
 
 #include "binding/names.h"
 #include "binding/translate.h"
+#include "binding/unwrap.h"
 
 namespace torchsearch::binding {
 
@@ -22,7 +23,7 @@ ScoreWrap::ScoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     }
     score_ = Score::make(readName(kScores, info[0]), options);
   });
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 Napi::Value ScoreWrap::reset(const Napi::CallbackInfo& info) {

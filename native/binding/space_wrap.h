@@ -32,7 +32,7 @@ class SpaceWrap : public Napi::ObjectWrap<Wrap> {
            std::string("Make ") + Wrap::kNoun + "s with " + Wrap::kName + ".convert.");
     }
     space_ = *info[0].template As<Napi::External<Seed>>().Data();
-    info.This().template As<Napi::Object>().TypeTag(&Wrap::kTag);
+    tag(info, Wrap::kTag);
   }
 
  protected:

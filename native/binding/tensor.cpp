@@ -33,7 +33,7 @@ TensorWrap::TensorWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     reported_ = static_cast<int64_t>(tensor_.nbytes());
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_);
   }
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 void TensorWrap::Finalize(Napi::Env env) {

@@ -63,7 +63,7 @@ TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const Seed& seed = *info[0].As<Napi::External<Seed>>().Data();
   trainer_ = seed.trainer;
   schema_ = seed.schema;
-  info.This().As<Napi::Object>().TypeTag(&kTag);
+  tag(info, kTag);
 }
 
 const std::shared_ptr<Trainer>& TrainerWrap::open(Napi::Env env) const {

@@ -26,7 +26,8 @@ bool asksForType(const Node* node) {
 }
 
 bool asksForSize(const Node* node) {
-  static const std::unordered_set<c10::Symbol> kinds = {aten::size, aten::dim, aten::numel, aten::len};
+  static const std::unordered_set<c10::Symbol> kinds = {
+      aten::size, aten::dim, c10::Symbol::fromQualString("aten::numel"), aten::len};
   return kinds.count(node->kind()) > 0;
 }
 
