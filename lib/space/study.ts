@@ -60,6 +60,8 @@ export class Study {
   /** Scores told since the last save, and the most candidates that were out at once. */
   #tells = 0;
   #mostAsked = 0;
+  /** Asked for and not told, the same candidate as often as it was asked for: a round may name one twice. */
+  #untold = 0;
   #calibration: ForwardLoop | null = null;
   #opening: Promise<void> | null = null;
 
@@ -186,7 +188,8 @@ export class Study {
     throwIfAborted(this.#options.signal);
     const config = proposal === undefined ? (this.#again.shift() ?? this.#draw()) : this.#complete(proposal);
     if (this.#indexOfAsked(config) < 0) this.#state.asked.push(config);
-    this.#mostAsked = Math.max(this.#mostAsked, this.#state.asked.length);
+    this.#untold += 1;
+    this.#mostAsked = Math.max(this.#mostAsked, this.#untold);
     return this.#candidateOf(config);
   }
 
@@ -227,7 +230,8 @@ export class Study {
     });
     this.#tells += 1;
     // In the middle of a round the optimizer's own place in it would be lost.
-    const round = this.#state.asked.length === 0 || this.#tells > this.#mostAsked;
+    this.#untold = Math.max(0, this.#untold - 1);
+    const round = this.#untold === 0 || this.#tells > this.#mostAsked;
     if (checkpoint !== null && round) await this.#pace.offer(() => this.save());
   }
 
@@ -258,7 +262,7 @@ export class Study {
   async save(): Promise<void> {
     const { checkpoint, signal } = this.#options;
     this.#tells = 0;
-    this.#mostAsked = this.#state.asked.length;
+    this.#mostAsked = this.#untold;
     await this.#claim();
     await this.#checkpoint.save(checkpoint, {
       model: () => this.#space,
