@@ -2,7 +2,6 @@
  * Every hard little model of test/fixtures/hard that has a layer to quantize, scripted and traced, in a mix of formats:
  * exported and judged by PyTorch alone. It must load, give the same numbers, keep its names, and train.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -11,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { convert, type DType, Module, Tensor, TorchSearchError } from "../../lib";
 import { tensorToRaw } from "../../lib/data/raw-tensor";
 import { encodeSafetensors } from "../../lib/data/safetensors";
-import { python } from "../data/python";
+import { verifySubnets } from "../support/verify-subnets";
 import { type Form, root } from "../support/zoo";
 
 interface Case {
@@ -50,7 +49,7 @@ interface Answer {
 }
 
 let work: string;
-const answers = new Map<string, Answer>();
+let answers: Map<string, Answer>;
 const failures = new Map<string, unknown>();
 
 function tensorsOf(value: unknown): Tensor[] {
@@ -107,17 +106,7 @@ beforeAll(async () => {
       failures.set(file, error);
     }
   }
-  const script = path.join(root, "scripts", "python", "verify_subnet.py");
-  const lines = execFileSync(python, [script, "--serve", "--threads", "1"], {
-    input: requests.map((request) => `${JSON.stringify(request)}\n`).join(""),
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  }).split("\n");
-  for (const line of lines.slice(1)) {
-    if (line === "") continue;
-    const answer = JSON.parse(line) as Answer;
-    answers.set(answer.id, answer);
-  }
+  answers = verifySubnets(requests);
 }, 600_000);
 afterAll(() => rmSync(work, { recursive: true }));
 

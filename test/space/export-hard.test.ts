@@ -2,7 +2,6 @@
  * Every hard little model of test/fixtures/hard that converts, scripted and traced: all widths halved, exported, and judged
  * by PyTorch alone. It must load, equal the selected subnet, keep the names of its parameters, and train.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -19,7 +18,7 @@ import {
 } from "../../lib";
 import { tensorToRaw } from "../../lib/data/raw-tensor";
 import { encodeSafetensors } from "../../lib/data/safetensors";
-import { python } from "../data/python";
+import { verifySubnets } from "../support/verify-subnets";
 import { type Form, root } from "../support/zoo";
 
 interface Described {
@@ -53,7 +52,7 @@ const files = Object.entries(cases)
   );
 
 let work: string;
-const answers = new Map<string, Record<string, unknown>>();
+let answers: Map<string, Record<string, unknown>>;
 const failures = new Map<string, unknown>();
 const narrowed = new Map<string, number>();
 
@@ -122,17 +121,7 @@ beforeAll(async () => {
       failures.set(file, error);
     }
   }
-  const script = path.join(root, "scripts", "python", "verify_subnet.py");
-  const lines = execFileSync(python, [script, "--serve", "--threads", "1"], {
-    input: requests.map((request) => `${JSON.stringify(request)}\n`).join(""),
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  }).split("\n");
-  for (const line of lines.slice(1)) {
-    if (line === "") continue;
-    const answer = JSON.parse(line) as Record<string, unknown>;
-    answers.set(answer.id as string, answer);
-  }
+  answers = verifySubnets<Record<string, unknown> & { id: string }>(requests);
 }, 600_000);
 afterAll(() => rmSync(work, { recursive: true }));
 

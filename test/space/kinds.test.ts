@@ -12,6 +12,7 @@ import { convert, type DType, Module, profile, type SearchSpace, type SubnetConf
 import { tensorToRaw } from "../../lib/data/raw-tensor";
 import { encodeSafetensors } from "../../lib/data/safetensors";
 import { python } from "../data/python";
+import { verifySubnets } from "../support/verify-subnets";
 import { type Form, root } from "../support/zoo";
 
 interface Described {
@@ -36,7 +37,7 @@ const files = Object.entries(kinds).flatMap(([name, kind]) =>
 
 let work: string;
 const spaces = new Map<string, { module: Module; space: SearchSpace }>();
-const answers = new Map<string, { ok: boolean; error: string | null }>();
+let answers: Map<string, { ok: boolean; error: string | null }>;
 
 function tensorOf({ shape, dtype, data }: Described): Tensor {
   return Tensor.from(dtype === "int64" ? data.map(BigInt) : data, shape, { dtype });
@@ -96,17 +97,7 @@ beforeAll(async () => {
       }
     }
   }
-  const script = path.join(root, "scripts", "python", "verify_subnet.py");
-  const lines = execFileSync(python, [script, "--serve", "--threads", "1"], {
-    input: requests.map((request) => `${JSON.stringify(request)}\n`).join(""),
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  }).split("\n");
-  for (const line of lines.slice(1)) {
-    if (line === "") continue;
-    const answer = JSON.parse(line) as { id: string; ok: boolean; error: string | null };
-    answers.set(answer.id, answer);
-  }
+  answers = verifySubnets<{ id: string; ok: boolean; error: string | null }>(requests);
 }, 600_000);
 afterAll(() => {
   for (const { module, space } of spaces.values()) {
