@@ -57,7 +57,7 @@ export class Study {
   #again: SubnetConfig[] = [];
   /** Whether the checkpoint's file is ours alone. */
   #claimed = false;
-  /** Scores told since the last save, and the most candidates that were out at once. */
+  /** In this round or since the last save: the scores told, and the most candidates that were out at once. */
   #tells = 0;
   #mostAsked = 0;
   /** Asked for and not told, the same candidate as often as it was asked for: a round may name one twice. */
@@ -233,6 +233,8 @@ export class Study {
     this.#untold = Math.max(0, this.#untold - 1);
     const round = this.#untold === 0 || this.#tells > this.#mostAsked;
     if (checkpoint !== null && round) await this.#pace.offer(() => this.save());
+    // A round that was too early to save is over all the same: the next one begins to count.
+    if (this.#untold === 0) this.#tells = this.#mostAsked = 0;
   }
 
   /**

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { RandomSearcher, readCheckpoint, type SearchSpace, type SubnetConfig, writeReport } from "../../lib";
 import { subnetsOf } from "../../lib/entries/search";
@@ -175,6 +175,35 @@ describe("a study", () => {
     const saved = await readCheckpoint(pool);
     expect(saved?.state.iteration).toBeGreaterThan(2);
     expect(saved?.state.asked).toHaveLength(1);
+  });
+
+  it("saves in the middle of no round after one that it was too early to save", async () => {
+    const checkpoint = path.join(folder, "early.safetensors");
+    const { study } = begin({ checkpoint });
+    // The clock stands still, so that nothing is due after the first save; then it runs on in the middle of a round.
+    let now = 1e6;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    try {
+      const round = async (): Promise<void> => {
+        const batch = [await study.ask(), await study.ask()];
+        for (const candidate of batch) await study.tell(candidate, 1);
+      };
+      clock.mockImplementation(() => now++);
+      await round();
+      expect((await readCheckpoint(checkpoint))?.state.iteration).toBe(2);
+      clock.mockImplementation(() => now);
+      await round();
+      expect((await readCheckpoint(checkpoint))?.state.iteration).toBe(2);
+      const batch = [await study.ask(), await study.ask()];
+      now += 1e6;
+      await study.tell(batch[0]!, 1);
+      expect((await readCheckpoint(checkpoint))?.state.iteration).toBe(2);
+      await study.tell(batch[1]!, 1);
+      expect((await readCheckpoint(checkpoint))?.state.iteration).toBe(6);
+    } finally {
+      clock.mockRestore();
+      await study.close();
+    }
   });
 
   it("completes a proposal from the full model, and refuses what is no subnet", async () => {
