@@ -115,13 +115,30 @@ export function examine(): DoctorReport {
   } else if (used?.cuda && !report.load.versions.cuda) {
     notes.push("This LibTorch can use CUDA, but no GPU answers: check the driver with `nvidia-smi`.");
   }
+  const spinning =
+    report.load.ok && spinningNote(report.load.threads, os.loadavg()[0] ?? 0, process.env);
+  if (spinning) notes.push(spinning);
   return report;
+}
+
+/**
+ * A note where the user's own setting makes OpenMP's threads spin while other processes keep the cores busy: fewer
+ * threads are faster then. With the addon's own setting they weren't, at any load that was tried (docs/benchmarks.md).
+ */
+export function spinningNote(threads: number, load: number, env: NodeJS.ProcessEnv): string | undefined {
+  const spins = env.OMP_WAIT_POLICY?.toLowerCase() === "active" || Number(env.GOMP_SPINCOUNT ?? 0) > 10_000;
+  if (!spins || threads === 1 || load + threads < os.cpus().length + 0.5) return undefined;
+  const setting = env.GOMP_SPINCOUNT === undefined ? "OMP_WAIT_POLICY" : "GOMP_SPINCOUNT";
+  return (
+    `${setting} makes OpenMP's threads spin, and the load average is ${load.toFixed(1)} on ${os.cpus().length} cores: ` +
+    `unset it, or set OMP_NUM_THREADS=1, which is faster beside busy processes.`
+  );
 }
 
 function describe(report: DoctorReport): string {
   const lines = [
     `Node      ${report.node} on ${report.platform}`,
-    `CPU       ${report.cpu.model}, ${report.cpu.threads} threads`,
+    `CPU       ${report.cpu.model}, ${report.cpu.threads} ${report.cpu.threads === 1 ? "core" : "cores"} for this process`,
     "LibTorch  (in the order in which the places are tried)",
     ...report.libTorch.map((candidate) => {
       const text =
@@ -136,10 +153,11 @@ function describe(report: DoctorReport): string {
     ...(report.addons.length === 0 ? ["    none"] : []),
   ];
   if (report.load?.ok) {
-    const { versions, threads, seconds } = report.load;
+    const { versions, threads, threadsReason, seconds } = report.load;
     const cuda = versions.cuda ? "CUDA available" : "no CUDA";
     lines.push(
-      `Loads     in ${seconds.toFixed(2)} s: LibTorch ${versions.torch}, ${threads} compute threads, ${cuda}`,
+      `Loads     in ${seconds.toFixed(2)} s: LibTorch ${versions.torch}, ${cuda}`,
+      `Threads   ${threads}: ${threadsReason}`,
     );
   }
   if (report.sharp !== null) lines.push(`Images    decoded by sharp ${report.sharp}`);

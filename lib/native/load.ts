@@ -4,6 +4,7 @@ import { isMainThread } from "node:worker_threads";
 
 import { TorchSearchError } from "../errors";
 import { type AddonFile, listAddonFiles } from "./addon-files";
+import { computeThreads } from "./compute-threads";
 import { isWithoutGlibc, unsupportedLibc } from "./libc";
 import { type LibTorch, locateLibTorch } from "./locate";
 import { BUILD_COMMAND, packageRoot, SETUP_COMMAND, sharedLibrary } from "./paths";
@@ -117,6 +118,9 @@ function load(): Loaded<LibraryExports> {
     );
   }
   addon.init({ TorchSearchError });
+  // OpenMP's own default knows the environment and the affinity.
+  const { count, source } = computeThreads();
+  if (source === "quota") addon.setDefaultThreads(count);
   // Workers end by themselves; the process ends on its main thread.
   if (isMainThread) process.on("exit", () => addon.leave());
   return { addon, libTorch, file, ...(cudaProblem === undefined ? {} : { cudaProblem }) };

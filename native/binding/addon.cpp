@@ -4,6 +4,7 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -47,11 +48,25 @@ Napi::Value versions(const Napi::CallbackInfo& info) {
   });
 }
 
-void setThreads(const Napi::CallbackInfo& info) {
+// Whether somebody chose the number of threads: the default of a worker that loads the addon later doesn't replace it.
+std::atomic<bool> threadsChosen{false};
+
+int threadsArgument(const Napi::CallbackInfo& info) {
   const int64_t count = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
   if (count < 1 || count > 4096)
     fail(info.Env(), "ERR_INPUT", "setThreads needs a whole number of at least 1.");
-  ComputeThread::instance().setThreads(static_cast<int>(count));
+  return static_cast<int>(count);
+}
+
+void setThreads(const Napi::CallbackInfo& info) {
+  const int count = threadsArgument(info);
+  threadsChosen = true;
+  ComputeThread::instance().setThreads(count);
+}
+
+void setDefaultThreads(const Napi::CallbackInfo& info) {
+  const int count = threadsArgument(info);
+  if (!threadsChosen.exchange(true)) ComputeThread::instance().setThreads(count);
 }
 
 Napi::Value getThreads(const Napi::CallbackInfo& info) {
@@ -87,6 +102,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   exports.Set("init", Napi::Function::New<init>(env, "init"));
   exports.Set("versions", Napi::Function::New<versions>(env, "versions"));
   exports.Set("setThreads", Napi::Function::New<setThreads>(env, "setThreads"));
+  exports.Set("setDefaultThreads", Napi::Function::New<setDefaultThreads>(env, "setDefaultThreads"));
   exports.Set("getThreads", Napi::Function::New<getThreads>(env, "getThreads"));
   exports.Set("leave", Napi::Function::New<leave>(env, "leave"));
   exports.Set("giveUp", Napi::Function::New<giveUp>(env, "giveUp"));

@@ -14,6 +14,8 @@ export interface LibraryExports {
   versions(): NativeVersions;
   /** Threads that LibTorch uses inside one operator, from the next job on. */
   setThreads(count: number): void;
+  /** As setThreads, unless somebody has called either in this process. */
+  setDefaultThreads(count: number): void;
   getThreads(): number;
   /** For the moment before the process exits: ends the compute thread, or leaves without what races with it. */
   leave(): void;
