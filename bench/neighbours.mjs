@@ -21,7 +21,12 @@ const OURS = [process.execPath, ["bench/workers/fastnas.mjs", ...ARGUMENTS, "--c
 const UNSET_SPINS = "300000";
 const SIDES = [
   { key: "ours", tool: "torchsearch", command: OURS, env: {} },
-  { key: "spinning", tool: "torchsearch, OpenMP as it is", command: OURS, env: { GOMP_SPINCOUNT: UNSET_SPINS } },
+  {
+    key: "spinning",
+    tool: "torchsearch, OpenMP as it is",
+    command: OURS,
+    env: { GOMP_SPINCOUNT: UNSET_SPINS },
+  },
   {
     key: "modelopt",
     tool: "ModelOpt",
@@ -53,7 +58,9 @@ function beside(count, { command: [program, args], env }) {
 
 const before = machine(options);
 await ensurePeers();
-run(peerPython, ["-W", "ignore", "bench/python/assets.py", "digits_resnet"], { remedy: "See its message above." });
+run(peerPython, ["-W", "ignore", "bench/python/assets.py", "digits_resnet"], {
+  remedy: "See its message above.",
+});
 
 const seconds = Object.fromEntries(SIDES.map(({ key }) => [key, NEIGHBOURS.map(() => [])]));
 for (let round = 0; round < rounds; round++) {

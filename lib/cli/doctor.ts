@@ -115,8 +115,7 @@ export function examine(): DoctorReport {
   } else if (used?.cuda && !report.load.versions.cuda) {
     notes.push("This LibTorch can use CUDA, but no GPU answers: check the driver with `nvidia-smi`.");
   }
-  const spinning =
-    report.load.ok && spinningNote(report.load.threads, os.loadavg()[0] ?? 0, process.env);
+  const spinning = report.load.ok && spinningNote(report.load.threads, os.loadavg()[0] ?? 0, process.env);
   if (spinning) notes.push(spinning);
   return report;
 }

@@ -48,7 +48,8 @@ Napi::Value versions(const Napi::CallbackInfo& info) {
   });
 }
 
-// Whether somebody chose the number of threads: the default of a worker that loads the addon later doesn't replace it.
+// Whether somebody chose the number of threads: the default of a worker that loads the addon later doesn't
+// replace it.
 std::atomic<bool> threadsChosen{false};
 
 int threadsArgument(const Napi::CallbackInfo& info) {

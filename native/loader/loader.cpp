@@ -10,9 +10,10 @@
 
 namespace {
 
-// How OpenMP's threads wait for work. By default they spin for milliseconds, and where another process keeps a core
-// busy, they take the time that the thread with the work needs: a search took 6 to 50 times as long. GNU's runtime reads
-// its environment once, when it is opened, so ours is there only meanwhile: child processes must not inherit it.
+// How OpenMP's threads wait for work. By default they spin for milliseconds, and where another process keeps
+// a core busy, they take the time that the thread with the work needs: a search took 6 to 50 times as long.
+// GNU's runtime reads its environment once, when it is opened, so ours is there only meanwhile: child
+// processes must not inherit it.
 class SpinBriefly {
  public:
   SpinBriefly() : lock_(mutex()) {
@@ -36,8 +37,8 @@ class SpinBriefly {
   bool ours_ = false;
 };
 
-// The runtimes of LLVM and Intel read their environment at the first parallel region instead, so it has to stay. They
-// spin for 200 ms; one is enough between the operators of a forward.
+// The runtimes of LLVM and Intel read their environment at the first parallel region instead, so it has to
+// stay. They spin for 200 ms; one is enough between the operators of a forward.
 void LetLlvmSleep() {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   for (const char* runtime : {"libiomp5.so", "libomp.so", "libomp.so.5"}) {

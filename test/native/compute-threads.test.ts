@@ -8,7 +8,11 @@ import { spinningNote } from "../../lib/cli/doctor";
 import { computeThreads, type Surroundings } from "../../lib/native/compute-threads";
 import { root } from "../support/zoo";
 
-const machine = (cores: number, files: Record<string, string>, env: NodeJS.ProcessEnv = {}): Surroundings => ({
+const machine = (
+  cores: number,
+  files: Record<string, string>,
+  env: NodeJS.ProcessEnv = {},
+): Surroundings => ({
   cores,
   env,
   read: (file) => files[file] ?? null,
@@ -17,7 +21,10 @@ const machine = (cores: number, files: Record<string, string>, env: NodeJS.Proce
 describe("the default number of threads", () => {
   it("is the cores of the affinity where no quota is lower", () => {
     expect(computeThreads(machine(8, {}))).toMatchObject({ count: 8, source: "cores" });
-    const unlimited = { "/proc/self/cgroup": "0::/user.slice\n", "/sys/fs/cgroup/user.slice/cpu.max": "max 100000\n" };
+    const unlimited = {
+      "/proc/self/cgroup": "0::/user.slice\n",
+      "/sys/fs/cgroup/user.slice/cpu.max": "max 100000\n",
+    };
     expect(computeThreads(machine(1, unlimited))).toMatchObject({
       count: 1,
       reason: "this process may run on 1 core",
@@ -64,7 +71,9 @@ describe("the default number of threads", () => {
     ],
   ])("keeps within the quota: %s", (_, group, expected) => {
     const [[line, files]] = Object.entries(group) as [[string, Record<string, string>]];
-    const found = computeThreads(machine(64, { "/proc/self/cgroup": `9:name=systemd:/\n${line}\n`, ...files }));
+    const found = computeThreads(
+      machine(64, { "/proc/self/cgroup": `9:name=systemd:/\n${line}\n`, ...files }),
+    );
     expect(found).toMatchObject({ count: expected, source: "quota" });
     expect(found.reason).toMatch(/^the control group may use [\d.]+ of 64 cores$/);
   });
@@ -103,7 +112,13 @@ describe("OpenMP's threads", () => {
       console.log(JSON.stringify({ own: process.env.GOMP_SPINCOUNT ?? "none", inherited: child }));`;
     const { stdout, stderr, status } = spawnSync(process.execPath, ["-e", script], {
       encoding: "utf8",
-      env: { ...process.env, GOMP_SPINCOUNT: undefined, OMP_WAIT_POLICY: undefined, OMP_DISPLAY_ENV: "VERBOSE", ...env },
+      env: {
+        ...process.env,
+        GOMP_SPINCOUNT: undefined,
+        OMP_WAIT_POLICY: undefined,
+        OMP_DISPLAY_ENV: "VERBOSE",
+        ...env,
+      },
     });
     expect(status, stderr).toBe(0);
     return { read: /GOMP_SPINCOUNT = '(\w+)'/.exec(stderr)?.[1] ?? stderr, ...JSON.parse(stdout) };
