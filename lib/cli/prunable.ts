@@ -26,6 +26,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
     let space: SearchSpace;
     try {
       space = await convert(module, "fastnas", inputs, {
+        ...options.modeOptions,
         channelDivisor: options.channelDivisor,
         importance: options.importance as Importance,
         onProgress: ({ done }) => bar.update(done),
@@ -35,12 +36,17 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
     }
     const found = prunability(module, space);
     if (options.json) {
-      const hyperparameters = space.hyperparameters.map(({ name, kind, full, choices }) => ({
-        name,
-        kind,
-        full,
-        choices: [...choices],
-      }));
+      const hyperparameters = space.hyperparameters.map(
+        ({ name, kind, full, choices, channels, tied, fixed }) => ({
+          name,
+          kind,
+          full,
+          choices: [...choices],
+          channels,
+          tied: [...tied],
+          fixed,
+        }),
+      );
       printJson({ model: file, inputs: [...specs, ...numbers], hyperparameters, ...found });
     } else {
       process.stdout.write(describe(space.hyperparameters, found, options));
@@ -61,7 +67,9 @@ function describe(
   const sections: string[] = [];
   // One with a single choice can't be narrowed, although it is a hyperparameter for the searches.
   const narrowed = hyperparameters.filter(({ choices }) => choices.length > 1);
-  const fixed = hyperparameters.length - narrowed.length;
+  const single = hyperparameters.filter(({ choices, fixed }) => choices.length === 1 && fixed === null);
+  const fixed = single.length;
+  const capped = narrowed.some(({ choices, full: width }) => choices.at(-1) !== width);
   if (narrowed.length === 0) {
     sections.push("Nothing of this model can be narrowed.\n");
   } else {
@@ -70,6 +78,7 @@ function describe(
       kind,
       String(width),
       String(choices[0]),
+      ...(capped ? [String(choices.at(-1))] : []),
       String(choices.length),
     ]);
     sections.push(
@@ -79,6 +88,7 @@ function describe(
           { title: "kind" },
           { title: "full", align: "right" },
           { title: "smallest", align: "right" },
+          ...(capped ? [{ title: "largest", align: "right" as const }] : []),
           { title: "choices", align: "right" },
         ],
         rows,
@@ -86,9 +96,7 @@ function describe(
     );
   }
   if (fixed > 0) {
-    const names = hyperparameters
-      .filter(({ choices }) => choices.length === 1)
-      .map(({ name, kind, full: width }) => `  ${name} (${kind}, ${width})\n`);
+    const names = single.map(({ name, kind, full: width }) => `  ${name} (${kind}, ${width})\n`);
     const shown = names.slice(0, examples);
     const others = names.length - shown.length;
     sections.push(
@@ -98,6 +106,13 @@ function describe(
         (others > 0 ? `  … and ${others} more (--examples ${names.length} shows them)\n` : ""),
     );
   }
+  const asked = [
+    ...hyperparameters.flatMap((each) => (each.fixed === null ? [] : [`  ${each.name}: ${each.fixed}\n`])),
+    ...hyperparameters.flatMap(({ name, tied }) =>
+      tied.length === 0 ? [] : [`  ${name} has the width of ${tied.join(", ")}\n`],
+    ),
+  ];
+  if (asked.length > 0) sections.push(`As you asked:\n${asked.join("")}`);
   const price = (costs: Prunability["full"]): string[] => [
     formatCount(costs.params),
     formatCount(costs.macs),

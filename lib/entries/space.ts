@@ -23,6 +23,7 @@ export type {
   LatencyTimingOptions,
   MeasureLatencyOptions,
 } from "../space/latency";
+export type { LayerChoice } from "../space/layer-choice";
 export type { ExportOptions, ModeSpace } from "../space/mode-space";
 export {
   type ParameterDimension,
@@ -45,3 +46,4 @@ export {
   type SubnetConfig,
   type Unprunable,
 } from "../space/types";
+export type { WidthBound, WidthBounds, WidthControl } from "../space/width-control";

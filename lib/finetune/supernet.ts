@@ -74,7 +74,7 @@ export async function trainSupernet(
     const module = Module.wrap(space.native.module());
     const names = module.namedParameters().map(({ name }) => name);
     const native = { ...nativeOptions(options, length.totalSteps, names), alpha, temperature };
-    const widths = space.hyperparameters.map(({ name }) => smallest[name] as number);
+    const widths = space.nativeWidths(smallest);
     const trainer = await createSupernetTrainer(
       space.native,
       { ...native, random: randomSubnets, smallest: widths },

@@ -2,7 +2,9 @@ import { rules } from "../contract/config";
 import { nativeInputsOf } from "../model/inputs";
 import { Module } from "../model/module";
 import { makeQuantizationSpace as makeNativeSpace } from "../native/quantization-space";
+import { conflict } from "../space/layer-choice";
 import { expected } from "../util/check";
+import { matchesGlob } from "../util/globs";
 import { type ConfigRule, orNull } from "../util/rules";
 import { type FormatChoice, readFormats } from "./formats";
 import { QuantizationSpace } from "./space";
@@ -16,7 +18,12 @@ export interface QuantizeConfig {
    * true. Layers that share a weight always do.
    */
   groupSharedInputs?: boolean;
-  /** Layers that stay as they are, by path, or by a pattern of paths; default none. */
+  /**
+   * The layers that may be quantized: globs over paths and kinds (such as `linear`), or patterns of paths; null (the
+   * default) for all.
+   */
+  include?: readonly (string | RegExp)[] | null;
+  /** Layers that stay as they are, also where `include` names them, in the same way; default none. */
   exclude?: readonly (string | RegExp)[];
   /** Stops the conversion with `ERR_ABORTED`. */
   signal?: AbortSignal | null;
@@ -25,8 +32,15 @@ export interface QuantizeConfig {
 export const QUANTIZE_DEFAULTS: Required<QuantizeConfig> = {
   formats: ["int8", "int4"],
   groupSharedInputs: true,
+  include: null,
   exclude: [],
   signal: null,
+};
+
+const PATTERNS: ConfigRule = {
+  expected: "an array of paths or patterns",
+  accepts: (value) =>
+    Array.isArray(value) && value.every((item) => typeof item === "string" || item instanceof RegExp),
 };
 
 export const QUANTIZE_RULES: Record<keyof QuantizeConfig, ConfigRule> = {
@@ -35,11 +49,8 @@ export const QUANTIZE_RULES: Record<keyof QuantizeConfig, ConfigRule> = {
     accepts: (value) => typeof value === "object" && value !== null,
   },
   groupSharedInputs: rules.boolean,
-  exclude: {
-    expected: "an array of paths or patterns",
-    accepts: (value) =>
-      Array.isArray(value) && value.every((item) => typeof item === "string" || item instanceof RegExp),
-  },
+  include: orNull(PATTERNS),
+  exclude: PATTERNS,
   signal: orNull(rules.signal),
 };
 
@@ -59,15 +70,31 @@ export async function makeQuantizationSpace(
   moduleFingerprint: string,
 ): Promise<QuantizationSpace> {
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
-  const { groupSharedInputs, exclude, signal } = settings;
+  const { groupSharedInputs, include, exclude, signal } = settings;
   const formats = readFormats(settings.formats);
   const options = { formats, groupSharedInputs };
   const native = await makeNativeSpace(module.native, nativeInputsOf(dummyInput), options, { signal });
   try {
-    const names = native.layers().map(({ name }) => name);
-    const unused = exclude.find((pattern) => !names.some((name) => fits(pattern, name)));
-    if (unused !== undefined) {
-      throw expected("ERR_ARGUMENT", `the path of a layer (${names.join(", ")})`, "exclude", String(unused));
+    const layers = native.layers();
+    const names = layers.map(({ name }) => name);
+    const kinds = new Map(layers.map(({ name, op }) => [name, op.replace(/^aten::/, "")]));
+    const fits = (pattern: string | RegExp, name: string): boolean =>
+      typeof pattern === "string"
+        ? matchesGlob([name, kinds.get(name) ?? ""], [pattern])
+        : new RegExp(pattern.source, pattern.flags.replace("g", "")).test(name);
+    const isExcluded = (name: string): boolean => exclude.some((pattern) => fits(pattern, name));
+    for (const [key, patterns] of Object.entries({ include: include ?? [], exclude })) {
+      const unused = patterns.find((pattern) => !names.some((name) => fits(pattern, name)));
+      if (unused === undefined) continue;
+      throw expected("ERR_ARGUMENT", `the path of a layer (${names.join(", ")})`, key, String(unused));
+    }
+    const useless = include?.find((pattern) =>
+      names.every((name) => !fits(pattern, name) || isExcluded(name)),
+    );
+    if (useless !== undefined) {
+      throw conflict(
+        `include names "${String(useless)}", and exclude (${exclude.join(", ")}) names all of that: drop one of the two`,
+      );
     }
     return QuantizationSpace.wrap(native, {
       mode,
@@ -75,16 +102,11 @@ export async function makeQuantizationSpace(
       moduleBytes: module.bytes,
       formats,
       groupSharedInputs,
-      excluded: (name) => exclude.some((pattern) => fits(pattern, name)),
+      excluded: (name) =>
+        isExcluded(name) || (include !== null && !include.some((pattern) => fits(pattern, name))),
     });
   } catch (error) {
     native.close();
     throw error;
   }
-}
-
-function fits(pattern: string | RegExp, name: string): boolean {
-  return typeof pattern === "string"
-    ? pattern === name
-    : new RegExp(pattern.source, pattern.flags.replace("g", "")).test(name);
 }

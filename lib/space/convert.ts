@@ -1,8 +1,10 @@
 /** Making a search space of widths and blocks: its config, and the conversion. */
 import { rules } from "../contract/config";
+import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import { LOSSES } from "../evaluation/losses";
 import { claimedPatterns } from "../model/claimed-patterns";
+import { arrayClassOf } from "../model/dtype";
 import { readHistory } from "../model/history";
 import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
@@ -10,12 +12,21 @@ import { makeSearchSpace } from "../native/search-space";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
+import { keepBlocks } from "./block-damage";
 import { warnOfLoss } from "./export-losses";
 import { IMPORTANCE_CHOICES, type ImportanceConfig, orderChannels } from "./importance";
 import { SearchSpace } from "./search-space";
+import {
+  type ControlledHyperparameter,
+  controlled,
+  hardwareMultiple,
+  WIDTH_CONTROL_DEFAULTS,
+  WIDTH_CONTROL_RULES,
+  type WidthControl,
+} from "./width-control";
 
 /** The config of the modes `fastnas` and `autonas`. */
-export interface ConvertConfig extends ImportanceConfig {
+export interface ConvertConfig extends ImportanceConfig, WidthControl {
   /** Widths to choose from are multiples of it, where the full width has any; default 8. */
   channelDivisor?: number;
   /** Whether residual blocks, where x + f(x) can be x alone, may be left out; default true. */
@@ -37,6 +48,7 @@ export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
   loss: null,
   maxBatches: null,
   depth: true,
+  ...WIDTH_CONTROL_DEFAULTS,
   signal: null,
   onProgress: null,
 };
@@ -46,6 +58,7 @@ export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
   importance: oneOf(IMPORTANCE_CHOICES),
   depth: rules.boolean,
+  ...WIDTH_CONTROL_RULES,
   seed: rules.nonNegativeInteger,
   data: orNull(rules.dataSource),
   collectFunc: orNull(rules.func),
@@ -65,7 +78,8 @@ export async function convertWidths(
   moduleFingerprint: string,
 ): Promise<SearchSpace> {
   const { channelDivisor, depth, signal, onProgress } = settings;
-  const options = { channelDivisor, depth };
+  const roundTo = multipleOf(settings.roundTo, module);
+  const options = { channelDivisor: Math.max(channelDivisor, roundTo), depth };
   const native = await makeSearchSpace(module.native, nativeInputsOf(dummyInput), options, {
     signal,
     onProgress: onProgress
@@ -74,15 +88,41 @@ export async function convertWidths(
   });
   try {
     requireKeptPatterns(module, native, settings);
+    // Before the channels are moved: an error leaves the module as it was.
+    const wanted = controlled(native.hyperparameters(), settings, roundTo);
+    const { maxLeftOut } = settings;
+    const chosen =
+      maxLeftOut === null ? wanted : await keepBlocks(native, wanted, maxLeftOut, dummyInput, signal);
     const order = await orderChannels(native, settings, { signal, onProgress });
-    const kept = { channelDivisor, depth, ...order };
-    const space = SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept });
+    const kept = { channelDivisor, depth, ...order, ...controlOf(settings, chosen) };
+    const space = SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept }, chosen);
     for (const loss of space.exportLosses) warnOfLoss(loss);
     return space;
   } catch (error) {
     native.close();
     throw error;
   }
+}
+
+/** The number that `roundTo` stands for. */
+function multipleOf(roundTo: Required<ConvertConfig>["roundTo"], module: Module): number {
+  if (roundTo !== "hardware") return roundTo ?? 1;
+  const parameters = module.namedParameters().map(({ tensor }) => tensor);
+  const dtype = parameters.find((tensor) => tensor.dtype.includes("float"))?.dtype ?? "float32";
+  closeTensors(parameters);
+  return hardwareMultiple(module.device, arrayClassOf(dtype).BYTES_PER_ELEMENT);
+}
+
+/** The part of a space's fingerprint that says what may be chosen; nothing where everything may. */
+function controlOf(
+  settings: Required<ConvertConfig>,
+  chosen: readonly ControlledHyperparameter[],
+): Record<string, string> {
+  const keys = Object.keys(WIDTH_CONTROL_DEFAULTS) as (keyof WidthControl)[];
+  const usual = keys.every(
+    (key) => JSON.stringify(settings[key]) === JSON.stringify(WIDTH_CONTROL_DEFAULTS[key]),
+  );
+  return usual ? {} : { control: JSON.stringify(chosen.map(({ natives, choices }) => [natives, choices])) };
 }
 
 /** Channels in another order, and widths between two neighbourhoods, would part what a pattern N:M holds together. */

@@ -35,6 +35,8 @@ export const IMPORTANCE_TABLE = {
   l1: WEIGHTS_ONLY,
   /** The Euclidean norm of the weights (Li et al., ICLR 2017). */
   l2: WEIGHTS_ONLY,
+  /** The sum of the distances from all other channels of a layer (He et al., CVPR 2019). */
+  fpgm: WEIGHTS_ONLY,
   /**
    * The magnitude of batch norm's scale (Liu et al., ICCV 2017). Channels without a batch norm are ranked by the scales
    * of their other norms, and channels without any norm by `l1`.

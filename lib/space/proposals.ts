@@ -5,12 +5,12 @@ import type { Hyperparameter, SubnetConfig } from "./types";
 
 /** What completing a config needs of a space. */
 interface CompletedSpace {
-  readonly hyperparameters: readonly Pick<Hyperparameter, "name" | "full">[];
+  readonly hyperparameters: readonly Pick<Hyperparameter, "name" | "choices">[];
 }
 
 /**
- * A subnet's config with a value for every hyperparameter: what it doesn't name stays as in the full model, whatever was
- * selected before.
+ * A subnet's config with a value for every hyperparameter: what it doesn't name stays as in the full model (or as
+ * near as the config's `maxWidth` allows), whatever was selected before.
  *
  * @param what the thing that gave it, for messages
  * @throws `ERR_PROPOSAL` for anything but a record
@@ -30,7 +30,7 @@ export function completedConfig(
   }
   if (isComplete(space, config)) return config;
   const named = Object.entries(config).filter(([, value]) => value !== undefined);
-  const whole = space.hyperparameters.map(({ name, full }) => [name, full]);
+  const whole = space.hyperparameters.map(({ name, choices }) => [name, choices.at(-1)]);
   return { ...Object.fromEntries(whole), ...Object.fromEntries(named) };
 }
 

@@ -47,6 +47,7 @@ import type {
   Unprunable,
 } from "./types";
 import { WidthCodec } from "./width-codec";
+import { type ControlledHyperparameter, controlled, WIDTH_CONTROL_DEFAULTS } from "./width-control";
 
 /**
  * A cost of the user's own, computed from a complete config without running anything; the lower, the better. Any unit
@@ -90,19 +91,31 @@ export class SearchSpace<Own extends string = never>
   readonly #codec: WidthCodec;
   readonly #costs: CostBook<SearchSpace>;
 
-  private constructor(native: NativeSearchSpace, origin: SpaceOrigin) {
+  private constructor(
+    native: NativeSearchSpace,
+    wanted: readonly ControlledHyperparameter[],
+    origin: SpaceOrigin,
+  ) {
     super(native);
     this.mode = origin.mode;
     this.#origin = origin;
     this.unprunable = native.unprunable();
     this.exportLosses = native.exportLosses();
-    this.#codec = new WidthCodec(native);
+    this.#codec = new WidthCodec(native, wanted);
     this.#costs = new CostBook<SearchSpace>(native, this.#codec, this);
   }
 
   /** @internal */
-  static wrap(native: NativeSearchSpace, origin: SpaceOrigin): SearchSpace {
-    return new SearchSpace(native, origin);
+  static wrap(
+    native: NativeSearchSpace,
+    origin: SpaceOrigin,
+    wanted: readonly ControlledHyperparameter[] = controlled(
+      native.hyperparameters(),
+      WIDTH_CONTROL_DEFAULTS,
+      1,
+    ),
+  ): SearchSpace {
+    return new SearchSpace(native, wanted, origin);
   }
 
   /**
@@ -126,6 +139,11 @@ export class SearchSpace<Own extends string = never>
     const { mode, moduleFingerprint, settings } = this.#origin;
     const entries = Object.entries({ ...settings, ...this.#changes }).sort(([a], [b]) => (a < b ? -1 : 1));
     return jsonDigest([moduleFingerprint, mode, entries]);
+  }
+
+  /** @internal A config as the native side has it: one value for each of its hyperparameters. */
+  nativeWidths(config: Readonly<SubnetConfig>): number[] {
+    return [...this.#codec.toWidths(config)];
   }
 
   /** @internal Records that training changed the shared weights to the ones of this fingerprint. */
@@ -191,6 +209,11 @@ export class SearchSpace<Own extends string = never>
   /** The full model. */
   get fullConfig(): SubnetConfig {
     return byName(this.hyperparameters, ({ full }) => full);
+  }
+
+  /** The largest subnet that may be chosen: the full model, unless the config's `maxWidth` is below it. */
+  get largestConfig(): SubnetConfig {
+    return byName(this.hyperparameters, ({ choices }) => choices.at(-1) as number);
   }
 
   /** The smallest subnet: the first choice of every hyperparameter. No subnet costs less, by any metric. */
@@ -402,7 +425,7 @@ export class SearchSpace<Own extends string = never>
    */
   async channelScores(config: ChannelScoreConfig): Promise<Record<string, number[]>> {
     requireOptions(config, "channelScores");
-    const scores = await measureChannels(this.native, config);
+    const scores = this.#codec.summed(await measureChannels(this.native, config));
     return byName(this.hyperparameters, (_, at) => scores[at] ?? []);
   }
 }

@@ -24,6 +24,7 @@ import { sameNumbers } from "../util/same-numbers";
 import { SavePace } from "../util/save-pace";
 import { subnetsOf } from "./candidates";
 import { prepareLatency } from "./latency-constraint";
+import { completedConfig } from "./proposals";
 import { boundedCosts, sampleWithin } from "./sampling";
 import { completeStudyOptions, type StudyOptions, studySettings } from "./study-options";
 import type { StudiedSpace, StudyCandidate, StudyState } from "./study-types";
@@ -371,7 +372,7 @@ export class Study {
       );
     }
     this.#space.costs(proposal);
-    return { ...this.#space.fullConfig, ...proposal };
+    return completedConfig(this.#space, proposal);
   }
 
   #candidateOf(config: SubnetConfig): StudyCandidate {

@@ -45,12 +45,19 @@ export interface Hyperparameter {
   /** The thing that it counts. */
   readonly kind: HyperparameterKind;
   /**
-   * The values to choose from, ascending; the last one is the full model's. A block has 0 (left out) and 1. One of the
-   * user's own has numbers, or positions of tensors, in the order given, and the model's own value last.
+   * The values to choose from, ascending; the last one is the full model's, unless the config's `maxWidth` is below it.
+   * A block has 0 (left out) and 1. One of the user's own has numbers, or positions of tensors, in the order given, and
+   * the model's own value last.
    */
   readonly choices: readonly number[];
   /** The value of the model as it was converted. */
   readonly full: number;
+  /** How many channels one of a width stands for, such as a head's; else 1. */
+  readonly channels: number;
+  /** The other hyperparameters that have the same value, by the config's `ties`. */
+  readonly tied: readonly string[];
+  /** Why the config allows it one value only; null where it doesn't say so. */
+  readonly fixed: string | null;
   /** The value in the subnet that is selected now. */
   readonly active: number;
   /**

@@ -4,6 +4,7 @@ import { expected, isRecord } from "../util/check";
 import type { AddedHyperparameter } from "./custom-hyperparameter";
 import { byName, NameIndex } from "./names";
 import type { Hyperparameter, SubnetConfig } from "./types";
+import type { ControlledHyperparameter } from "./width-control";
 
 /** The hyperparameters of a space, and the two forms of their values. */
 export class WidthCodec {
@@ -14,19 +15,22 @@ export class WidthCodec {
   readonly #allowed: readonly Uint8Array[];
   /** By hyperparameter of the user's own: the positions of its values, which the native side knows them by. */
   readonly #positions: ReadonlyMap<number, number>[] = [];
+  /** The native positions that each hyperparameter stands for. */
+  readonly #natives: readonly (readonly number[])[];
+  /** How many the native side found; those of the user's own come after them. */
+  readonly #found: number;
   /** Widths on their way to the native side, which reads them before it returns: a query makes no garbage. */
   #widths: Int32Array;
 
-  constructor(native: NativeSearchSpace) {
+  constructor(native: NativeSearchSpace, controlled: readonly ControlledHyperparameter[]) {
     this.#native = native;
-    this.#hyperparameters = native.hyperparameters().map(({ name, kind, choices, full, begins }, at) => ({
-      name,
-      kind,
+    this.#natives = controlled.map(({ natives }) => natives);
+    this.#found = this.#natives.flat().length;
+    this.#hyperparameters = controlled.map(({ natives, choices, ...rest }) => ({
+      ...rest,
       choices: Object.freeze([...choices]),
-      full,
-      begins,
       get active(): number {
-        return native.active()[at] as number;
+        return native.active()[natives[0] as number] as number;
       },
     }));
     const names = this.#hyperparameters.map(({ name }) => name);
@@ -34,9 +38,10 @@ export class WidthCodec {
     this.#allowed = this.#hyperparameters.map(({ choices, full }) => {
       const allowed = new Uint8Array(full + 1);
       for (const width of choices) allowed[width] = 1;
+      allowed[full] = 1; // what others are compared with, whatever may be chosen
       return allowed;
     });
-    this.#widths = new Int32Array(this.#hyperparameters.length);
+    this.#widths = new Int32Array(this.#found);
   }
 
   /** The native ones, then those that were added. */
@@ -47,13 +52,16 @@ export class WidthCodec {
   /** Adds a hyperparameter of the user's own, which the native side has added already. */
   add(name: string, { choices: given, begins }: AddedHyperparameter): Hyperparameter {
     const native = this.#native;
-    const at = this.#hyperparameters.length;
+    const at = this.#found + this.#positions.length;
     const choices = Object.freeze([...given]);
     const hyperparameter: Hyperparameter = {
       name,
       kind: "custom",
       choices,
       full: choices.at(-1) as number,
+      channels: 1,
+      tied: [],
+      fixed: null,
       begins,
       get active(): number {
         return choices[native.active()[at] as number] as number;
@@ -62,7 +70,7 @@ export class WidthCodec {
     this.#hyperparameters = [...this.#hyperparameters, hyperparameter];
     this.#index.add(name);
     this.#positions.push(new Map(choices.map((choice, position) => [choice, position])));
-    this.#widths = new Int32Array(this.#hyperparameters.length);
+    this.#widths = new Int32Array(this.#found + this.#positions.length);
     return hyperparameter;
   }
 
@@ -70,7 +78,7 @@ export class WidthCodec {
   toConfig(widths: ArrayLike<number>): SubnetConfig {
     const own = this.#allowed.length;
     return byName(this.#hyperparameters, ({ choices }, at) => {
-      const width = widths[at] as number;
+      const width = widths[this.#placeOf(at)] as number;
       return at < own ? width : (choices[width] as number);
     });
   }
@@ -92,12 +100,32 @@ export class WidthCodec {
       const value: unknown = config[(hyperparameters[at] as Hyperparameter).name];
       const width = this.#nativeValue(at, value);
       if (width < 0) continue;
-      widths[at] = width;
+      this.#write(at, width);
       found += 1;
     }
     // Nearly all queries name every hyperparameter, and nothing else.
     if (found < hyperparameters.length || Object.keys(config).length !== found) this.#complete(config);
     return widths;
+  }
+
+  /** A list for each hyperparameter: the sum, place by place, of those of the native ones that it stands for. */
+  summed(lists: readonly (readonly number[])[]): number[][] {
+    return this.#hyperparameters.map((_, at) => {
+      const places = this.#natives[at] ?? [this.#placeOf(at)];
+      const [first = [], ...others] = places.map((place) => lists[place] ?? []);
+      return first.map((value, k) => others.reduce((sum, list) => sum + (list[k] ?? 0), value));
+    });
+  }
+
+  /** The first native position of a hyperparameter. */
+  #placeOf(at: number): number {
+    return this.#natives[at]?.[0] ?? this.#found + at - this.#natives.length;
+  }
+
+  #write(at: number, width: number): void {
+    const places = this.#natives[at];
+    if (places === undefined) this.#widths[this.#placeOf(at)] = width;
+    else for (const place of places) this.#widths[place] = width;
   }
 
   /** The native side's number for a value; -1 when the value is not one of the choices. */
@@ -119,7 +147,7 @@ export class WidthCodec {
         const { choices } = this.#hyperparameters[at] as Hyperparameter;
         throw expected("ERR_CHOICE", `one of ${choices.join(", ")}`, name, value);
       }
-      widths[at] = width;
+      this.#write(at, width);
     }
   }
 }

@@ -5,21 +5,18 @@ import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
 import { countCosts } from "../native/profile";
 import { makeSparseSpace } from "../native/sparse-space";
+import { keptWhole, LAYER_CHOICE_RULES, type LayerChoice } from "../space/layer-choice";
 import { type ConfigRule, orNull } from "../util/rules";
-import { matches, parsePattern, patternRule, requireMatches } from "./pattern";
+import { parsePattern, patternRule } from "./pattern";
 import { type DenseParameter, layerName, SparseSpace } from "./space";
 
 /** The config of the modes `sparse_magnitude` and `sparsegpt`. */
-export interface SparseConfig {
+export interface SparseConfig extends LayerChoice {
   /**
    * `"N:M"`: N of each M neighbours along a layer's input channels stay; default `"2:4"`, which sparse tensor cores
    * run. `"unstructured"`: any weights may stay.
    */
   pattern?: string;
-  /** Names of the layers to make sparse, `*` standing for any characters; null (the default) for all. */
-  include?: readonly string[] | null;
-  /** Names of layers to leave dense, with the same `*`. */
-  exclude?: readonly string[];
   /** Whether the first layer that runs stays dense; default false. */
   skipFirst?: boolean;
   /** Whether the last layer that runs stays dense; default false. */
@@ -38,16 +35,10 @@ export const SPARSE_DEFAULTS: Required<SparseConfig> = {
   signal: null,
 };
 
-const names: ConfigRule = {
-  expected: "an array of layer names",
-  accepts: (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
-};
-
 /** The rules of {@link SparseConfig}. */
 export const SPARSE_RULES: Record<keyof SparseConfig, ConfigRule> = {
   pattern: patternRule,
-  include: orNull(names),
-  exclude: names,
+  ...LAYER_CHOICE_RULES,
   skipFirst: rules.boolean,
   skipLast: rules.boolean,
   signal: orNull(rules.signal),
@@ -91,21 +82,20 @@ export async function convertSparse(
 }
 
 function chooseLayers(
-  all: readonly { parameter: string; runLength: number }[],
+  all: readonly { parameter: string; kind: string; runLength: number }[],
   config: Required<SparseConfig>,
 ): { layers: number[]; dense: DenseParameter[] } {
-  const { include, exclude, skipFirst, skipLast } = config;
+  const { skipFirst, skipLast } = config;
   const pattern = parsePattern(config.pattern);
-  const layerNames = all.map(({ parameter }) => layerName(parameter));
-  requireMatches("include", layerNames, include ?? []);
-  requireMatches("exclude", layerNames, exclude);
+  const whole = keptWhole(
+    all.map(({ parameter, kind }) => ({ name: layerName(parameter), kind })),
+    config,
+  );
   const layers: number[] = [];
   const dense: DenseParameter[] = [];
   all.forEach(({ parameter, runLength }, at) => {
-    const name = layerNames[at] as string;
     const reason =
-      (include !== null && !matches(name, include) && "include leaves it out") ||
-      (matches(name, exclude) && "exclude names it") ||
+      whole[at] ||
       (skipFirst && at === 0 && "it is the first layer (skipFirst)") ||
       (skipLast && at === all.length - 1 && "it is the last layer (skipLast)") ||
       (pattern !== null &&

@@ -1,4 +1,3 @@
-import { TorchSearchError } from "../errors";
 import type { ConfigRule } from "../util/rules";
 
 /** The weights that may stay: n of each m neighbours along a layer's inputs, or any (null). */
@@ -20,26 +19,4 @@ export const patternRule: ConfigRule = {
 export function parsePattern(text: string): SparsityPattern {
   const match = STRUCTURED.exec(text);
   return match === null ? null : { n: Number(match[1]), m: Number(match[2]) };
-}
-
-/** Whether a name is one of some patterns, in which `*` stands for any characters. */
-export function matches(name: string, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) =>
-    new RegExp(
-      `^${pattern
-        .split("*")
-        .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"))
-        .join(".*")}$`,
-    ).test(name),
-  );
-}
-
-/** Refuses patterns that no name matches: most likely a typing error. @throws `ERR_UNKNOWN_LAYER` */
-export function requireMatches(what: string, names: readonly string[], patterns: readonly string[]): void {
-  const idle = patterns.find((pattern) => !names.some((name) => matches(name, [pattern])));
-  if (idle === undefined) return;
-  throw new TorchSearchError(
-    "ERR_UNKNOWN_LAYER",
-    `${what} names "${idle}", which matches no layer; there are ${names.slice(0, 40).join(", ")}`,
-  );
 }

@@ -95,6 +95,7 @@ Napi::Value SearchSpaceWrap::hyperparameters(const Napi::CallbackInfo& info) {
       item.Set("kind", nameOf(kHyperparameterKinds, all[i].kind));
       item.Set("choices", numberArray(env, all[i].choices));
       item.Set("full", static_cast<double>(all[i].full));
+      item.Set("channels", static_cast<double>(all[i].channels));
       item.Set("begins", all[i].begins);
       out.Set(static_cast<uint32_t>(i), item);
     }

@@ -87,6 +87,9 @@ export const DATA_COMMANDS = ["search", "export", "finetune"] as const;
 /** The commands that make a search space of data and settings alike. */
 export const SEARCH_COMMANDS = ["search", "export"] as const;
 
+/** The commands that make a search space, and take what may be changed in it. */
+export const CONTROL_COMMANDS = ["search", "export", "prunable"] as const;
+
 /** Flags that earlier versions had: refused, with the present one named. */
 export const EARLIER_FLAGS: readonly { command: CommandName; earlier: string; present: string }[] = [
   { command: "search", earlier: "--config", present: "--settings" },

@@ -6,6 +6,7 @@ import { InvalidArgumentError } from "commander";
 
 import type { Constraints, ConstraintValue, Percentage } from "../../contract/types";
 import { TorchSearchError } from "../../errors";
+import { WIDTH_CONTROL_RULES, type WidthBound } from "../../space/width-control";
 import { renamed } from "../../util/renamed";
 import { type ConfigRule, oneOf, plainRules } from "../../util/rules";
 import { say } from "../output";
@@ -143,6 +144,32 @@ export const constraints: Kind<Constraints> = {
     return { ...earlier, [metric]: other === undefined ? read : tightest(metric, other, read) };
   },
   rule: plainRules.record,
+};
+
+/** `16`, `25%` or `layer1.*=25%`; several add up. */
+export const widthBounds: Kind<Record<string, WidthBound>> = {
+  read: (value, earlier) => {
+    const at = value.lastIndexOf("=");
+    const [glob, bound] = at < 1 ? ["*", value] : [value.slice(0, at), value.slice(at + 1)];
+    const read = /%$/.test(bound) ? bound : Number(bound);
+    if (bound.trim() === "" || !WIDTH_CONTROL_RULES.minWidth.accepts(read))
+      throw badOption(`"${value}" isn't a width: write 16, 25% or layer1.*=25%.`);
+    return { ...earlier, [glob]: read as WidthBound };
+  },
+  rule: WIDTH_CONTROL_RULES.minWidth,
+};
+
+/** A whole number of at least 1, or `hardware`. */
+export const roundings: Kind<number | "hardware"> = {
+  read: (value) => (value === "hardware" ? value : positive.read(value, undefined)),
+  rule: WIDTH_CONTROL_RULES.roundTo,
+};
+
+/** `conv1,conv2`: names or globs that belong together; several add up. */
+export const ties: Kind<string[][]> = {
+  // Commas within braces belong to a glob.
+  read: (value, earlier) => [...(earlier ?? []), value.split(/,(?![^{]*\})/)],
+  rule: WIDTH_CONTROL_RULES.ties,
 };
 
 /** `numIters=200`: a key and a value, which is JSON or else text; several add up. */

@@ -10,6 +10,7 @@ import type { ImagePreprocessing } from "../../data/image-preprocess";
 import type { CommandName } from "./commands";
 import type { Kind } from "./kinds";
 import type { OptionRow } from "./row";
+import { CONTROL_OPTIONS } from "./rows/control";
 import { DATA_OPTIONS } from "./rows/data";
 import { FILES_OPTIONS } from "./rows/files";
 import { IMAGES_OPTIONS } from "./rows/images";
@@ -27,6 +28,7 @@ export const OPTIONS = [
   ...DATA_OPTIONS,
   ...IMAGES_OPTIONS,
   ...SPACE_OPTIONS,
+  ...CONTROL_OPTIONS,
   ...SEARCH_OPTIONS,
   ...TRAINING_OPTIONS,
   ...PROFILE_OPTIONS,

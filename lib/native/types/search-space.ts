@@ -17,6 +17,8 @@ export interface NativeHyperparameter {
   /** Ascending; the last one is the full width. 0 and 1 for `depth`. */
   choices: number[];
   full: number;
+  /** How many channels one of a width stands for, such as a head's; 1 for `depth`. */
+  channels: number;
   /** Place, in the order of execution, of the first operator that it changes. */
   begins: number;
 }

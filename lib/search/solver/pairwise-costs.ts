@@ -30,13 +30,13 @@ export interface GatedTerm {
 }
 
 /**
- * Costs as a sum over hyperparameters, pairs and gated pairs of them, relative to the full model: the part of order two
+ * Costs as a sum over hyperparameters, pairs and gated pairs of them, relative to the largest subnet: the part of order two
  * of the anchored decomposition (cut-HDMR: Rabitz and Alis, "General foundations of high-dimensional model
  * representations", Journal of Mathematical Chemistry 25, 1999), and of order three as far as it scales pairs.
  */
 export interface PairwiseCosts {
   hyperparameters: readonly Hyperparameter[];
-  /** The full model's costs, by metric. */
+  /** The largest subnet's costs, by metric: the full model's, unless `maxWidth` is below it. */
   full: Record<string, number>;
   /** By metric and hyperparameter: what each choice alone adds (nothing or less than nothing). */
   single: Record<string, number[][]>;
@@ -58,16 +58,16 @@ export async function pairwiseCosts(
   metrics: readonly SpaceMetric[],
   signal: AbortSignal | null,
 ): Promise<PairwiseCosts> {
-  const { hyperparameters, fullConfig } = space;
+  const { hyperparameters, largestConfig } = space;
   const breather = new Breather();
-  const full = Object.fromEntries(metrics.map((metric) => [metric, space.cost(fullConfig, metric)]));
+  const full = Object.fromEntries(metrics.map((metric) => [metric, space.cost(largestConfig, metric)]));
   const single: Record<string, number[][]> = {};
   for (const metric of metrics) {
     single[metric] = [];
     for (const { name, choices } of hyperparameters) {
       single[metric].push(
         choices.map(
-          (width) => space.cost({ ...fullConfig, [name]: width }, metric) - (full[metric] as number),
+          (width) => space.cost({ ...largestConfig, [name]: width }, metric) - (full[metric] as number),
         ),
       );
       await breather.breathe();
@@ -163,9 +163,9 @@ async function gatedTerms(
   return found;
 }
 
-/** The full model with some hyperparameters, by position, at other choices, by position. */
-function narrowed({ hyperparameters, fullConfig }: SearchSpace, ...at: [number, number][]): SubnetConfig {
-  const config = { ...fullConfig };
+/** The largest subnet with some hyperparameters, by position, at other choices, by position. */
+function narrowed({ hyperparameters, largestConfig }: SearchSpace, ...at: [number, number][]): SubnetConfig {
+  const config = { ...largestConfig };
   for (const [h, c] of at) {
     const { name, choices } = hyperparameters[h] as Hyperparameter;
     config[name] = choices[c] as number;

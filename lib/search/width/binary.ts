@@ -97,7 +97,7 @@ export class BinarySearcher extends SpaceSearcher<BinarySearchState, BinarySearc
 
   async runSearch(): Promise<void> {
     const { tools, state, bounds } = this;
-    const { hyperparameters, fullConfig } = this.model;
+    const { hyperparameters, largestConfig } = this.model;
     const fits = (config: SubnetConfig): boolean => this.fits(config);
     this.#narrowings = await priceNarrowings(this.model);
 
@@ -106,13 +106,13 @@ export class BinarySearcher extends SpaceSearcher<BinarySearchState, BinarySearc
     const { sensitivity } = state;
 
     // Step 2. The smallest subnet is known to fit.
-    const found = bisect(hyperparameters, sensitivity, fullConfig, fits) as Bisection;
+    const found = bisect(hyperparameters, sensitivity, largestConfig, fits) as Bisection;
     state.threshold = found.threshold;
 
     // Step 4: the same with all residual blocks.
     const widths = hyperparameters.filter(({ kind }) => kind !== "depth");
     const hasBlocks = widths.length < hyperparameters.length;
-    const whole = hasBlocks ? bisect(widths, sensitivity, fullConfig, fits) : null;
+    const whole = hasBlocks ? bisect(widths, sensitivity, largestConfig, fits) : null;
     const starts = whole === null ? [found.config] : [found.config, whole.config];
 
     const total = 2 * starts.length;
@@ -141,20 +141,20 @@ export interface Bisection {
  * choice with d(h, c) <= t of each hyperparameter h; null when none does.
  *
  * @param hyperparameters those that may be narrowed
- * @param fullConfig the full model; hyperparameters that may not be narrowed stay as they are in it
+ * @param largestConfig the largest subnet; hyperparameters that may not be narrowed stay as they are in it
  * @param fits whether a subnet meets the constraints: true at every threshold above one where it is
  */
 export function bisect(
   hyperparameters: readonly Hyperparameter[],
   sensitivity: Readonly<Record<string, Sensitivity>>,
-  fullConfig: Readonly<SubnetConfig>,
+  largestConfig: Readonly<SubnetConfig>,
   fits: (config: SubnetConfig) => boolean,
 ): Bisection | null {
   const known = Object.fromEntries(
     hyperparameters.map(({ name }) => [name, sensitivity[name] as Sensitivity]),
   );
   const at = (threshold: number): SubnetConfig => ({
-    ...fullConfig,
+    ...largestConfig,
     ...configAtThreshold(hyperparameters, known, threshold),
   });
   const thresholds = thresholdsOf(known);
@@ -179,10 +179,10 @@ function configAtThreshold(
   threshold: number,
 ): SubnetConfig {
   return Object.fromEntries(
-    hyperparameters.map(({ name, choices, full }) => {
+    hyperparameters.map(({ name, choices }) => {
       const { degradation } = sensitivity[name] as Sensitivity;
       const at = degradation.findIndex((harm) => harm <= threshold);
-      return [name, at < 0 ? full : (choices[at] as number)];
+      return [name, choices.at(at) as number]; // the largest where all harm by more
     }),
   );
 }

@@ -24,7 +24,9 @@ export class Grid {
   /** The subnet of some choices. */
   configOf(at: readonly number[]): SubnetConfig {
     const chosen = new Map(this.varied.map(({ name, choices }, i) => [name, choices[at[i] as number]]));
-    return Object.fromEntries(this.#all.map(({ name, full }) => [name, chosen.get(name) ?? full]));
+    return Object.fromEntries(
+      this.#all.map(({ name, choices }) => [name, chosen.get(name) ?? (choices.at(-1) as number)]),
+    );
   }
 
   /** The choices of a subnet. */

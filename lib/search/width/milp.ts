@@ -1,3 +1,4 @@
+import { rules } from "../../contract/config";
 import type { SubnetConfig } from "../../space/types";
 import type { ConfigRule } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
@@ -22,10 +23,15 @@ import {
 import { SpaceSearcher } from "./space-searcher";
 
 /** The config of {@link MilpSearcher}. */
-export interface MilpSearchConfig extends SensitivitySearchConfig, SolverConfig {}
+export interface MilpSearchConfig extends SensitivitySearchConfig, SolverConfig {
+  /** How many of the program's solutions are scored, the best ones first; default 1. Each takes another program. */
+  topK: number;
+}
 
-/** Where a scored subnet comes from: the solver or the binary search, as found or grown. */
-export type MilpStep = "milp" | "milp-grown" | "threshold" | "threshold-grown";
+/**
+ * Where a scored subnet comes from: the solver (`milp-2` being its second best) or the binary search, as found or grown.
+ */
+export type MilpStep = "milp" | "milp-grown" | `milp-${number}` | "threshold" | "threshold-grown";
 
 /** What {@link MilpSearcher} keeps. All of it can be written as JSON. */
 export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
@@ -43,7 +49,7 @@ export interface MilpSearchState extends SensitivitySearchState<MilpStep> {
  *    into such terms, and these are stated exactly (`SearchProgram`: Adams and Sherali, 1986). HiGHS solves the program
  *    on a thread of its own; `stateDict.milp` holds the dual bound and the gap.
  * 3. *Growing.* What is left of the bounds widens hyperparameters, by degradation undone per share of the bounds.
- * 4. The subnets of steps 2 and 3 are scored, and so are those of the binary search, so that the result is never worse
+ * 4. The subnets of steps 2 and 3 are scored (of step 2 the `topK` best), and so are those of the binary search, so that the result is never worse
  *    than that of the binary search. The best one wins; on a tie, the earlier one.
  *
  * Where costs depend on three hyperparameters in another way, or on four, and with a bound on `memory`, which is the
@@ -74,11 +80,11 @@ export class MilpSearcher extends SpaceSearcher<MilpSearchState, MilpSearchConfi
   #narrowings: Narrowings = {};
 
   override get defaultSearchConfig(): MilpSearchConfig {
-    return { ...super.defaultSearchConfig, ...SENSITIVITY_DEFAULTS, ...SOLVER_DEFAULTS };
+    return { ...super.defaultSearchConfig, ...SENSITIVITY_DEFAULTS, ...SOLVER_DEFAULTS, topK: 1 };
   }
 
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return { ...SENSITIVITY_RULES, ...SOLVER_RULES };
+    return { ...SENSITIVITY_RULES, ...SOLVER_RULES, topK: rules.positiveInteger };
   }
 
   get defaultStateDict(): MilpSearchState {
@@ -109,18 +115,19 @@ export class MilpSearcher extends SpaceSearcher<MilpSearchState, MilpSearchConfi
     const { sensitivity } = state;
 
     // The binary search's subnet. The smallest subnet is known to fit.
-    const found = bisect(space.hyperparameters, sensitivity, space.fullConfig, fits) as Bisection;
+    const found = bisect(space.hyperparameters, sensitivity, space.largestConfig, fits) as Bisection;
     const threshold = found.config;
     const thresholdGrown = await grow(space, sensitivity, threshold, bounds, signal);
 
     // Steps 2 and 3.
-    const milp = await this.#solve(thresholdGrown);
+    const [milp, ...next] = (await this.#solve(thresholdGrown)) as [SubnetConfig, ...SubnetConfig[]];
     const milpGrown = await grow(space, sensitivity, milp, bounds, signal);
 
     // Step 4.
     const steps: [MilpStep, SubnetConfig][] = [
       ["milp", milp],
       ["milp-grown", milpGrown],
+      ...next.map((config, at): [MilpStep, SubnetConfig] => [`milp-${at + 2}`, config]),
       ["threshold", threshold],
       ["threshold-grown", thresholdGrown],
     ];
@@ -136,21 +143,22 @@ export class MilpSearcher extends SpaceSearcher<MilpSearchState, MilpSearchConfi
     );
   }
 
-  /** The program's solution, or `start`, a subnet that fits, where nothing better is found. */
-  async #solve(start: SubnetConfig): Promise<SubnetConfig> {
+  /** The program's best solutions; the first is `start`, a subnet that fits, where nothing better is found. */
+  async #solve(start: SubnetConfig): Promise<SubnetConfig[]> {
     const { state, model: space, bounds } = this;
-    const { gap, timeLimit, signal } = this.config;
+    const { gap, timeLimit, topK, signal } = this.config;
     const harms = space.hyperparameters.map(
       ({ name }) => (state.sensitivity[name] as Sensitivity).degradation,
     );
-    const { config, report } = await solveKnapsack(space, harms, bounds, start, {
+    const { config, report, next } = await solveKnapsack(space, harms, bounds, start, {
       gap,
       timeLimit,
+      topK,
       signal,
       onProgress: (event) => this.report(event),
       log: (line) => this.log(line),
     });
     state.milp = report;
-    return config;
+    return [config, ...next];
   }
 }

@@ -146,7 +146,7 @@ export class ParetoSearcher extends SpaceSearcher<ParetoSearchState, ParetoSearc
     const { model: space, random, bounds, state } = this;
     const at = state.children.length;
     if (at === 0) return space.smallestConfig;
-    if (at === 1) return space.fullConfig;
+    if (at === 1) return space.largestConfig;
     if (at === 2 && Object.keys(bounds).length > 0) return sampleWithin(space, bounds, NEAR, random);
     const metric = state.objectives[0] as SpaceMetric;
     const least = space.cost(space.smallestConfig, metric);

@@ -152,9 +152,11 @@ async function sweep(
   const plan = [...space.hyperparameters]
     .sort((a, b) => a.begins - b.begins)
     .map((hyperparameter) => {
-      const { kind, choices } = hyperparameter;
+      const { kind, choices, full: whole } = hyperparameter;
       // Nothing lies between two choices of the user's own.
-      const wanted = choicesToMeasure(choices.length, kind === "custom" ? null : maxChoices);
+      const reduced = choicesToMeasure(choices.length, kind === "custom" ? null : maxChoices);
+      const last = choices.length - 1;
+      const wanted = choices[last] === whole ? reduced : [last, ...reduced];
       return { hyperparameter, wanted };
     });
   const isMissing = (name: string, at: number): boolean => (sensitivity[name]?.scores[at] ?? null) === null;
@@ -198,14 +200,14 @@ async function sweep(
 async function measureOne(
   { space, score }: SearchTools,
   state: SensitivitySearchState,
-  { name, kind, choices }: Hyperparameter,
+  { name, kind, choices, full }: Hyperparameter,
   wanted: readonly number[],
   tick: (score: number) => void,
 ): Promise<void> {
   const reference = state.referenceScore as number;
   const known = state.sensitivity[name]?.scores;
-  const scores = choices.map((_, at): number | null =>
-    at === choices.length - 1 ? reference : (known?.[at] ?? null),
+  const scores = choices.map((choice, at): number | null =>
+    choice === full && at === choices.length - 1 ? reference : (known?.[at] ?? null),
   );
   // In the state at once, so that an interrupted search keeps what it has measured.
   const keep = (): void => {

@@ -10,6 +10,8 @@ std::shared_ptr<Importance> Importance::make(ImportanceKind kind, const Importan
       return makeMagnitudeImportance(1);
     case ImportanceKind::kL2:
       return makeMagnitudeImportance(2);
+    case ImportanceKind::kFpgm:
+      return makeMedianImportance();
     case ImportanceKind::kBnScale:
       return makeNormScaleImportance();
     case ImportanceKind::kTaylor:

@@ -14,7 +14,7 @@
 
 namespace torchsearch {
 
-enum class ImportanceKind : uint8_t { kL1, kL2, kBnScale, kTaylor, kActivation, kRandom };
+enum class ImportanceKind : uint8_t { kL1, kL2, kFpgm, kBnScale, kTaylor, kActivation, kRandom };
 
 struct ImportanceOptions {
   uint64_t seed = 0;                        // kRandom
@@ -62,6 +62,7 @@ class Importance {
 
 // One function for each measure, in a file of its own.
 std::shared_ptr<Importance> makeMagnitudeImportance(double order);
+std::shared_ptr<Importance> makeMedianImportance();
 std::shared_ptr<Importance> makeNormScaleImportance();
 std::shared_ptr<Importance> makeTaylorImportance(LossKind loss);
 std::shared_ptr<Importance> makeActivationImportance();

@@ -89,6 +89,23 @@ std::vector<HyperparameterKind> groupKinds(const Dependencies& dependencies) {
   return kinds;
 }
 
+// How many channels a head is wide: the fewest of its indices along any parameter, since one that makes
+// queries, keys and values has three times as many.
+int64_t headWidth(const Dependencies& dependencies, int32_t group) {
+  const Program& program = dependencies.program();
+  int64_t fewest = 0;
+  for (size_t i = 0; i < program.slots.size(); ++i) {
+    if (program.slots[i].kind != Slot::Kind::kParameter) continue;
+    for (size_t d = 0; d < program.slots[i].sizes.size(); ++d) {
+      int64_t count = 0;
+      forEachGroup(dependencies, static_cast<SlotId>(i), static_cast<int64_t>(d),
+                   [&](int32_t other) { count += other == group ? 1 : 0; });
+      if (count > 0) fewest = fewest == 0 ? count : std::min(fewest, count);
+    }
+  }
+  return std::max<int64_t>(1, fewest / dependencies.groupSize(group));
+}
+
 // How many classes apart widths are. The divisor counts channels, of which a class may be several: their
 // number is a multiple of it, or where so few groups have no such number, at least as large.
 int64_t stepOf(int64_t channelsPerClass, int64_t full, int64_t channelDivisor) {
@@ -152,9 +169,10 @@ std::vector<Hyperparameter> findWidths(const Dependencies& dependencies, int64_t
     width.kind = kinds[g];
     width.group = group;
     width.full = dependencies.groupSize(group);
-    const int64_t step = width.kind == HyperparameterKind::kNumHeads
-                             ? 1
-                             : stepOf(dependencies.channelsPerClass(group), width.full, channelDivisor);
+    width.channels = dependencies.channelsPerClass(group);
+    const bool isHeads = width.kind == HyperparameterKind::kNumHeads;
+    const int64_t step = isHeads ? 1 : stepOf(width.channels, width.full, channelDivisor);
+    if (isHeads) width.channels = headWidth(dependencies, group);
     for (int64_t value = step; value < width.full; value += step) width.choices.push_back(value);
     width.choices.push_back(width.full);
     widths.push_back(std::move(width));

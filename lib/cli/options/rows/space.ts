@@ -7,7 +7,7 @@ import { CONVERT_DEFAULTS } from "../../../space/convert";
 import { IMPORTANCE_CHOICES, WEIGHT_IMPORTANCES } from "../../../space/importance";
 import { SPARSE_DEFAULTS } from "../../../sparsity/convert";
 import { MODES, WIDTH_MODES } from "../../modes";
-import { DATA_COMMANDS, SEARCH_COMMANDS } from "../commands";
+import { CONTROL_COMMANDS, DATA_COMMANDS, SEARCH_COMMANDS } from "../commands";
 import { assignments, choice, flag, positive, share, text, texts, whole } from "../kinds";
 import { row } from "../row";
 
@@ -174,16 +174,8 @@ export const SPACE_OPTIONS = [
     help: `for auto_quantize: formats to choose from; known are ${Object.keys(QUANTIZATION_FORMATS).join(", ")}`,
   }),
   row({
-    flag: "--exclude <layer...>",
-    commands: ["search"],
-    key: "modeOptions.exclude",
-    kind: texts,
-    default: null,
-    help: "for the sparse modes and auto_quantize: layers to leave as they are",
-  }),
-  row({
     flag: "--mode-set <key=value...>",
-    commands: ["search"],
+    commands: CONTROL_COMMANDS,
     key: "modeOptions",
     kind: assignments,
     default: {} as Record<string, unknown>,
