@@ -1,4 +1,6 @@
 /** Between the config of a subnet, values by name, and the widths by position that the native side works with. */
+
+import { TorchSearchError } from "../errors";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected, isRecord } from "../util/check";
 import type { AddedHyperparameter } from "./custom-hyperparameter";
@@ -136,12 +138,24 @@ export class WidthCodec {
     return this.#positions[at - this.#allowed.length]?.get(value) ?? -1;
   }
 
+  /** @throws `ERR_UNKNOWN_HYPERPARAMETER`; it says what names of an earlier version have become */
+  #positionOf(name: string): number {
+    const names = this.#hyperparameters.map((hyperparameter) => hyperparameter.name);
+    if (!/^group\d+$/.test(name) || names.includes(name)) return this.#index.at(name);
+    const widths = this.#hyperparameters.filter(({ kind }) => kind !== "depth" && kind !== "custom");
+    throw new TorchSearchError(
+      "ERR_UNKNOWN_HYPERPARAMETER",
+      `unknown hyperparameter "${name}": earlier versions numbered widths of buffers, and of weights in a list of ` +
+        `operands. They are named after these now: use one of ${widths.map((width) => width.name).join(", ")}`,
+    );
+  }
+
   /** For a config that leaves something out, or is wrong. */
   #complete(config: Readonly<SubnetConfig>): void {
     const widths = this.#widths;
     widths.set(this.#native.active());
     for (const [name, value] of Object.entries(config)) {
-      const at = this.#index.at(name);
+      const at = this.#positionOf(name);
       const width = this.#nativeValue(at, value);
       if (width < 0) {
         const { choices } = this.#hyperparameters[at] as Hyperparameter;

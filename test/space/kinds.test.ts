@@ -12,6 +12,7 @@ import { convert, type DType, Module, profile, type SearchSpace, type SubnetConf
 import { tensorToRaw } from "../../lib/data/raw-tensor";
 import { encodeSafetensors } from "../../lib/data/safetensors";
 import { python } from "../data/python";
+import { expectCode } from "../support/tensors";
 import { verifySubnets } from "../support/verify-subnets";
 import { type Form, root } from "../support/zoo";
 
@@ -146,6 +147,35 @@ describe("kinds of models", () => {
       }
     },
   );
+});
+
+describe("a recurrent state that doesn't fit", () => {
+  const sizes = [
+    { h: [2, 1, 8], c: [2, 1, 8], says: "hidden[0] of size [2, 3, 8], not [2, 1, 8]" },
+    { h: [2, 3, 8], c: [2, 1, 8], says: "hidden[1] of size [2, 3, 8], not [2, 1, 8]" },
+    { h: [2, 4, 8], c: [2, 4, 8], says: "hidden[0] of size [2, 3, 8], not [2, 4, 8]" },
+    { h: [2, 3, 7], c: [2, 3, 7], says: "hidden[0] of size [2, 3, 8], not [2, 3, 7]" },
+    { h: [1, 3, 8], c: [1, 3, 8], says: "hidden[0] of size [2, 3, 8], not [1, 3, 8]" },
+  ];
+  it.each(sizes)("is refused in a trace, which checks nothing itself: $says", async ({ h, c, says }) => {
+    const { module, space } = spaces.get("state_given.traced.pt") as { module: Module; space: SearchSpace };
+    const zeros = (shape: number[]): Tensor =>
+      Tensor.from(new Float32Array(shape.reduce((a, b) => a * b)), shape);
+    const inputs = [zeros([5, 3, 6]), zeros(h), zeros(c)];
+    for (let call = 0; call < 3; call++) {
+      const failed = await expectCode("ERR_FORWARD", () => module.forward(...inputs));
+      expect(failed.message).toContain(says);
+    }
+    await expectCode("ERR_FORWARD", () => space.forward(...inputs));
+  });
+});
+
+describe("names of an earlier version", () => {
+  it.each(["group0", "group2"])("%s: the error says what they are called now", (name) => {
+    const { space } = spaces.get("random_features.traced.pt") as { space: SearchSpace };
+    expect(() => space.select({ [name]: 4 })).toThrow(/numbered.*mix\.0, mix\.1/);
+    expect(() => space.select({ group: 4 })).toThrow(/unknown hyperparameter "group": /);
+  });
 });
 
 /** What Python prints of the smallest subnet of a scripted kind, `m`. */

@@ -44,6 +44,10 @@ class DependencyAnalysis {
 
   // Ties what a product of two activations sums over, as queries and keys do.
   void contract(const Labels& a, const Labels& b, const std::string& reason);
+  // A product with a parameter sums over these and gives one number, as the scores of a graph attention's
+  // heads are; or an average is taken over them.
+  void score(const Labels& labels) { factors_.score(labels); }
+  void average(const Labels& labels) { factors_.average(labels); }
 
   // The classes of `labels` are attention heads.
   void markHeads(const Labels& labels);

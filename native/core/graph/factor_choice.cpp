@@ -102,6 +102,14 @@ void SurveyedFactors::contract(const Labels& a, const Labels& b) {
   contracted_.insert(contracted_.end(), b.begin(), b.end());
 }
 
+void SurveyedFactors::score(const Labels& labels) {
+  scored_.insert(scored_.end(), labels.begin(), labels.end());
+}
+
+void SurveyedFactors::average(const Labels& labels) {
+  averaged_.insert(averaged_.end(), labels.begin(), labels.end());
+}
+
 std::vector<Labels> SurveyedFactors::choose(DependencyAnalysis& analysis, const Labels&,
                                             const std::vector<int64_t>& factors, Place place) {
   Split split{place, {}};
@@ -112,8 +120,14 @@ std::vector<Labels> SurveyedFactors::choose(DependencyAnalysis& analysis, const 
 }
 
 FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) const {
-  std::set<Atom> contracted;
-  for (const Atom atom : contracted_) contracted.insert(analysis.find(atom));
+  const auto rootsOf = [&](const std::vector<Atom>& atoms) {
+    std::set<Atom> roots;
+    for (const Atom atom : atoms) roots.insert(analysis.find(atom));
+    return roots;
+  };
+  const std::set<Atom> contracted = rootsOf(contracted_);
+  const std::set<Atom> scored = rootsOf(scored_);
+  const std::set<Atom> averaged = rootsOf(averaged_);
   std::set<Atom> taken;
   std::set<Atom> whole;
   const auto anyIn = [&](const Labels& labels, const std::set<Atom>& roots) {
@@ -125,15 +139,19 @@ FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) cons
     const auto isFree = [&](Atom atom) { return !analysis.isFixed(atom); };
     return anyIn(labels, whole) || std::count_if(labels.begin(), labels.end(), isFree) < 2;
   };
+  const auto isSummed = [&](const Split& split, const Labels& labels) {
+    if (anyIn(labels, contracted)) return true;
+    return anyIn(labels, scored) && std::none_of(split.factors.begin(), split.factors.end(),
+                                                 [&](const Labels& other) { return anyIn(other, averaged); });
+  };
   // What speaks for a factor; compared in this order.
   using Rank = std::tuple<bool, bool, bool, size_t>;
-  const auto rank = [&](const Labels& labels) {
-    return Rank(!isFixed(labels), anyIn(labels, taken), !anyIn(labels, contracted), labels.size());
+  const auto rank = [&](const Split& split, const Labels& labels) {
+    return Rank(!isFixed(labels), anyIn(labels, taken), !isSummed(split, labels), labels.size());
   };
   const auto candidates = [&](const Split& split) {
-    return std::count_if(split.factors.begin(), split.factors.end(), [&](const Labels& labels) {
-      return !isFixed(labels) && !anyIn(labels, contracted);
-    });
+    return std::count_if(split.factors.begin(), split.factors.end(),
+                         [&](const Labels& labels) { return !isFixed(labels) && !isSummed(split, labels); });
   };
   // Those with the fewest candidates decide first; the others join them where they meet.
   std::vector<const Split*> open;
@@ -151,11 +169,11 @@ FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) cons
     const auto& factors = (*next)->factors;
     size_t best = 0;
     for (size_t f = 1; f < factors.size(); ++f) {
-      if (rank(factors[f]) > rank(factors[best])) best = f;
+      if (rank(**next, factors[f]) > rank(**next, factors[best])) best = f;
     }
     bool isHeads = false;
     for (size_t f = 0; f < factors.size(); ++f) {
-      isHeads = isHeads || (f != best && anyIn(factors[f], contracted));
+      isHeads = isHeads || (f != best && isSummed(**next, factors[f]));
       for (const Atom atom : factors[f]) (f == best ? taken : whole).insert(analysis.find(atom));
     }
     decisions[(*next)->place] = {best, isHeads};

@@ -25,6 +25,8 @@ class FactorChoice {
   std::vector<Labels> split(DependencyAnalysis& analysis, const Labels& labels,
                             const std::vector<int64_t>& factors, Place place);
   virtual void contract(const Labels&, const Labels&) {}
+  virtual void score(const Labels&) {}
+  virtual void average(const Labels&) {}
   // Which of several labelled factors keeps its labels when they meet in one dimension. The others are fixed.
   // Nothing where none does.
   virtual std::optional<size_t> merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
@@ -45,12 +47,15 @@ using FactorDecisions = std::map<FactorChoice::Place, FactorDecision>;
 class SurveyedFactors : public FactorChoice {
  public:
   void contract(const Labels& a, const Labels& b) override;
+  void score(const Labels& labels) override;
+  void average(const Labels& labels) override;
   // Every factor is labelled, so that two of them are no reason to fix any.
   std::optional<size_t> merge(DependencyAnalysis& analysis, const std::vector<Labels>& factors,
                               const std::string& reason) override;
   // A factor qualifies unless something needs it whole (heads' query, key and value, which are selected) or
-  // a product of activations sums over it (a head's width). Splits that meet later on choose alike. Of the
-  // factors that are left, the largest is taken.
+  // a product of activations sums over it (a head's width), or one with a parameter that gives one number
+  // (the scores of a graph attention's heads), unless an average is taken over another one. Splits that meet
+  // later on choose alike. Of the factors that are left, the largest is taken.
   FactorDecisions decide(const DependencyAnalysis& analysis) const;
 
  protected:
@@ -64,6 +69,8 @@ class SurveyedFactors : public FactorChoice {
   };
   std::vector<Split> splits_;
   std::vector<Atom> contracted_;
+  std::vector<Atom> scored_;
+  std::vector<Atom> averaged_;
 };
 
 class DecidedFactors : public FactorChoice {

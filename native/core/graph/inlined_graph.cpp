@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/graph/attention_decomposition.h"
 #include "core/graph/container_attributes.h"
+#include "core/graph/narrow_starts.h"
 
 namespace torchsearch {
 
@@ -76,6 +77,7 @@ InlinedGraph::InlinedGraph(torch::jit::Module module, std::shared_ptr<Graph> gra
   torch::jit::Inline(*graph_);
   refuseCalls(graph_->block());
   readThroughContainers(module_, *graph_);
+  numberNarrowStarts(*graph_);
   if (attention == FusedAttention::kAvoid) {
     avoidFusedAttention(graph_->block());
     decomposeFusedAttention(*graph_);

@@ -61,6 +61,9 @@ class SizeArguments {
         {"aten::narrow", {{"start", &S::index}, {"length", &S::length}}},
         {"aten::index", {{"indices", &S::indices}}},
         {"aten::select", {{"index", &S::selected}}},
+        {"aten::repeat", {{"repeats", &S::copies}}},
+        {"aten::tile", {{"dims", &S::copies}}},
+        {"aten::repeat_interleave", {{"repeats", &S::copiesOfEach}}},
     };
     return rows;
   }
@@ -174,6 +177,8 @@ class SizeArguments {
   // A place between two channels, or that of one; negative when counted from the end.
   void index(const char* name) {
     if (!argument(name).constant.isInt()) return;
+    // Cut with a step, what lies between two places that are cut out goes with them: they stay the same.
+    if (has("step") && argument("step").constant.isInt() && argument("step").constant.toInt() != 1) return;
     const int64_t d = dimension();
     const int64_t whole = recorded(input(), d);
     if (size(input(), d) == whole) return;
@@ -221,6 +226,30 @@ class SizeArguments {
       list.push_back(at::tensor(after, at::kLong));
     }
     if (changed) replace(name, list);
+  }
+
+  // How often a dimension of the result holds that of the input.
+  int64_t copiesAlong(int64_t d) const {
+    const SlotId result = instruction_->results[0].slot;
+    const int64_t own = d - (rank(result) - rank(input()));
+    const int64_t one = own < 0 ? 1 : size(input(), own);
+    return one == 0 ? 0 : size(result, d) / one;
+  }
+
+  void copies(const char* name) {
+    const auto before = argument(name).constant.toIntVector();
+    auto after = before;
+    const int64_t first = rank(instruction_->results[0].slot) - static_cast<int64_t>(before.size());
+    for (size_t k = 0; k < after.size(); ++k) {
+      if (after[k] > 1) after[k] = copiesAlong(first + static_cast<int64_t>(k));
+    }
+    if (before != after) replace(name, c10::List<int64_t>(after));
+  }
+
+  void copiesOfEach(const char* name) {
+    if (!argument(name).constant.isInt() || !argument("dim").constant.isInt()) return;
+    const int64_t after = copiesAlong(dimension());
+    if (after != argument(name).constant.toInt()) replace(name, after);
   }
 
   void length(const char* name) {

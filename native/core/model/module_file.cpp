@@ -9,6 +9,7 @@
 #include "core/base/atomic_file.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
+#include "core/model/recurrent_checks.h"
 #include "core/model/torchvision_operators.h"
 
 namespace torchsearch {
@@ -69,6 +70,7 @@ void requireTypes(const std::string& path, const torch::jit::Module& module) {
 ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
   const ArchiveLimits limits{options.maxModelBytes, options.verify, options.allowUnsafe};
   registerTorchvisionOperators();
+  checkRecurrentCalls();
   std::shared_ptr<const ModelArchive> archive;
   std::optional<torch::jit::Module> module;
   try {

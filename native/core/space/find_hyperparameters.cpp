@@ -31,7 +31,8 @@ void forEachGroup(const Dependencies& dependencies, SlotId slot, int64_t dimensi
 
 // By group. Each is named after the first parameter, in the order of execution, whose output the channels
 // are: most weights have it in front. Otherwise (transposed convolutions, tables) after the first that they
-// run along at all.
+// run along at all, then after one in a list of operands (of an Einstein sum), then after a buffer. Classes
+// that no stored tensor holds are never narrowed: each group has a name.
 std::vector<std::string> groupNames(const Dependencies& dependencies) {
   const Program& program = dependencies.program();
   std::vector<std::string> names(dependencies.groupCount());
@@ -44,19 +45,24 @@ std::vector<std::string> groupNames(const Dependencies& dependencies) {
       names[group] = count == 0 ? base : base + "#" + std::to_string(count + 1);
     });
   };
-  for (const bool inFront : {true, false}) {
+  const auto nameBy = [&](Slot::Kind kind, bool inLists, bool inFront) {
+    const auto visit = [&](SlotId slot) {
+      if (program.slots[slot].kind != kind) return;
+      const auto rank = static_cast<int64_t>(program.slots[slot].sizes.size());
+      for (int64_t d = inFront ? 0 : 1; d < (inFront ? std::min<int64_t>(rank, 1) : rank); ++d) {
+        nameAlong(slot, d);
+      }
+    };
     for (const auto& instruction : program.instructions) {
       for (const auto& argument : instruction.arguments) {
-        if (!argument.isSlot() || program.slots[argument.slot].kind != Slot::Kind::kParameter) continue;
-        const auto rank = static_cast<int64_t>(program.slots[argument.slot].sizes.size());
-        for (int64_t d = inFront ? 0 : 1; d < (inFront ? std::min<int64_t>(rank, 1) : rank); ++d) {
-          nameAlong(argument.slot, d);
-        }
+        if (argument.isSlot() != inLists) forEachSlot(argument, visit);
       }
     }
-  }
-  for (size_t g = 0; g < names.size(); ++g) {
-    if (names[g].empty()) names[g] = "group" + std::to_string(g);
+  };
+  for (const auto kind : {Slot::Kind::kParameter, Slot::Kind::kBuffer}) {
+    for (const bool inLists : {false, true}) {
+      for (const bool inFront : {true, false}) nameBy(kind, inLists, inFront);
+    }
   }
   return names;
 }

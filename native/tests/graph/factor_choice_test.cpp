@@ -242,6 +242,59 @@ def forward(self, x):
   checkHalves(*space, input);
 }
 
+// Graph attention (Velickovic et al., 2018) over a complete graph: each head's scores are sums of two
+// numbers.
+TEST_CASE("a graph attention is narrowed by whole heads, however its scores are written") {
+  constexpr int64_t kNodes = 5;
+  const char* const forward = R"JIT(
+def forward(self, x):
+    h = torch.linear(x, self.project).view(-1, 3, 8)
+    mine, other = SCORES
+    weights = torch.softmax(torch.leaky_relu(mine.unsqueeze(1) + other.unsqueeze(0), 0.2), 1)
+    return torch.linear(torch.einsum('ijh,jhd->ihd', [weights, h]).flatten(1), self.out)
+)JIT";
+  for (const std::string scores :
+       {"(h * self.a).sum(-1), (self.b * h).sum(-1)",
+        "torch.einsum('nhd,hd->nh', [h, self.a]), torch.einsum('hd,nhd->nh', [self.b, h])",
+        "torch.matmul(h.unsqueeze(2), self.a.unsqueeze(-1)).flatten(1), "
+        "torch.matmul(h.unsqueeze(2), self.b.unsqueeze(-1)).flatten(1)"}) {
+    std::string source = forward;
+    source.replace(source.find("SCORES"), 6, scores);
+    const auto module =
+        moduleOf({{"project", {24, 6}}, {"a", {3, 8}}, {"b", {3, 8}}, {"out", {2, 24}}}, source);
+    const at::Tensor input = at::randn({kNodes, 6});
+    const auto space = spaceOf(module, input);
+    REQUIRE(space->hyperparameters().size() == 1);
+    CHECK(space->hyperparameters()[0].kind == HyperparameterKind::kNumHeads);
+    CHECK(space->hyperparameters()[0].full == 3);
+    space->select({2});
+    at::Tensor expected = at::zeros({kNodes, 2});
+    for (int64_t head = 0; head < 2; ++head) {
+      const at::Tensor h = at::matmul(input, parameter(*module, "project").narrow(0, 8 * head, 8).t());
+      const auto scoresOf = [&](const char* name) { return at::mv(h, parameter(*module, name)[head]); };
+      const at::Tensor sums = scoresOf("a").unsqueeze(1) + scoresOf("b").unsqueeze(0);
+      const at::Tensor mixed = at::matmul(at::softmax(at::leaky_relu(sums, 0.2), 1), h);
+      expected += at::matmul(mixed, parameter(*module, "out").narrow(1, 8 * head, 8).t());
+    }
+    CHECK(at::allclose(run(*space, input), expected, 1e-4, 1e-5));
+    checkHalves(*space, input);
+  }
+}
+
+TEST_CASE("heads that are averaged keep their width the one to narrow") {
+  const auto module = moduleOf({{"project", {24, 6}}, {"a", {3, 8}}, {"b", {3, 8}}, {"out", {2, 8}}}, R"JIT(
+def forward(self, x):
+    h = torch.linear(x, self.project).view(-1, 3, 8)
+    weights = torch.softmax((h * self.a).sum(-1).unsqueeze(1) + (h * self.b).sum(-1).unsqueeze(0), 1)
+    return torch.linear(torch.einsum('ijh,jhd->ihd', [weights, h]).mean(1), self.out)
+)JIT");
+  const at::Tensor input = at::randn({5, 6});
+  const auto space = spaceOf(module, input);
+  REQUIRE(space->hyperparameters().size() == 1);
+  CHECK(space->hyperparameters()[0].full == 8);
+  checkHalves(*space, input);
+}
+
 TEST_CASE("factors that fit no boundary keep the channels whole") {
   const auto module = moduleOf({{"first", {12, 3}}, {"last", {2, 8}}}, R"JIT(
 def forward(self, x):

@@ -69,6 +69,13 @@ TEST_CASE("rules of pieces") {
       {"a 3 4", "y = torch.tile(self.a, [2])", "a p q | y p 2*q"},
       {"a 3 4", "y = torch.repeat_interleave(self.a, 3, 1)", "a p q | y p q*3"},
       {"a 3 4", "y = torch.repeat_interleave(self.a, 2)", "a . . | y ."},
+      // Copies of what has no channels follow what they meet, and are counted anew.
+      {"@x 2 1 4 | b 3 4", "y = x.repeat(1, 3, 1) * self.b", "b p . | y . p .", 0.0, true},
+      {"@x 2 2 4 | b 6 4", "y = x.repeat(1, 3, 1) * self.b", "b p*2 . | y . p*2 .", 0.0, true},
+      {"@x 2 4 | b 3 1 4", "y = x.repeat(3, 1, 1) * self.b", "b p . . | y p . .", 0.0, true},
+      {"@x 2 2 4 | b 6 4", "y = torch.repeat_interleave(x, 3, 1) * self.b", "b 2*p . | y . 2*p .", 0.0, true},
+      {"@x 2 2 4 | b 12", "y = torch.tile(x, [3]) * self.b", "b p*4 | y . . p*4", 0.0, true},
+      {"@x 2 4 | b 8", "y = x.repeat(1, x.size(1) // 2) * self.b", "b . | y . ."},
       {"a 3 | b 4", "y, z = torch.meshgrid([self.a, self.b])", "a p | b q | y p q | z p q"},
       {"a 3 1 | b 4", "y, z = torch.broadcast_tensors([self.a, self.b])", "a p . | b q | y p q | z p q"},
       {"a 4 1", "y = self.a.expand(3, 4, 5)", "a q . | y . q .", 0.0, true},
@@ -97,7 +104,14 @@ TEST_CASE("rules of pieces") {
       {"a 4 6 | b 3", "y = self.a.clone()\ny[:, 1:4].add_(self.b)\nu = self.a[:, :1]\nv = self.a[:, 4:]",
        "a p .1+q+r | b q | y p .1+q+r | u p . | v p r", 0.0, true},
       {"a 3 6", "y = self.a[:, 2]", "a p . | y p"},
-      {"a 3 6", "y = self.a[:, ::2]", "a p . | y p ."},
+      // What lies between two places of a cut with a step goes with them; the last ones may be fewer.
+      {"a 3 6", "y = self.a[:, ::2]", "a p q*2 | y p q"},
+      {"a 3 6", "y = self.a[:, 1::2]\nz = self.a[:, ::2]", "a p q*2 | y p q | z p q"},
+      {"a 9 3", "y = self.a[2::3]", "a p*3 q | y p q"},
+      {"a 3 7", "y = self.a[:, 1::3]\nz = self.a[:, 6:]", "a p q*3+.1 | y p q | z p .", 0.0, true},
+      {"a 3 6", "y = self.a[:, 1:5:2]", "a p . | y p ."},
+      {"a 3 6", "y = self.a[:, 2::2]", "a p . | y p ."},
+      {"a 3 6", "y = self.a[:, 0:self.a.size(1):2]", "a p q*2 | y p q"},
   };
   for (const auto& test : cases) checkRule(test);
 }

@@ -15,6 +15,8 @@ std::vector<Labels> matrixProduct(const Rule& rule, SlotId left, SlotId right) {
   const int64_t rightRank = rule.rank(right);
   TORCH_CHECK(leftRank > 0 && rightRank > 0, "a product of scalars");
   rule.contract({left, leftRank - 1}, {right, std::max<int64_t>(rightRank - 2, 0)});
+  const bool column = rightRank == 1 || rule.sizes(right)[rightRank - 1] == 1;
+  if (column && rule.isWeight(right)) rule.analysis.score(rule.labels(left)[leftRank - 1]);
   std::vector<Labels> result;
   const int64_t batch = std::max<int64_t>(std::max(leftRank, rightRank) - 2, 0);
   for (int64_t d = 0; d < batch; ++d) {

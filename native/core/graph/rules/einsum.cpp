@@ -37,6 +37,25 @@ std::vector<std::string> operandsOf(const std::string& text) {
   return operands;
 }
 
+using Places = std::map<Subscript, std::vector<Place>>;
+
+// A weight that brings no dimension of its own to a product with an activation gives numbers, not features.
+void noteScores(const Rule& rule, const Places& places, const std::vector<Subscript>& output) {
+  for (const SlotId slot : tensorArguments(rule.instruction)) {
+    if (!rule.isWeight(slot)) continue;
+    const auto isOf = [&](const Place& place) { return place.slot == slot; };
+    const bool own = std::any_of(places.begin(), places.end(), [&](const auto& entry) {
+      return std::all_of(entry.second.begin(), entry.second.end(), isOf);
+    });
+    if (own) continue;
+    for (const auto& [subscript, where] : places) {
+      const bool summed = std::find(output.begin(), output.end(), subscript) == output.end();
+      const Labels& labels = rule.labels(where[0].slot)[where[0].dimension];
+      if (summed && std::any_of(where.begin(), where.end(), isOf)) rule.analysis.score(labels);
+    }
+  }
+}
+
 }  // namespace
 
 // A letter that stands on several operands, or twice on one, is one dimension of all of them.
@@ -46,7 +65,7 @@ void einsumRule(const Rule& rule) {
   const size_t arrow = equation.find("->");
   const auto texts = operandsOf(equation.substr(0, arrow));
   const auto slots = tensorArguments(rule.instruction);
-  std::map<Subscript, std::vector<Place>> places;
+  Places places;
   int64_t ellipsisRank = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto& text = texts.at(i);
@@ -72,6 +91,7 @@ void einsumRule(const Rule& rule) {
     if (std::find(output.begin(), output.end(), subscript) != output.end()) continue;
     for (size_t k = 1; k < where.size(); ++k) rule.contract(where[0], where[k]);
   }
+  noteScores(rule, places, output);
   std::vector<Labels> result;
   for (const Subscript subscript : output) result.push_back(labels.at(subscript));
   rule.setResult(std::move(result));

@@ -13,19 +13,12 @@ bool isMask(const Rule& rule, SlotId slot) {
   return dtype == at::kBool || dtype == at::kByte;
 }
 
-// A parameter, or a view of one.
-bool isStored(const Rule& rule, SlotId slot) {
-  const auto& slots = rule.analysis.program().slots;
-  while (slots[slot].viewOf != kNoSlot) slot = slots[slot].viewOf;
-  return slots[slot].isStored();
-}
-
 // Of activations, the channels at constant places stay, and the others may go from between them: the single
 // index tensor is a vector of such places. Whether that is so.
 bool picked(const Rule& rule, std::vector<Labels>& result) {
   const SlotId self = rule.slot("self");
   const auto& indices = rule.argument("indices").children;
-  if (isStored(rule, self) || slotsIn(indices).size() != 1) return false;
+  if (rule.isWeight(self) || slotsIn(indices).size() != 1) return false;
   const auto place =
       std::find_if(indices.begin(), indices.end(), [](const auto& tree) { return tree.isSlot(); });
   const auto numbers = constantIndices(rule.analysis.program(), place->slot);

@@ -86,6 +86,25 @@ void splitRule(const Rule& rule) {
   for (size_t k = 1; k < pieces.size(); ++k) rule.analysis.tie(pieces[0], pieces[k], rule.reason);
 }
 
+// Every n-th index, from the first n on to the end: the n that lie beside each other go together, so that
+// what is left is cut in the same way. Other cuts with a step keep all places.
+Labels everyNth(const Rule& rule, const Labels& own) {
+  const auto size = static_cast<int64_t>(own.size());
+  const int64_t step = rule.integer("step");
+  const int64_t start = rule.isGiven("start") ? rule.wrap(rule.integer("start"), size) : 0;
+  const bool toTheEnd = !rule.isGiven("end") || rule.integer("end") >= size;
+  if (rule.varies("step") || start < 0 || start >= step || !toTheEnd) {
+    rule.fixPlaces(own);
+    return {};
+  }
+  Labels picked;
+  for (int64_t i = 0; i < size; ++i) {
+    rule.analysis.tie(own[i - i % step], own[i]);
+    if (i % step == start) picked.push_back(own[i]);
+  }
+  return picked;
+}
+
 // slice, narrow: what is cut out keeps its channels, which change places only among themselves.
 void sliceRule(const Rule& rule) {
   const SlotId input = rule.slot("self");
@@ -100,8 +119,7 @@ void sliceRule(const Rule& rule) {
     own.clear();
   } else if (!own.empty() && length != size) {
     if (rule.takes("step") && rule.integer("step") != 1) {
-      rule.fixPlaces(own);
-      own.clear();
+      own = everyNth(rule, own);
     } else {
       const int64_t start = rule.isGiven("start") ? rule.wrap(rule.integer("start"), size) : 0;
       const auto begin = own.begin() + std::clamp<int64_t>(start, 0, size - length);

@@ -40,10 +40,28 @@ void fixReduced(const Rule& rule) {
   }
 }
 
+// Whether a tensor is a product with a parameter.
+bool isWeighted(const Rule& rule, SlotId slot) {
+  const Program& program = rule.analysis.program();
+  const int32_t producer = program.slots[slot].producer;
+  if (producer < 0) return false;
+  const Instruction& maker = program.instructions[producer];
+  if (maker.schema->name() != "aten::mul" && maker.schema->name() != "aten::multiply") return false;
+  const auto factors = tensorArguments(maker);
+  return std::any_of(factors.begin(), factors.end(), [&](SlotId factor) { return rule.isWeight(factor); });
+}
+
 }  // namespace
 
 // A subnet's mean is that of the channels that it has, as in a layer norm.
 void reduceRule(const Rule& rule) {
+  const auto& in = rule.labels(rule.input());
+  const bool scores = rule.name() == "aten::sum" && isWeighted(rule, rule.input());
+  const auto reduced = reducedDimensions(rule, static_cast<int64_t>(in.size()));
+  for (size_t d = 0; d < in.size(); ++d) {
+    if (reduced[d] && scores) rule.analysis.score(in[d]);
+    if (reduced[d] && rule.name() == "aten::mean") rule.analysis.average(in[d]);
+  }
   rule.setResults(remaining(rule, rule.labels(rule.input())));
 }
 

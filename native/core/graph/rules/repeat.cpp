@@ -5,22 +5,40 @@
 
 namespace torchsearch {
 
+namespace {
+
+// Copies of what has no channels are alike: each is one index that follows what it meets, `outer` times over,
+// each `inner` times in a row.
+Labels copies(const Rule& rule, int64_t count, int64_t outer, int64_t inner) {
+  const Labels each = rule.analysis.fillerLabels(count);
+  Labels labels;
+  for (int64_t o = 0; o < outer; ++o) {
+    for (const Atom atom : each) labels.insert(labels.end(), inner, atom);
+  }
+  return labels;
+}
+
+}  // namespace
+
 // repeat, tile: the whole tensor again and again along each dimension, aligned at the last.
 void repeatRule(const Rule& rule) {
   const SlotId input = rule.slot("self");
-  auto counts = rule.integers(rule.takes("repeats") ? "repeats" : "dims");
-  const auto& in = rule.labels(input);
-  while (counts.size() < in.size()) counts.insert(counts.begin(), 1);
+  const char* argument = rule.takes("repeats") ? "repeats" : "dims";
+  auto counts = rule.integers(argument);
+  const auto in = rule.labels(input);
+  const size_t missing = in.size() > counts.size() ? in.size() - counts.size() : 0;
+  counts.insert(counts.begin(), missing, 1);
   std::vector<Labels> result(counts.size());
   const size_t added = counts.size() - in.size();
-  for (size_t d = 0; d < in.size(); ++d) {
+  for (size_t r = 0; r < counts.size(); ++r) {
+    const int64_t size = r < added ? 1 : rule.sizes(input)[r - added];
+    const Labels own = r < added ? Labels() : in[r - added];
     // One index may not vanish from under its copies.
-    if (rule.sizes(input)[d] == 1) {
-      rule.fix(in[d]);
-      continue;
-    }
-    for (int64_t k = 0; k < counts[d + added]; ++k) {
-      result[d + added].insert(result[d + added].end(), in[d].begin(), in[d].end());
+    if (size == 1) rule.fix(own);
+    if (size != 1 && !own.empty()) {
+      for (int64_t k = 0; k < counts[r]; ++k) result[r].insert(result[r].end(), own.begin(), own.end());
+    } else if (counts[r] > 1 && !rule.elementVaries(argument, static_cast<int64_t>(r - missing))) {
+      result[r] = copies(rule, counts[r], 1, size);
     }
   }
   rule.setResult(std::move(result));
@@ -37,6 +55,8 @@ void repeatInterleaveRule(const Rule& rule) {
     if (rule.has("repeats")) rule.analysis.fixSlot(rule.slot("repeats"), rule.reason);
     rule.fix(repeated);
     repeated.clear();
+  } else if (repeated.empty() && rule.integer("repeats") > 1 && !rule.varies("repeats")) {
+    repeated = copies(rule, rule.integer("repeats"), rule.sizes(input)[dim], 1);
   } else {
     Labels each;
     for (const Atom atom : repeated) each.insert(each.end(), rule.integer("repeats"), atom);

@@ -82,6 +82,12 @@ bool Rule::elementVaries(const char* name, int64_t element) const {
   return position.has_value() && analysis.elementVaries(*position, element);
 }
 
+bool Rule::isWeight(SlotId id) const {
+  const auto& slots = analysis.program().slots;
+  while (slots[id].viewOf != kNoSlot) id = slots[id].viewOf;
+  return slots[id].isStored();
+}
+
 bool Rule::isRead(SlotId id) const {
   const auto& program = analysis.program();
   if (contains(program.output, id)) return true;

@@ -50,6 +50,8 @@ class Rule {
   int64_t size(const Place& place) const { return sizes(place.slot).at(place.dimension); }
   int64_t rank(SlotId id) const { return static_cast<int64_t>(sizes(id).size()); }
   bool isActivation(SlotId id) const { return !analysis.program().slots[id].isStored(); }
+  // A parameter or buffer, or a view of one.
+  bool isWeight(SlotId id) const;
   // The first result; throws where it is a list.
   SlotId result() const;
   int64_t wrap(int64_t dimension, int64_t rank) const { return dimension < 0 ? dimension + rank : dimension; }

@@ -98,8 +98,11 @@ const std::vector<RuleFamily>& ruleFamilies() {
       {"Columns as windows", "The window's places of one channel are kept or dropped together.", columnsRule,
        "col2im"},
       {"Windows of one dimension", "That dimension stays whole; the others pass.", unfoldRule, "unfold"},
-      {"Reshapes", "Channels pass where dimensions are merged or split evenly.", reshapeRule,
-       "view reshape _unsafe_view flatten unflatten squeeze unsqueeze view_as reshape_as ravel"},
+      {"Reshapes",
+       "Channels pass where dimensions are merged or split evenly. Of the factors that channels are split "
+       "into, "
+       "as heads and their width, one is narrowed.",
+       reshapeRule, "view reshape _unsafe_view flatten unflatten squeeze unsqueeze view_as reshape_as ravel"},
       {"Permutations", "Dimensions change their places.", permuteRule,
        "permute transpose swapaxes swapdims t numpy_T mT mH adjoint movedim moveaxis"},
       {"Pixel shuffle", "The channels that become one are kept or dropped together.", pixelShuffleRule,
@@ -113,8 +116,10 @@ const std::vector<RuleFamily>& ruleFamilies() {
       {"Splitting", "Pieces cut by a common size keep equal widths.", splitRule,
        "chunk unsafe_chunk split split_with_sizes", true},
       {"Slices",
-       "Channels that are cut out change places only among themselves; with a step, or a bound that follows "
-       "from the inputs' sizes, the dimension stays whole.",
+       "Channels that are cut out change places only among themselves. Those between two places of a cut "
+       "with a "
+       "step, up to the dimension's end, go together. With another step, or a bound that follows from the "
+       "inputs' sizes, the dimension stays whole.",
        sliceRule, "slice narrow"},
       {"Selection", "The dimension selected from stays whole; the others pass.", selectRule, "select"},
       {"Stacking", "The tensors' dimensions run along each other; the new one has no channels.", stackRule,
@@ -127,9 +132,12 @@ const std::vector<RuleFamily>& ruleFamilies() {
        "pad constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d "
        "replication_pad2d "
        "replication_pad3d"},
-      {"Repetition", "A channel's copies are kept or dropped together.", repeatRule, "repeat tile"},
-      {"Repetition of single indices", "A channel's copies are kept or dropped together.",
-       repeatInterleaveRule, "repeat_interleave"},
+      {"Repetition",
+       "A channel's copies are kept or dropped together. Copies of what has no channels, as many for all "
+       "inputs, "
+       "follow what they meet.",
+       repeatRule, "repeat tile"},
+      {"Repetition of single indices", "The same.", repeatInterleaveRule, "repeat_interleave"},
       {"Grids of coordinates", "Each vector's indices run along one dimension.", meshgridRule, "meshgrid",
        true},
       {"Flips", "Channels pass, in reverse order.", flipRule, "flip"},
