@@ -18,6 +18,7 @@ const ROOMS = [
   "search/format/",
   "mode/",
   "finetune/",
+  "compress/",
   "report/",
   "setup/",
   "cli/",

@@ -8,6 +8,9 @@
  *
  * @module torchsearch
  */
+
+export { type CompressResult, compress } from "./compress/compress";
+export type { CompressOptions } from "./compress/options";
 export { BaseSearcher } from "./contract/base";
 export { type Checkpoint, readCheckpoint } from "./contract/checkpoint";
 export type { SearchConfig } from "./contract/config";
@@ -104,7 +107,7 @@ export { RandomSearcher } from "./search/width/random";
 export { SpaceSearcher } from "./search/width/space-searcher";
 export type { ConvertConfig } from "./space/convert";
 export type { ExportOptions, ModeSpace } from "./space/mode-space";
-export { type Prunability, prunability } from "./space/prunability";
+export type { Prunability } from "./space/prunability";
 export { type CostFunction, SearchSpace } from "./space/search-space";
 export type { Study } from "./space/study";
 export type { StudyOptions } from "./space/study-options";

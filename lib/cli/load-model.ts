@@ -28,6 +28,11 @@ export function takeTrust(given: Record<string, unknown>): void {
   }, timeout * 1000).unref();
 }
 
+/** What the command line trusts. */
+export function givenTrust(): Pick<LoadOptions, "allowUnsafe" | "verify"> {
+  return trust;
+}
+
 /** Loads a model of the command. @throws what `Module.load` throws */
 export function loadModelFile(
   file: string,

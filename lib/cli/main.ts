@@ -6,6 +6,7 @@ import { Command } from "commander";
 
 import { packageRoot } from "../native/paths";
 import { addBuildCommand } from "./build";
+import { addCompressCommand } from "./compress";
 import { addDoctorCommand } from "./doctor";
 import { addExportCommand } from "./export";
 import { addFinetuneCommand } from "./finetune";
@@ -31,6 +32,7 @@ const program = new Command("torchsearch")
 addSearchCommands(program);
 addExportCommand(program);
 addFinetuneCommand(program);
+addCompressCommand(program);
 addReportCommand(program);
 addProfileCommand(program);
 addPrunableCommand(program);

@@ -36,6 +36,14 @@ export const COMMANDS = {
       "finetune model.subnet.pt --data data.npz --teacher model.pt --holdout 20%",
     ],
   },
+  compress: {
+    help: "make a trained model smaller, in steps that each learn from the full model, and save it",
+    argument: MODEL,
+    examples: [
+      "compress model.pt --data data.npz --target flops=50%",
+      "compress model.pt --data data.npz --max-drop 1% --effort 30",
+    ],
+  },
   report: {
     help: "explain a search in one HTML file, from its checkpoint, finished or not",
     argument: { name: "state", help: "a checkpoint of a search (*.search.safetensors)" },
@@ -83,12 +91,12 @@ export const COMMANDS = {
 export type CommandName = keyof typeof COMMANDS;
 
 /** The commands that read data. */
-export const DATA_COMMANDS = ["search", "export", "finetune"] as const;
+export const DATA_COMMANDS = ["search", "export", "finetune", "compress"] as const;
 /** The commands that make a search space of data and settings alike. */
 export const SEARCH_COMMANDS = ["search", "export"] as const;
 
 /** The commands that make a search space, and take what may be changed in it. */
-export const CONTROL_COMMANDS = ["search", "export", "prunable"] as const;
+export const CONTROL_COMMANDS = ["search", "export", "prunable", "compress"] as const;
 
 /** Flags that earlier versions had: refused, with the present one named. */
 export const EARLIER_FLAGS: readonly { command: CommandName; earlier: string; present: string }[] = [

@@ -103,12 +103,25 @@ export const number: Kind<number> = {
 /** `20%` or `0.2`. */
 export const share: Kind<number> = {
   read: (value) => {
-    const match = /^([\d.]+)(%?)$/.exec(value);
-    const parsed = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
-    if (!isShare(parsed)) throw badOption(`"${value}" isn't a share between 0 and 1: write 20% or 0.2.`);
+    const parsed = readShare(value);
+    if (parsed === null) throw badOption(`"${value}" isn't a share between 0 and 1: write 20% or 0.2.`);
     return parsed;
   },
   rule: { expected: "a share between 0 and 1", accepts: isShare },
+};
+
+/** `20%` or `0.2` as a number; null for anything else. */
+export function readShare(value: string): number | null {
+  const match = /^([\d.]+)(%?)$/.exec(value);
+  const parsed = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
+  return isShare(parsed) ? parsed : null;
+}
+
+/** A share, or files of data. */
+export const holdouts: Kind<string[]> = {
+  ...texts,
+  resolve: (value, absolute) =>
+    value.map((entry) => (readShare(entry) === null ? resolveEntry(entry, absolute) : entry)),
 };
 
 /** `0.485,0.456,0.406`: a number for red, green and blue, or one for all three. */

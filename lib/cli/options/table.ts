@@ -10,6 +10,7 @@ import type { ImagePreprocessing } from "../../data/image-preprocess";
 import type { CommandName } from "./commands";
 import type { Kind } from "./kinds";
 import type { OptionRow } from "./row";
+import { COMPRESS_OPTIONS } from "./rows/compress";
 import { CONTROL_OPTIONS } from "./rows/control";
 import { DATA_OPTIONS } from "./rows/data";
 import { FILES_OPTIONS } from "./rows/files";
@@ -24,6 +25,7 @@ import { TRUST_OPTIONS } from "./rows/trust";
 
 /** All options, in the order in which the help shows them. */
 export const OPTIONS = [
+  ...COMPRESS_OPTIONS,
   ...SUBNET_OPTIONS,
   ...DATA_OPTIONS,
   ...IMAGES_OPTIONS,

@@ -22,9 +22,9 @@ struct Hyperparameter {
   std::vector<int64_t> choices;  // ascending; the last one is the full model's. Of a block: 0, 1
   int64_t full = 0;
   int64_t channels = 1;  // that one of a width stands for, such as a head's
-  int32_t group = -1;  // of a width, in Dependencies::groups
-  int32_t block = -1;  // of a depth, in ResidualBlocks::blocks
-  int32_t begins = 0;  // the first instruction on the dummy input that it changes
+  int32_t group = -1;    // of a width, in Dependencies::groups
+  int32_t block = -1;    // of a depth, in ResidualBlocks::blocks
+  int32_t begins = 0;    // the first instruction on the dummy input that it changes
 
   bool offers(int64_t value) const;
 };

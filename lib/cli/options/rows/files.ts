@@ -6,7 +6,7 @@ import { row } from "../row";
 export const FILES_OPTIONS = [
   row({
     flag: "--settings <file>",
-    commands: ["search", "finetune"],
+    commands: ["search", "finetune", "compress"],
     key: "settings",
     kind: file,
     default: null,
@@ -83,6 +83,7 @@ export const FILES_OPTIONS = [
       "resume",
       "export",
       "finetune",
+      "compress",
       "report",
       "profile",
       "prunable",

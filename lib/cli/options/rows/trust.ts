@@ -3,7 +3,16 @@
 import { flag, positive, texts } from "../kinds";
 import { row } from "../row";
 
-const MODEL_COMMANDS = ["search", "resume", "export", "finetune", "profile", "prunable", "history"] as const;
+const MODEL_COMMANDS = [
+  "search",
+  "resume",
+  "export",
+  "finetune",
+  "compress",
+  "profile",
+  "prunable",
+  "history",
+] as const;
 
 export const TRUST_OPTIONS = [
   row({

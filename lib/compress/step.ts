@@ -1,0 +1,224 @@
+/** One step: search, export, learn from the full model, rate. */
+import { rm } from "node:fs/promises";
+import type { DataSource } from "../data/data-source";
+import { TorchSearchError } from "../errors";
+import { crossEntropy, klDivergence, meanSquaredError } from "../evaluation/scores";
+import type { ScoreFunction } from "../evaluation/types";
+import { finetune } from "../finetune/finetune";
+import { convert } from "../mode/convert";
+import { search } from "../mode/search";
+import type { Module } from "../model/module";
+import type { ProgressEvent } from "../util/progress";
+import { type CarriedControl, controlFor } from "./carried-control";
+import { measureInTurns } from "./latency";
+import type { CompleteCompressOptions } from "./options";
+import type { PlannedStep, StepRecord } from "./plan";
+import type { Rater } from "./rating";
+
+/** What all steps share. */
+export interface StepContext {
+  options: CompleteCompressOptions;
+  /** The full model, which is only read. */
+  full: Module;
+  rater: Rater;
+  /** Batches that are learned from. */
+  training: DataSource;
+  carried: CarriedControl;
+  /** The most that the rating may fall. */
+  limit: number;
+  signal: AbortSignal | null;
+  /** The latency table's file; null without a bound on latency. */
+  latencyTable: string | null;
+  /** How much slower files were than the table says. */
+  correction: number;
+  /** Loads a model of an earlier step; 0 for a copy of the full one. */
+  load(step: number): Promise<Module>;
+  loadFile(file: string): Promise<Module>;
+  /** The file of a step's model, and what stands beside it while the step is not done. */
+  files(step: number): { model: string; search: string; training: string };
+  fullCosts: Readonly<Record<string, number>>;
+}
+
+/** A bound on latency is met where the measured one is at most so much above it: timings differ. */
+const TOLERANCE = 1.03;
+
+/** Does a step. What it learned so far is kept beside it, and found again by the next run after an abort. */
+export async function doStep(planned: PlannedStep, step: number, context: StepContext): Promise<StepRecord> {
+  const { options, full, rater, signal, limit, correction } = context;
+  const { model: file, search: searchFile, training: trainingFile } = context.files(step);
+  const begun = performance.now();
+  const onProgress = options.onProgress
+    ? (event: ProgressEvent) => options.onProgress?.({ ...event, message: `step ${step}: ${event.message}` })
+    : null;
+  const start = await context.load(planned.from);
+  const closing: { close(): void }[] = [start];
+  try {
+    const space = await narrowable(start, planned.from, context);
+    closing.push(space);
+    const { latency, ...others } = planned.bounds;
+    const bounds = latency === undefined ? others : { ...others, latency: latency / correction };
+    const scoreFunc = searchScore(context);
+    const { subnet, stateDict } = await search(space, bounds, options.dummyInput, {
+      ...options.searcherConfig,
+      searcher: options.searcher as "milp",
+      scoreFunc,
+      dataLoader: context.training,
+      collectFunc: options.collectFunc,
+      maxIterDataLoader: options.searchBatches,
+      deployment: context.latencyTable === null ? null : { latencyTable: context.latencyTable },
+      checkpoint: options.checkpoint === null ? null : searchFile,
+      seed: options.seed,
+      signal,
+      onProgress,
+      verbose: false,
+    });
+    closing.push(subnet);
+    const costs = { ...(stateDict.best?.costs ?? {}) } as Record<string, number>;
+    const untrained = (await rater.of(subnet)).value;
+    const base = {
+      step,
+      from: planned.from,
+      at: planned.at,
+      bounds: planned.bounds,
+      costs,
+      untrained,
+      seconds: 0,
+    };
+    const reason = await trained(
+      subnet,
+      planned,
+      { ...context, signal },
+      trainingFile,
+      onProgress,
+      scoreFunc,
+    );
+    if (reason !== null) {
+      await removed(searchFile, trainingFile);
+      const nothing = {
+        file: null,
+        fingerprint: null,
+        rating: null,
+        drop: null,
+        interval: null,
+        latency: null,
+      };
+      return { ...base, ...nothing, end: "failed", reason, seconds: (performance.now() - begun) / 1000 };
+    }
+    await subnet.save(file, { signal });
+    // What is rated and timed is the file, as a user loads it.
+    const saved = await context.loadFile(file);
+    closing.push(saved);
+    const rating = await rater.of(saved);
+    const { drop, interval } = rater.dropOf(rating);
+    const timed =
+      latency === undefined
+        ? null
+        : {
+            predicted: costs.latency as number,
+            ...(await measureInTurns(full, saved, options.dummyInput, signal)),
+          };
+    const judged = judge(drop, limit, timed, latency ?? null);
+    await removed(searchFile, trainingFile);
+    return {
+      ...base,
+      ...judged,
+      file,
+      fingerprint: await saved.fingerprint({ signal }),
+      rating: rating.value,
+      drop,
+      interval,
+      latency: timed,
+      seconds: (performance.now() - begun) / 1000,
+    };
+  } finally {
+    for (const each of closing.reverse()) each.close();
+  }
+}
+
+function judge(
+  drop: number,
+  limit: number,
+  timed: StepRecord["latency"],
+  bound: number | null,
+): Pick<StepRecord, "end" | "reason"> {
+  const points = (value: number): string => `${(100 * value).toFixed(2)} points`;
+  if (drop > limit + 1e-12)
+    return { end: "worse", reason: `it lost ${points(drop)}, of ${points(limit)} allowed` };
+  if (timed !== null && bound !== null && timed.measured > TOLERANCE * bound) {
+    const [is, may] = [timed.measured, bound].map((ms) => `${ms.toPrecision(3)} ms`);
+    return {
+      end: "slow",
+      reason: `its file takes ${is}, of ${may} allowed; the table said ${timed.predicted.toPrecision(3)} ms`,
+    };
+  }
+  return { end: "good", reason: null };
+}
+
+/** The search space of a step's beginning, with the user's wishes in it. */
+async function narrowable(start: Module, from: number, { options, carried, signal }: StepContext) {
+  const given = { ...options.convert, seed: options.seed, signal };
+  if (from === 0) return convert(start, "fastnas", options.dummyInput, given);
+  const plain = await convert(start, "fastnas", options.dummyInput, {
+    channelDivisor: given.channelDivisor,
+    depth: given.depth,
+    roundTo: given.roundTo,
+    importance: "none",
+    signal,
+  });
+  const names = plain.hyperparameters.map(({ name }) => name);
+  plain.close();
+  return convert(start, "fastnas", options.dummyInput, { ...given, ...controlFor(carried, names) });
+}
+
+/** How the candidates of a search are rated: on training data, so that the held-out data stay unseen. */
+export function searchScore({ options, full, rater, training }: StepContext): ScoreFunction {
+  const { collectFunc, targetFunc, searchBatches: maxBatches, loss } = options;
+  const how = { collectFunc, targetFunc, maxBatches, onNotice: () => {} };
+  if (loss === "crossEntropy") return crossEntropy(training, how);
+  if (loss === "meanSquaredError") return meanSquaredError(training, how);
+  return rater.kind === "agreement"
+    ? klDivergence(training, full, how)
+    : meanSquaredError(training, { ...how, teacher: full });
+}
+
+/** Trains a subnet in place; a sentence where that can't be done. */
+async function trained(
+  subnet: Module,
+  planned: PlannedStep,
+  { options, full, rater, training, signal }: StepContext,
+  checkpoint: string,
+  onProgress: CompleteCompressOptions["onProgress"],
+  scoreFunc: ScoreFunction,
+): Promise<string | null> {
+  const { loss, collectFunc, targetFunc, seed, epochs } = options;
+  const labelled = loss !== null;
+  try {
+    await finetune(subnet, training, {
+      epochs: planned.last ? 2 * epochs : epochs,
+      recalibrate: true,
+      ...options.finetune,
+      teacher: full,
+      alpha: labelled ? (options.finetune.alpha ?? null) : 1,
+      loss: loss ?? (rater.kind === "agreement" ? "crossEntropy" : "meanSquaredError"),
+      collectFunc,
+      targetFunc: labelled ? targetFunc : null,
+      scoreFunc,
+      seed,
+      checkpoint: options.checkpoint === null ? null : checkpoint,
+      signal,
+      onProgress,
+    });
+    return null;
+  } catch (error) {
+    if (error instanceof TorchSearchError && error.code === "ERR_LOSS_NAN")
+      return `training met numbers that are not finite (${error.message})`;
+    throw error;
+  }
+}
+
+async function removed(...files: string[]): Promise<void> {
+  for (const file of files) {
+    await rm(file, { force: true });
+    await rm(`${file}.previous`, { force: true });
+  }
+}

@@ -1,0 +1,157 @@
+/** `compress()` on digits: what comes out is loaded, priced by `profile` and rated anew. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import {
+  type CompressOptions,
+  compress,
+  Module,
+  profile,
+  Tensor,
+  TensorDataLoader,
+  topKAccuracy,
+} from "../../lib";
+import { expectCode } from "../support/tensors";
+import { root } from "../support/zoo";
+
+const fixtures = path.join(root, "test", "fixtures");
+const dummyInput = () => Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+let folder: string;
+let train: TensorDataLoader;
+let test: TensorDataLoader;
+let unlabelled: TensorDataLoader;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-compress-"));
+  const file = path.join(fixtures, "digits.npz");
+  train = await TensorDataLoader.fromNpz(file, { keys: ["train_images", "train_labels"], batchSize: 128 });
+  test = await TensorDataLoader.fromNpz(file, { keys: ["test_images", "test_labels"], batchSize: 250 });
+  unlabelled = await TensorDataLoader.fromNpz(file, { keys: ["train_images"], batchSize: 128 });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const load = () => Module.load(path.join(fixtures, "digits_cnn.pt"));
+const quick = (output: string): CompressOptions => ({
+  data: train,
+  holdout: test,
+  dummyInput: dummyInput(),
+  loss: "crossEntropy",
+  steps: 1,
+  epochs: 1,
+  searchBatches: 1,
+  searcher: "binary",
+  searcherConfig: { maxChoices: 1 },
+  convert: { channelDivisor: 16 },
+  output: path.join(folder, output),
+});
+
+describe("compress", { timeout: 900_000 }, () => {
+  it("gives a file that costs what it says, rates as it says, and keeps to the user's wishes", async () => {
+    const module = await load();
+    const before = await module.fingerprint();
+    const lines: string[] = [];
+    const result = await compress(module, {
+      ...quick("small.pt"),
+      target: { flops: "60%" },
+      convert: { channelDivisor: 16, exclude: ["depth"] },
+      onStep: (line) => lines.push(line),
+    });
+    expect(await module.fingerprint()).toBe(before);
+    const small = await Module.load(result.output);
+    const costs = await profile(small, dummyInput(), { metrics: ["flops", "params"] });
+    expect(costs.flops).toBe(result.costs.flops);
+    expect(costs.params).toBe(result.costs.params);
+    expect(costs.flops).toBeLessThanOrEqual(0.6 * (result.fullCosts.flops as number));
+    expect(await topKAccuracy(test)(small)).toBeCloseTo(result.score, 9);
+    expect(await topKAccuracy(test)(module)).toBeCloseTo(result.fullScore, 9);
+    expect(result).toMatchObject({
+      rating: "accuracy",
+      labelled: true,
+      met: true,
+      ended: "plan",
+      samples: 500,
+    });
+    expect(result.interval?.low).toBeLessThanOrEqual(result.drop);
+    expect(result.interval?.high).toBeGreaterThanOrEqual(result.drop);
+    expect(lines.length).toBe(result.steps.length);
+    expect(existsSync(result.steps[0]?.file as string)).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.startsWith(".compress"))).toEqual([]);
+  });
+
+  it("goes on from its checkpoint after an abort, and refuses other options", async () => {
+    const checkpoint = path.join(folder, "state.safetensors");
+    const options = { ...quick("resumed.pt"), target: { flops: "50%" as const }, steps: 2, checkpoint };
+    const stop = new AbortController();
+    const first = compress(await load(), {
+      ...options,
+      signal: stop.signal,
+      onStep: () => stop.abort(),
+    });
+    await expectCode("ERR_ABORTED", () => first);
+    const resumed: string[] = [];
+    const result = await compress(await load(), { ...options, onStep: (line) => resumed.push(line) });
+    expect(resumed.length).toBe(result.steps.length - 1);
+    expect(result.steps.map(({ step }) => step)).toEqual(result.steps.map((_, at) => at + 1));
+    expect(result.met).toBe(true);
+    await expectCode("ERR_CHECKPOINT_OPTIONS", async () => compress(await load(), { ...options, epochs: 2 }));
+    const whole = await compress(await load(), {
+      ...options,
+      checkpoint: null,
+      output: path.join(folder, "whole.pt"),
+    });
+    const [one, other] = await Promise.all([Module.load(result.output), Module.load(whole.output)]);
+    expect(await one.fingerprint()).toBe(await other.fingerprint());
+  });
+
+  it("learns from the full model without labels, and says so", async () => {
+    const result = await compress(await load(), {
+      ...quick("unlabelled.pt"),
+      data: unlabelled,
+      holdout: 0.2,
+      loss: null,
+      maxDrop: 0.2,
+    });
+    expect(result).toMatchObject({ rating: "agreement", labelled: false, fullScore: 1 });
+    expect(result.drop).toBeLessThanOrEqual(0.2);
+    expect(result.costs.flops).toBeLessThan(result.fullCosts.flops as number);
+  });
+});
+
+describe("bad input", { timeout: 300_000 }, () => {
+  it("has a code and a remedy", async () => {
+    const module = await load();
+    const one = TensorDataLoader.fromTensors([dummyInput(), Tensor.from(BigInt64Array.of(1n))], {
+      batchSize: 1,
+    });
+    const cases: [string, Partial<CompressOptions>][] = [
+      ["ERR_CONFIG_VALUE", {}],
+      ["ERR_CONFIG_VALUE", { maxDrop: 0.1, minScore: 0.9 }],
+      ["ERR_CONFIG_VALUE", { target: {} }],
+      ["ERR_CONFIG_VALUE", { target: { flops: "50%" }, heal: 2 }],
+      ["ERR_UNKNOWN_CONSTRAINT", { target: { flop: "50%" } as never }],
+      ["ERR_HOLDOUT", { target: { flops: "50%" }, data: one, holdout: 0.5 }],
+      ["ERR_HOLDOUT", { target: { flops: "50%" }, data: () => train, holdout: 0.5 }],
+      ["ERR_TARGET_MET", { target: { flops: "100%" } }],
+      ["ERR_DROP_UNREACHABLE", { minScore: 0.9999 }],
+      ["ERR_FILE_WRITE", { target: { flops: "50%" }, output: path.join(folder, "none", "x.pt") }],
+    ];
+    for (const [code, options] of cases) {
+      const { message } = await expectCode(code, () => compress(module, { ...quick("bad.pt"), ...options }));
+      expect(message.length, code).toBeGreaterThan(30);
+    }
+    expect(existsSync(path.join(folder, "bad.pt"))).toBe(false);
+  });
+
+  it("of training that meets NaN ends with what is kept", async () => {
+    const { message } = await expectCode("ERR_DROP_UNREACHABLE", async () =>
+      compress(await load(), {
+        ...quick("nan.pt"),
+        target: { flops: "60%" },
+        finetune: { learningRate: 1e30 },
+      }),
+    );
+    expect(message).toMatch(/not finite|nearest is kept/);
+  });
+});
