@@ -135,7 +135,7 @@ describe("bad input", { timeout: 300_000 }, () => {
       ["ERR_HOLDOUT", { target: { flops: "50%" }, data: () => train, holdout: 0.5 }],
       ["ERR_TARGET_MET", { target: { flops: "100%" } }],
       ["ERR_DROP_UNREACHABLE", { minScore: 0.9999 }],
-      ["ERR_FILE_WRITE", { target: { flops: "50%" }, output: path.join(folder, "none", "x.pt") }],
+      ["ERR_FILE_WRITE", { target: { flops: "50%" }, output: path.join(fixtures, "digits.npz", "x.pt") }],
     ];
     for (const [code, options] of cases) {
       const { message } = await expectCode(code, () => compress(module, { ...quick("bad.pt"), ...options }));

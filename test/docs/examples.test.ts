@@ -36,6 +36,11 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
     expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(60);
     expect(number(/^FLOPs: ([\d.]+) %/m)).toBeGreaterThan(40);
   },
+  "compress.mjs": async () => {
+    const number = await run("compress.mjs");
+    expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(60);
+    expect(number(/^Accuracy: ([\d.]+) %/m)).toBeGreaterThan(90);
+  },
   "digits.mjs": async () => {
     const number = await run("digits.mjs");
     // The fourth number of a row is what is left.
