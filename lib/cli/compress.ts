@@ -168,13 +168,13 @@ function lossOf({ labels }: Request, { target, labels: whole, rows }: OpenData) 
 function formatOutcome(outcome: CompressResult, checkpoint: string): string {
   const { rating, fullScore, score, interval, samples, costs, fullCosts, latency, steps } = outcome;
   const points = (value: number): string => (100 * value).toFixed(2);
-  const between = interval === null ? "" : ` (95 %: ${points(interval.low)} to ${points(interval.high)})`;
+  const between = interval === null ? "" : ` (95 %: ${points(-interval.high)} to ${points(-interval.low)})`;
   const rows = [
     [
       `held out: ${RATING_TITLES[rating]}`,
       formatPercent(fullScore),
       formatPercent(score),
-      `-${points(outcome.drop)} points${between}`,
+      `${points(score - fullScore)} points${between}`,
     ],
     ...METRIC_NAMES.filter((metric) => costs[metric] !== undefined).map((metric) => {
       const [before, after] = [fullCosts[metric] as number, costs[metric] as number];

@@ -5,10 +5,12 @@ import { resolveConstraints } from "../contract/constraints";
 import { type BatchedLoader, BatchRange, trainingLoader } from "../data/batch-range";
 import type { DataSource } from "../data/data-source";
 import { ImageFolderLoader } from "../data/image-folder";
+import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { convert } from "../mode/convert";
 import { Module } from "../model/module";
+import type { Tensor } from "../model/tensor";
 import type { LoadOptions } from "../model/types";
 import type { LatencyTable } from "../profile/latency-table";
 import type { SearchSpace } from "../space/search-space";
@@ -337,15 +339,18 @@ async function splitData({ data, holdout }: CompleteCompressOptions): Promise<{
   if (!batched && !Array.isArray(data))
     throw nothing("Nothing can be held out of data whose batches aren't counted");
   const count = batched ? (data as BatchedLoader).batches : (data as unknown[]).length;
-  const first = count - Math.max(1, Math.round(holdout * count));
+  const size = batched ? await batchSizeOf(data as BatchedLoader) : 1;
+  const samples = batched ? (data as BatchedLoader).samples : count;
+  let first = count - Math.max(1, Math.round(holdout * count));
+  // The last batch may be small, and would be all that is held out.
+  if (samples - first * size < (holdout * samples) / 2) first -= 1;
   if (first < 1) throw nothing(`Nothing can be held out of ${count} ${count === 1 ? "batch" : "batches"}`);
   if (!batched) {
     const all = data as unknown[];
     return { training: all.slice(0, first), heldOut: all.slice(first), close: () => {} };
   }
   const loader = data as BatchedLoader;
-  const size = loader.samples > 0 ? Math.ceil(loader.samples / count) : 1;
-  const learned = await trainingLoader(new BatchRange(loader, 0, first), batchSizeOf(loader, size));
+  const learned = await trainingLoader(new BatchRange(loader, 0, first), size);
   return {
     training: learned.loader,
     heldOut: new BatchRange(loader, first, count),
@@ -353,8 +358,14 @@ async function splitData({ data, holdout }: CompleteCompressOptions): Promise<{
   };
 }
 
-/** Samples in a whole batch. */
-function batchSizeOf(loader: BatchedLoader, otherwise: number): number {
-  const { batchSize } = loader as { batchSize?: number };
-  return batchSize ?? otherwise;
+/** Samples in a whole batch: in the first one. */
+async function batchSizeOf(loader: BatchedLoader): Promise<number> {
+  if (loader.batches === 0) return 1;
+  const batch: unknown = await loader.batch(0);
+  try {
+    const [first] = Object.values(batch as Record<string, Tensor>);
+    return first?.shape[0] ?? 1;
+  } finally {
+    closeTensors(batch);
+  }
 }
