@@ -1,8 +1,9 @@
 /** Continuing a model's history: how a space began is remembered, and written into what the space exports. */
 import { libraryVersions } from "../native/versions";
+import { expected, isRecord, requireRecord } from "../util/check";
 import { plainRecord } from "../util/plain";
 import { type ModeRecord, readHistory, type SearchRecord, UNREADABLE_FILE, writeHistory } from "./history";
-import type { Module } from "./module";
+import { Module } from "./module";
 
 /** How a converted space began. */
 export interface Application {
@@ -34,6 +35,7 @@ export function rememberApplication(
  *
  * @param result the choice that was exported and its costs, in values that JSON can hold
  * @param search the search that chose it; null for none
+ * @throws `ERR_ARGUMENT`
  */
 export function recordExport(
   subnet: Module,
@@ -41,6 +43,10 @@ export function recordExport(
   result: Readonly<Record<string, unknown>>,
   search: SearchRecord | null = null,
 ): void {
+  if (!(subnet instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "subnet", subnet);
+  requireRecord(result, "result");
+  if (search !== null && !isRecord(search))
+    throw expected("ERR_ARGUMENT", "the record of a search, or null", "search", search);
   const application = applications.get(space);
   if (application === undefined) return; // made without convert(): there is nothing to continue
   const { mode, config, from, earlier, unreadable } = application;

@@ -1,4 +1,4 @@
-import { expected, requireOptions } from "../util/check";
+import { expected, isRecord, requireOptions } from "../util/check";
 import { formatTable, type TableColumn } from "../util/table";
 import { type OperatorProfile, PROFILE_DEFAULTS, type Profile } from "./types";
 import { formatBytes, formatCount, formatMilliseconds, formatShape } from "./units";
@@ -13,6 +13,8 @@ export interface FormatProfileOptions {
  * A profile as a table for a terminal: its costliest operators (by latency where measured, else by multiply-adds),
  * one row for all others, the total, and the conditions of the measurement. Ends in a newline.
  *
+ * @throws `ERR_ARGUMENT` for what is no profile
+ *
  * @example
  * ```ts
  * const measured = await profile(module, dummyInput, { metrics: ["params", "flops"] });
@@ -22,8 +24,7 @@ export interface FormatProfileOptions {
 export function formatProfile(profile: Profile, options: FormatProfileOptions = {}): string {
   requireOptions(options, "formatProfile");
   const { top = PROFILE_DEFAULTS.top } = options;
-  if (!Array.isArray((profile as Partial<Profile> | null)?.operators))
-    throw expected("ERR_ARGUMENT", "a profile", "profile", profile);
+  if (!isProfile(profile)) throw expected("ERR_ARGUMENT", "a profile", "profile", profile);
   const timed = profile.latency !== null;
   const costs = (row: OperatorProfile): number[] =>
     timed ? [row.latencyMs ?? 0, row.macs] : [row.macs, row.params];
@@ -68,6 +69,36 @@ export function formatProfile(profile: Profile, options: FormatProfileOptions = 
     ["total", "", "", ...numbers(profile.params, profile.macs, profile.latency?.median ?? null)],
   ];
   return formatTable(columns, rows, footer) + summary(profile);
+}
+
+function isProfile(value: unknown): value is Profile {
+  if (!isRecord(value)) return false;
+  const { operators, notes, latency, params, macs, size, memory } = value as Partial<Profile>;
+  return (
+    Array.isArray(operators) &&
+    operators.every(isOperator) &&
+    Array.isArray(notes) &&
+    areNumbers([params, macs, size, memory]) &&
+    (latency === null || (isRecord(latency) && areNumbers(TIMES.map((key) => latency[key]))))
+  );
+}
+
+const TIMES = ["median", "p10", "p90", "p99"] as const;
+
+function isOperator(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { name, op, outputShapes, params, macs, latencyMs } = value as Partial<OperatorProfile>;
+  return (
+    typeof name === "string" &&
+    typeof op === "string" &&
+    Array.isArray(outputShapes) &&
+    outputShapes.every(areNumbers) &&
+    areNumbers([params, macs, latencyMs ?? 0])
+  );
+}
+
+function areNumbers(values: unknown): boolean {
+  return Array.isArray(values) && values.every((value) => typeof value === "number");
 }
 
 function numbers(params: number, macs: number, latencyMs: number | null): string[] {

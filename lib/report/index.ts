@@ -9,6 +9,7 @@ import { shellCommand } from "../util/shell";
 import { makePens } from "./charts/draw";
 import { type ReportData, readReportData } from "./data";
 import { type PrintedCommands, page } from "./page";
+import { requireReportData } from "./report-data-check";
 
 export {
   type ReportCosts,
@@ -31,15 +32,26 @@ export type { ReportChange, ReportProgress, RunFacts } from "./run-facts";
  *
  * @param data see {@link readReportData}
  * @returns the page's text
+ * @throws `ERR_ARGUMENT` for other data
  */
 export async function renderReport(data: ReportData): Promise<string> {
+  requireReportData(data);
   const printed = (args: string[] | null): string | null =>
     args === null ? null : shellCommand("torchsearch", args);
   const commands = { command: printed(data.command), next: printed(data.next) };
   const thread = path.join(__dirname, "render-thread.js");
   // Without a file for the thread: the library was bundled into one file, or runs from its sources.
-  if (!existsSync(thread)) return page(data, await makePens(), commands).text;
-  return renderInThread(thread, data, commands);
+  try {
+    if (!existsSync(thread)) return page(data, await makePens(), commands).text;
+    return await renderInThread(thread, data, commands);
+  } catch (error) {
+    // Entries of entries are not checked one by one.
+    throw new TorchSearchError(
+      "ERR_ARGUMENT",
+      `A report of these data can't be drawn (${(error as Error).message}); pass what readReportData gives.`,
+      { cause: error },
+    );
+  }
 }
 
 /** Plot draws a few thousand marks a second without a pause, which would block the event loop. */

@@ -1,4 +1,5 @@
 /** The subnets that a search has measured, kept in columns: thousands of them are saved in a few milliseconds. */
+import { expected, isRecord, isTypedArray } from "../util/check";
 import type { ScoredSubnet, SpaceCosts, SubnetConfig } from "./types";
 
 /** Measured subnets, one row each. In a checkpoint the typed arrays are tensors, which any language reads. */
@@ -24,9 +25,32 @@ export function noCandidates(): CandidateColumns {
   return { names: [], widths: new Int32Array(), scores: new Float64Array(), costs: {} };
 }
 
-/** The rows of {@link CandidateColumns}, as subnets. */
+/** The rows of {@link CandidateColumns}, as subnets. @throws `ERR_ARGUMENT` where they are no such columns */
 export function subnetsOf(columns: CandidateColumns): ScoredSubnet[] {
+  requireColumns(columns);
   return Array.from(columns.scores, (_, row) => subnetAt(columns, row));
+}
+
+function requireColumns(columns: unknown): void {
+  const { names, widths, scores, atMost, errorProbability, costs } = (
+    isRecord(columns) ? columns : {}
+  ) as Partial<CandidateColumns>;
+  const rows = areNumericColumn(scores) ? scores.length : -1;
+  const isColumn = (value: unknown, length = rows): boolean =>
+    areNumericColumn(value) && value.length === length;
+  const sound =
+    Array.isArray(names) &&
+    names.every((name) => typeof name === "string") &&
+    isColumn(widths, rows * names.length) &&
+    isRecord(costs) &&
+    Object.values(costs).every((column) => isColumn(column)) &&
+    [atMost, errorProbability].every((column) => column === undefined || isColumn(column));
+  if (!sound) throw expected("ERR_ARGUMENT", "candidates in columns of equal length", "columns", columns);
+}
+
+/** A score may be NaN. */
+function areNumericColumn(value: unknown): value is Float64Array {
+  return isTypedArray(value) || (Array.isArray(value) && value.every((each) => typeof each === "number"));
 }
 
 function subnetAt(columns: CandidateColumns, row: number): ScoredSubnet {

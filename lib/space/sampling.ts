@@ -1,6 +1,14 @@
 /** Random subnets within bounds, and how searchers make new subnets of old ones. */
 import { type Bounds, type Costs, satisfies } from "../contract/constraints";
 import type { Random } from "../util/random";
+import {
+  requireBounds,
+  requireHyperparameters,
+  requireMethods,
+  requireRandom,
+  requireSubnet,
+  requireWithin,
+} from "./part-arguments";
 import type { Hyperparameter, SpaceMetric, SubnetConfig } from "./types";
 
 /** What sampling needs of a space. */
@@ -16,18 +24,21 @@ export interface SampledSpace {
 /** Uniform draws before one of them is bent into the bounds. */
 const TRIES = 20;
 
-/** A subnet's costs by the metrics that are bounded. */
+/** A subnet's costs by the metrics that are bounded. @throws `ERR_ARGUMENT` */
 export function boundedCosts(
   space: Pick<SampledSpace, "cost">,
   config: Readonly<SubnetConfig>,
   bounds: Bounds,
 ): Record<string, number> {
+  requireMethods(space, "space", ["cost"]);
+  requireBounds(bounds);
+  requireSubnet(config, "config", []);
   return Object.fromEntries(
     Object.keys(bounds).map((metric) => [metric, space.cost(config, metric as SpaceMetric)]),
   );
 }
 
-/** The largest share of any bound that a subnet takes; 0 without bounds. */
+/** The largest share of any bound that a subnet takes; 0 without bounds. @throws `ERR_ARGUMENT` */
 export function budgetUse(space: Pick<SampledSpace, "cost">, config: SubnetConfig, bounds: Bounds): number {
   return useOf(boundedCosts(space, config, bounds), bounds);
 }
@@ -43,6 +54,8 @@ function useOf(costs: Costs, bounds: Bounds): number {
  * A random subnet that meets all bounds and takes at least the share `minUse` of one of them: the first of 20 uniform
  * draws that does, else the last of them, narrowed or widened by {@link fitWithin}. The smallest subnet must meet the
  * bounds; then the result meets them too.
+ *
+ * @throws `ERR_ARGUMENT`
  */
 export function sampleWithin(
   space: SampledSpace,
@@ -50,6 +63,7 @@ export function sampleWithin(
   minUse: number,
   random: Random,
 ): SubnetConfig {
+  requireSampled(space, bounds, minUse, random);
   const accepted = (config: SubnetConfig): boolean => {
     const costs = boundedCosts(space, config, bounds);
     return satisfies(costs, bounds) && (Object.keys(bounds).length === 0 || useOf(costs, bounds) >= minUse);
@@ -64,6 +78,8 @@ export function sampleWithin(
  * ends at the smallest subnet at the latest. Then, while it takes less than the share `minUse` of every bound, a random
  * hyperparameter takes its next larger choice, if that fits. Hyperparameters of the user's own, whose order need not be
  * one of costs, are changed only where nothing else is left to be narrowed.
+ *
+ * @throws `ERR_ARGUMENT`
  */
 export function fitWithin(
   space: SampledSpace,
@@ -72,6 +88,12 @@ export function fitWithin(
   minUse: number,
   random: Random,
 ): SubnetConfig {
+  requireSampled(space, bounds, minUse, random);
+  requireSubnet(
+    config,
+    "config",
+    space.hyperparameters.map(({ name }) => name),
+  );
   const result = { ...config };
   const fits = (candidate: SubnetConfig): boolean =>
     satisfies(boundedCosts(space, candidate, bounds), bounds);
@@ -99,17 +121,34 @@ export function fitWithin(
   return result;
 }
 
+function requireSampled(space: unknown, bounds: unknown, minUse: unknown, random: unknown): void {
+  requireMethods(space, "space", ["cost", "sample"]);
+  requireHyperparameters((space as SampledSpace).hyperparameters);
+  requireBounds(bounds);
+  requireWithin(minUse, "minUse", 0, Number.MAX_VALUE);
+  requireRandom(random);
+}
+
 function positionOf({ name, choices }: Hyperparameter, config: SubnetConfig): number {
   return choices.indexOf(config[name] as number);
 }
 
-/** Mutation: each hyperparameter takes, with probability `p`, a uniformly drawn choice. */
+/** Mutation: each hyperparameter takes, with probability `p`, a uniformly drawn choice. @throws `ERR_ARGUMENT` */
 export function mutate(
-  { hyperparameters }: SampledSpace,
+  space: Pick<SampledSpace, "hyperparameters">,
   config: SubnetConfig,
   p: number,
   random: Random,
 ): SubnetConfig {
+  const hyperparameters: unknown = (space as Partial<SampledSpace> | null)?.hyperparameters;
+  requireHyperparameters(hyperparameters);
+  requireSubnet(
+    config,
+    "config",
+    hyperparameters.map(({ name }) => name),
+  );
+  requireWithin(p, "p", 0, 1);
+  requireRandom(random);
   return Object.fromEntries(
     hyperparameters.map(({ name, choices }) => [
       name,
@@ -118,8 +157,11 @@ export function mutate(
   );
 }
 
-/** Uniform crossover: each hyperparameter takes the choice of one parent or the other, evenly. */
+/** Uniform crossover: each hyperparameter takes the choice of one parent or the other, evenly. @throws `ERR_ARGUMENT` */
 export function crossover(a: SubnetConfig, b: SubnetConfig, random: Random): SubnetConfig {
+  requireSubnet(a, "a");
+  requireSubnet(b, "b", Object.keys(a));
+  requireRandom(random);
   return Object.fromEntries(
     Object.keys(a).map((name) => [name, (random.chance(0.5) ? a : b)[name] as number]),
   );

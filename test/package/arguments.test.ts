@@ -9,6 +9,9 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import * as library from "../../lib";
+import { type ReportData, readReportData } from "../../lib/entries/report";
+import type { SearchTools, Sensitivity } from "../../lib/entries/search";
+import * as parts from "../../lib/entries/search";
 import { ENTRY_POINTS } from "../support/entry-points";
 import { root } from "../support/zoo";
 
@@ -115,6 +118,104 @@ const CALLS: Record<string, Make> = {
   }),
 };
 
+/** What a searcher lends to the parts that it is made of. */
+async function tools(): Promise<SearchTools> {
+  const on = await space();
+  return {
+    space: on,
+    bounds: { flops: 1e9 },
+    random: new library.Random(1),
+    signal: null,
+    score: async () => 1,
+    scoreRecalibrated: async () => null,
+    measure: async (config) => ({ config, score: 1, costs: on.costs(config) }),
+    fits: () => true,
+    save: async () => {},
+    report: () => {},
+    log: () => {},
+  };
+}
+
+async function sensitivity(): Promise<Record<string, Sensitivity>> {
+  const { hyperparameters } = await space();
+  return Object.fromEntries(
+    hyperparameters.map(({ name, choices }) => [
+      name,
+      {
+        choices: [...choices],
+        scores: choices.map(() => 1),
+        degradation: choices.map((_, at) => choices.length - at),
+      },
+    ]),
+  );
+}
+
+async function measured(): Promise<parts.SensitivitySearchState> {
+  return {
+    ...parts.sensitivityState(),
+    fullScore: 1,
+    referenceScore: 1,
+    sensitivity: await sensitivity(),
+  };
+}
+
+/** The parts of searches, for authors of searchers; and what reports and exports are made of. */
+const PARTS: Record<string, Make> = {
+  boundedCosts: async () => ({ args: [await space(), (await space()).fullConfig, { flops: 1e9 }] }),
+  budgetUse: async () => ({ args: [await space(), (await space()).fullConfig, { flops: 1e9 }] }),
+  sampleWithin: async () => ({ args: [await space(), { flops: 1e9 }, 0, new library.Random(1)] }),
+  fitWithin: async () => ({
+    args: [await space(), (await space()).fullConfig, { flops: 1e9 }, 0, new library.Random(1)],
+  }),
+  mutate: async () => ({ args: [await space(), (await space()).fullConfig, 0.5, new library.Random(1)] }),
+  crossover: async () => {
+    const { fullConfig, smallestConfig } = await space();
+    return { args: [fullConfig, smallestConfig, new library.Random(1)] };
+  },
+  subnetsOf: () => ({
+    args: [{ names: ["a"], widths: new Int32Array(1), scores: new Float64Array(1), costs: {} }],
+  }),
+  bisect: async () => {
+    const { hyperparameters, fullConfig } = await space();
+    return { args: [hyperparameters, await sensitivity(), fullConfig, () => true] };
+  },
+  grow: async () => ({
+    args: [await space(), await sensitivity(), (await space()).smallestConfig, { flops: 1 }, null],
+  }),
+  scoreFullModel: async () => ({ args: [await tools(), parts.sensitivityState()] }),
+  measureSensitivity: async () => ({ args: [await tools(), await measured(), parts.SENSITIVITY_DEFAULTS] }),
+  consider: async () => ({
+    args: [await tools(), await measured(), "grown", (await space()).fullConfig, { done: 1, total: 2 }],
+  }),
+  iterate: async () => {
+    const lent = await tools();
+    const trials = new parts.Trials(lent, parts.iterativeState());
+    const sampler = { propose: () => lent.space.fullConfig };
+    return { args: [lent, trials, sampler, { ...parts.ITERATIVE_DEFAULTS, numIters: 1, checkpoint: null }] };
+  },
+  formatView: () => ({
+    args: [
+      { phase: "a", done: 1, total: 2, best: null, budgets: { flops: 0.5 }, rate: 1, left: null },
+      80,
+      "",
+    ],
+  }),
+  renderReport: async () => ({ args: [await reportData()] }),
+  recordExport: async () => ({ args: [await load(), await space(), { a: 1 }, null] }),
+};
+
+let reported: Promise<ReportData> | undefined;
+function reportData(): Promise<ReportData> {
+  reported ??= (async () => {
+    const checkpoint = path.join(scratch, "reported.safetensors");
+    const config = { ...quiet, scoreFunc: () => 1, numIters: 2, checkpoint };
+    await new library.RandomSearcher().search(await space(), { flops: "90%" }, image(), config);
+    return readReportData(checkpoint);
+  })();
+  return reported;
+}
+Object.assign(CALLS, PARTS);
+
 /** Calls that compute for long with some of the values get a few of them. */
 const COSTLY =
   /^(search|finetune|trainSupernet|convert|exportModel|profile)$|#(search|calibrate|recalibrate|export|close)$/;
@@ -127,10 +228,6 @@ const FEW = [
   "a detached array",
   "a closed Module",
 ];
-
-/** Parts of searches for authors of searchers, who hand over the search's own objects, and what the report draws. */
-const PARTS =
-  /^(bisect|boundedCosts|budgetUse|consider|crossover|fitWithin|formatView|grow|iterate|measureSensitivity|mutate|sampleWithin|scoreFullModel|subnetsOf|renderReport|recordExport)$/;
 
 /** They measure for seconds whatever is given, and check their options as `SearchSpace#recalibrate` does. */
 const SLOW = new Set(["SearchSpace#measureLatency", "SearchSpace#latencyError"]);
@@ -236,7 +333,6 @@ function targets(): Target[] {
   const found: Target[] = [];
   for (const [value, name] of exported) {
     if (!isClass(value)) {
-      if (PARTS.test(name)) continue;
       const fn = value as (...args: unknown[]) => unknown;
       const make = CALLS[name] ?? (() => ({ args: Array.from({ length: fn.length }, () => undefined) }));
       found.push({ name, make, known: name in CALLS, call: (_, args) => fn(...args) });
@@ -312,4 +408,47 @@ describe("public calls with arguments that no call wants", () => {
     },
     120_000,
   );
+
+  it.each(Object.entries(PARTS))("%s works with what it wants", async (name, make) => {
+    const { args } = await make();
+    const [fn] = [...exported].find(([, each]) => each === name) as [(...args: unknown[]) => unknown, string];
+    await fn(...args);
+  });
+
+  it("says what is wrong in the parts of an argument", async () => {
+    const { fullConfig } = await space();
+    const random = new library.Random(1);
+    const wrong: (() => unknown)[] = [
+      () => parts.mutate({ hyperparameters: [null] } as never, fullConfig, 0.5, random),
+      () => parts.mutate({ hyperparameters: [{ name: "a", choices: [] }] } as never, { a: 1 }, 0.5, random),
+      () => parts.crossover({ a: 1 }, {}, random),
+      () => parts.crossover({ a: 1 }, JSON.parse('{"__proto__":{"a":1}}'), random),
+      () => parts.bisect([{ name: "a", choices: [1, 2] }] as never, { a: null } as never, {}, () => true),
+      () => parts.subnetsOf({ names: ["a"], widths: [1, 2], scores: [1], costs: {} } as never),
+      () =>
+        parts.formatView(
+          { phase: "a", done: 1, total: null, best: null, budgets: { flops: "1" } } as never,
+          80,
+        ),
+      async () =>
+        parts.iterate({ ...(await tools()), random: {} } as never, null as never, null as never, {} as never),
+      async () =>
+        parts.measureSensitivity(await tools(), { sensitivity: null } as never, { maxChoices: 1 } as never),
+      async () =>
+        parts.scoreFullModel(
+          { ...(await tools()), bounds: { flops: "1" } } as never,
+          parts.sensitivityState(),
+        ),
+      async () => library.formatProfile({ operators: [null] } as never),
+    ];
+    for (const call of wrong) {
+      const error = await Promise.resolve()
+        .then(call)
+        .then(
+          () => null,
+          (thrown) => thrown,
+        );
+      expect(error, String(call)).toBeInstanceOf(TorchSearchError);
+    }
+  });
 });

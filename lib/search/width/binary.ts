@@ -1,7 +1,10 @@
+import { requireHyperparameters, requireSubnet } from "../../space/part-arguments";
 import type { Hyperparameter, SubnetConfig } from "../../space/types";
+import { expected, isFunction } from "../../util/check";
 import type { ConfigRule } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
 import { grow } from "./grow";
+import { requireSensitivities } from "./part-arguments";
 import type { Sensitivity } from "./sensitivity";
 import {
   consider,
@@ -143,6 +146,7 @@ export interface Bisection {
  * @param hyperparameters those that may be narrowed
  * @param largestConfig the largest subnet; hyperparameters that may not be narrowed stay as they are in it
  * @param fits whether a subnet meets the constraints: true at every threshold above one where it is
+ * @throws `ERR_ARGUMENT`
  */
 export function bisect(
   hyperparameters: readonly Hyperparameter[],
@@ -150,6 +154,10 @@ export function bisect(
   largestConfig: Readonly<SubnetConfig>,
   fits: (config: SubnetConfig) => boolean,
 ): Bisection | null {
+  requireHyperparameters(hyperparameters);
+  requireSensitivities(sensitivity, hyperparameters);
+  requireSubnet(fullConfig, "fullConfig");
+  if (!isFunction(fits)) throw expected("ERR_ARGUMENT", "a function", "fits", fits);
   const known = Object.fromEntries(
     hyperparameters.map(({ name }) => [name, sensitivity[name] as Sensitivity]),
   );

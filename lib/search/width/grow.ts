@@ -1,10 +1,18 @@
 /** Widening a subnet as far as the bounds allow: a greedy knapsack by harm undone per cost. */
 import { type Bounds, type Costs, satisfies } from "../../contract/constraints";
+import {
+  requireBounds,
+  requireHyperparameters,
+  requireMethods,
+  requireSignal,
+  requireSubnet,
+} from "../../space/part-arguments";
 import { boundedCosts } from "../../space/sampling";
 import type { SearchSpace } from "../../space/search-space";
 import type { Hyperparameter, SubnetConfig } from "../../space/types";
 import { throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
+import { requireSensitivities } from "./part-arguments";
 import type { Sensitivity } from "./sensitivity";
 
 /**
@@ -12,7 +20,7 @@ import type { Sensitivity } from "./sensitivity";
  * spent (the greedy rule for knapsacks: Dantzig, "Discrete-Variable Extremum Problems", Operations Research 5, 1957).
  * The sum of the degradations never rises.
  *
- * @throws `ERR_ABORTED`
+ * @throws `ERR_ARGUMENT`, `ERR_ABORTED`
  */
 export async function grow(
   space: Pick<SearchSpace, "hyperparameters" | "cost">,
@@ -21,6 +29,16 @@ export async function grow(
   bounds: Bounds,
   signal: AbortSignal | null,
 ): Promise<SubnetConfig> {
+  requireMethods(space, "space", ["cost"]);
+  requireHyperparameters(space.hyperparameters);
+  requireSensitivities(sensitivity, space.hyperparameters);
+  requireSubnet(
+    from,
+    "from",
+    space.hyperparameters.map(({ name }) => name),
+  );
+  requireBounds(bounds);
+  requireSignal(signal);
   const costsOf = (config: SubnetConfig): Costs => boundedCosts(space, config, bounds);
   const { hyperparameters } = space;
   const breather = new Breather(); // a large space takes many steps

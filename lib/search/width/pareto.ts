@@ -160,7 +160,7 @@ export class ParetoSearcher extends SpaceSearcher<ParetoSearchState, ParetoSearc
     const { crossoverProb, mutationProb } = this.config;
     const first = population.parent(random);
     const child = random.chance(crossoverProb) ? crossover(first, population.parent(random), random) : first;
-    return mutate(space, child, mutationProb ?? 1 / space.hyperparameters.length, random);
+    return mutate(space, child, mutationProb ?? 1 / Math.max(1, space.hyperparameters.length), random);
   }
 
   #chosenObjectives(): SpaceMetric[] {

@@ -1,4 +1,5 @@
 /** Progress events as rates, time left, and a line for people. */
+import { expected, isRecord } from "../../util/check";
 import type { ProgressEvent } from "../../util/progress";
 import type { SpaceProgress } from "./space-searcher";
 
@@ -82,8 +83,14 @@ const SEPARATOR = " · ";
 /**
  * A view as a line of at most `width` characters; `bar` stands after the phase. Where there is no room for everything,
  * the bar goes first, then the rate, then the costs, then the best score.
+ *
+ * @throws `ERR_ARGUMENT`
  */
 export function formatView(view: ProgressView, width: number, bar = ""): string {
+  requireView(view);
+  if (typeof width !== "number" || !(width >= 0))
+    throw expected("ERR_ARGUMENT", "a number of characters", "width", width);
+  if (typeof bar !== "string") throw expected("ERR_ARGUMENT", "a string", "bar", bar);
   const { phase, done, total, best, budgets, rate, left } = view;
   const count = total === null ? String(done) : `${done}/${total}`;
   const shares = Object.entries(budgets).map(([metric, share]) => `${metric} ${(100 * share).toFixed(1)} %`);
@@ -109,6 +116,20 @@ export function formatView(view: ProgressView, width: number, bar = ""): string 
     line(plain, ["rate", "budget", "best"]),
   ];
   return lines.find(({ length }) => length <= width) ?? plain.slice(0, width);
+}
+
+function requireView(view: unknown): void {
+  const { phase, done, total, best, budgets, rate, left } = (
+    isRecord(view) ? view : {}
+  ) as Partial<ProgressView>;
+  const isNumber = (value: unknown): boolean => typeof value === "number";
+  const sound =
+    typeof phase === "string" &&
+    isNumber(done) &&
+    [total, best, rate, left].every((value) => value === null || isNumber(value)) &&
+    isRecord(budgets) &&
+    Object.values(budgets).every(isNumber);
+  if (!sound) throw expected("ERR_ARGUMENT", "what ProgressTracker.view gives", "view", view);
 }
 
 /** Seconds as `0:07`, `12:40` or `1:02:03`. */

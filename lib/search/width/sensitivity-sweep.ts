@@ -1,5 +1,6 @@
 /** Measuring how sensitive the score is to each hyperparameter alone, and scoring what follows from it. */
 import { rules, type SearchConfig } from "../../contract/config";
+import { requireSubnet } from "../../space/part-arguments";
 import type { SearchSpace } from "../../space/search-space";
 import type {
   Hyperparameter,
@@ -10,8 +11,10 @@ import type {
 } from "../../space/types";
 import { isAbort } from "../../util/abort";
 import { Breather } from "../../util/breather";
+import { expected, isRecord, requireRecord } from "../../util/check";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
+import { requireConfigKeys, requireState, requireTools } from "./part-arguments";
 import { choicesToMeasure, customDegradationOf, degradationOf, type Sensitivity } from "./sensitivity";
 import type { SearchTools } from "./space-searcher";
 
@@ -84,6 +87,8 @@ export function sensitivityState<Step extends string>(): SensitivitySearchState<
 /** What each hyperparameter's choices cost, all others full: by hyperparameter and metric, parallel to the choices. */
 export type Narrowings = Record<string, Record<string, number[]>>;
 
+const isScore = (value: unknown): boolean => value === null || typeof value === "number";
+
 /** Prices every choice of every hyperparameter alone: for reports, which have no model to ask. */
 export async function priceNarrowings(space: SearchSpace): Promise<Narrowings> {
   const breather = new Breather();
@@ -100,8 +105,10 @@ export async function priceNarrowings(space: SearchSpace): Promise<Narrowings> {
   return narrowings;
 }
 
-/** Scores the full model, as it is and recalibrated, unless the state has the scores already. */
+/** Scores the full model, as it is and recalibrated, unless the state has the scores already. @throws `ERR_ARGUMENT` */
 export async function scoreFullModel(tools: SearchTools, state: SensitivitySearchState): Promise<void> {
+  requireTools(tools);
+  requireState(state, { fullScore: isScore, referenceScore: isScore });
   if (state.fullScore === null) {
     state.fullScore = await tools.score(tools.space.fullConfig);
     await tools.save();
@@ -118,12 +125,17 @@ export async function scoreFullModel(tools: SearchTools, state: SensitivitySearc
  * others full, and the subnet scored. `degradationOf` and `customDegradationOf` have the formulas. When a
  * hyperparameter has many choices, `maxChoices` of them are measured; when it is the user's own, all of them. The state
  * is saved after each hyperparameter.
+ *
+ * @throws `ERR_ARGUMENT`, and what scoring throws
  */
 export async function measureSensitivity(
   tools: SearchTools,
   state: SensitivitySearchState,
   config: Pick<SensitivitySearchConfig, "maxChoices" | "activationCache">,
 ): Promise<void> {
+  requireTools(tools);
+  requireState(state, { sensitivity: isRecord, referenceScore: (value) => typeof value === "number" });
+  requireConfigKeys(config, SENSITIVITY_RULES);
   const { space } = tools;
   const { budget } = space.reuse;
   space.reuseActivations(cacheBytes(space, config.activationCache));
@@ -231,6 +243,7 @@ async function measureOne(
  * is the best; on a tie the earlier one stays.
  *
  * @param place what number it is, and of how many
+ * @throws `ERR_ARGUMENT`, and what measuring throws
  */
 export async function consider<Step extends string>(
   tools: SearchTools,
@@ -239,6 +252,12 @@ export async function consider<Step extends string>(
   config: SubnetConfig,
   place: { done: number; total: number },
 ): Promise<void> {
+  requireTools(tools);
+  const isBest = (value: unknown): boolean => value === null || (isRecord(value) && isScore(value.score));
+  requireState(state, { history: Array.isArray, best: isBest });
+  if (typeof step !== "string") throw expected("ERR_ARGUMENT", "the name of a step", "step", step);
+  requireSubnet(config, "config");
+  requireRecord(place, "place");
   if (state.history.some((known) => known.step === step && sameNumbers(known.config, config))) return;
   const scored = await tools.measure(config);
   state.history.push({ step, ...scored });

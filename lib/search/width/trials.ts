@@ -3,13 +3,15 @@
  */
 import { rules, type SearchConfig } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
-import type { Sampler, ScoreStop, Trials } from "../../space/trials";
+import { requireMethods } from "../../space/part-arguments";
+import { type Sampler, type ScoreStop, Trials } from "../../space/trials";
 import type { SubnetConfig } from "../../space/types";
 import { isAbort, throwIfAborted } from "../../util/abort";
 import { Breather } from "../../util/breather";
-import { describe, isPositiveInteger, isRecord } from "../../util/check";
-import type { ConfigRule } from "../../util/rules";
+import { describe, expected, isPositiveInteger, isRecord } from "../../util/check";
+import { type ConfigRule, orNull } from "../../util/rules";
 import { SavePace } from "../../util/save-pace";
+import { requireConfigKeys, requireTools } from "./part-arguments";
 import type { SearchTools } from "./space-searcher";
 
 /** The config of searchers that propose one candidate after another. */
@@ -45,6 +47,12 @@ export const ITERATIVE_RULES: Readonly<Record<keyof typeof ITERATIVE_DEFAULTS, C
   },
 };
 
+/** A config with a numIters of its own may have none. */
+const UNSET_OR_EARLY_STOPPING: ConfigRule = {
+  ...ITERATIVE_RULES.earlyStopping,
+  accepts: (value) => value === undefined || ITERATIVE_RULES.earlyStopping.accepts(value),
+};
+
 function isRacing(value: unknown): value is { errorProbability: number } {
   if (!isRecord(value) || Object.keys(value).length !== 1) return false;
   const p = value.errorProbability;
@@ -59,6 +67,8 @@ const SAVING_SHARE = 0.1;
  * sampler learn from it, until `numIters` were asked for. The state is saved between steps, as often as saving takes no
  * more than about a tenth of the time, and when the search is aborted, as it was before the step. Since the random
  * numbers are saved with it, a search that goes on from any of those states ends exactly as an uninterrupted one.
+ *
+ * @throws `ERR_ARGUMENT`, `ERR_DEFAULT_CONFIG`, and what measuring a candidate throws
  */
 export async function iterate(
   tools: SearchTools,
@@ -66,6 +76,10 @@ export async function iterate(
   sampler: Sampler,
   config: Pick<IterativeSearchConfig, "numIters" | "earlyStopping" | "checkpoint">,
 ): Promise<void> {
+  requireTools(tools);
+  if (!(trials instanceof Trials)) throw expected("ERR_ARGUMENT", "Trials", "trials", trials);
+  requireMethods(sampler, "sampler", ["propose"]);
+  requireConfigKeys(config, { earlyStopping: UNSET_OR_EARLY_STOPPING, checkpoint: orNull(rules.path) });
   const { state, candidates } = trials;
   const { numIters, earlyStopping, checkpoint } = config;
   if (!isPositiveInteger(numIters)) {
