@@ -37,7 +37,10 @@ export function thisProcess(): ProcessMark {
   return { place: placeOfProcesses(), pid: process.pid, started: startOf(process.pid) };
 }
 
-/** Whether a process has ended. One of another place can't be asked, and counts as running. */
+/**
+ * Whether a process has ended, also one that its parent hasn't asked about yet (a zombie). One of another place can't
+ * be asked, and counts as running.
+ */
 export function hasEnded({ place, pid, started }: ProcessMark): boolean {
   if (place !== placeOfProcesses()) return false;
   try {
@@ -45,14 +48,24 @@ export function hasEnded({ place, pid, started }: ProcessMark): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
+  const now = statusOf(pid);
   // Numbers are given out again.
-  return started !== "" && started !== startOf(pid);
+  return /^[ZX]/.test(now.state) || (started !== "" && started !== now.started);
 }
 
-/** Linux counts the ticks from the system's start to the process's: the 22nd field, the 20th after the name. */
+/** Empty where the system doesn't tell. */
 function startOf(pid: number): string {
+  return statusOf(pid).started;
+}
+
+/**
+ * What Linux says of a process after its number and its name: first the state, 19 fields later the ticks from the
+ * system's start to the process's (proc(5)).
+ */
+function statusOf(pid: number): { state: string; started: string } {
   const text = orNothing(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
-  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "", started: fields[19] ?? "" };
 }
 
 function orNothing(read: () => string): string {

@@ -11,11 +11,34 @@
 namespace torchsearch::binding {
 namespace {
 
-// Keeps a tensor's memory alive for the ArrayBuffer over it.
+// A tensor's memory, which its storage and the ArrayBuffer over it own together: a storage may take other
+// memory, where a model resizes it, and would free this one under the array.
+using SharedMemory = std::shared_ptr<c10::DataPtr>;
+
+// What keeps the memory for the ArrayBuffer over it.
 struct LentMemory {
-  c10::Storage storage;
+  SharedMemory memory;
   std::shared_ptr<BufferCache> cache;
 };
+
+void deleteShare(void* context) {
+  const std::unique_ptr<SharedMemory> owned(static_cast<SharedMemory*>(context));
+}
+
+// Makes the storage one of several owners of its memory, and gives another share of it.
+SharedMemory shareOf(const c10::Storage& storage) {
+  c10::StorageImpl& held = *storage.unsafeGetStorageImpl();
+  (void)held.mutable_data();  // memory that is copied on the first write is copied now
+  if (held.data_ptr().get_deleter() == &deleteShare)
+    return *static_cast<SharedMemory*>(held.data_ptr().get_context());
+  // All that can fail comes before the storage is touched.
+  auto shared = std::make_shared<c10::DataPtr>();
+  auto share = std::make_unique<SharedMemory>(shared);
+  void* const data = held.mutable_data();
+  c10::DataPtr own(data, share.release(), &deleteShare, held.data_ptr().device());
+  *shared = held.set_data_ptr(std::move(own));
+  return shared;
+}
 
 Napi::ArrayBuffer copied(Napi::Env env, const void* data, size_t size) {
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, size);
@@ -36,7 +59,7 @@ View viewOf(Napi::Env env, const c10::Storage& storage) {
     // Collected, but its finalizer has yet to run: a second buffer over this memory must wait for that.
     return {found->second.buffer.Value(), found->second.offset};
   }
-  auto lent = std::make_unique<LentMemory>(LentMemory{storage, EnvData::of(env).buffers});
+  auto lent = std::make_unique<LentMemory>(LentMemory{shareOf(storage), EnvData::of(env).buffers});
   napi_value value = nullptr;
   const napi_status status = napi_create_external_arraybuffer(
       env, storage.mutable_data(), storage.nbytes(),
@@ -58,12 +81,12 @@ std::shared_ptr<BorrowedMemory> BorrowedMemory::take(Napi::Env env, const Napi::
                                                      size_t offset) {
   std::shared_ptr<void> pin = pinMemory(buffer);
   if (pin == nullptr) return nullptr;
-  std::unique_ptr<BorrowedMemory> owned(new BorrowedMemory(env, buffer, offset, std::move(pin)));
-  return {owned.release(), [](BorrowedMemory* memory) {
+  const std::shared_ptr<BorrowedMemory> owned(new BorrowedMemory(env, buffer, offset, std::move(pin)));
+  // The deleter has a share of its own, so that handing it over needs no memory.
+  return {owned.get(), [last = std::shared_ptr<Carried>(owned)](BorrowedMemory* memory) mutable {
             const std::shared_ptr<Channel> channel = memory->channel_;
-            // A std::function must be copyable, hence a shared pointer; the task is its one owner.
-            Channel::Task task = [last = std::shared_ptr<BorrowedMemory>(memory)](Napi::Env) {};
-            if (!channel->post(std::move(task))) memory->abandoned_ = true;
+            // Destroyed where it arrives; or with the deleter, where nobody is left to receive it.
+            if (!channel->post(std::move(last))) memory->abandoned_ = true;
           }};
 }
 

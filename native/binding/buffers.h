@@ -13,11 +13,12 @@ namespace torchsearch::binding {
 // Memory of a JavaScript ArrayBuffer that tensors use. Lives until the last of them is gone, on whatever
 // thread that happens; the reference is then given up on the JavaScript thread. The memory itself is pinned:
 // it stays when the buffer is transferred away while a call computes with it.
-class BorrowedMemory {
+class BorrowedMemory final : public Carried {
  public:
   // Null where the memory can't be pinned: then it has to be copied. The buffer's length must be fixed.
   static std::shared_ptr<BorrowedMemory> take(Napi::Env env, const Napi::ArrayBuffer& buffer, size_t offset);
-  ~BorrowedMemory();
+  ~BorrowedMemory() override;
+  void arrive(Napi::Env) override {}  // only to be destroyed
 
   const void* data() const { return data_; }
   bool detached() const;  // the buffer was transferred away; JavaScript thread only

@@ -21,17 +21,41 @@ std::shared_ptr<Channel> Channel::open(Napi::Env env) {
   return channel;
 }
 
-bool Channel::post(Task&& task) {
+CarriedList::~CarriedList() {
+  // One by one: a long list must not be destroyed by calls within calls.
+  while (pop() != nullptr) {
+  }
+}
+
+void CarriedList::push(std::shared_ptr<Carried>&& item) noexcept {
+  Carried* const added = item.get();
+  (last_ == nullptr ? first_ : last_->next_) = std::move(item);
+  last_ = added;
+}
+
+std::shared_ptr<Carried> CarriedList::pop() noexcept {
+  std::shared_ptr<Carried> item = std::move(first_);
+  if (item != nullptr) first_ = std::move(item->next_);
+  if (first_ == nullptr) last_ = nullptr;
+  return item;
+}
+
+void CarriedList::swap(CarriedList& other) noexcept {
+  std::swap(first_, other.first_);
+  std::swap(last_, other.last_);
+}
+
+bool Channel::post(std::shared_ptr<Carried>&& item) noexcept {
   {
     const std::lock_guard guard(mutex_);
     if (closed_) return false;
-    tasks_.push_back(std::move(task));
+    waiting_.push(std::move(item));
     if (scheduled_) return true;
     scheduled_ = true;
   }
   // Not under the mutex, which the woken thread takes at once.
   const std::lock_guard calling(calling_);
-  if (closed_) return false;
+  if (closed_) return true;  // taken, and destroyed by `close`
   if (napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) != napi_ok) {
     const std::lock_guard guard(mutex_);
     scheduled_ = false;
@@ -62,19 +86,19 @@ bool canRunJavaScript(Napi::Env env) {
 }  // namespace
 
 void Channel::drain(Napi::Env env) {
-  std::vector<Task> tasks;
+  CarriedList arrived;
   {
     const std::lock_guard guard(mutex_);
-    tasks.swap(tasks_);
+    arrived.swap(waiting_);
     scheduled_ = false;
   }
-  for (Task& task : tasks) {
+  while (const std::shared_ptr<Carried> item = arrived.pop()) {
     const Napi::HandleScope scope(env);
     if (!canRunJavaScript(env)) return;
     try {
-      task(env);
+      item->arrive(env);
     } catch (const Napi::Error&) {
-      // Tasks answer through promises. What is thrown all the same says that the environment ended meanwhile
+      // Jobs answer through promises. What is thrown all the same says that the environment ended meanwhile
       // (worker.terminate()), and nobody is left to hear of it.
     }
   }
@@ -82,10 +106,10 @@ void Channel::drain(Napi::Env env) {
 
 void Channel::close() {
   const std::lock_guard calling(calling_);
-  std::vector<Task> dropped;
+  CarriedList dropped;
   const std::lock_guard guard(mutex_);
   closed_ = true;
-  dropped.swap(tasks_);
+  dropped.swap(waiting_);
 }
 
 }  // namespace torchsearch::binding

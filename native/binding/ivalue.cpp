@@ -47,7 +47,7 @@ class ValueReader {
     if (depth > kMaxDepth) throw Error("ERR_INPUT", where + " is nested too deeply.");
     switch (type->kind()) {
       case c10::TypeKind::TensorType:
-        return TensorWrap::of(value, where);
+        return readTensor(value, where);
       case c10::TypeKind::OptionalType:
         if (value.IsNull() || value.IsUndefined()) return {};
         return read(value, type->expectRef<c10::OptionalType>().getElementType(), where, depth);
@@ -89,6 +89,12 @@ class ValueReader {
   }
 
  private:
+  // The same memory with a shape of its own: a model that resizes or transposes its input in place doesn't
+  // change the tensor that JavaScript holds, and may be reading.
+  static at::Tensor readTensor(const Napi::Value& value, const std::string& where) {
+    return TensorWrap::of(value, where).detach();
+  }
+
   static bool isWhole(const Napi::Value& value) {
     const double number = value.As<Napi::Number>().DoubleValue();
     return std::trunc(number) == number && std::abs(number) <= kMaxSafe;
@@ -197,7 +203,7 @@ class ValueReader {
     if (value.IsString()) return value.As<Napi::String>().Utf8Value();
     if (value.IsNumber() && !isWhole(value)) return value.As<Napi::Number>().DoubleValue();
     if (value.IsNumber() || value.IsBigInt()) return readInt(value, where);
-    if (tryUnwrap<TensorWrap>(value) != nullptr) return TensorWrap::of(value, where);
+    if (tryUnwrap<TensorWrap>(value) != nullptr) return readTensor(value, where);
     if (value.IsArray()) {
       const Napi::Array array = value.As<Napi::Array>();
       std::vector<c10::IValue> values;

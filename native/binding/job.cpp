@@ -2,6 +2,14 @@
 
 #include <ATen/Parallel.h>
 
+#ifdef __GLIBC__
+#include <pthread.h>
+#endif
+
+#include <functional>
+#include <new>
+#include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -9,6 +17,8 @@
 #include "binding/env_data.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
+#include "core/base/division_guard.h"
+#include "core/base/error.h"
 #include "core/device/tensor_memory.h"
 
 namespace torchsearch::binding {
@@ -27,6 +37,30 @@ const Failure kBusy{
     "ERR_BUSY",
     "A call that was aborted is still running, and others wait for it; try again later, or run models "
     "that may not end in a process of their own."};
+
+// LibTorch's compiler and destructors call themselves, as deeply as a model nests its code and values. What
+// isn't used of this costs nothing.
+std::thread startDeep(std::function<void()> run) {
+#ifdef __GLIBC__
+  constexpr size_t kStack = size_t{1} << 30;
+  pthread_attr_t usual;
+  pthread_attr_t deep;
+  if (pthread_getattr_default_np(&usual) == 0 && pthread_getattr_default_np(&deep) == 0) {
+    const bool set = pthread_attr_setstacksize(&deep, kStack) == 0 && pthread_setattr_default_np(&deep) == 0;
+    std::optional<std::thread> started;
+    try {
+      if (set) started.emplace(run);
+    } catch (const std::system_error&) {
+      // No room for such a stack.
+    }
+    if (set) (void)pthread_setattr_default_np(&usual);
+    pthread_attr_destroy(&deep);
+    pthread_attr_destroy(&usual);
+    if (started) return std::move(*started);
+  }
+#endif
+  return std::thread(run);
+}
 
 }  // namespace
 
@@ -65,12 +99,23 @@ Job::Job(Napi::Env env, const CallOptions& options, Work work, Patience patience
 void Job::compute() noexcept {
   try {
     cancel_.throwIfCancelled();
+    const DivisionGuard divisions;
     const bool listening = !onProgress_.IsEmpty();
     finish_ = work_({cancel_, [this, listening](const Progress& progress) {
                        if (listening) report(progress);
                      }});
+    if (divisions.divided()) {
+      throw Error(
+          "ERR_FORWARD",
+          "The model divides a whole number by zero, or the smallest one by -1; check the input's sizes.");
+    }
   } catch (...) {
-    failure_ = describeFailure(std::current_exception(), "ERR_TORCH");
+    finish_ = nullptr;
+    try {
+      failure_ = describeFailure(std::current_exception(), "ERR_TORCH");
+    } catch (...) {
+      outOfMemory_ = true;
+    }
   }
   work_ = nullptr;  // what it held is freed before JavaScript gets to run
 }
@@ -86,7 +131,11 @@ void Job::report(const Progress& progress) {
     reported_ = now;
     delivering_ = true;
   }
-  channel_->post([job = shared_from_this()](Napi::Env env) { job->deliver(env); });
+  channel_->post(std::make_shared<ProgressNotice>(shared_from_this()));
+}
+
+void ProgressNotice::arrive(Napi::Env env) {
+  job_->deliver(env);
 }
 
 void Job::deliver(Napi::Env env) {
@@ -109,11 +158,12 @@ void Job::deliver(Napi::Env env) {
   }
 }
 
-void Job::settle(Napi::Env env) {
+void Job::arrive(Napi::Env env) {
   channel_->release(env);
   deliver(env);
   try {
     if (thrown_) throw *thrown_;
+    if (outOfMemory_) failure_ = describeFailure(std::make_exception_ptr(std::bad_alloc()), "");
     if (!failure_ && !finish_)
       failure_ = Failure{"ERR_ABORTED", "The operation was aborted by its AbortSignal."};
     if (failure_) throw makeError(env, *failure_);
@@ -123,9 +173,9 @@ void Job::settle(Napi::Env env) {
   }
 }
 
-void Job::finish(std::shared_ptr<Job>&& job) {
+void Job::finish(std::shared_ptr<Job>&& job) noexcept {
   Channel& channel = job->channel();
-  channel.post([job = std::move(job)](Napi::Env env) { job->settle(env); });
+  channel.post(std::move(job));
 }
 
 ComputeThread& ComputeThread::instance() {
@@ -141,7 +191,7 @@ void ComputeThread::submit(std::shared_ptr<Job> job) {
     refused = givenUp_ && !job->waitsForever();
     if (!refused) {
       queue_.push_back(std::move(job));
-      if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+      if (!thread_.joinable()) thread_ = startDeep([this] { run(); });
       wake = sleeping_;
     }
   }
@@ -246,7 +296,7 @@ void ComputeThread::run() {
     job->compute();
     guard.lock();
     if (orphaned_) {
-      orphans_.push_back(std::move(job));
+      orphans_.push(std::move(job));
     } else {
       guard.unlock();
       Job::finish(std::move(job));

@@ -10,7 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include "binding/channel.h"
 #include "core/base/cancel.h"
@@ -50,8 +50,21 @@ enum class Patience : uint8_t { kLimited, kForever };
 Napi::Promise runJob(Napi::Env env, const CallOptions& options, Work work,
                      Patience patience = Patience::kLimited);
 
-// One queued call. Made, settled and destroyed on its environment's JavaScript thread.
-class Job : public std::enable_shared_from_this<Job> {
+class Job;
+
+// A job's progress on its way to JavaScript.
+class ProgressNotice final : public Carried {
+ public:
+  explicit ProgressNotice(std::shared_ptr<Job> job) : job_(std::move(job)) {}
+  void arrive(Napi::Env env) override;
+
+ private:
+  std::shared_ptr<Job> job_;
+};
+
+// One queued call. Made, settled and destroyed on its environment's JavaScript thread, where it arrives when
+// it is done.
+class Job final : public Carried, public std::enable_shared_from_this<Job> {
  public:
   Job(Napi::Env env, const CallOptions& options, Work work, Patience patience);
 
@@ -62,13 +75,13 @@ class Job : public std::enable_shared_from_this<Job> {
 
   void compute() noexcept;                                         // compute thread
   void refuse(Failure failure) { failure_ = std::move(failure); }  // instead of `compute`
-  void settle(Napi::Env env);
+  void arrive(Napi::Env env) override;                             // settles the promise
+  void deliver(Napi::Env env);  // the latest progress, if it is still to be told
   // Hands the job over to its JavaScript thread, to be settled and destroyed there.
-  static void finish(std::shared_ptr<Job>&& job);
+  static void finish(std::shared_ptr<Job>&& job) noexcept;
 
  private:
   void report(const Progress& progress);  // compute thread
-  void deliver(Napi::Env env);
 
   std::shared_ptr<Channel> channel_;
   CancelToken cancel_;
@@ -79,6 +92,7 @@ class Job : public std::enable_shared_from_this<Job> {
   std::optional<Napi::Error> thrown_;  // by onProgress
   Finish finish_;
   std::optional<Failure> failure_;
+  bool outOfMemory_ = false;  // so little that not even `failure_` could be made
   std::mutex progressMutex_;
   std::optional<Progress> progress_;                // the latest one not yet delivered
   bool delivering_ = false;                         // it is on its way
@@ -125,9 +139,8 @@ class ComputeThread {
   CancelToken runningCancel_;
   bool givenUp_ = false;   // the running job was cancelled and does not end
   bool orphaned_ = false;  // the running job's environment is gone
-  std::vector<std::shared_ptr<Job>>
-      orphans_;      // kept, since they can't be destroyed without their environment
-  int threads_ = 0;  // 0: LibTorch's default
+  CarriedList orphans_;    // kept, since they can't be destroyed without their environment
+  int threads_ = 0;        // 0: LibTorch's default
   bool stop_ = false;
   std::thread thread_;  // started with the first job
 };

@@ -96,6 +96,25 @@ describe("a checkpoint that is in use", () => {
     }
   });
 
+  it.skipIf(process.platform !== "linux")(
+    "is taken over from a process that nobody has waited for",
+    async () => {
+      // The shell becomes `sleep`, which never asks after the shell's child.
+      const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"]);
+      try {
+        const [line] = (await once(parent.stdout, "data")) as [Buffer];
+        const pid = Number(line.toString());
+        const statusOf = () => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+        await vi.waitFor(() => expect(statusOf()[0]).toBe("Z"), 10_000);
+        writeFileSync(`${file}.lock`, JSON.stringify({ ...thisProcess(), pid, started: statusOf()[19] }));
+        await search();
+        expect(files()).toEqual(["state.safetensors"]);
+      } finally {
+        parent.kill("SIGKILL");
+      }
+    },
+  );
+
   it("is taken over from a process whose number another one has now, but not from another machine's", async () => {
     writeFileSync(`${file}.lock`, JSON.stringify({ ...thisProcess(), started: "1" }));
     await search();

@@ -23,6 +23,7 @@ constexpr std::string_view kCode = "code/";
 constexpr std::string_view kPython = ".py";
 constexpr uint64_t kTightRatio = 100;
 constexpr uint64_t kTightBytes = uint64_t{64} << 20;
+constexpr size_t kMaxFunctions = 10000;
 constexpr size_t kReadBytes = size_t{1} << 20;
 
 // Where LibTorch looks, by names that it compares without case.
@@ -156,16 +157,23 @@ void ModelArchive::checkNames() {
 
 void ModelArchive::checkSizes(const ArchiveLimits& limits) const {
   uint64_t sum = 0;
+  uint64_t unpacked = 0;
+  uint64_t packed = 0;
   for (const ZipEntry& entry : entries_) {
-    sum += std::min(entry.size, uint64_t{1} << 60);
-    const bool tight = entry.deflated && entry.size > kTightBytes &&
-                       entry.size / kTightRatio > std::max<uint64_t>(entry.compressedSize, 1);
-    if (!limits.maxBytes && tight) {
+    const uint64_t size = std::min(entry.size, uint64_t{1} << 60);
+    if (size > (uint64_t{1} << 62) - sum) refuseArchive(file_->path(), "its sizes are impossible");
+    sum += size;
+    if (entry.deflated) {
+      unpacked += size;
+      packed += entry.compressedSize;
+    }
+    // Many records may do together what one does.
+    if (!limits.maxBytes && unpacked > kTightBytes && unpacked / kTightRatio > packed) {
       throw Error(
           "ERR_MODEL_TOO_LARGE",
-          "Record \"" + entry.name + "\" of \"" + file_->path() + "\" unpacks " +
-              std::to_string(entry.compressedSize) + " bytes to " + std::to_string(entry.size) +
-              ", as no model's does; if you trust the file, load it with a maxModelBytes that allows it.");
+          "The records of \"" + file_->path() + "\" up to \"" + entry.name + "\" unpack " +
+              std::to_string(packed) + " bytes to " + std::to_string(unpacked) +
+              ", as no model's do; if you trust the file, load it with a maxModelBytes that allows it.");
     }
     if (limits.maxBytes && sum > *limits.maxBytes) {
       throw Error("ERR_MODEL_TOO_LARGE", "\"" + file_->path() + "\" has more than " +
@@ -203,6 +211,8 @@ void ModelArchive::checkSums() const {
 
 void ModelArchive::checkPickles(const ArchiveLimits& limits) const {
   PickleLimits pickles;
+  pickles.storageBytes = 0;
+  for (const ZipEntry& entry : entries_) pickles.storageBytes += entry.size;
   pickles.allowsClass = [&](const std::string& name) {
     return isAllowedClass(name) || limits.permitted.count(name) > 0;
   };
@@ -234,11 +244,17 @@ void ModelArchive::checkCode(const ArchiveLimits& limits) const {
   const std::map<std::string, std::string> texts = sources();
   std::vector<std::string> classes;
   bool setsState = false;
+  size_t functions = 0;
   for (const auto& [qualifier, text] : texts) {
     const SourceContents contents = checkSource(text, qualifier, qualifier);
     classes.insert(classes.end(), contents.classes.begin(), contents.classes.end());
     setsState = setsState || contents.setsState;
+    functions += contents.functions;
   }
+  // LibTorch compiles a function when it meets the first call of it, within the caller.
+  if (functions > kMaxFunctions)
+    refuseArchive(file_->path(),
+                  "its code has " + std::to_string(functions) + " functions, more than any model's");
   if (!setsState) return;
   // Loading runs `__setstate__`; so all that it could reach is compiled first, aside, and looked at.
   // Compiling runs nothing, now that defaults are literals.

@@ -29,6 +29,73 @@ constexpr std::array<std::string_view, 7> kAllowedClasses{"quantized.Conv2dPacke
                                                           "quantized.Conv1dPackedParamsBase",
                                                           "quantized.ConvTransposePackedParamsBase"};
 
+// An overload with `out=` resizes what it is given. Where that can't grow, its shape is wrong from then on,
+// and reaches beyond its memory.
+bool writesOut(const torch::jit::FunctionSchema& schema) {
+  return std::any_of(schema.arguments().begin(), schema.arguments().end(), [](const c10::Argument& argument) {
+    return argument.kwarg_only() && argument.alias_info() != nullptr && argument.alias_info()->isWrite();
+  });
+}
+
+// What a type is made of, itself included; of classes also the attributes.
+std::vector<c10::TypePtr> partsOf(const c10::TypePtr& type, bool withAttributes) {
+  std::unordered_set<const c10::Type*> seen;
+  std::vector<c10::TypePtr> parts;
+  std::vector<c10::TypePtr> open{type};
+  while (!open.empty()) {
+    const c10::TypePtr current = std::move(open.back());
+    open.pop_back();
+    if (!current || !seen.insert(current.get()).second) continue;
+    parts.push_back(current);
+    for (size_t i = 0; i < current->containedTypeSize(); ++i) open.push_back(current->containedType(i));
+    const auto cls = withAttributes ? current->cast<c10::ClassType>() : nullptr;
+    for (size_t i = 0; cls && i < cls->numAttributes(); ++i) open.push_back(cls->getAttribute(i));
+  }
+  return parts;
+}
+
+// Whether objects of a class can hold objects of the same class: then a loop can make them as deep as it
+// likes, and they overflow the stack when they are destroyed.
+bool containsItself(const c10::ClassTypePtr& cls) {
+  for (size_t i = 0; i < cls->numAttributes(); ++i) {
+    for (const c10::TypePtr& part : partsOf(cls->getAttribute(i), true)) {
+      if (part.get() == cls.get()) return true;
+    }
+  }
+  return false;
+}
+
+// Likewise for values of which the type does not say what they hold.
+bool holdsAny(const c10::TypePtr& type) {
+  const std::vector<c10::TypePtr> parts = partsOf(type, false);
+  return std::any_of(parts.begin(), parts.end(), [](const c10::TypePtr& part) {
+    switch (part->kind()) {
+      case c10::TypeKind::AnyType:
+      case c10::TypeKind::AnyListType:
+      case c10::TypeKind::AnyTupleType:
+      case c10::TypeKind::AnyClassType:
+      case c10::TypeKind::InterfaceType:
+        return true;
+      default:
+        return false;
+    }
+  });
+}
+
+// Whether an instruction puts such a value into another value.
+bool nestsAny(const torch::jit::Node& node) {
+  static const std::unordered_set<std::string_view> kMakers{"prim::TupleConstruct", "prim::ListConstruct",
+                                                            "prim::DictConstruct"};
+  static const std::unordered_set<std::string_view> kChangers{"prim::SetAttr", "aten::append", "aten::insert",
+                                                              "aten::_set_item", "aten::setdefault"};
+  const std::string_view name = node.kind().toQualString();
+  const size_t first = kMakers.count(name) > 0 ? 0 : kChangers.count(name) > 0 ? 1 : node.inputs().size();
+  for (size_t i = first; i < node.inputs().size(); ++i) {
+    if (holdsAny(node.input(i)->type())) return true;
+  }
+  return false;
+}
+
 class NameCollector {
  public:
   explicit NameCollector(const std::set<std::string>& permitted) : permitted_(permitted) {}
@@ -49,8 +116,9 @@ class NameCollector {
       if (const auto cls = current->cast<c10::ClassType>()) {
         if (cls->name()) {
           const std::string name = cls->name()->qualifiedName();
-          if (!isAllowedClass(name) && permitted_.count(name) == 0) found_.insert(name);
+          if (!isAllowedClass(name)) refuse(name);
         }
+        if (containsItself(cls)) refuse(cls->annotation_str() + " (contains itself)");
         for (size_t i = 0; i < cls->numAttributes(); ++i) open.push_back(cls->getAttribute(i));
       }
       for (size_t i = 0; i < current->containedTypeSize(); ++i) open.push_back(current->containedType(i));
@@ -66,7 +134,11 @@ class NameCollector {
 
   void visit(const torch::jit::Node& node) {
     const std::string name = node.kind().toQualString();
-    if (!isAllowedOperator(name) && permitted_.count(name) == 0) found_.insert(name);
+    if (!isAllowedOperator(name)) refuse(name);
+    if (const torch::jit::FunctionSchema* schema = node.maybeSchema();
+        schema != nullptr && writesOut(*schema))
+      refuse(name + "." + schema->overload_name());
+    if (nestsAny(node)) refuse("values of Any within values");
     for (const torch::jit::Value* output : node.outputs()) visit(output->type());
     for (const torch::jit::Block* inner : node.blocks()) visit(inner);
     for (const c10::Symbol attribute : node.attributeNames()) {
@@ -76,6 +148,10 @@ class NameCollector {
         for (const auto& graph : node.gs(attribute)) visit(*graph);
       }
     }
+  }
+
+  void refuse(std::string name) {
+    if (permitted_.count(name) == 0) found_.insert(std::move(name));
   }
 
   const std::set<std::string>& permitted_;

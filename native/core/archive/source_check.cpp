@@ -7,6 +7,7 @@
 #include <cctype>
 #include <memory>
 
+#include "core/archive/static_nesting.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
 
@@ -202,7 +203,19 @@ bool definesFunction(const TreeRef& tree) {
   return false;
 }
 
-void checkDefaults(const Def& def, const std::string& name) {
+void checkFunction(const Def& def, const std::string& name, SourceContents& contents) {
+  ++contents.functions;
+  if (!hasSmallTypes(def)) {
+    throw Error("ERR_NOT_TORCHSCRIPT", "The code in \"" + name +
+                                           "\" makes values of values without end, in \"" +
+                                           def.name().name() + "\"; save the model again.");
+  }
+  // A type that is inferred of another function's, and so on, has no bounds. PyTorch's printer writes it.
+  if (!def.decl().return_type().present()) {
+    throw Error("ERR_NOT_TORCHSCRIPT", "The code in \"" + name +
+                                           "\" has a function that doesn't say what it returns, \"" +
+                                           def.name().name() + "\"; save the model again.");
+  }
   for (const Param& param : def.decl().params()) {
     if (param.defaultValue().present()) {
       requireLiteral(param.defaultValue().get().tree(), name, "the default of a parameter");
@@ -221,7 +234,7 @@ void checkClass(const ClassDef& cls, const std::string& qualifier, const std::st
     if (statement.kind() == TK_DEF) {
       const Def def(statement.tree());
       contents.setsState = contents.setsState || def.name().name() == "__setstate__";
-      checkDefaults(def, name);
+      checkFunction(def, name, contents);
     } else if (statement.kind() == TK_ASSIGN) {
       const Assign assign(statement.tree());
       // `__annotations__["a"] = List[int]` names a type, and is not evaluated.
@@ -264,7 +277,7 @@ SourceContents checkSource(const std::string& text, const std::string& qualifier
       if (lexer.cur().kind == TK_CLASS_DEF) {
         checkClass(ClassDef(parser.parseClass()), qualifier, name, contents);
       } else if (lexer.cur().kind == TK_DEF) {
-        checkDefaults(Def(parser.parseFunction(/*is_method=*/false)), name);
+        checkFunction(Def(parser.parseFunction(/*is_method=*/false)), name, contents);
       } else {
         throw std::runtime_error("it defines neither classes nor functions");
       }

@@ -164,6 +164,20 @@ void readLocalHeader(const FileView& file, uint64_t directory, ZipEntry& entry) 
   }
 }
 
+// Records that share bytes would let a small file unpack to any size.
+void requireApart(const FileView& file, const std::vector<ZipEntry>& entries) {
+  std::vector<const ZipEntry*> ordered;
+  ordered.reserve(entries.size());
+  for (const ZipEntry& entry : entries) ordered.push_back(&entry);
+  std::sort(ordered.begin(), ordered.end(),
+            [](const ZipEntry* a, const ZipEntry* b) { return a->headerOffset < b->headerOffset; });
+  for (size_t i = 1; i < ordered.size(); ++i) {
+    if (ordered[i - 1]->dataOffset + ordered[i - 1]->compressedSize > ordered[i]->headerOffset) {
+      refuseZip(file, "records \"" + ordered[i - 1]->name + "\" and \"" + ordered[i]->name + "\" overlap");
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<ZipEntry> readZipDirectory(const FileView& file) {
@@ -205,6 +219,7 @@ std::vector<ZipEntry> readZipDirectory(const FileView& file) {
     at = end;
   }
   if (at != bytes.size()) refuseZip(file, "its directory has bytes that belong to no record");
+  requireApart(file, entries);
   return entries;
 }
 

@@ -20,8 +20,8 @@ struct ZipEntry {
 };
 
 // Reads the directory of a zip archive (PKWARE APPNOTE 6.3.10, with ZIP64), strictly: one disk, no
-// encryption, stored or deflated records, every record inside of the file, and a local header that agrees
-// with the directory. ERR_NOT_TORCHSCRIPT otherwise, saying what is wrong.
+// encryption, stored or deflated records, every record inside of the file and apart from all others, and a
+// local header that agrees with the directory. ERR_NOT_TORCHSCRIPT otherwise, saying what is wrong.
 std::vector<ZipEntry> readZipDirectory(const FileView& file);
 
 }  // namespace torchsearch

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/failure.h"
 #include "core/call/arguments.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
@@ -379,10 +380,12 @@ Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, cons
     return recording;
   } catch (const Error&) {
     throw;
-  } catch (const std::exception& failure) {
-    const std::string message = failure.what();
-    throw Error("ERR_FORWARD", "The model failed on these inputs: " + message.substr(0, message.find('\n')) +
-                                   " Check their shapes and dtypes.");
+  } catch (...) {
+    const Failure failure = describeFailure(std::current_exception(), "ERR_FORWARD");
+    if (failure.code != "ERR_FORWARD") throw Error(failure.code, failure.message);
+    throw Error("ERR_FORWARD",
+                "The model failed on these inputs: " + failure.message.substr(0, failure.message.find('\n')) +
+                    " Check their shapes and dtypes.");
   }
 }
 

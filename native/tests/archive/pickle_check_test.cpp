@@ -66,6 +66,36 @@ TEST_CASE("a tensor beyond its storage, and a storage beyond its record, do not"
   CHECK(problemOf(tensorPickle(8, 0, pickledPair(2, 4), pickledNumber(1) + "\x85")).has_value());
 }
 
+TEST_CASE("a pickle reads no more than its archive has") {
+  PickleLimits limits;
+  limits.storageSize = [](const std::string&) { return std::optional<uint64_t>(32); };
+  limits.storageBytes = 64;
+  const std::string tensor = tensorPickle(8, 0, pickledPair(2, 4), pickledPair(4, 1));
+  const std::string one = tensor.substr(2, tensor.size() - 3);
+  const auto holding = [&](int count) {
+    std::string pickle = "\x80\x02](";
+    for (int i = 0; i < count; ++i) pickle += one;
+    return pickle + "e.";
+  };
+  CHECK_NOTHROW(checkPickle(holding(2), "data.pkl", limits));
+  CHECK_THROWS_WITH_AS(checkPickle(holding(3), "data.pkl", limits), doctest::Contains("over and over"),
+                       Error);
+}
+
+TEST_CASE("values that repeat each other without end are refused") {
+  const auto doubled = [](int times) {
+    std::string pickle = "\x80\x02N";
+    pickle += std::string("q\0", 2);
+    for (int i = 0; i < times; ++i) {
+      pickle += std::string("h") + static_cast<char>(i) + "\x86";
+      pickle += std::string("q") + static_cast<char>(i + 1);
+    }
+    return pickle + ".";
+  };
+  CHECK_EQ(problemOf(doubled(15)), std::nullopt);
+  CHECK(problemOf(doubled(40)).value_or("").find("repeat") != std::string::npos);
+}
+
 TEST_CASE("sparse tensors and unknown functions are refused") {
   CHECK(problemOf(tensorPickle(8, 0, pickledPair(2, 4), pickledPair(4, 1), "_rebuild_sparse_tensor"))
             .has_value());

@@ -80,3 +80,28 @@ TEST_CASE("what nests deeper than a compiler can follow is refused") {
   // Brackets in text and comments nest nothing.
   CHECK_EQ(body("\"" + times(5000, "(") + "\"  # " + times(5000, "[")), "");
 }
+
+TEST_CASE("types that variables grow into stay small") {
+  const auto grown = [](const std::string& line, int times) {
+    std::string body = "t0 = (x, x)\n";
+    for (int i = 1; i < times; ++i) {
+      std::string next = line;
+      for (size_t at = next.find('#'); at != std::string::npos; at = next.find('#'))
+        next.replace(at, 1, std::to_string(i - 1));
+      body += "    t" + std::to_string(i) + " = " + next + "\n";
+    }
+    return withMethod(",\n    x: Tensor", body + "    return x");
+  };
+  CHECK_EQ(sourceProblem(grown("(t#, t#)", 10)), "");
+  CHECK_EQ(sourceProblem(grown("(t#, t#)", 20)), "ERR_NOT_TORCHSCRIPT");
+  CHECK_EQ(sourceProblem(grown("(t#,)", 90)), "");
+  CHECK_EQ(sourceProblem(grown("(t#,)", 110)), "ERR_NOT_TORCHSCRIPT");
+  CHECK_EQ(sourceProblem(grown("annotate(List[int], [t#])", 110)), "ERR_NOT_TORCHSCRIPT");
+  // What an operator gives is a tensor, whatever it is given: a dense block concatenates a hundred times.
+  CHECK_EQ(sourceProblem(grown("torch.cat([t#, t#], 1)", 500)), "");
+}
+
+TEST_CASE("a function says what it returns") {
+  CHECK_EQ(sourceProblem("def f(x: Tensor):\n  return x\n"), "ERR_NOT_TORCHSCRIPT");
+  CHECK_EQ(sourceProblem("def f(x: Tensor) -> Tensor:\n  return x\n"), "");
+}
