@@ -29,14 +29,6 @@ constexpr std::array<std::string_view, 7> kAllowedClasses{"quantized.Conv2dPacke
                                                           "quantized.Conv1dPackedParamsBase",
                                                           "quantized.ConvTransposePackedParamsBase"};
 
-// An overload with `out=` resizes what it is given. Where that can't grow, its shape is wrong from then on,
-// and reaches beyond its memory.
-bool writesOut(const torch::jit::FunctionSchema& schema) {
-  return std::any_of(schema.arguments().begin(), schema.arguments().end(), [](const c10::Argument& argument) {
-    return argument.kwarg_only() && argument.alias_info() != nullptr && argument.alias_info()->isWrite();
-  });
-}
-
 // What a type is made of, itself included; of classes also the attributes.
 std::vector<c10::TypePtr> partsOf(const c10::TypePtr& type, bool withAttributes) {
   std::unordered_set<const c10::Type*> seen;
@@ -135,9 +127,6 @@ class NameCollector {
   void visit(const torch::jit::Node& node) {
     const std::string name = node.kind().toQualString();
     if (!isAllowedOperator(name)) refuse(name);
-    if (const torch::jit::FunctionSchema* schema = node.maybeSchema();
-        schema != nullptr && writesOut(*schema))
-      refuse(name + "." + schema->overload_name());
     if (nestsAny(node)) refuse("values of Any within values");
     for (const torch::jit::Value* output : node.outputs()) visit(output->type());
     for (const torch::jit::Block* inner : node.blocks()) visit(inner);

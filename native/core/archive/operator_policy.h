@@ -25,8 +25,7 @@ bool isAllowedClass(std::string_view name);
 
 // What a compilation unit names that is neither allowed nor in `permitted`, sorted: operators and
 // instructions of every function and method, in blocks and in the subgraphs that `fork` and `awaitable` run
-// later, and the classes of all values. Also overloads that write to `out=`, and, in words, values that can
-// be nested in each other as deeply as a loop likes.
+// later, and the classes of all values. Also, in words, values that a loop could nest as deeply as it likes.
 std::vector<std::string> refusedNames(const torch::jit::CompilationUnit& unit,
                                       const std::set<std::string>& permitted);
 

@@ -77,6 +77,8 @@ PickledValue readStorage(PickleMachine& machine, const PickleLimits& limits, uin
   const int64_t elements = machine.item(tuple, 4, PickledKind::kInt, kWhat).number;
   if (elements < 0 || elements > kMaxElements) machine.fail("a storage has an impossible size");
   if (elements > 0) {
+    if (machine.item(tuple, 3, PickledKind::kString, kWhat).text == "meta")
+      machine.fail("storage \"" + key + "\" is on the meta device, which holds no elements");
     const std::optional<uint64_t> bytes = limits.storageSize(key);
     if (!bytes) machine.fail("storage \"" + key + "\" has no record");
     // PyTorch names a storage once, and remembers it; LibTorch reads the record each time.

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace torchsearch {
 namespace {
@@ -45,11 +47,13 @@ bool passesTypesOn(const Apply& call) {
   return std::find(kPassOn.begin(), kPassOn.end(), name) != kPassOn.end();
 }
 
-// Of a type: how many types it is made of, and how deeply they lie.
-struct Extent {
-  uint64_t parts = 1;
+// What a value's type is made of.
+struct Made {
+  uint64_t parts = 1;  // types
   uint64_t depth = 1;
+  std::vector<std::shared_ptr<const Made>> items;  // of a tuple
 };
+using MadePtr = std::shared_ptr<const Made>;
 
 class TypeGrowth {
  public:
@@ -59,9 +63,9 @@ class TypeGrowth {
       case TK_ASSIGN: {
         const Assign assign(statement);
         if (!assign.rhs().present()) return true;
-        const Extent extent = extentOf(assign.rhs().get().tree());
-        for (const Expr& target : assign.lhs_list()) define(target.tree(), extent);
-        return isSmall(extent);
+        const MadePtr made = madeOf(assign.rhs().get().tree());
+        for (const Expr& target : assign.lhs_list()) define(target.tree(), made);
+        return isSmall(*made);
       }
       case TK_LIST:
       case TK_IF:
@@ -71,50 +75,56 @@ class TypeGrowth {
         return std::all_of(statement->trees().begin(), statement->trees().end(),
                            [this](const TreeRef& inner) { return visit(inner); });
       default:
-        return isSmall(extentOf(statement));
+        return isSmall(*madeOf(statement));
     }
   }
 
  private:
-  static bool isSmall(const Extent& extent) { return extent.parts <= kMaxParts && extent.depth <= kMaxDepth; }
+  static bool isSmall(const Made& made) { return made.parts <= kMaxParts && made.depth <= kMaxDepth; }
 
-  void define(const TreeRef& target, const Extent& extent) {
+  void define(const TreeRef& target, const MadePtr& made) {
     if (target->kind() == TK_VAR) {
-      extents_[Var(target).name().name()] = extent;
+      variables_[Var(target).name().name()] = made;
       return;
     }
-    for (const TreeRef& inner : target->trees()) define(inner, extent);
+    if (target->kind() != TK_TUPLE_LITERAL) return;  // an attribute or an element, whose type is declared
+    const auto targets = TupleLiteral(target).inputs();
+    for (size_t i = 0; i < targets.size(); ++i) {
+      // What is no known tuple is a call's result or a list: its items are no larger than itself.
+      define(targets[i].tree(), targets.size() == made->items.size() ? made->items[i] : made);
+    }
   }
 
-  Extent extentOf(const TreeRef& tree) {
+  MadePtr madeOf(const TreeRef& tree) {
     if (tree->kind() == TK_VAR) {
-      const auto found = extents_.find(Var(tree).name().name());
-      return found == extents_.end() ? Extent{} : found->second;
+      const auto found = variables_.find(Var(tree).name().name());
+      return found == variables_.end() ? simple_ : found->second;
     }
     if (tree->kind() == TK_TUPLE_LITERAL) {
-      Extent tuple;
+      auto tuple = std::make_shared<Made>();
       for (const Expr& item : TupleLiteral(tree).inputs()) {
-        const Extent part = extentOf(item.tree());
-        tuple.parts = std::min(kMaxParts + 1, tuple.parts + part.parts);
-        tuple.depth = std::max(tuple.depth, part.depth + 1);
+        tuple->items.push_back(madeOf(item.tree()));
+        tuple->parts = std::min(kMaxParts + 1, tuple->parts + tuple->items.back()->parts);
+        tuple->depth = std::max(tuple->depth, tuple->items.back()->depth + 1);
       }
       return tuple;
     }
-    if (tree->kind() == TK_APPLY && !passesTypesOn(Apply(tree))) return {};
-    Extent largest;
+    if (tree->kind() == TK_APPLY && !passesTypesOn(Apply(tree))) return simple_;
+    MadePtr largest = simple_;
     for (const TreeRef& inner : tree->trees()) {
-      const Extent part = extentOf(inner);
-      largest.parts = std::max(largest.parts, part.parts);
-      largest.depth = std::max(largest.depth, part.depth);
+      const MadePtr part = madeOf(inner);
+      if (part->parts > largest->parts || part->depth > largest->depth) largest = part;
     }
-    if (tree->kind() == TK_APPLY || tree->kind() == TK_LIST_LITERAL || tree->kind() == TK_DICT_LITERAL) {
-      largest.parts += 2;
-      ++largest.depth;
-    }
-    return largest;
+    if (tree->kind() != TK_APPLY && tree->kind() != TK_LIST_LITERAL && tree->kind() != TK_DICT_LITERAL)
+      return largest;
+    auto container = std::make_shared<Made>();
+    container->parts = largest->parts + 2;
+    container->depth = largest->depth + 1;
+    return container;
   }
 
-  std::unordered_map<std::string, Extent> extents_;
+  const MadePtr simple_ = std::make_shared<Made>();
+  std::unordered_map<std::string, MadePtr> variables_;
 };
 
 }  // namespace

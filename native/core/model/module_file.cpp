@@ -9,6 +9,7 @@
 #include "core/base/atomic_file.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
+#include "core/model/growable_storages.h"
 #include "core/model/recurrent_checks.h"
 #include "core/model/torchvision_operators.h"
 
@@ -89,6 +90,7 @@ ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
   }
   requireAllowed(path, *module->_ivalue()->compilation_unit(), options.allowUnsafe);
   requireTypes(path, *module);
+  makeStoragesGrowable(*module);
   return {*module, ExtraFiles(archive)};
 }
 
