@@ -156,7 +156,7 @@ export function bisect(
 ): Bisection | null {
   requireHyperparameters(hyperparameters);
   requireSensitivities(sensitivity, hyperparameters);
-  requireSubnet(fullConfig, "fullConfig");
+  requireSubnet(largestConfig, "largestConfig");
   if (!isFunction(fits)) throw expected("ERR_ARGUMENT", "a function", "fits", fits);
   const known = Object.fromEntries(
     hyperparameters.map(({ name }) => [name, sensitivity[name] as Sensitivity]),
