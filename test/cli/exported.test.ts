@@ -21,11 +21,9 @@ describe("the command on a .pt2 file", () => {
     ]);
     // Two linear layers and a batch norm: 4 * 6 + 6, 2 * 6, 6 * 3 + 3.
     expect(profile.params).toBe(63);
-    const found = await torchsearch(scratch, "prunable", tiny, "--json", "--channel-divisor", "2");
-    const { hyperparameters } = JSON.parse(found.stdout) as {
-      hyperparameters: { name: string; full: number }[];
-    };
-    expect(hyperparameters).toContainEqual(expect.objectContaining({ name: "body.0", full: 6 }));
+    // It has a torch.cond on a tensor's value: it runs, but which operators run is not known in advance.
+    const found = await torchsearch(scratch, "prunable", tiny, "--json");
+    expect(JSON.parse(found.stdout)).toMatchObject({ error: { code: "ERR_DATA_DEPENDENT" } });
   });
 
   it("takes other sizes within the ranges of the export, and the name of a program", async () => {

@@ -1,8 +1,9 @@
 /** Exported programs that Python makes for a test file, and what they compute there. */
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 
 import { type Input, Tensor } from "../../lib";
 import { tensorFromRaw } from "../../lib/data/raw-tensor";
@@ -20,9 +21,9 @@ export const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-exported-
 export const at = (name: string): string => path.join(scratch, name);
 
 /** Has Python export these models, with their outputs. */
-export function makePrograms(names: readonly string[]): void {
+export async function makePrograms(names: readonly string[]): Promise<void> {
   const script = path.join(root, "scripts", "fixtures", "exported_programs.py");
-  execFileSync(python, [script, "--out", scratch, ...names], { stdio: ["ignore", "ignore", "pipe"] });
+  await promisify(execFile)(python, [script, "--out", scratch, ...names]);
 }
 
 /** A case's values, with tensors of the library in them. */
