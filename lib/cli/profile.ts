@@ -2,10 +2,10 @@
 
 import type { Command } from "commander";
 import { formatProfile } from "../profile/format";
-import { parseInputs, randomInputs } from "../profile/input-spec";
 import { computedMetricsOf } from "../profile/metrics";
 import { profile } from "../profile/profile";
 import { startProgressBar } from "../util/progress-bar";
+import { describedInputs } from "./described-inputs";
 import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { defaultsOf } from "./options/table";
@@ -14,13 +14,13 @@ import { printJson } from "./output";
 async function run(file: string, given: GivenOf<"profile">): Promise<void> {
   const options = { ...defaultsOf("profile"), ...given };
   const module = await loadModelFile(file, options);
-  const { specs, numbers } = parseInputs(options.input, module.signature);
   try {
+    const { inputs, described } = await describedInputs(file, options.input, module, options.seed);
     if (options.train) module.train();
     const total = options.latency ? options.warmup + options.repeats : null;
     const bar = startProgressBar("profiling", total);
     try {
-      const result = await profile(module, randomInputs(specs, options.seed, numbers), {
+      const result = await profile(module, inputs, {
         metrics: options.latency ? undefined : computedMetricsOf("profile"),
         warmup: options.warmup,
         repeats: options.repeats,
@@ -30,7 +30,7 @@ async function run(file: string, given: GivenOf<"profile">): Promise<void> {
         },
       });
       bar.stop();
-      if (options.json) printJson({ model: file, inputs: [...specs, ...numbers], ...result });
+      if (options.json) printJson({ model: file, inputs: described, ...result });
       else process.stdout.write(formatProfile(result, { top: options.top }));
     } finally {
       bar.stop();

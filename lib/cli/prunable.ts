@@ -3,7 +3,6 @@
 import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
 import { convert } from "../mode/convert";
-import { parseInputs, randomInputs } from "../profile/input-spec";
 import { formatBytes, formatCount, formatPercent } from "../profile/units";
 import type { Importance } from "../space/importance";
 import { type ParameterDimension, type Prunability, prunability } from "../space/prunability";
@@ -11,6 +10,7 @@ import type { SearchSpace } from "../space/search-space";
 import type { Hyperparameter } from "../space/types";
 import { startProgressBar } from "../util/progress-bar";
 import { formatTable } from "../util/table";
+import { describedInputs } from "./described-inputs";
 import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { defaultsOf } from "./options/table";
@@ -19,9 +19,10 @@ import { printJson } from "./output";
 async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
   const options = { ...defaultsOf("prunable"), ...given };
   const module = await loadModelFile(file, options);
-  const { specs, numbers } = parseInputs(options.input, module.signature);
-  const inputs = randomInputs(specs, options.seed, numbers);
+  let inputs: unknown[] = [];
   try {
+    const given = await describedInputs(file, options.input, module, options.seed);
+    inputs = given.inputs;
     const bar = startProgressBar("converting", 3);
     let space: SearchSpace;
     try {
@@ -47,7 +48,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
           fixed,
         }),
       );
-      printJson({ model: file, inputs: [...specs, ...numbers], hyperparameters, ...found });
+      printJson({ model: file, inputs: given.described, hyperparameters, ...found });
     } else {
       process.stdout.write(describe(space.hyperparameters, found, options));
     }

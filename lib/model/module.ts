@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 
 import { callNative } from "../native/call";
-import { loadModule } from "../native/module";
+import { loadModule, readSampleInputs } from "../native/module";
 import type { NativeModule } from "../native/types/module";
 import type { NativeNamedTensor } from "../native/types/tensor";
 import { isRecord, requireOptions, requirePath } from "../util/check";
@@ -10,7 +10,9 @@ import { type ConfigRule, orNull, plainRules } from "../util/rules";
 import { forwardNative } from "./forward";
 import { type ModeRecord, readHistory } from "./history";
 import { Tensor } from "./tensor";
-import type { CallOptions, Input, LoadOptions, NamedTensor, Output } from "./types";
+import { requireTorchScriptName } from "./torchscript-name";
+import type { CallOptions, Input, LoadOptions, NamedTensor, Output, SampleInputs } from "./types";
+import { fromNative } from "./values";
 
 const LOAD_RULES: Readonly<Record<keyof LoadOptions, ConfigRule>> = {
   device: plainRules.text,
@@ -21,11 +23,12 @@ const LOAD_RULES: Readonly<Record<keyof LoadOptions, ConfigRule>> = {
   maxModelBytes: plainRules.positiveInteger,
   timeoutMs: plainRules.positiveInteger,
   verify: plainRules.boolean,
+  model: plainRules.text,
   signal: orNull(plainRules.signal),
 };
 
 /**
- * A TorchScript module. Calls run one after the other on a native thread, without recording gradients; the event
+ * A TorchScript module, or an exported program as one. Calls run one after the other on a native thread, without recording gradients; the event
  * loop stays free. Close it when done (`close()`, or `using`).
  *
  * @example
@@ -57,13 +60,15 @@ export class Module {
   }
 
   /**
-   * Loads a file written by `torch.jit.save`.
+   * Loads a file written by `torch.jit.save`, or by `torch.export.save` (docs/exported-programs.md). Its content says
+   * which it is.
    *
    * The file is checked before anything in it is made or run: see docs/security.md.
    *
    * @throws `ERR_FILE_NOT_FOUND`, `ERR_FILE_READ` (also for a pipe or a device), `ERR_NOT_TORCHSCRIPT` for another or a
    * damaged file, `ERR_MODEL_TOO_LARGE`, `ERR_UNKNOWN_OPERATOR`, `ERR_UNKNOWN_CLASS`, `ERR_UNSAFE_OPERATOR`,
-   * `ERR_DEVICE`, `ERR_UNKNOWN_CONFIG_KEY` and `ERR_CONFIG_VALUE` for options, `ERR_ABORTED`
+   * `ERR_EXPORTED_PROGRAM` and `ERR_UNSUPPORTED_EXPORT` for a `.pt2` file that is damaged, or has what this version does
+   * not read, `ERR_MODEL_NAME` where it has several programs and `model` names none of them, `ERR_DEVICE`, `ERR_UNKNOWN_CONFIG_KEY` and `ERR_CONFIG_VALUE` for options, `ERR_ABORTED`
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Module> {
     const { signal, timeoutMs, ...native } = checkConfig(options, LOAD_RULES, {
@@ -72,6 +77,25 @@ export class Module {
     }) as LoadOptions;
     const file = resolve(requirePath(path, "Module.load"));
     return new Module(await loadModule(file, native, { signal }), timeoutMs ?? null);
+  }
+
+  /**
+   * The inputs with which an exported program (`.pt2`) was made, as its file keeps them. Null where there are none, or
+   * others than tensors, numbers and texts in arrays and records, and for other files.
+   *
+   * @throws as {@link load}
+   */
+  static async sampleInputs(path: string, options: LoadOptions = {}): Promise<SampleInputs | null> {
+    const {
+      signal,
+      timeoutMs: _,
+      ...native
+    } = checkConfig(options, LOAD_RULES, {
+      whole: "Module.sampleInputs' options",
+      key: "option of Module.sampleInputs",
+    }) as LoadOptions;
+    const file = resolve(requirePath(path, "Module.sampleInputs"));
+    return fromNative(await readSampleInputs(file, native, { signal })) as SampleInputs | null;
   }
 
   /**
@@ -105,11 +129,12 @@ export class Module {
   /**
    * Saves as a TorchScript file. It appears whole or not at all; an earlier file survives a failure.
    *
-   * @throws `ERR_FILE_WRITE`, `ERR_CLOSED`, `ERR_ABORTED`
+   * @throws `ERR_EXPORTED_WRITE` for a path that ends with `.pt2`: exported programs are read only; `ERR_FILE_WRITE`, `ERR_CLOSED`, `ERR_ABORTED`
    */
   async save(path: string, options: CallOptions = {}): Promise<void> {
     requireOptions(options, "Module.save");
     const file = resolve(requirePath(path, "save"));
+    requireTorchScriptName(file);
     await callNative((call) => this.native.save(file, call), options.signal);
   }
 

@@ -49,6 +49,14 @@ export interface LoadOptions extends CallOptions {
   timeoutMs?: number;
   /** Whether the checksum of every record in the file is compared, which reads it once more; default true. */
   verify?: boolean;
+  /** The name of one of several exported programs in a `.pt2` file. */
+  model?: string;
+}
+
+/** What a model was exported with. */
+export interface SampleInputs {
+  args: Input[];
+  kwargs: Record<string, Input>;
 }
 
 /** A parameter or buffer with its dotted path, as in a PyTorch state dict. */

@@ -9,15 +9,48 @@
 #include "binding/unwrap.h"
 #include "core/call/arguments.h"
 #include "core/device/device.h"
+#include "core/model/module_file.h"
 
 namespace torchsearch::binding {
+
+namespace {
+
+LoadOptions readLoadOptions(const Napi::Value& value) {
+  LoadOptions options;
+  if (value.IsObject()) {
+    const Napi::Object given = value.As<Napi::Object>();
+    if (const Napi::Value device = given.Get("device"); device.IsString()) {
+      options.device = parseDevice(device.As<Napi::String>());
+    }
+    if (const Napi::Value names = given.Get("allowUnsafe"); names.IsArray()) {
+      const Napi::Array list = names.As<Napi::Array>();
+      for (uint32_t i = 0; i < list.Length(); ++i) {
+        const Napi::Value name = list.Get(i);
+        if (name.IsString()) options.allowUnsafe.insert(name.As<Napi::String>());
+      }
+    }
+    if (const Napi::Value bytes = given.Get("maxModelBytes"); bytes.IsNumber()) {
+      options.maxModelBytes = static_cast<uint64_t>(bytes.As<Napi::Number>().DoubleValue());
+    }
+    if (const Napi::Value verify = given.Get("verify"); verify.IsBoolean()) {
+      options.verify = verify.As<Napi::Boolean>();
+    }
+    if (const Napi::Value model = given.Get("model"); model.IsString()) {
+      options.model = model.As<Napi::String>().Utf8Value();
+    }
+  }
+  return options;
+}
+
+}  // namespace
 
 using ModuleSeed = std::shared_ptr<Module>;
 
 void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
   const Napi::Function constructor = DefineClass(
       env, kName,
-      {StaticMethod<&ModuleWrap::load>("load"), InstanceMethod<&ModuleWrap::forward>("forward"),
+      {StaticMethod<&ModuleWrap::load>("load"), StaticMethod<&ModuleWrap::sampleInputs>("sampleInputs"),
+       InstanceMethod<&ModuleWrap::forward>("forward"),
        InstanceMethod<&ModuleWrap::forwardSchema>("forwardSchema"), InstanceMethod<&ModuleWrap::save>("save"),
        InstanceMethod<&ModuleWrap::extraFile>("extraFile"),
        InstanceMethod<&ModuleWrap::setExtraFile>("setExtraFile"),
@@ -60,35 +93,40 @@ std::shared_ptr<Module> ModuleWrap::of(const Napi::Value& value, const std::stri
   return module;
 }
 
-// (path: string, options: { device?, allowUnsafe?, maxModelBytes?, verify? }, call)
+// (path: string, options: { device?, allowUnsafe?, maxModelBytes?, verify?, model? }, call)
 Napi::Value ModuleWrap::load(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     if (!info[0].IsString()) fail(env, "ERR_INPUT", "Module.load needs the path of a TorchScript file.");
-    LoadOptions options;
-    if (info[1].IsObject()) {
-      const Napi::Object given = info[1].As<Napi::Object>();
-      if (const Napi::Value device = given.Get("device"); device.IsString()) {
-        options.device = parseDevice(device.As<Napi::String>());
-      }
-      if (const Napi::Value names = given.Get("allowUnsafe"); names.IsArray()) {
-        const Napi::Array list = names.As<Napi::Array>();
-        for (uint32_t i = 0; i < list.Length(); ++i) {
-          const Napi::Value name = list.Get(i);
-          if (name.IsString()) options.allowUnsafe.insert(name.As<Napi::String>());
-        }
-      }
-      if (const Napi::Value bytes = given.Get("maxModelBytes"); bytes.IsNumber()) {
-        options.maxModelBytes = static_cast<uint64_t>(bytes.As<Napi::Number>().DoubleValue());
-      }
-      if (const Napi::Value verify = given.Get("verify"); verify.IsBoolean()) {
-        options.verify = verify.As<Napi::Boolean>();
-      }
-    }
+    const LoadOptions options = readLoadOptions(info[1]);
     return runJob(env, CallOptions::read(info[2]),
                   [path = info[0].As<Napi::String>().Utf8Value(), options](const JobContext&) -> Finish {
                     std::shared_ptr<Module> module = Module::load(path, options);
                     return [module](Napi::Env env) { return wrap(env, module); };
+                  });
+  });
+}
+
+// (path: string, options, call): { args, kwargs } or null
+Napi::Value ModuleWrap::sampleInputs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    if (!info[0].IsString()) fail(env, "ERR_INPUT", "sampleInputs needs the path of a model's file.");
+    return runJob(env, CallOptions::read(info[2]),
+                  [path = info[0].As<Napi::String>().Utf8Value(),
+                   options = readLoadOptions(info[1])](const JobContext&) -> Finish {
+                    return [inputs = readSampleInputs(path, options)](Napi::Env env) -> Napi::Value {
+                      if (!inputs) return env.Null();
+                      Napi::Object result = Napi::Object::New(env);
+                      Napi::Array args = Napi::Array::New(env, inputs->args.size());
+                      for (size_t i = 0; i < inputs->args.size(); ++i)
+                        args.Set(static_cast<uint32_t>(i), toJs(env, inputs->args[i]));
+                      Napi::Object kwargs = Napi::Object::New(env);
+                      for (const auto& [name, item] : inputs->kwargs) kwargs.Set(name, toJs(env, item));
+                      result.Set("args", args);
+                      result.Set("kwargs", kwargs);
+                      return result;
+                    };
                   });
   });
 }

@@ -26,6 +26,7 @@ class ModuleWrap : public Napi::ObjectWrap<ModuleWrap> {
 
  private:
   static Napi::Value load(const Napi::CallbackInfo& info);
+  static Napi::Value sampleInputs(const Napi::CallbackInfo& info);
   static Napi::Value list(Napi::Env env, const std::vector<NamedTensor>& tensors);
 
   Napi::Value forward(const Napi::CallbackInfo& info);

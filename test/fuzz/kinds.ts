@@ -6,6 +6,7 @@ import { root } from "../support/zoo";
 import { Dice } from "./dice";
 import { mutatedNpy, mutatedNpz, mutatedSafetensors } from "./mutations/arrays";
 import { mutatedCheckpoint } from "./mutations/checkpoint";
+import { mutatedExported } from "./mutations/exported";
 import { mutatedImage, STRANGE_IMAGES } from "./mutations/image";
 import { mutatedJson } from "./mutations/json";
 import { mutatedModel, withHistory } from "./mutations/model";
@@ -85,6 +86,16 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       const model = dice.pick(Object.keys(MODELS));
       const { bytes, mutation } = mutatedModel(readFileSync(path.join(fixtures, model)), dice);
       return { name: "file.pt", bytes, what: `${mutation} of ${model}`, shapes: MODELS[model] as string };
+    },
+  },
+  exported: {
+    count: 60,
+    make(seed) {
+      const { bytes, mutation } = mutatedExported(
+        readFileSync(path.join(fixtures, "exported", "tiny.pt2")),
+        new Dice(seed),
+      );
+      return { name: "file.pt2", bytes, what: `${mutation} of tiny.pt2` };
     },
   },
   // Of these each is exported once more, which takes its time.

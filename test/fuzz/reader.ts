@@ -1,5 +1,5 @@
 /** What the library does with a file of each kind. Runs in the fuzzer's child. */
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import {
@@ -81,6 +81,25 @@ export const READERS: Readonly<Record<string, (file: string, step: Step, shapes:
       await step("costs", () => found?.costs(found.smallestConfig));
       await step("parameters", () => module.namedParameters().map(({ tensor }) => tensor.data().length));
       await step("fingerprint", async () => (await module.fingerprint()).length);
+      found?.close();
+      module.close();
+    },
+    async exported(file, step) {
+      const module = await step("load", () => Module.load(file, { timeoutMs: TIME_LIMIT }));
+      const sample = await step("sample inputs", () => Module.sampleInputs(file));
+      if (module === undefined) return;
+      const x = Tensor.from(new Float32Array(12).fill(1), [3, 4]);
+      const mask = Tensor.from([true, false, true]);
+      const inputs = [x, { mask }];
+      await step("forward", () => module.forward(x, { mask }));
+      if (sample) await step("sample", () => module.forwardWith(sample.args, sample.kwargs));
+      const signal = AbortSignal.timeout(TIME_LIMIT);
+      await step("profile", () => profile(module, inputs, { metrics: ["params", "flops"], signal }));
+      const found = await step("convert", () => convert(module, "fastnas", inputs, { signal }));
+      await step("costs", () => found?.costs(found.smallestConfig));
+      await step("parameters", () => module.namedParameters().map(({ tensor }) => tensor.data().length));
+      await step("save", () => module.save(`${file}.pt`));
+      rmSync(`${file}.pt`, { force: true });
       found?.close();
       module.close();
     },

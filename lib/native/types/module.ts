@@ -18,6 +18,8 @@ export interface NativeLoadOptions {
   allowUnsafe?: readonly string[];
   maxModelBytes?: number;
   verify?: boolean;
+  /** Of a file with several exported programs: which one. */
+  model?: string;
 }
 
 export interface NativeModule extends NativeForwardable {
@@ -47,5 +49,6 @@ export interface ModuleExports {
   Module: {
     new (...args: never): NativeModule;
     load(path: string, options: NativeLoadOptions, call: NativeCall): Promise<NativeModule>;
+    sampleInputs(path: string, options: NativeLoadOptions, call: NativeCall): Promise<NativeInputs | null>;
   };
 }

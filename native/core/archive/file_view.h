@@ -15,6 +15,8 @@ class FileView : public caffe2::serialize::ReadAdapterInterface {
   // ERR_FILE_NOT_FOUND; ERR_FILE_READ for a folder, a device or a pipe (opening it would wait for a writer),
   // and for what may not be read
   explicit FileView(const std::string& path);
+  // A part of a file as a file of its own: an archive within an archive. ERR_FILE_READ beyond the whole's end
+  FileView(const FileView& whole, uint64_t offset, size_t size);
   ~FileView() override;
   FileView(const FileView&) = delete;
   FileView& operator=(const FileView&) = delete;
@@ -28,6 +30,7 @@ class FileView : public caffe2::serialize::ReadAdapterInterface {
  private:
   std::string path_;
   int fd_ = -1;
+  uint64_t begin_ = 0;
   size_t size_ = 0;
 };
 

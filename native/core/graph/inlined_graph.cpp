@@ -136,6 +136,9 @@ std::string modulePath(const Node* node) {
       path += path.empty() ? name : "." + name;
     }
   }
+  // Graphs of exported programs call nothing; their scopes say which module each node comes from.
+  const auto scope = const_cast<Node*>(node)->scope();  // LibTorch forgot its const
+  if (path.empty() && scope && !scope->isBlank() && !scope->isRoot()) return scope->name().toUnqualString();
   return path;
 }
 

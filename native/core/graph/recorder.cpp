@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
+#include "core/call/input_contract.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
@@ -357,6 +358,7 @@ std::vector<IValue> arrangeInputs(const InlinedGraph& graph, const Inputs& input
   const auto& schema = graph.module().get_method("forward").function().getSchema();
   std::vector<IValue> arguments = {graph.module()._ivalue()};
   auto bound = bindArguments(schema, inputs);
+  requireContract(graph.module(), bound);
   std::move(bound.begin(), bound.end(), std::back_inserter(arguments));
   return arguments;
 }

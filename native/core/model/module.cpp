@@ -8,6 +8,7 @@
 
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
+#include "core/call/input_contract.h"
 #include "core/device/tensor_memory.h"
 #include "core/hash/sha256.h"
 #include "core/model/module_file.h"
@@ -147,6 +148,7 @@ c10::IValue Module::forward(const Inputs& inputs, const CancelToken& cancel) {
   const auto guard = lock();
   torch::jit::Module module = jit();
   std::vector<c10::IValue> stack = bindArguments(*schema(), inputs);
+  requireContract(module, stack);
   const c10::Device target = device();
   for (c10::IValue& value : stack) value = onDevice(value, target);
   return withFailureCode("ERR_FORWARD", [&] {
@@ -168,7 +170,7 @@ c10::IValue Module::evaluate(const Inputs& inputs, const CancelToken& cancel) {
   const auto guard = lock();
   if (training()) return forward(inputs, cancel);
   cancel.throwIfCancelled();
-  bindArguments(*schema(), inputs);  // ERR_INPUT
+  requireContract(jit(), bindArguments(*schema(), inputs));  // ERR_INPUT
   std::shared_ptr<Evaluator> evaluator;
   {
     const std::lock_guard state(state_);

@@ -31,6 +31,8 @@ struct LoadOptions {
   std::optional<uint64_t> maxModelBytes;
   // Whether the checksums of the archive's records are compared.
   bool verify = true;
+  // Of a file with several exported programs: which one.
+  std::optional<std::string> model;
 };
 
 // A TorchScript module. Every method may be called from any thread; calls on one module are serialized,
@@ -40,8 +42,11 @@ class Module : public Forwardable {
  public:
   explicit Module(torch::jit::Module module, ExtraFiles extraFiles = {});
 
+  // A TorchScript file or an exported program (.pt2), as its content says.
+  //
   // ERR_FILE_NOT_FOUND, ERR_FILE_READ, ERR_NOT_TORCHSCRIPT, ERR_MODEL_TOO_LARGE,
-  // ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS, ERR_UNSAFE_OPERATOR
+  // ERR_UNKNOWN_OPERATOR, ERR_UNKNOWN_CLASS, ERR_UNSAFE_OPERATOR,
+  // ERR_EXPORTED_PROGRAM, ERR_UNSUPPORTED_EXPORT, ERR_MODEL_NAME
   static std::shared_ptr<Module> load(const std::string& path, const LoadOptions& options);
 
   // Inputs are moved to the module's device. ERR_INPUT before anything runs, ERR_FORWARD from inside the

@@ -9,6 +9,8 @@
 #include "core/base/atomic_file.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
+#include "core/exported/exported_program.h"
+#include "core/exported/sample_inputs.h"
 #include "core/model/growable_storages.h"
 #include "core/model/recurrent_checks.h"
 #include "core/model/torchvision_operators.h"
@@ -66,12 +68,39 @@ void requireTypes(const std::string& path, const torch::jit::Module& module) {
   }
 }
 
+torch::jit::Module readExported(std::shared_ptr<FileView> file, const LoadOptions& options) {
+  try {
+    const ExportedArchive archive(std::move(file), options.maxModelBytes, options.verify);
+    return readExportedProgram(archive, options.model, options.device);
+  } catch (const Error&) {
+    throw;
+  } catch (...) {
+    const Failure failure = describeFailure(std::current_exception(), "ERR_EXPORTED_PROGRAM");
+    if (failure.code != "ERR_EXPORTED_PROGRAM") throw Error(failure.code, failure.message);
+    throw Error("ERR_EXPORTED_PROGRAM",
+                "The exported program is damaged, or not written by torch.export.save (" + failure.message +
+                    "); save it again with torch.export.save(ep, path).");
+  }
+}
+
 }  // namespace
 
 ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
-  const ArchiveLimits limits{options.maxModelBytes, options.verify, options.allowUnsafe};
   registerTorchvisionOperators();
   checkRecurrentCalls();
+  auto file = std::make_shared<FileView>(path);
+  if (ExportedArchive::recognizes(*file)) {
+    torch::jit::Module module = readExported(std::move(file), options);
+    requireAllowed(path, *module._ivalue()->compilation_unit(), options.allowUnsafe);
+    makeStoragesGrowable(module);
+    return {module, {}};
+  }
+  if (options.model) {
+    throw Error("ERR_MODEL_NAME", "\"" + path +
+                                      "\" holds one model, without a name: it is no exported program. "
+                                      "Leave out the option `model`.");
+  }
+  const ArchiveLimits limits{options.maxModelBytes, options.verify, options.allowUnsafe};
   std::shared_ptr<const ModelArchive> archive;
   std::optional<torch::jit::Module> module;
   try {
@@ -92,6 +121,13 @@ ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
   requireTypes(path, *module);
   makeStoragesGrowable(*module);
   return {*module, ExtraFiles(archive)};
+}
+
+std::optional<Inputs> readSampleInputs(const std::string& path, const LoadOptions& options) {
+  auto file = std::make_shared<FileView>(path);
+  if (!ExportedArchive::recognizes(*file)) return std::nullopt;
+  const ExportedArchive archive(std::move(file), options.maxModelBytes, options.verify);
+  return readSampleInputs(archive, options.model);
 }
 
 void writeModuleFile(const torch::jit::Module& module, const ExtraFiles& extraFiles,

@@ -37,6 +37,8 @@ export const SPACE_OPTIONS = [
     commands: ["profile", "prunable"],
     key: "input",
     kind: texts,
+    default: null,
+    defaultText: "the sample inputs in a .pt2 file",
     help: INPUT_HELP,
   }),
   row({

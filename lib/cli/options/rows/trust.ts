@@ -1,6 +1,6 @@
-/** Options that say how far a model's file is trusted. */
+/** Options that say how a model's file is read, and how far it is trusted. */
 
-import { flag, positive, texts } from "../kinds";
+import { flag, positive, text, texts } from "../kinds";
 import { row } from "../row";
 
 const MODEL_COMMANDS = [
@@ -32,6 +32,15 @@ export const TRUST_OPTIONS = [
     default: true,
     terminalOnly: true,
     help: "don't compare the checksums of the model's file",
+  }),
+  row({
+    flag: "--model <name>",
+    commands: MODEL_COMMANDS,
+    key: "modelName",
+    kind: text,
+    default: null,
+    terminalOnly: true,
+    help: "of a .pt2 file with several programs: which one",
   }),
   row({
     flag: "--timeout <seconds>",

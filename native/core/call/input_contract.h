@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ATen/core/ivalue.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <vector>
+
+namespace torchsearch {
+
+// An exported program holds for inputs of certain sizes, which its graph takes for granted. The reader keeps
+// them in this attribute of the module, where copies and saved files keep them too: a tuple with one entry
+// for each argument, nested as the inputs are:
+// - ("tensor", dtype, [symbol, least, most, …]): three numbers for each dimension; dimensions of one symbol,
+//   which is negative where there is none, are equal
+// - ("constant", value)
+// - ("items", entry, …), ("fields", key, entry, key, entry, …)
+// - ("any",)
+inline constexpr const char* kInputContract = "_exported_inputs";
+
+// ERR_INPUT where arguments (without `self`) don't meet the module's contract. Modules without one take any.
+void requireContract(const torch::jit::Module& module, const std::vector<c10::IValue>& arguments);
+
+}  // namespace torchsearch

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+namespace torchsearch::exported {
+
+// The numbers that a program's JSON has for these (torch/_export/serde/schema.py), which are not c10's.
+// ERR_EXPORTED_PROGRAM for one that doesn't exist, ERR_UNSUPPORTED_EXPORT for a layout that isn't strided.
+at::ScalarType scalarTypeOf(int64_t number);
+at::Layout layoutOf(int64_t number);
+at::MemoryFormat memoryFormatOf(int64_t number);
+
+}  // namespace torchsearch::exported

@@ -1,0 +1,59 @@
+/** The command on an exported program, test/fixtures/exported/tiny.pt2 (scripts/fixtures/exported_programs.py). */
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+
+import { fixture, torchsearch } from "./command";
+
+const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-cli-exported-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+const tiny = fixture("exported/tiny.pt2");
+
+describe("the command on a .pt2 file", () => {
+  it("takes the sample inputs of the export where there is no --input", async () => {
+    const profiled = await torchsearch(scratch, "profile", tiny, "--json");
+    expect(profiled.stderr).toBe("");
+    const profile = JSON.parse(profiled.stdout) as { inputs: unknown; params: number; macs: number };
+    expect(profile.inputs).toEqual([
+      { keyword: null, shape: [3, 4], dtype: "float32" },
+      { keyword: "mask", shape: [3], dtype: "bool" },
+    ]);
+    // Two linear layers and a batch norm: 4 * 6 + 6, 2 * 6, 6 * 3 + 3.
+    expect(profile.params).toBe(63);
+    // It has a torch.cond on a tensor's value: it runs, but which operators run is not known in advance.
+    const found = await torchsearch(scratch, "prunable", tiny, "--json");
+    expect(JSON.parse(found.stdout)).toMatchObject({ error: { code: "ERR_DATA_DEPENDENT" } });
+  });
+
+  it("takes other sizes within the ranges of the export, and the name of a program", async () => {
+    const inputs = ["--input", "5x4", "--input", "mask=5:bool"];
+    const { stdout, status } = await torchsearch(
+      scratch,
+      "profile",
+      tiny,
+      ...inputs,
+      "--model",
+      "model",
+      "--json",
+    );
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ params: 63 });
+    const wrong = await torchsearch(scratch, "profile", tiny, "--input", "5x7", "--input", "mask=5:bool");
+    expect(wrong.stderr).toMatch(/ERR_INPUT.*Dimension 1 of the input x is 7.*4 only/s);
+    const other = await torchsearch(scratch, "profile", tiny, "--model", "other");
+    expect(other.stderr).toMatch(/ERR_MODEL_NAME.*"model"/s);
+  });
+
+  it("asks for inputs where a file has none, and writes no .pt2", async () => {
+    const { stderr, status } = await torchsearch(scratch, "profile", fixture("digits_cnn.pt"));
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/ERR_CLI_OPTION.*--input/s);
+    const search = await torchsearch(
+      scratch,
+      ...["search", tiny, "--data", fixture("digits.npz"), "--constraint", "flops=60%"],
+      ...["--output", "small.pt2"],
+    );
+    expect(search.stderr).toMatch(/ERR_EXPORTED_WRITE/);
+  });
+});
