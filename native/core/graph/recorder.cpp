@@ -8,10 +8,12 @@
 
 #include "core/base/error.h"
 #include "core/call/arguments.h"
+#include "core/graph/data_dependence.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
 #include "core/graph/operator_traits.h"
+#include "core/graph/source_place.h"
 
 namespace torchsearch {
 
@@ -74,7 +76,7 @@ class Recorder : public InterpreterObserver {
     const bool taint = isTainted(arguments);
     if (taint && !speculative && readsValues(*schema, arguments) && !program_->dataDependent) {
       program_->dataDependent = true;
-      program_->dataDependence = schema->name();
+      program_->dataDependence = describeDependence(node, schema->name());
     }
     if (!producesTensors(*schema)) {
       if (!speculative) markAsked(arguments);
@@ -381,7 +383,9 @@ Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, cons
     throw;
   } catch (const std::exception& failure) {
     const std::string message = failure.what();
-    throw Error("ERR_FORWARD", "The model failed on these inputs: " + message.substr(0, message.find('\n')) +
+    const std::string place = interpreter.current() == nullptr ? "" : placeOf(interpreter.current());
+    throw Error("ERR_FORWARD", "The model failed on these inputs" + (place.empty() ? "" : ", " + place) +
+                                   ": " + message.substr(0, message.find('\n')) +
                                    " Check their shapes and dtypes.");
   }
 }
