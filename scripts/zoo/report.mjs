@@ -133,13 +133,22 @@ function tables(records) {
   return lines;
 }
 
+/** A message without addresses and folders of the machine; names such as __torch__ are not emphasis. */
+function shownMessage(message) {
+  return message
+    .split("\n")[0]
+    .slice(0, 300)
+    .replaceAll(/<function \S+ at 0x[0-9a-f]+>/g, "a function")
+    .replaceAll(/(?<![\w.])\/(?:[\w.+-]+\/)+/g, "")
+    .replaceAll(/[_*]/g, "\\$&");
+}
+
 function failures(records) {
   const failed = records.map((record) => ({ record, failure: failureOf(record) })).filter((x) => x.failure);
   if (failed.length === 0) return ["Nothing that ran failed."];
   const groups = new Map();
   for (const { record, failure } of failed) {
-    // Names such as __torch__ are not emphasis.
-    const message = failure.message.split("\n")[0].slice(0, 300).replaceAll("__", "\\_\\_");
+    const message = shownMessage(failure.message);
     const key = `${failure.stage} | ${failure.code} | ${message.replace(/[\d.e+-]+/g, "#").slice(0, 160)}`;
     const group = groups.get(key) ?? { failure, message, names: [] };
     group.names.push(`${record.name}:${record.form}`);
@@ -269,8 +278,9 @@ const MORE = `# More of the zoo
 \`npm run zoo -- --kinds more\` writes this page; don't edit it. It takes models of transformers, further ones of timm,
 and those of segmentation-models-pytorch, monai and ultralytics, small and with random weights, by the table
 scripts/fixtures/zoo_more.json. Their packages are installed in an environment of their own, .zoo/venv. The stages are
-those of [zoo.md](zoo.md); FLOPs are FlopCounterMode's of the same run, with attention in its mathematical form. Models
-that PyTorch can't script are only traced: most of transformers' and ultralytics'.
+those of [zoo.md](zoo.md); FLOPs are FlopCounterMode's of the same run, with attention in its mathematical form. It
+leaves out the products of LSTMs (timm/sequencer2d_s), which \`profile()\` counts. Models that PyTorch can't script are
+only traced: all of transformers' and ultralytics'.
 `;
 
 /** The pages, and the kinds of models on each with their titles. */
