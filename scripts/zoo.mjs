@@ -6,21 +6,23 @@ import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
-import { python, torchRoot } from "./lib/python.mjs";
+import { ensureZooPython, python, torchRoot, zooPython } from "./lib/python.mjs";
 import { capture, main, root, SetupError, say } from "./lib/run.mjs";
 import { setup } from "./lib/setup.mjs";
 import { checkModel, failureOf } from "./zoo/check.mjs";
-import { FORMS, fixturesVersion, formsOf, listModels } from "./zoo/models.mjs";
+import { FORMS, fixturesVersion, formsOf, listModels, MORE_KINDS } from "./zoo/models.mjs";
 import { PythonService } from "./zoo/python-service.mjs";
 import { Records } from "./zoo/records.mjs";
-import { zooReport } from "./zoo/report.mjs";
+import { PAGES, zooReport } from "./zoo/report.mjs";
 
 const HELP = `npm run zoo -- [options]
 
   --only NAME[:FORM]   this model only (repeatable), also when it is finished
   --filter REGEX       models whose NAME:FORM matches, also when they are finished
   --forms FORMS        scripted,traced (the default) or one of them
-  --kinds KINDS        of classification,timm,segmentation,detection
+  --kinds KINDS        of classification,timm,segmentation,detection (the default: docs/zoo.md) and
+                       transformers,timm-more,smp,monai,ultralytics (\`more\` for all: docs/zoo-more.md), which
+                       are made in an environment of their own, .zoo/venv
   --retry-failed       the ones that failed once more
   --again              finished ones once more
   --stop-after SECONDS begins no further model then
@@ -62,7 +64,7 @@ function readOptions() {
 /** What to run: models, each with the requested forms that are not finished. */
 function plan(options, records) {
   const forms = options.forms.split(",");
-  const kinds = options.kinds.split(",");
+  const kinds = options.kinds.split(",").flatMap((kind) => (kind === "more" ? MORE_KINDS : [kind]));
   const pattern = options.filter === undefined ? null : new RegExp(options.filter);
   const named = options.only.length > 0 || pattern !== null;
   const wanted = (model, form) => {
@@ -74,7 +76,7 @@ function plan(options, records) {
   };
   const models = listModels();
   const unknown = options.only.find((only) => !models.some(({ name }) => only.replace(/:\w+$/, "") === name));
-  if (unknown) throw new SetupError(`test/oracle/flops.json has no model ${unknown}.`);
+  if (unknown) throw new SetupError(`test/oracle/flops.json and zoo_more.json have no model ${unknown}.`);
   return models
     .filter(({ kind }) => named || kinds.includes(kind))
     .map((model) => ({
@@ -99,13 +101,24 @@ function buildOf() {
   return {
     build: createHash("sha256").update(addon).digest("hex").slice(0, 12),
     commit: process.env.TORCHSEARCH_COMMIT ?? capture("git", ["rev-parse", "--short", "HEAD"]) ?? null,
-    fixtures: fixturesVersion(),
   };
 }
 
 function newRecord(model, form, facts) {
   const { name, kind, family, input, params, flops } = model;
-  return { name, form, kind, family, input, expected: { params, flops }, ...facts, stages: {}, memory: {} };
+  const fixtures = fixturesVersion(kind);
+  return {
+    name,
+    form,
+    kind,
+    family,
+    input,
+    expected: { params, flops },
+    ...facts,
+    fixtures,
+    stages: {},
+    memory: {},
+  };
 }
 
 function tellResult(record) {
@@ -146,6 +159,8 @@ async function run(options, records) {
     path.join(root, "scripts", "python", "verify_subnet.py"),
     ...["--serve", "--threads", "1"],
   ]);
+  const moreMaker = new PythonService([zooPython, path.join(root, "scripts", "fixtures", "zoo_more.py")]);
+  if (todo.some(({ model }) => MORE_KINDS.includes(model.kind))) await ensureZooPython();
   let stopped = false;
   process.once("SIGINT", () => {
     stopped = true;
@@ -163,12 +178,19 @@ async function run(options, records) {
       const folder = path.join(scratch, "model");
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(folder, { recursive: true });
-      const made = await maker.ask({ name: model.name, forms, out: folder }, limits);
-      const { torch, torchvision, timm } = maker.ready ?? {};
+      const isMore = MORE_KINDS.includes(model.kind);
+      const own = isMore ? moreMaker : maker;
+      const made = await own.ask({ name: model.name, forms, out: folder }, limits);
+      const { torch, torchvision, timm, versions } = own.ready ?? {};
+      const counted = { ...model, ...made.oracle };
       for (const form of forms) {
         const began = performance.now();
-        const facts = { ...build, date: new Date().toISOString(), versions: { torch, torchvision, timm } };
-        const record = newRecord(model, form, facts);
+        const facts = {
+          ...build,
+          date: new Date().toISOString(),
+          versions: versions ?? { torch, torchvision, timm },
+        };
+        const record = newRecord(counted, form, facts);
         const problem = made.failure ?? (made.errors[form] && { code: "MAKE", message: made.errors[form] });
         record.stages.make = problem
           ? { status: "failed", ...problem }
@@ -180,7 +202,7 @@ async function run(options, records) {
             file: `${stem}.${form}.pt`,
             expectation: model.kind === "detection" ? null : `${stem}.io.npz`,
           };
-          await checkModel(model, files, { verifier, limits, record });
+          await checkModel(counted, files, { verifier, limits, record });
           rmSync(files.file, { force: true });
         }
         record.status = failureOf(record) ? "failed" : "ok";
@@ -190,7 +212,7 @@ async function run(options, records) {
       }
     }
   } finally {
-    await Promise.all([maker.close(), verifier.close()]);
+    await Promise.all([maker.close(), moreMaker.close(), verifier.close()]);
     rmSync(scratch, { recursive: true, force: true });
   }
 }
@@ -204,7 +226,12 @@ main(async () => {
   const records = new Records(path.resolve(options.records));
   if (!options.report) await run(options, records);
   if (options.list || options["no-report"]) return;
-  const file = path.join(root, "docs", "zoo.md");
-  writeFileSync(file, zooReport(records.all(), listModels()));
-  say(`Wrote ${path.relative(root, file)}`);
+  for (const page of PAGES) {
+    const models = listModels().filter(({ kind }) => page.kinds.some(([name]) => name === kind));
+    const known = records.all().filter(({ name }) => models.some((model) => model.name === name));
+    if (known.length === 0) continue; // nothing of the page ran here
+    const file = path.join(root, "docs", page.file);
+    writeFileSync(file, zooReport(known, models, page));
+    say(`Wrote ${path.relative(root, file)}`);
+  }
 });

@@ -2,9 +2,10 @@
 import path from "node:path";
 
 import { parseInputs } from "../profile/input-spec";
+import { trustArguments } from "./load-model";
 import type { OpenData } from "./open-data";
 import { defaultsOf, type SettingsOf } from "./options/table";
-import { argumentsFor } from "./options/written";
+import { argumentsFor, classesArguments } from "./options/written";
 import type { SearchRequest } from "./request";
 
 /** Everything that training was asked for, complete. */
@@ -39,7 +40,7 @@ export function trainingOf(
   signature: string,
 ): FinetuneRequest {
   const { data, inputArrays, targetArray, dtype, images, device, holdout } = search;
-  const { evalData, evalInputArrays, evalTargetArray } = search;
+  const { evalData, evalInputArrays, evalTargetArray, outputKey, classDimension } = search;
   const numbers = (search.input ?? []).filter((entry) => parseInputs([entry], signature).numbers.length > 0);
   // Probabilities are no labels to train on; the teacher alone is.
   const targets = target !== null && rows !== "probabilities";
@@ -53,6 +54,8 @@ export function trainingOf(
     dtype,
     images,
     device,
+    outputKey,
+    classDimension,
     input: numbers.length > 0 ? numbers : null,
     teacher: search.model,
     epochs: search.finetuneEpochs ?? ADVISED_EPOCHS,
@@ -67,8 +70,16 @@ export function trainingOf(
   };
 }
 
-/** The arguments of `torchsearch finetune` for a request, with its files. */
-export function finetuneArguments({ model, output, checkpoint, ...rest }: FinetuneRequest): string[] {
+/**
+ * The arguments of `torchsearch finetune` for a request, complete. Names of classes, which the command takes from a file,
+ * are saved as one beside the model.
+ */
+export async function finetuneArguments({
+  model,
+  output,
+  checkpoint,
+  ...rest
+}: FinetuneRequest): Promise<string[]> {
   const own = finetuneFiles(model, {});
   const files = {
     ...(output !== own.output && { output }),
@@ -78,5 +89,7 @@ export function finetuneArguments({ model, output, checkpoint, ...rest }: Finetu
     "finetune",
     path.relative(process.cwd(), model),
     ...argumentsFor("finetune", { ...rest, ...files }),
+    ...(await classesArguments(rest.images, model)),
+    ...trustArguments(),
   ];
 }

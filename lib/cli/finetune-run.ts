@@ -24,7 +24,7 @@ import { loadModelFile } from "./load-model";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { SettingsOf } from "./options/table";
-import { requireOutput } from "./output";
+import { once, requireOutput } from "./output";
 import type { SearchContext } from "./search-context";
 
 /** What `torchsearch finetune --json` prints. */
@@ -82,13 +82,14 @@ export async function trainRequest(
       );
     }
     const loss = request.loss ?? lossFor(data.target === null || data.labels);
+    const sayOnce = once(say);
     const split =
       request.holdout === null ? null : splitBatches(request.holdout, data.loader, request.batchSize);
     const training =
       split === null ? { loader: data.loader } : opened(await trainingLoader(split.used, request.batchSize));
     const scored = await scoreOf(
       request,
-      { loss, data, heldOut: split?.heldOut ?? null, say },
+      { loss, data, heldOut: split?.heldOut ?? null, say: sayOnce },
       module,
       opened,
     );
@@ -108,6 +109,9 @@ export async function trainRequest(
     const options: TrainingOptions & Pick<FinetuneOptions, "alpha" | "temperature"> = {
       ...trainingOptions(request),
       loss,
+      outputKey: request.outputKey,
+      classDimension: request.classDimension,
+      onNotice: sayOnce,
       scoreFunc: scored?.score,
       signal,
       onProgress,
@@ -145,7 +149,8 @@ export async function trainRequest(
       steps: result.steps,
       epochs: result.epochs,
       recalibratedBatches: "recalibratedBatches" in result ? result.recalibratedBatches : 0,
-      supernet: trained === null ? null : { smallest: trained.smallest, search: searchOf(output, asked) },
+      supernet:
+        trained === null ? null : { smallest: trained.smallest, search: await searchOf(output, asked) },
       seconds: (performance.now() - start) / 1000,
     };
   } finally {
@@ -252,7 +257,14 @@ async function scoreOf(
         : "--holdout needs targets to score by: name their array with --target-array.",
     );
   }
-  const how = { collectFunc: scored.collect as never, target: scored.target };
+  const { outputKey, classDimension } = request;
+  const how = {
+    collectFunc: scored.collect as never,
+    target: scored.target,
+    outputKey,
+    classDimension,
+    onNotice: say,
+  };
   return loss === "meanSquaredError"
     ? { title: `-${LOSS_TABLE[loss].title}`, score: meanSquaredError(scored.loader, how) }
     : { title: "accuracy", score: topKAccuracy(scored.loader, how) };

@@ -1,5 +1,7 @@
 /** `torchsearch finetune --supernet`: trains a model so that all its subnets are good. */
 
+import path from "node:path";
+
 import type { DataSource } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import type { TrainingOptions } from "../finetune/options";
@@ -7,9 +9,11 @@ import { type SupernetResult, trainSupernet } from "../finetune/supernet";
 import { convert } from "../mode/convert";
 import type { Module } from "../model/module";
 import { commandLine } from "./command-line";
+import { trustArguments } from "./load-model";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
-import { flagOf, type SettingsOf } from "./options/table";
+import { defaultsOf, flagOf, type OptionsOf, type SettingsOf } from "./options/table";
+import { argumentsFor, classesArguments } from "./options/written";
 
 type Settings = SettingsOf<"finetune">;
 
@@ -54,19 +58,47 @@ export async function trainAsSupernet(
   }
 }
 
-/** The command that searches the trained supernet. */
-export function searchOf(output: string, { channelDivisor, data }: Partial<Settings>): string {
-  const divisor =
-    channelDivisor === undefined ? [] : [flagOf("search", "channelDivisor"), String(channelDivisor)];
-  const mode = ["--mode", "autonas", "--importance", "none"];
+/** Settings of `finetune` that mean the same in the search that follows. */
+const SHARED = [
+  "data",
+  "inputArrays",
+  "targetArray",
+  "dtype",
+  "evalData",
+  "evalInputArrays",
+  "evalTargetArray",
+  "holdout",
+  "images",
+  "input",
+  "device",
+  "outputKey",
+  "classDimension",
+  "channelDivisor",
+] as const satisfies readonly (keyof Settings)[];
+
+/**
+ * The command that searches the trained supernet, complete.
+ *
+ * @param asked the settings that were given
+ */
+export async function searchOf(output: string, asked: Partial<Settings>): Promise<string> {
+  const shared = Object.fromEntries(SHARED.map((key) => [key, asked[key] ?? null]));
+  // The same batches as in training are held out.
+  const { batchSize, seed, shuffle } = { ...defaultsOf("finetune"), ...asked };
+  const batches = asked.holdout == null ? {} : { batchSize, seed, shuffle };
+  const settings = {
+    ...shared,
+    ...batches,
+    ...(asked.loss === "meanSquaredError" && { score: asked.loss }),
+    mode: "autonas" as const,
+    importance: "none" as const,
+    constraints: { flops: "60%" as const },
+  };
   return commandLine([
     "search",
-    output,
-    ...mode,
-    ...divisor,
-    "--data",
-    ...(data ?? []),
-    "--constraint",
-    "flops=60%",
+    path.relative(process.cwd(), output),
+    ...argumentsFor("search", settings as Partial<OptionsOf<"search">>),
+    ...(await classesArguments(asked.images ?? null, output)),
+    ...trustArguments(),
   ]);
 }

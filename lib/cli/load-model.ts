@@ -38,6 +38,15 @@ export function givenTrust(): Pick<LoadOptions, "allowUnsafe" | "verify"> {
   return trust;
 }
 
+/** The options that trust a model's file as this command does, for a command that it prints. */
+export function trustArguments(): string[] {
+  const { allowUnsafe = [], verify = true } = trust;
+  return [
+    ...(allowUnsafe.length > 0 ? ["--allow-unsafe", ...allowUnsafe] : []),
+    ...(verify ? [] : ["--no-verify"]),
+  ];
+}
+
 /** Loads a model of the command. @throws what `Module.load` throws */
 export function loadModelFile(
   file: string,

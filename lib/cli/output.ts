@@ -80,3 +80,12 @@ export function reportFailure(error: unknown): void {
   say(`torchsearch: ${code}: ${message}${stack}`);
   process.exitCode = USAGE.has(code) ? 2 : 1;
 }
+
+/** Prints each line only once. */
+export function once(say: (line: string) => void): (line: string) => void {
+  const said = new Set<string>();
+  return (line) => {
+    if (!said.has(line)) say(line);
+    said.add(line);
+  };
+}

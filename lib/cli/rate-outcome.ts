@@ -75,7 +75,7 @@ export async function rateOutcome(
     const worse = [ratings, ...(held === null ? [] : [held])].some(
       ({ score: rated, accuracy }) => fell(rated) || (accuracy !== null && fell(accuracy)),
     );
-    return worse ? { ...outcome, next: finetuneArguments(training) } : outcome;
+    return worse ? { ...outcome, next: await finetuneArguments(training) } : outcome;
   }
   const checkpoint = `${request.output.replace(/\.pt$/, "")}.training.safetensors`;
   const trained = await trainAnew({ ...training, checkpoint }, context);

@@ -39,6 +39,9 @@ export interface Found extends Chosen {
   costs: { before: Record<string, number>; after: Record<string, number> };
 }
 
+/** How outputs are read, as a search was asked to. */
+export type OutputRequest = Partial<Pick<SearchRequest, "outputKey" | "classDimension">>;
+
 /** A mode as `torchsearch search` uses it. */
 export interface CommandMode {
   /** Examples of its constraints, for messages; null for a mode without constraints. */
@@ -50,7 +53,7 @@ export interface CommandMode {
   convert(
     module: Module,
     dummyInput: unknown[],
-    request: SpaceRequest & Pick<SearchRequest, "seed" | "maxBatches" | "calibrationBatches">,
+    request: SpaceRequest & OutputRequest & Pick<SearchRequest, "seed" | "maxBatches" | "calibrationBatches">,
     data: OpenData | null,
     context: Pick<SearchContext, "signal" | "onProgress">,
   ): Promise<ModeSpace>;
@@ -68,6 +71,11 @@ export interface CommandMode {
     bounds: Bounds,
     request: Pick<SearchRequest, "channelDivisor">,
   ): Undershoot[];
+}
+
+/** How outputs are read. */
+function outputOf({ outputKey = null, classDimension = null }: OutputRequest): Required<OutputRequest> {
+  return { outputKey, classDimension };
 }
 
 /** The targets of a batch of several arrays; null to take a batch's second element. */
@@ -109,13 +117,19 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
           data !== null && {
             loss: lossFor(data.labels),
             targetFunc: targetFunc(data),
+            ...outputOf(request),
           }),
       });
     },
     size: (space) => counted((space as SearchSpace).hyperparameters.length, "hyperparameter"),
     config: (request, data) => ({
-      // Data to recalibrate batch norms with.
+      // Data to recalibrate batch norms with, and to take gradients on.
       ...(request.recalibrate && calibrationData(request, data)),
+      ...(request.searcher === "gradient" && {
+        loss: lossFor(data.labels),
+        targetFunc: targetFunc(data),
+        ...outputOf(request),
+      }),
       deployment: deploymentOf(request),
     }),
     found: (space, state) => {
@@ -202,6 +216,7 @@ const quantization: CommandMode = {
         ? { sensitivity: score === "meanSquaredError" ? score : "klDivergence" }
         : { loss: lossFor(data.labels), targetFunc: targetFunc(data) };
     return {
+      ...outputOf(request),
       ...calibrationData(request, data),
       maxIterDataLoader: request.maxBatches,
       calibrationBatches: request.calibrationBatches,
@@ -248,6 +263,8 @@ const GIVEN_OTHERWISE: ReadonlySet<string> = new Set([
   "collectFunc",
   "targetFunc",
   "loss",
+  "outputKey",
+  "classDimension",
   "maxBatches",
   "signal",
   "onProgress",
@@ -299,6 +316,11 @@ export function requireFitting(request: SearchRequest, asked: Partial<SettingsOf
   }
   parseConstraints(request.constraints, { known: METRIC_NAMES });
   requireSearcherOptions(request);
+  if (request.searcher === "gradient" && !request.recalibrate) {
+    throw badOption(
+      "--searcher gradient takes gradients on the data that batch norms are recalibrated on: leave out --no-recalibrate.",
+    );
+  }
   const bounded = Object.keys(request.constraints).length > 0;
   if (constraints !== null && !bounded && request.searcher !== "pareto") {
     throw badOption(

@@ -21,7 +21,7 @@ import { loadModelFile } from "./load-model";
 import { modeNamed } from "./modes";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
-import { requireOutput } from "./output";
+import { once, requireOutput } from "./output";
 import { rateOutcome } from "./rate-outcome";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import type { SearchContext } from "./search-context";
@@ -51,11 +51,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
     closing.push(data.loader);
     requireTargets(asked, data);
     const request = withoutHeldOut(asked, data);
-    const said = new Set<string>();
-    const sayOnce = (line: string): void => {
-      if (!said.has(line)) say(line);
-      said.add(line);
-    };
+    const sayOnce = once(say);
     const heldOut = await openHeldOut(asked, data, module, sayOnce);
     if (heldOut !== null) closing.push(heldOut);
     const dummyInput = exampleInput(request, data, module);

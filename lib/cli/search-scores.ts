@@ -11,6 +11,7 @@ import type { BatchRange } from "./batch-range";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { ScoreName } from "./options/rows/search";
+import { once } from "./output";
 import type { SearchRequest } from "./request";
 
 /** How candidates are rated. */
@@ -61,11 +62,7 @@ export async function chooseScore(
       `The score ${name} needs targets: name their array with --target-array, or take --score klDivergence.`,
     );
   }
-  const said = new Set<string>();
-  const onNotice = (line: string): void => {
-    if (!said.has(line)) say(line);
-    said.add(line);
-  };
+  const onNotice = once(say);
   const options = {
     maxBatches: request.maxBatches,
     collectFunc: data.collect,

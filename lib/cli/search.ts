@@ -6,6 +6,7 @@ import type { Command } from "commander";
 
 import { commandLine } from "./command-line";
 import { untilInterrupted } from "./interrupt";
+import { trustArguments } from "./load-model";
 import { declare } from "./options/declare";
 import { printJson, say } from "./output";
 import type { SearchRequest } from "./request";
@@ -29,7 +30,7 @@ async function perform(
   const remedies = {
     resume: () =>
       existsSync(request.checkpoint)
-        ? commandLine(["resume", path.relative(process.cwd(), request.checkpoint)])
+        ? commandLine(["resume", path.relative(process.cwd(), request.checkpoint), ...trustArguments()])
         : null,
     again: commandLine(args),
   };

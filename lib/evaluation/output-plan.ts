@@ -10,6 +10,7 @@ import {
   areProbabilities,
   type ClassDimension,
   classDimensionOf,
+  type PickedOutput,
   pickOutput,
   tensorPaths,
 } from "./output-scores";
@@ -62,15 +63,9 @@ export async function planOutputs(
 ): Promise<OutputPlan> {
   const output = await callModel(model, inputs, signal);
   try {
-    const { tensor, path, guessed } = pickOutput(output, options.outputKey);
+    const { tensor, path, guessed } = pickAloud(output, options);
     const { shape } = tensor;
     const notice = noticeOf(options);
-    if (guessed) {
-      notice(
-        `The output has the tensors ${tensorPaths(output).join(", ")}; "${path}", the first floating one, is scored. ` +
-          "Name another with outputKey (--output-key).",
-      );
-    }
     const outputKey = options.outputKey ?? (guessed ? path : null);
     const own = outputKey === null ? null : { outputKey, classes: "second" as const };
     if (kind === "meanSquaredError") return own;
@@ -96,6 +91,18 @@ export async function planOutputs(
   } finally {
     closeTensors(output);
   }
+}
+
+/** The tensor of an output that counts; a guess is said. @throws `ERR_SCORE_INPUT` */
+export function pickAloud(output: unknown, options: OutputOptions): PickedOutput {
+  const picked = pickOutput(output, options.outputKey);
+  if (picked.guessed) {
+    noticeOf(options)(
+      `The output has the tensors ${tensorPaths(output).join(", ")}; "${picked.path}", the first floating one, is scored. ` +
+        "Name another with outputKey (--output-key).",
+    );
+  }
+  return picked;
 }
 
 /** Whether a model's output for the first batch has one column, in evaluation mode. */
@@ -138,7 +145,8 @@ function requireColumns(output: Tensor, classes: ClassDimension): void {
   );
 }
 
-function noticeOf({ onNotice }: OutputOptions): (message: string) => void {
+/** Where notices go. */
+export function noticeOf({ onNotice }: OutputOptions): (message: string) => void {
   return (
     onNotice ??
     ((message) => process.emitWarning(message, { type: "TorchSearchWarning", code: "SCORE_OUTPUT" }))

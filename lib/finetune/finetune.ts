@@ -10,6 +10,7 @@ import {
   DISTILLATION_DEFAULTS,
   type FinetuneOptions,
   nativeOptions,
+  outputSettings,
   readFinetuneOptions,
 } from "./options";
 import { recordTraining } from "./record-training";
@@ -97,6 +98,7 @@ export async function finetuneWith(
       const settings = {
         ...native,
         ...distillation,
+        ...outputSettings(options),
         loss: options.loss,
         epochs: length.epochs,
         shuffle: options.shuffle,

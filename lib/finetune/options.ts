@@ -3,6 +3,8 @@
 import { rules } from "../contract/config";
 import { TorchSearchError } from "../errors";
 import { LOSSES, type Loss } from "../evaluation/losses";
+import type { OutputOptions } from "../evaluation/output-plan";
+import { OUTPUT_RULES } from "../evaluation/output-rules";
 import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
 import type { NativeTrainOptions } from "../native/types/trainer";
 import { completeConfig } from "../util/complete-config";
@@ -25,7 +27,7 @@ export const DEFAULT_EPOCHS = 1;
 export const DISTILLATION_DEFAULTS = { alpha: 0.5, temperature: 4 } as const;
 
 /** How long, how fast and on which data a model is trained; shared by `finetune()` and `trainSupernet()`. */
-export interface TrainingOptions {
+export interface TrainingOptions extends OutputOptions {
   /** Passes over the data; default 1. */
   epochs?: number | null;
   /** Steps instead of `epochs`; each takes one batch. */
@@ -58,8 +60,9 @@ export interface TrainingOptions {
   /** Largest Euclidean norm of all gradients together; null (the default) for no limit. */
   clipNorm?: number | null;
   /**
-   * `crossEntropy` (the default; logits `[N, C]` or `[N, C, …]`, targets whole numbers `[N]` or `[N, …]`, -100 left out)
-   * or `meanSquaredError` (targets of the outputs' shape); the mean over a batch.
+   * `crossEntropy` (the default; logits `[N, C]`, `[N, C, …]` or `[N, T, V]`, targets whole numbers `[N]`, `[N, …]` or
+   * `[N, T]`, -100 left out) or `meanSquaredError` (targets of the outputs' shape); the mean over a batch. `outputKey` and
+   * `classDimension` say how outputs are read, where the first batch doesn't show it.
    */
   loss?: Loss;
   /** `crossEntropy`: the share of each label that is spread over all classes (Szegedy et al., CVPR 2016); default 0. */
@@ -125,6 +128,9 @@ export const TRAINING_DEFAULTS: CompleteOptions<TrainingOptions> = {
   finalShare: 0,
   clipNorm: null,
   loss: "crossEntropy",
+  outputKey: null,
+  classDimension: null,
+  onNotice: null,
   labelSmoothing: 0,
   collectFunc: null,
   targetFunc: null,
@@ -172,6 +178,8 @@ export const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   finalShare: rules.share,
   clipNorm: orNull(rules.positive),
   loss: oneOf(LOSSES),
+  ...OUTPUT_RULES,
+  onNotice: orNull(rules.func),
   labelSmoothing: belowOne,
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),
@@ -234,6 +242,14 @@ export function readFinetuneOptions(
   if (options.lossFunc !== null && options.labelSmoothing > 0)
     throw conflict("lossFunc replaces the built-in loss; drop labelSmoothing");
   return options;
+}
+
+/** The options that say how outputs are read, where they were given: what belongs to a checkpoint. */
+export function outputSettings({
+  outputKey,
+  classDimension,
+}: CompleteOptions<TrainingOptions>): Record<string, string> {
+  return { ...(outputKey !== null && { outputKey }), ...(classDimension !== null && { classDimension }) };
 }
 
 /** The share of the teacher in the loss. */

@@ -5,6 +5,7 @@ import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { wrapFailure } from "../evaluation/failures";
+import { viewOutputs } from "../evaluation/output-view";
 import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import { type ModelInputs, nativeInputs } from "../model/inputs";
 import { Tensor } from "../model/tensor";
@@ -19,6 +20,8 @@ export interface StepContext {
   parts: TrainingParts;
   options: CompleteOptions<TrainingOptions>;
   state: TrainingState;
+  /** Whether it is decided how outputs are read. */
+  viewed: boolean;
   /** Whether no step is left. */
   isDone(): boolean;
   /** Seconds until the state has to be saved; null for never. */
@@ -45,6 +48,14 @@ async function trainNatively(context: StepContext, loader: TensorDataLoader): Pr
   const { shuffle, signal } = context.options;
   const target = needsTarget ? loader.indexOf(1) : -1;
   if (target === null) throw noTarget();
+  if (!context.viewed && loader.batches > 0) {
+    const batch = loader.batch(0);
+    try {
+      await view(context, inputsPicker(null)(batch), needsTarget ? targetPicker(null)(batch) : null);
+    } finally {
+      closeTensors(batch);
+    }
+  }
   while (state.losses.length < loader.batches && !context.isDone()) {
     throwIfAborted(signal);
     const first = state.losses.length;
@@ -92,9 +103,11 @@ async function trainByBatches(context: StepContext): Promise<void> {
       if (position <= state.losses.length) continue; // trained on before the run was interrupted
       const start = performance.now();
       const inputs = inputsOf(batch);
+      const target = needsTarget && lossFunc === null ? targetOf(batch) : null;
+      if (!context.viewed) await view(context, inputs, target);
       const loss =
         lossFunc === null
-          ? await stepByTarget(context, inputs, needsTarget ? targetOf(batch) : null)
+          ? await stepByTarget(context, inputs, target)
           : await stepByFunction(context, lossFunc, inputs, batch);
       state.losses.push(loss);
       state.steps += 1;
@@ -108,6 +121,15 @@ async function trainByBatches(context: StepContext): Promise<void> {
     throwIfAborted(signal);
     await context.saveIfDue();
   }
+}
+
+/** Decides on a batch how outputs are read. */
+async function view(context: StepContext, inputs: ModelInputs, target: Tensor | null): Promise<void> {
+  const { module, trainer, lossFunc } = context.parts;
+  const { options } = context;
+  const classes = options.loss === "crossEntropy" && lossFunc === null;
+  trainer.readOutputs(await viewOutputs(module, { inputs, target, classes }, options, options.signal));
+  context.viewed = true;
 }
 
 /** A step by the built-in loss. */

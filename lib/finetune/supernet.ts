@@ -11,7 +11,7 @@ import { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
 import { expected } from "../util/check";
 import { suggestion } from "../util/nearest";
-import { type CompleteOptions, nativeOptions } from "./options";
+import { type CompleteOptions, nativeOptions, outputSettings } from "./options";
 import { readSupernetOptions, type SupernetOptions } from "./supernet-options";
 import { resultOf, type TrainingResult } from "./training-result";
 import { TrainingRun } from "./training-run";
@@ -91,6 +91,7 @@ export async function trainSupernet(
           length,
           settings: {
             ...native,
+            ...outputSettings(options),
             loss: options.loss,
             randomSubnets,
             smallest,

@@ -20,6 +20,7 @@ export class TrainingRun implements StepContext {
   readonly state: TrainingState = initialState();
   readonly parts: TrainingParts;
   readonly options: CompleteOptions<TrainingOptions>;
+  viewed = false;
   readonly #saver: TrainingSaver;
   #samples = 0;
   #seconds = 0;

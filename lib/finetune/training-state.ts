@@ -94,7 +94,7 @@ export function lengthOf(data: DataSource, options: CompleteOptions<TrainingOpti
 /** What a run needs besides the options. */
 export interface TrainingParts {
   /** The module whose weights are trained. */
-  module: Pick<Module, "closed" | "fingerprint">;
+  module: Module;
   /** Measures its score; null for none. */
   rate: (() => Promise<number>) | null;
   trainer: NativeTrainer;

@@ -3,6 +3,7 @@ import { rules } from "../contract/config";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import { LOSSES } from "../evaluation/losses";
+import { OUTPUT_RULES } from "../evaluation/output-rules";
 import { claimedPatterns } from "../model/claimed-patterns";
 import { arrayClassOf } from "../model/dtype";
 import { readHistory } from "../model/history";
@@ -46,6 +47,8 @@ export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
   collectFunc: null,
   targetFunc: null,
   loss: null,
+  outputKey: null,
+  classDimension: null,
   maxBatches: null,
   depth: true,
   ...WIDTH_CONTROL_DEFAULTS,
@@ -64,6 +67,7 @@ export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),
   loss: orNull(oneOf(LOSSES)),
+  ...OUTPUT_RULES,
   maxBatches: orNull(rules.positiveInteger),
   signal: orNull(rules.signal),
   onProgress: orNull(rules.func),
@@ -93,7 +97,7 @@ export async function convertWidths(
     const { maxLeftOut } = settings;
     const chosen =
       maxLeftOut === null ? wanted : await keepBlocks(native, wanted, maxLeftOut, dummyInput, signal);
-    const order = await orderChannels(native, settings, { signal, onProgress });
+    const order = await orderChannels(module, native, settings, { signal, onProgress });
     const kept = { channelDivisor, depth, ...order, ...controlOf(settings, chosen) };
     const space = SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept }, chosen);
     for (const loss of space.exportLosses) warnOfLoss(loss);

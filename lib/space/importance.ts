@@ -1,12 +1,15 @@
 /** The importances of channels: their names, what each needs, and putting a space's channels in their order. */
 
 import { type DataSource, isDataSource } from "../data/data-source";
+import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { forEachBatch, withProgress } from "../evaluation/forward-loop";
 import type { Loss } from "../evaluation/losses";
+import type { ClassDimension } from "../evaluation/output-scores";
+import { viewOutputs } from "../evaluation/output-view";
 import { inputsPicker, targetPicker } from "../evaluation/pickers";
-import type { CollectFunction, RunContext } from "../evaluation/types";
+import type { CollectFunction, RunContext, SearchModel } from "../evaluation/types";
 import { nativeInputs } from "../model/inputs";
 import { callNative } from "../native/call";
 import { makeImportance } from "../native/importance";
@@ -91,12 +94,16 @@ export interface ImportanceConfig {
    * function written in JavaScript has no gradients.
    */
   loss?: Loss | null;
+  /** Which tensor of the output that loss is of, for `taylor`; as in `ScoreOptions`. */
+  outputKey?: string | null;
+  /** Where the classes of an output are, for `taylor`; as in `ScoreOptions`. */
+  classDimension?: ClassDimension | null;
   /** At most so many batches; null (the default) for all. */
   maxBatches?: number | null;
 }
 
 const DATA_KEYS = ["data", "collectFunc", "maxBatches"] as const;
-const TARGET_KEYS = ["targetFunc", "loss"] as const;
+const TARGET_KEYS = ["targetFunc", "loss", "outputKey", "classDimension"] as const;
 
 /** @throws `ERR_CONFIG_VALUE` where the measure and the data don't go together */
 export function requireMatchingData(config: Required<ImportanceConfig>): void {
@@ -126,6 +133,7 @@ export function requireMatchingData(config: Required<ImportanceConfig>): void {
  * @throws `ERR_EMPTY_LOADER`, `ERR_IMPORTANCE_NAN`, `ERR_GRADIENT`, and the errors of the data and of the model
  */
 export async function orderChannels(
+  model: SearchModel,
   space: NativeSearchSpace,
   config: Required<ImportanceConfig>,
   run: { signal: AbortSignal | null; onProgress: ProgressListener | null },
@@ -133,7 +141,7 @@ export async function orderChannels(
   const { importance, seed, data, loss } = config;
   if (importance === "none") return { importance };
   const measure = makeImportance(importance, { seed, loss: loss ?? undefined });
-  if (data !== null) await learnImportance(space, measure, data, config, run);
+  if (data !== null) await learnImportance(model, space, measure, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);
   if (importance === "random") return { importance, seed };
   // Whatever the data: a width stands for the same channels where the orders are the same.
@@ -142,16 +150,37 @@ export async function orderChannels(
 
 /** Feeds batches to a measure. */
 export async function learnImportance(
+  model: SearchModel,
   space: NativeSearchSpace,
   measure: NativeImportance,
   data: DataSource,
-  config: Pick<Required<ImportanceConfig>, "collectFunc" | "targetFunc" | "maxBatches">,
+  config: Pick<
+    Required<ImportanceConfig>,
+    "collectFunc" | "targetFunc" | "loss" | "outputKey" | "classDimension" | "maxBatches"
+  >,
   run: RunContext,
 ): Promise<void> {
   const { collectFunc, targetFunc, maxBatches } = config;
   const options = { ...run, maxBatches };
+  const inputsOf = inputsPicker(collectFunc);
+  const targetOf = targetPicker(targetFunc);
+  let viewed = !measure.needsTarget;
+  const view = async (batch: unknown): Promise<void> => {
+    viewed = true;
+    const classes = config.loss !== "meanSquaredError";
+    const viewedBatch = { inputs: inputsOf(batch), target: targetOf(batch), classes };
+    measure.readOutputs(await viewOutputs(model, viewedBatch, config, run.signal));
+  };
   if (data instanceof TensorDataLoader && !collectFunc && !targetFunc) {
     const loop = { inputs: [0], target: measure.needsTarget ? positionOfTarget(data) : -1 };
+    if (!viewed && data.batches > 0) {
+      const batch = data.batch(0);
+      try {
+        await view(batch);
+      } finally {
+        closeTensors(batch);
+      }
+    }
     await withProgress("importance", data, options, async (tick) => {
       const { batches } = await callNative(
         (call) =>
@@ -163,9 +192,8 @@ export async function learnImportance(
     });
     return;
   }
-  const inputsOf = inputsPicker(collectFunc);
-  const targetOf = targetPicker(targetFunc);
   await forEachBatch("importance", data, options, async (batch) => {
+    if (!viewed) await view(batch);
     const { args, kwargs } = nativeInputs(inputsOf(batch));
     const target = measure.needsTarget ? targetOf(batch).native : null;
     await callNative((call) => space.measure(measure, args, kwargs, target, call), run.signal);
@@ -185,7 +213,10 @@ function positionOfTarget(loader: TensorDataLoader): number {
 
 /** The data that `SearchSpace.channelScores` learns from; keys as in {@link ImportanceConfig}. */
 export interface ChannelScoreConfig
-  extends Pick<ImportanceConfig, "collectFunc" | "targetFunc" | "loss" | "maxBatches"> {
+  extends Pick<
+    ImportanceConfig,
+    "collectFunc" | "targetFunc" | "loss" | "outputKey" | "classDimension" | "maxBatches"
+  > {
   /** Batches with targets. */
   data: DataSource;
   /** Ends the call with `ERR_ABORTED`. */
@@ -196,14 +227,16 @@ export interface ChannelScoreConfig
 
 /** Takes gradients over the data, and gives the channels' scores by hyperparameter. */
 export async function measureChannels(
+  model: SearchModel,
   space: NativeSearchSpace,
   config: ChannelScoreConfig,
 ): Promise<number[][]> {
   const { data, collectFunc = null, targetFunc = null, loss = null, maxBatches = null } = config;
-  const { signal = null, onProgress = null } = config;
+  const { outputKey = null, classDimension = null, signal = null, onProgress = null } = config;
   if (!isDataSource(data)) throw expected("ERR_CONFIG_VALUE", "batches", "data", data);
   const measure = makeImportance("taylor", { loss: loss ?? undefined });
   const run = { signal, onProgress };
-  await learnImportance(space, measure, data, { collectFunc, targetFunc, maxBatches }, run);
+  const options = { collectFunc, targetFunc, loss, outputKey, classDimension, maxBatches };
+  await learnImportance(model, space, measure, data, options, run);
   return callNative((call) => space.scores(measure, true, call), signal);
 }

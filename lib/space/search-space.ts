@@ -425,7 +425,7 @@ export class SearchSpace<Own extends string = never>
    */
   async channelScores(config: ChannelScoreConfig): Promise<Record<string, number[]>> {
     requireOptions(config, "channelScores");
-    const scores = this.#codec.summed(await measureChannels(this.native, config));
+    const scores = this.#codec.summed(await measureChannels(this, this.native, config));
     return byName(this.hyperparameters, (_, at) => scores[at] ?? []);
   }
 }

@@ -1,6 +1,7 @@
 #include "binding/importance.h"
 
 #include "binding/names.h"
+#include "binding/output_view.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
 
@@ -10,7 +11,8 @@ namespace torchsearch::binding {
 void ImportanceWrap::define(Napi::Env env, Napi::Object exports) {
   exports.Set(kName, DefineClass(env, kName,
                                  {InstanceAccessor<&ImportanceWrap::needsData>("needsData"),
-                                  InstanceAccessor<&ImportanceWrap::needsTarget>("needsTarget")}));
+                                  InstanceAccessor<&ImportanceWrap::needsTarget>("needsTarget"),
+                                  InstanceMethod<&ImportanceWrap::readOutputs>("readOutputs")}));
 }
 
 ImportanceWrap::ImportanceWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -36,6 +38,14 @@ std::shared_ptr<Importance> ImportanceWrap::of(const Napi::Value& value) {
 
 Napi::Value ImportanceWrap::needsData(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), importance_->needsData());
+}
+
+// (view)
+Napi::Value ImportanceWrap::readOutputs(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    importance_->readOutputs(readOutputView(info[0]));
+    return info.Env().Undefined();
+  });
 }
 
 Napi::Value ImportanceWrap::needsTarget(const Napi::CallbackInfo& info) {

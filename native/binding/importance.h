@@ -22,6 +22,7 @@ class ImportanceWrap : public Napi::ObjectWrap<ImportanceWrap> {
  private:
   Napi::Value needsData(const Napi::CallbackInfo& info);
   Napi::Value needsTarget(const Napi::CallbackInfo& info);
+  Napi::Value readOutputs(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Importance> importance_;
 };

@@ -8,6 +8,7 @@
 #include "binding/module.h"
 #include "binding/names.h"
 #include "binding/number_format.h"
+#include "binding/output_view.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
@@ -87,7 +88,7 @@ Napi::Value QuantizationSpaceWrap::convert(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     const std::shared_ptr<Module> module = ModuleWrap::of(info[0], "module");
     Inputs inputs = toInputs(module->schema().get(), info[1], info[2]);
-    return runJob(env, CallOptions::read(info[4]),
+    return runJob(env, CallOptions::read(info[5]),
                   [module, inputs = std::move(inputs),
                    options = readQuantizationOptions(info[3])](const JobContext& context) -> Finish {
                     std::shared_ptr<QuantizationSpace> space =
@@ -198,31 +199,32 @@ Napi::Value QuantizationSpaceWrap::setActivationEnds(const Napi::CallbackInfo& i
   });
 }
 
-// (args: unknown[], kwargs: record, target: Tensor, loss: string, call): { sums, count }
+// (args: unknown[], kwargs: record, target: Tensor, loss: string, view, call): { sums, count }
 Napi::Value QuantizationSpaceWrap::gradients(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     const std::shared_ptr<QuantizationSpace> space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
-    return runJob(env, CallOptions::read(info[4]),
+    return runJob(env, CallOptions::read(info[5]),
                   [space, inputs = std::move(inputs), target = TensorWrap::of(info[2], "target"),
-                   loss = Loss::make(readName(kLosses, info[3]))](const JobContext& context) -> Finish {
+                   loss = Loss::make(readName(kLosses, info[3]), readOutputView(info[4]))](
+                      const JobContext& context) -> Finish {
                     return partResult(space->gradients(inputs, target, *loss, context.cancel));
                   });
   });
 }
 
-// (args: unknown[], kwargs: record, group: number, measure: string, call): { sums, count }
+// (args: unknown[], kwargs: record, group: number, measure: string, view, call): { sums, count }
 Napi::Value QuantizationSpaceWrap::outputs(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     const std::shared_ptr<QuantizationSpace> space = open(env);
     Inputs inputs = toInputs(space->schema().get(), info[0], info[1]);
     const int32_t group = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
-    return runJob(env, CallOptions::read(info[4]),
-                  [space, inputs = std::move(inputs), group,
-                   measure = readName(kScores, info[3])](const JobContext& context) -> Finish {
-                    return partResult(space->outputs(inputs, group, measure, context.cancel));
+    return runJob(env, CallOptions::read(info[5]),
+                  [space, inputs = std::move(inputs), group, measure = readName(kScores, info[3]),
+                   view = readOutputView(info[4])](const JobContext& context) -> Finish {
+                    return partResult(space->outputs(inputs, group, measure, view, context.cancel));
                   });
   });
 }

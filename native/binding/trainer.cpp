@@ -9,6 +9,7 @@
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/module.h"
+#include "binding/output_view.h"
 #include "binding/tensor.h"
 #include "binding/trainer_options.h"
 #include "binding/translate.h"
@@ -53,6 +54,7 @@ void TrainerWrap::define(Napi::Env env, Napi::Object exports) {
        InstanceMethod<&TrainerWrap::state>("state"), InstanceMethod<&TrainerWrap::load>("load"),
        InstanceMethod<&TrainerWrap::recalibrate>("recalibrate"),
        InstanceMethod<&TrainerWrap::recalibrateBatch>("recalibrateBatch"),
+       InstanceMethod<&TrainerWrap::readOutputs>("readOutputs"),
        InstanceMethod<&TrainerWrap::close>("close")});
   EnvData::of(env).trainer = Napi::Persistent(constructor);
   exports.Set(kName, constructor);
@@ -107,6 +109,14 @@ Napi::Value TrainerWrap::createSupernet(const Napi::CallbackInfo& info) {
                       return EnvData::of(env).trainer.New({Napi::External<Seed>::New(env, &seed)});
                     };
                   });
+  });
+}
+
+// (view)
+Napi::Value TrainerWrap::readOutputs(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    open(info.Env())->readOutputs(readOutputView(info[0]));
+    return info.Env().Undefined();
   });
 }
 

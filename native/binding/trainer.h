@@ -40,6 +40,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   Napi::Value load(const Napi::CallbackInfo& info);
   Napi::Value recalibrate(const Napi::CallbackInfo& info);
   Napi::Value recalibrateBatch(const Napi::CallbackInfo& info);
+  Napi::Value readOutputs(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   const std::shared_ptr<Trainer>& open(Napi::Env env) const;

@@ -30,6 +30,21 @@ const GROUPS = {
 
 const venv = path.join(root, ".torch");
 
+/** The zoo's own environment, for the packages of scripts/fixtures/zoo_more.json. */
+const zooVenv = path.join(root, ".zoo", "venv");
+
+/** Its interpreter. */
+export const zooPython = path.join(zooVenv, "bin", "python3");
+
+/** Its packages; each inner list is one call of pip. */
+const ZOO_MORE = [
+  [TORCH, "numpy>=1.26", "safetensors", "pillow"],
+  ["--no-deps", "torchvision==0.28.0", "timm==1.0.31"],
+  [TORCH, "transformers==5.24.0"],
+  ["--no-deps", "segmentation-models-pytorch==0.6.0", "monai==1.6.1", "ultralytics==8.4.190"],
+  [TORCH, "einops", "tqdm", "opencv-python-headless", "psutil", "requests", "matplotlib", "scipy"],
+];
+
 /** The environment's interpreter. */
 export const python = path.join(venv, "bin", "python3");
 
@@ -47,7 +62,7 @@ export function torchRoot() {
   return found;
 }
 
-async function createEnvironment() {
+async function createEnvironment(venv) {
   const version = capture("python3", ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
   if (version === undefined) {
     throw new SetupError(
@@ -57,31 +72,45 @@ async function createEnvironment() {
   const [major, minor] = version.split(".").map(Number);
   if (major < 3 || minor < 10)
     throw new SetupError(`Python ${version} is too old: install Python 3.10 or newer.`);
-  say(`Making the Python environment .torch (Python ${version})`);
+  say(`Making the Python environment ${path.relative(root, venv)} (Python ${version})`);
   await start("python3", ["-m", "venv", venv], {
     remedy:
-      "Python's venv module may be missing (Debian: apt-get install python3-venv). Delete .torch and try again.",
+      "Python's venv module may be missing (Debian: apt-get install python3-venv). Delete that folder and try again.",
   });
 }
 
 /** Installs the groups that are missing; `.torch/groups` records the installed ones. */
 export async function ensurePython(groups) {
-  if (!existsSync(python)) await createEnvironment();
+  if (!existsSync(python)) await createEnvironment(venv);
   const stamps = path.join(venv, "groups");
   mkdirSync(stamps, { recursive: true });
   for (const group of groups) {
     const stamp = path.join(stamps, `${group}.json`);
     const wanted = JSON.stringify(GROUPS[group]);
     if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) continue;
-    for (const packages of GROUPS[group]) {
-      say(`Installing for Python: ${packages.join(" ")}`);
-      // Python compiles a module when it is first imported. Compiling all of PyTorch takes longer than unpacking it.
-      const options = ["--disable-pip-version-check", "--quiet", "--no-compile"];
-      await start(python, ["-m", "pip", "install", ...options, ...packages], {
-        remedy:
-          "Check the network and the disk (PyTorch may need several GB), then run the same command again.",
-      });
-    }
+    await install(python, GROUPS[group]);
     writeFileSync(stamp, wanted);
+  }
+}
+
+/** Installs what makes the models of zoo_more.json, unless it is there. */
+export async function ensureZooPython() {
+  const stamp = path.join(zooVenv, "packages.json");
+  const wanted = JSON.stringify(ZOO_MORE);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  if (!existsSync(zooPython)) await createEnvironment(zooVenv);
+  await install(zooPython, ZOO_MORE);
+  writeFileSync(stamp, wanted);
+}
+
+async function install(python, calls) {
+  for (const packages of calls) {
+    say(`Installing for Python: ${packages.join(" ")}`);
+    // Python compiles a module when it is first imported. Compiling all of PyTorch takes longer than unpacking it.
+    const options = ["--disable-pip-version-check", "--quiet", "--no-compile"];
+    await start(python, ["-m", "pip", "install", ...options, ...packages], {
+      remedy:
+        "Check the network and the disk (PyTorch may need several GB), then run the same command again.",
+    });
   }
 }

@@ -57,16 +57,18 @@ export function closeAll(output) {
   for (const tensor of tensorsOf(output)) tensor.close();
 }
 
-/** The input that scripts/fixtures/architectures.py made, with the eager model's outputs. */
+/** The inputs that scripts/fixtures made, with the eager model's outputs. */
 export async function readExpectation(file) {
   const arrays = await decodeNpz(readFileSync(file), file);
-  const outputs = [...arrays].filter(([name]) => name.startsWith("output")).map(([, raw]) => raw);
-  return { input: tensorFromRaw(arrays.get("input")), outputs: outputs.map(tensorFromRaw) };
+  const those = (what) =>
+    [...arrays].filter(([name]) => name.startsWith(what)).map(([, raw]) => tensorFromRaw(raw));
+  return { inputs: those("input"), outputs: those("output") };
 }
 
 /** Writes tensors as verify_subnet.py reads them. */
-export function writeTensors(file, input, outputs) {
-  const entries = [["input0", input], ...outputs.map((tensor, i) => [`output${i}`, tensor])];
+export function writeTensors(file, inputs, outputs) {
+  const named = (what, tensors) => tensors.map((tensor, i) => [`${what}${i}`, tensor]);
+  const entries = [...named("input", inputs), ...named("output", outputs)];
   const raw = entries.map(([name, tensor]) => [name, tensorToRaw(tensor)]);
   writeFileSync(file, Buffer.concat(encodeSafetensors(new Map(raw))));
 }

@@ -22,10 +22,19 @@ function familyOf(name) {
   return found ? found[1] : /^[a-z]+/.exec(bare)[0];
 }
 
-/** Changes when the models are made in another way. */
-export function fixturesVersion() {
+/** The models of the other packages, by scripts/fixtures/zoo_more.json. */
+function moreModels() {
+  return JSON.parse(readFileSync(path.join(root, "scripts", "fixtures", "zoo_more.json"), "utf8"));
+}
+
+/** The kinds of models that zoo_more.py makes. */
+export const MORE_KINDS = ["transformers", "timm-more", "smp", "monai", "ultralytics"];
+
+/** Changes when the models of a kind are made in another way. */
+export function fixturesVersion(kind) {
   const hash = createHash("sha256");
-  for (const name of ["architectures.py", "zoo.py"])
+  const more = MORE_KINDS.includes(kind);
+  for (const name of more ? ["zoo_more.py"] : ["architectures.py", "zoo.py"])
     hash.update(readFileSync(path.join(root, "scripts", "fixtures", name)));
   return hash.digest("hex").slice(0, 12);
 }
@@ -35,10 +44,20 @@ export function formsOf(kind) {
   return kind === "detection" ? ["scripted"] : FORMS;
 }
 
-/** @returns {{ name: string, kind: string, family: string, input: number[], params: number, flops: number }[]} */
+/**
+ * What PyTorch counts of a model of another package (params, flops) is only known when it is made.
+ *
+ * @returns {{ name: string, kind: string, family: string, input: number[], params?: number, flops?: number }[]}
+ */
 export function listModels() {
   const oracle = JSON.parse(readFileSync(path.join(root, "test", "oracle", "flops.json"), "utf8"));
-  return Object.entries(oracle.models)
+  const more = Object.entries(moreModels()).map(([name, { kind, inputs }]) => ({
+    name,
+    kind,
+    family: kind,
+    input: inputs.map((input) => input.replace(/<.*/, "")),
+  }));
+  const counted = Object.entries(oracle.models)
     .map(([name, { kind, input, params, flops }]) => ({
       name,
       kind,
@@ -48,4 +67,5 @@ export function listModels() {
       flops,
     }))
     .sort((a, b) => a.flops * a.params - b.flops * b.params);
+  return [...counted, ...more];
 }

@@ -13,7 +13,7 @@ const { Module, profile, Tensor, TorchSearchError } = createRequire(import.meta.
 const TOLERANCE = 1e-3;
 
 export async function run({ file, expectation, oracle }, stage) {
-  const { module, input, args } = await stage("load", async () => {
+  const { module, inputs, args } = await stage("load", async () => {
     Tensor.from([0]).close(); // the addon and LibTorch, which are not the model's memory
     const base = measure.resident();
     const module = await Module.load(file);
@@ -26,13 +26,13 @@ export async function run({ file, expectation, oracle }, stage) {
         Float32Array.from({ length: count }, (_, i) => (i % 255) / 255),
         shape,
       );
-      return { keep: { module, input, args: [[input]] }, memory: { base, loaded } };
+      return { keep: { module, inputs: [input], args: [[input]] }, memory: { base, loaded } };
     }
-    const { input, outputs } = await measure.readExpectation(expectation);
-    const { value: output, peak: forward } = await measure.peakOf(() => module.forward(input));
+    const { inputs, outputs } = await measure.readExpectation(expectation);
+    const { value: output, peak: forward } = await measure.peakOf(() => module.forward(...inputs));
     const difference = measure.requireClose(measure.tensorsOf(output), outputs, "The loaded model");
     measure.closeAll(output);
-    return { keep: { module, input, args: [input] }, memory: { base, loaded, forward }, difference };
+    return { keep: { module, inputs, args: inputs }, memory: { base, loaded, forward }, difference };
   });
 
   await stage("profile", async () => {
@@ -55,6 +55,6 @@ export async function run({ file, expectation, oracle }, stage) {
   if (expectation !== null) {
     await stage("time", async () => ({ forwardMs: await measure.fastest(() => module.forward(...args)) }));
   }
-  input.close();
+  measure.closeAll(inputs);
   module.close();
 }

@@ -22,24 +22,26 @@ function halfConfig(space) {
 }
 
 export async function run({ file, expectation, subnetFile, tensorsFile }, stage) {
-  const { module, space, input } = await stage("convert", async () => {
+  const { module, space, inputs } = await stage("convert", async () => {
     Tensor.from([0]).close();
     const base = measure.resident();
     const module = await Module.load(file);
     const loaded = measure.resident();
-    const { input, outputs } = await measure.readExpectation(expectation);
+    const { inputs, outputs } = await measure.readExpectation(expectation);
     const start = performance.now();
-    const { value: space, peak: convertPeak } = await measure.peakOf(() => convert(module, "fastnas", input));
+    const { value: space, peak: convertPeak } = await measure.peakOf(() =>
+      convert(module, "fastnas", inputs),
+    );
     const convertSeconds = Number(((performance.now() - start) / 1000).toFixed(3));
     // The conversion reordered channels. If one were tied wrongly, the output would change.
-    const output = await space.forward(input);
+    const output = await space.forward(...inputs);
     const difference = measure.requireClose(measure.tensorsOf(output), outputs, "The converted model");
     measure.closeAll(output);
     const { narrowableParams, whole } = prunability(module, space);
     const kinds = {};
     for (const { kind } of space.hyperparameters) kinds[kind] = (kinds[kind] ?? 0) + 1;
     return {
-      keep: { module, space, input },
+      keep: { module, space, inputs },
       memory: { base, loaded, convert: convertPeak },
       convertSeconds,
       difference,
@@ -59,9 +61,9 @@ export async function run({ file, expectation, subnetFile, tensorsFile }, stage)
     const half = space.costs(config);
     const smallest = space.costs(space.smallestConfig);
     space.select(config);
-    const output = measure.tensorsOf(await space.forward(input));
+    const output = measure.tensorsOf(await space.forward(...inputs));
     const magnitude = measure.magnitudeOf(output);
-    measure.writeTensors(tensorsFile, input, output);
+    measure.writeTensors(tensorsFile, inputs, output);
     for (const tensor of output) tensor.close();
     return { costs: { full, half, smallest }, magnitude };
   });
@@ -69,7 +71,7 @@ export async function run({ file, expectation, subnetFile, tensorsFile }, stage)
   await stage("export", async () => {
     const subnet = await space.export();
     await subnet.save(subnetFile);
-    const fresh = await profile(subnet, [input], { metrics: ["flops"] });
+    const fresh = await profile(subnet, inputs, { metrics: ["flops"] });
     const promised = space.costs(space.active);
     for (const metric of PRICES) {
       if (fresh[metric] === promised[metric]) continue;
@@ -78,7 +80,7 @@ export async function run({ file, expectation, subnetFile, tensorsFile }, stage)
         `cost() says ${promised[metric]} ${metric}, a profile of the exported subnet ${fresh[metric]}.`,
       );
     }
-    const subnetMs = await measure.fastest(() => subnet.forward(input));
+    const subnetMs = await measure.fastest(() => subnet.forward(...inputs));
     subnet.close();
     return { subnetMs };
   });

@@ -44,7 +44,7 @@ function summaryRow(title, models, records, wanted) {
   ]);
 }
 
-function summary(models, records) {
+function summary(models, records, kinds) {
   const of = (kind) => models.filter((model) => model.kind === kind);
   return [
     row([
@@ -56,10 +56,7 @@ function summary(models, records) {
       "models whose files all pass",
     ]),
     row(["---", "---", "---", "---", "---", "---"]),
-    summaryRow("torchvision, classification", of("classification"), records, { pruned: true }),
-    summaryRow("timm", of("timm"), records, { pruned: true }),
-    summaryRow("torchvision, segmentation", of("segmentation"), records, { pruned: true }),
-    summaryRow("torchvision, detection", of("detection"), records, { pruned: false }),
+    ...kinds.map(([kind, title]) => summaryRow(title, of(kind), records, { pruned: kind !== "detection" })),
   ];
 }
 
@@ -83,11 +80,11 @@ function line(record) {
     record.costs ? percent(record.costs.half[metric], record.costs.full[metric]) : "";
   let result = failure ? `**${failure.stage}**: ${failure.code}` : "verified";
   if (!failure && record.kind === "detection") result = "profiled";
-  if (record.fixtures !== fixturesVersion()) result += " (older)";
+  if (record.fixtures !== fixturesVersion(record.kind)) result += " (older)";
   return row([
     record.name,
     record.form,
-    record.input.slice(-1)[0],
+    typeof record.input[0] === "string" ? record.input.join(", ") : record.input.slice(-1)[0],
     mib(record.fileBytes),
     record.params === undefined ? "" : count(record.params),
     record.flops === undefined ? "" : count(record.flops / 2),
@@ -136,13 +133,22 @@ function tables(records) {
   return lines;
 }
 
+/** A message without addresses and folders of the machine; names such as __torch__ are not emphasis. */
+function shownMessage(message) {
+  return message
+    .split("\n")[0]
+    .slice(0, 300)
+    .replaceAll(/<function \S+ at 0x[0-9a-f]+>/g, "a function")
+    .replaceAll(/(?<![\w.])\/(?:[\w.+-]+\/)+/g, "")
+    .replaceAll(/[_*]/g, "\\$&");
+}
+
 function failures(records) {
   const failed = records.map((record) => ({ record, failure: failureOf(record) })).filter((x) => x.failure);
   if (failed.length === 0) return ["Nothing that ran failed."];
   const groups = new Map();
   for (const { record, failure } of failed) {
-    // Names such as __torch__ are not emphasis.
-    const message = failure.message.split("\n")[0].slice(0, 300).replaceAll("__", "\\_\\_");
+    const message = shownMessage(failure.message);
     const key = `${failure.stage} | ${failure.code} | ${message.replace(/[\d.e+-]+/g, "#").slice(0, 160)}`;
     const group = groups.get(key) ?? { failure, message, names: [] };
     group.names.push(`${record.name}:${record.form}`);
@@ -216,7 +222,7 @@ function numbers(records) {
   const ranWith = [...builds].map(([name, files]) => `${files} with ${name}`).join(", ");
   const versions = new Set(records.map(({ versions }) => JSON.stringify(versions)));
   const dates = records.map(({ date }) => date.slice(0, 10)).sort();
-  const older = records.filter(({ fixtures }) => fixtures !== fixturesVersion()).length;
+  const older = records.filter(({ fixtures, kind }) => fixtures !== fixturesVersion(kind)).length;
   return [
     `- At half widths, ${percent(left("params"), 1)} of the parameters and ${percent(left("macs"), 1)} of the multiply-adds remain (median of the files).`,
     `- The peak memory of a conversion is ${median(ratios).toFixed(2)} x that of one plain forward pass (median; at most ${Math.max(...ratios).toFixed(2)} x; ${within} of ${ratios.length} files within 1.3 x).`,
@@ -267,13 +273,46 @@ above the process's before the model was loaded. *of forward's*: that peak again
 the loaded file.
 `;
 
-/** The page's text. */
-export function zooReport(records, models) {
-  const known = records.filter(({ name }) => models.some((model) => model.name === name));
-  if (known.length === 0) return `${INTRODUCTION}\nNothing has run yet.\n`;
+const MORE = `# More of the zoo
+
+\`npm run zoo -- --kinds more\` writes this page; don't edit it. It takes models of transformers, further ones of timm,
+and those of segmentation-models-pytorch, monai and ultralytics, small and with random weights, by the table
+scripts/fixtures/zoo_more.json. Their packages are installed in an environment of their own, .zoo/venv. The stages are
+those of [zoo.md](zoo.md); FLOPs are FlopCounterMode's of the same run, with attention in its mathematical form. It
+leaves out the products of LSTMs (timm/sequencer2d_s), which \`profile()\` counts. Models that PyTorch can't script are
+only traced: all of transformers' and ultralytics'.
+`;
+
+/** The pages, and the kinds of models on each with their titles. */
+export const PAGES = [
+  {
+    file: "zoo.md",
+    introduction: INTRODUCTION,
+    kinds: [
+      ["classification", "torchvision, classification"],
+      ["timm", "timm"],
+      ["segmentation", "torchvision, segmentation"],
+      ["detection", "torchvision, detection"],
+    ],
+  },
+  {
+    file: "zoo-more.md",
+    introduction: MORE,
+    kinds: [
+      ["transformers", "transformers"],
+      ["timm-more", "timm, others"],
+      ["smp", "segmentation-models-pytorch"],
+      ["monai", "monai"],
+      ["ultralytics", "ultralytics"],
+    ],
+  },
+];
+
+/** A page's text. */
+export function zooReport(known, models, { introduction, kinds }) {
   const page = [
-    INTRODUCTION,
-    ...summary(models, known),
+    introduction,
+    ...summary(models, known, kinds),
     "",
     ...numbers(known),
     "",

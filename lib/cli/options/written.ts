@@ -1,14 +1,15 @@
 /** Settings as the arguments that would give them. */
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { isRecord } from "../../util/check";
 import type { CommandName } from "./commands";
 import { colors, constraints, type Kind, namesInFile, share } from "./kinds";
-import { type OptionsOf, rowsOf } from "./table";
+import { type ImageRequest, type OptionsOf, rowsOf } from "./table";
 
 /**
  * The arguments that give settings other than the defaults, with paths relative to this folder. Lists that a file gives
- * (`--image-classes`) are left out, since the file isn't known.
+ * (`--image-classes`) are left out: {@link classesArguments} gives them.
  */
 export function argumentsFor<Name extends CommandName>(
   name: Name,
@@ -26,6 +27,14 @@ export function argumentsFor<Name extends CommandName>(
     if (typeof given === "boolean") return given !== word.startsWith("--no-") ? [word] : [];
     return [word, ...written(kind, kind.resolve?.(given, relative) ?? given)];
   });
+}
+
+/** The argument that names an image folder's classes: they are saved beside `model`, as NAME.classes.txt. */
+export async function classesArguments(images: ImageRequest | null, model: string): Promise<string[]> {
+  if (images?.classes === undefined) return [];
+  const file = `${model.replace(/\.pt$/, "")}.classes.txt`;
+  await writeFile(file, `${images.classes.join("\n")}\n`);
+  return ["--image-classes", path.relative(process.cwd(), file)];
 }
 
 function written(kind: Kind<unknown>, value: unknown): string[] {

@@ -1,8 +1,12 @@
+import type { NativeOutputView } from "./score";
+
 /** A measure of how much channels matter; `SearchSpace.measure` feeds it. */
 export interface NativeImportance {
   /** Whether it must be fed before it gives scores. */
   readonly needsData: boolean;
   readonly needsTarget: boolean;
+  /** How outputs are read from now on, for `taylor`. */
+  readOutputs(view: NativeOutputView): void;
 }
 
 export interface NativeImportanceOptions {

@@ -1,6 +1,7 @@
 import type { NativeCall } from "./call";
 import type { NativeForwardable, NativeModule } from "./module";
 import type { NativeLayerFormat } from "./number-format";
+import type { NativeOutputView } from "./score";
 import type { NativeTensor } from "./tensor";
 
 export interface NativeQuantLayer {
@@ -42,6 +43,7 @@ export interface NativeQuantizationSpace extends NativeForwardable {
     kwargs: Record<string, unknown>,
     target: NativeTensor,
     loss: string,
+    view: NativeOutputView,
     call: NativeCall,
   ): Promise<NativeSensitivityPart>;
   /** Sums by format, of one group; `measure` is `klDivergence` or `meanSquaredError`. */
@@ -50,6 +52,7 @@ export interface NativeQuantizationSpace extends NativeForwardable {
     kwargs: Record<string, unknown>,
     group: number,
     measure: string,
+    view: NativeOutputView,
     call: NativeCall,
   ): Promise<NativeSensitivityPart>;
   exportModule(call: NativeCall): Promise<NativeModule>;

@@ -1,5 +1,12 @@
 export type NativeScoreKind = "topKAccuracy" | "crossEntropy" | "meanSquaredError" | "klDivergence";
 
+/** Which tensor of an output counts, and where its classes are; null for the rule of the addon. */
+export interface NativeOutputView {
+  outputKey?: string | null;
+  /** `second` or `last`. */
+  classDimension?: string | null;
+}
+
 /** A mean over batches, accumulated in float64. */
 export interface NativeScore {
   reset(): void;

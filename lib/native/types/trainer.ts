@@ -2,6 +2,7 @@ import type { NativeCall } from "./call";
 import type { NativeDataset } from "./dataset";
 import type { NativeLoopOptions } from "./evaluate";
 import type { NativeForwardable, NativeModule } from "./module";
+import type { NativeOutputView } from "./score";
 import type { NativeSearchSpace, NativeWidths } from "./search-space";
 import type { NativeNamedTensor, NativeTensor } from "./tensor";
 
@@ -68,6 +69,8 @@ export interface NativeTrainer {
   finish(loss: number, gradient: NativeTensor, call: NativeCall): Promise<number>;
   /** Instead of the second half: takes the first one back. */
   abandon(call: NativeCall): Promise<void>;
+  /** How outputs are read from now on. */
+  readOutputs(view: NativeOutputView): void;
   status(): { steps: number; loss: number; learningRate: number };
   /** Names of the parameters that are trained. */
   trained(): string[];

@@ -4,6 +4,8 @@ import { requireReachable } from "../../contract/constraints";
 import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import { LOSSES, type Loss } from "../../evaluation/losses";
+import { OUTPUT_RULES } from "../../evaluation/output-rules";
+import type { ClassDimension } from "../../evaluation/output-scores";
 import type { CollectFunction } from "../../evaluation/types";
 import { searchRecordOf } from "../../model/history";
 import type { Module } from "../../model/module";
@@ -30,6 +32,10 @@ export interface AutoQuantizeConfig extends SearchConfig, SolverConfig {
   loss: Loss;
   /** Picks the target out of a batch, for `gradient`; null takes the batch's second element. */
   targetFunc: CollectFunction | null;
+  /** Which tensor of the output sensitivities are of; as in `ScoreOptions`. */
+  outputKey: string | null;
+  /** Where the classes of an output are; as in `ScoreOptions`. */
+  classDimension: ClassDimension | null;
   /** At most so many batches for calibration; null takes `maxIterDataLoader`. */
   calibrationBatches: number | null;
   /** At most so many batches for sensitivities; null takes `maxIterDataLoader`. */
@@ -94,6 +100,8 @@ export class AutoQuantizeSearcher extends BaseSearcher<
       sensitivity: "gradient",
       loss: "crossEntropy",
       targetFunc: null,
+      outputKey: null,
+      classDimension: null,
       calibrationBatches: null,
       sensitivityBatches: null,
       ...SOLVER_DEFAULTS,
@@ -105,6 +113,7 @@ export class AutoQuantizeSearcher extends BaseSearcher<
       sensitivity: oneOf(FORMAT_SENSITIVITIES),
       loss: oneOf(LOSSES),
       targetFunc: orNull(rules.func),
+      ...OUTPUT_RULES,
       calibrationBatches: orNull(rules.positiveInteger),
       sensitivityBatches: orNull(rules.positiveInteger),
       ...SOLVER_RULES,
@@ -140,7 +149,9 @@ export class AutoQuantizeSearcher extends BaseSearcher<
     const smallest = space.metrics.map((metric) => [metric, space.cost(space.smallest(metric), metric)]);
     requireReachable(bounds, Object.fromEntries(smallest), fullCosts);
     const loss = config.sensitivity === "gradient" ? config.loss : null;
-    const method = JSON.stringify([config.sensitivity, loss]);
+    const { outputKey, classDimension } = config;
+    const view = outputKey === null && classDimension === null ? [] : [outputKey, classDimension];
+    const method = JSON.stringify([config.sensitivity, loss, ...view]);
     if (!sameNumbers(state.bounds, bounds)) Object.assign(state, { milp: null, best: null });
     if (state.method !== method) Object.assign(state, { sensitivity: {}, milp: null, best: null });
     Object.assign(state, { fullCosts, bounds, method });

@@ -3,8 +3,10 @@
 import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
-import type { Loss } from "../../evaluation/losses";
-import { givesOneColumn } from "../../evaluation/output-plan";
+import type { Loss, LossName } from "../../evaluation/losses";
+import { givesOneColumn, noticeOf } from "../../evaluation/output-plan";
+import type { ClassDimension } from "../../evaluation/output-scores";
+import { type OutputView, viewOutputs } from "../../evaluation/output-view";
 import { inputsPicker, targetPicker } from "../../evaluation/pickers";
 import type { CollectFunction, RunContext } from "../../evaluation/types";
 import { nativeInputs } from "../../model/inputs";
@@ -33,6 +35,11 @@ export interface SensitivityData extends RunContext {
   collectFunc: CollectFunction | null;
   targetFunc: CollectFunction | null;
   maxBatches: number | null;
+  /** How outputs are read, where a batch doesn't show it. */
+  outputKey?: string | null;
+  classDimension?: ClassDimension | null;
+  /** Receives what was decided of outputs; by default it is a process warning. */
+  onNotice?: ((message: string) => void) | null;
 }
 
 /** How {@link measureFormats} measures, and on which batches. */
@@ -72,8 +79,15 @@ export async function measureFormats(
     return;
   }
   if (options.sensitivity === "klDivergence") await requireColumns(space, options);
+  // Every group's pass looks at outputs; what it finds is said once.
+  const said = new Set<string>();
+  const onNotice = (line: string): void => {
+    if (!said.has(line)) noticeOf(options)(line);
+    said.add(line);
+  };
   for (const at of missing) {
-    add(at, await measureOutputs(space, at, options.sensitivity, { ...options, onProgress: null }));
+    const pass = { ...options, onProgress: null, onNotice };
+    add(at, await measureOutputs(space, at, options.sensitivity, pass));
     await measured(at);
   }
 }
@@ -81,9 +95,9 @@ export async function measureFormats(
 /** Refuses outputs whose divergence is always 0. @throws `ERR_SCORE_INPUT` */
 async function requireColumns(
   space: QuantizationSpace,
-  { data, collectFunc, signal }: SensitivityData,
+  { data, collectFunc, signal, outputKey, classDimension }: SensitivityData,
 ): Promise<void> {
-  if (!(await givesOneColumn(space, data, { collectFunc, signal }))) return;
+  if (!(await givesOneColumn(space, data, { collectFunc, signal, outputKey, classDimension }))) return;
   throw new TorchSearchError(
     "ERR_SCORE_INPUT",
     "The outputs have one column: its softmax is always 1, so no format has any divergence. Take the sensitivity " +
@@ -114,9 +128,9 @@ export async function measureGradients(
   options: SensitivityData,
 ): Promise<number[][]> {
   const targetOf = targetPicker(options.targetFunc);
-  const byLayer = await means(space, options, "gradients", (args, kwargs, batch, call) => {
+  const byLayer = await means(space, options, "gradients", loss, (args, kwargs, batch, view, call) => {
     const target = targetOf(batch);
-    return space.native.gradients(args, kwargs, target.native, loss, call);
+    return space.native.gradients(args, kwargs, target.native, loss, view, call);
   });
   const count = space.formats.length;
   return space.hyperparameters.map(({ name }) =>
@@ -137,8 +151,8 @@ export async function measureOutputs(
   options: SensitivityData,
 ): Promise<number[]> {
   const name = space.hyperparameters[group]?.name ?? "";
-  return means(space, options, name, (args, kwargs, _, call) =>
-    space.native.outputs(args, kwargs, group, measure, call),
+  return means(space, options, name, measure, (args, kwargs, _, view, call) =>
+    space.native.outputs(args, kwargs, group, measure, view, call),
   );
 }
 
@@ -146,17 +160,21 @@ type Step = (
   args: unknown[],
   kwargs: Record<string, unknown>,
   batch: unknown,
-  call: Parameters<QuantizationSpace["native"]["outputs"]>[4],
+  view: OutputView,
+  call: Parameters<QuantizationSpace["native"]["outputs"]>[5],
 ) => Promise<NativeSensitivityPart>;
 
 async function means(
   space: QuantizationSpace,
   options: SensitivityData,
   what: string,
+  measure: LossName,
   step: Step,
 ): Promise<number[]> {
   const { data, collectFunc, maxBatches, signal, onProgress } = options;
   const inputsOf = inputsPicker(collectFunc);
+  const targetOf = targetPicker(options.targetFunc);
+  let view: OutputView | null = null;
   const found = new Means();
   const progressBarMsg = `measuring ${what}`;
   await forEachBatch(
@@ -164,8 +182,15 @@ async function means(
     data,
     { maxBatches, signal, onProgress, silent: true, progressBarMsg },
     async (batch) => {
-      const { args, kwargs } = nativeInputs(inputsOf(batch));
-      found.add(await callNative((call) => step(args, kwargs, batch, call), signal));
+      const inputs = inputsOf(batch);
+      if (view === null) {
+        const target = measure === "crossEntropy" ? targetOf(batch) : null;
+        const classes = measure !== "meanSquaredError";
+        view = await viewOutputs(space, { inputs, target, classes }, options, signal);
+      }
+      const { args, kwargs } = nativeInputs(inputs);
+      const seen = view;
+      found.add(await callNative((call) => step(args, kwargs, batch, seen, call), signal));
     },
   );
   const values = found.values();

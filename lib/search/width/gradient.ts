@@ -1,6 +1,8 @@
 import { rules, type SearchConfig } from "../../contract/config";
 import { TorchSearchError } from "../../errors";
 import { LOSSES, type Loss } from "../../evaluation/losses";
+import { OUTPUT_RULES } from "../../evaluation/output-rules";
+import type { ClassDimension } from "../../evaluation/output-scores";
 import type { CollectFunction } from "../../evaluation/types";
 import type { SpaceSearchState, SubnetConfig } from "../../space/types";
 import { type ConfigRule, oneOf, orNull } from "../../util/rules";
@@ -14,6 +16,10 @@ export interface GradientSearchConfig extends SearchConfig, SolverConfig {
   loss: Loss;
   /** Picks the target tensor out of a batch of `dataLoader`; null takes the batch's second element. */
   targetFunc: CollectFunction | null;
+  /** Which tensor of the output that loss is of; as in `ScoreOptions`. */
+  outputKey: string | null;
+  /** Where the classes of an output are; as in `ScoreOptions`. */
+  classDimension: ClassDimension | null;
 }
 
 /** What {@link GradientSearcher} keeps. */
@@ -63,11 +69,18 @@ export interface GradientSearchState extends SpaceSearchState {
  */
 export class GradientSearcher extends SpaceSearcher<GradientSearchState, GradientSearchConfig> {
   override get defaultSearchConfig(): GradientSearchConfig {
-    return { ...super.defaultSearchConfig, loss: "crossEntropy", targetFunc: null, ...SOLVER_DEFAULTS };
+    return {
+      ...super.defaultSearchConfig,
+      loss: "crossEntropy",
+      targetFunc: null,
+      outputKey: null,
+      classDimension: null,
+      ...SOLVER_DEFAULTS,
+    };
   }
 
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return { loss: oneOf(LOSSES), targetFunc: orNull(rules.func), ...SOLVER_RULES };
+    return { loss: oneOf(LOSSES), targetFunc: orNull(rules.func), ...OUTPUT_RULES, ...SOLVER_RULES };
   }
 
   get defaultStateDict(): GradientSearchState {
@@ -107,11 +120,14 @@ export class GradientSearcher extends SpaceSearcher<GradientSearchState, Gradien
   /** Step 1. */
   #takeGradients(): Promise<Record<string, number[]>> {
     const { dataLoader, collectFunc, targetFunc, loss, maxIterDataLoader, signal, onProgress } = this.config;
+    const { outputKey, classDimension } = this.config;
     return this.model.channelScores({
       data: dataLoader as NonNullable<typeof dataLoader>,
       collectFunc,
       targetFunc,
       loss,
+      outputKey,
+      classDimension,
       maxBatches: maxIterDataLoader,
       signal,
       onProgress,

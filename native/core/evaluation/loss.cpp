@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "core/evaluation/score_input.h"
+#include <utility>
 
 namespace torchsearch {
 
@@ -14,29 +14,39 @@ at::Tensor atLeastFloat(const at::Tensor& tensor) {
 
 class CrossEntropyLoss : public Loss {
  public:
+  explicit CrossEntropyLoss(OutputView view) : view_(std::move(view)) {}
+
   at::Tensor of(const c10::IValue& output, const at::Tensor& target) const override {
-    const at::Tensor logits = scoredTensor(output, "model");
+    const at::Tensor logits = scoredTensor(output, "model", view_);
     requireClasses(logits, target);
     requireClassRange(logits, target);
     return at::cross_entropy_loss(atLeastFloat(logits), target.to(logits.device(), at::kLong));
   }
+
+ private:
+  OutputView view_;
 };
 
 class MeanSquaredErrorLoss : public Loss {
  public:
+  explicit MeanSquaredErrorLoss(OutputView view) : view_(std::move(view)) {}
+
   at::Tensor of(const c10::IValue& output, const at::Tensor& target) const override {
-    const at::Tensor values = scoredTensor(output, "model");
+    const at::Tensor values = pickedTensor(output, "model", view_);
     requireSameShape(values, target);
     const at::Tensor exact = atLeastFloat(values);
     return at::mse_loss(exact, target.to(exact.device(), exact.scalar_type()));
   }
+
+ private:
+  OutputView view_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Loss> Loss::make(LossKind kind) {
-  if (kind == LossKind::kCrossEntropy) return std::make_shared<CrossEntropyLoss>();
-  return std::make_shared<MeanSquaredErrorLoss>();
+std::shared_ptr<const Loss> Loss::make(LossKind kind, OutputView view) {
+  if (kind == LossKind::kCrossEntropy) return std::make_shared<CrossEntropyLoss>(std::move(view));
+  return std::make_shared<MeanSquaredErrorLoss>(std::move(view));
 }
 
 }  // namespace torchsearch

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/evaluation/score_input.h"
+
 namespace torchsearch {
 
 enum class LossKind : uint8_t {
@@ -18,9 +20,9 @@ class Loss {
  public:
   virtual ~Loss() = default;
 
-  static std::shared_ptr<const Loss> make(LossKind kind);
+  static std::shared_ptr<const Loss> make(LossKind kind, OutputView view = {});
 
-  // A scalar. `output` is whatever the model returned; its tensor is found as scores find it. ERR_SCORE_INPUT
+  // A scalar. `output` is whatever the model returned; the view tells its tensor. ERR_SCORE_INPUT
   // where shapes or dtypes do not fit.
   virtual at::Tensor of(const c10::IValue& output, const at::Tensor& target) const = 0;
 };

@@ -97,17 +97,23 @@ class KlDivergence : public Score {
 }  // namespace
 
 std::shared_ptr<Score> Score::make(ScoreKind kind, const ScoreOptions& options) {
+  std::shared_ptr<Score> score;
   switch (kind) {
     case ScoreKind::kTopKAccuracy:
-      return std::make_shared<TopK>(options.k);
+      score = std::make_shared<TopK>(options.k);
+      break;
     case ScoreKind::kCrossEntropy:
-      return std::make_shared<CrossEntropy>();
+      score = std::make_shared<CrossEntropy>();
+      break;
     case ScoreKind::kMeanSquaredError:
-      return std::make_shared<MeanSquaredError>();
+      score = std::make_shared<MeanSquaredError>();
+      break;
     case ScoreKind::kKlDivergence:
-      return std::make_shared<KlDivergence>();
+      score = std::make_shared<KlDivergence>();
+      break;
   }
-  return nullptr;
+  if (score != nullptr) score->view_ = options.view;
+  return score;
 }
 
 void Score::reset() {
@@ -120,8 +126,8 @@ void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::
     misfit("This score needs a target; say which tensor of a batch it is.");
   if (needsTeacher() && teacher.isNone()) misfit("This score needs a teacher model to compare with.");
   const at::NoGradGuard noGrad;
-  const at::Tensor reference = needsTeacher() ? scoredTensor(teacher, "teacher") : at::Tensor();
-  const Part part = measure(scoredTensor(output, "model"), target, reference);
+  const at::Tensor reference = needsTeacher() ? scoredTensor(teacher, "teacher", view_) : at::Tensor();
+  const Part part = measure(scoredTensor(output, "model", view_), target, reference);
   if (!std::isfinite(part.sum)) {
     throw Error("ERR_SCORE_NAN", "The score is not a finite number (" + std::to_string(part.sum) +
                                      "); check the model's output, its input and the target.");

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <optional>
 
+#include "core/evaluation/score_input.h"
+
 namespace torchsearch {
 
 enum class ScoreKind : uint8_t {
@@ -18,7 +20,8 @@ enum class ScoreKind : uint8_t {
 };
 
 struct ScoreOptions {
-  int64_t k = 1;  // kTopKAccuracy
+  int64_t k = 1;    // kTopKAccuracy
+  OutputView view;  // how outputs are read
 };
 
 // A number over many batches, accumulated in float64. May be used from any thread.
@@ -30,9 +33,9 @@ class Score {
   static std::shared_ptr<Score> make(ScoreKind kind, const ScoreOptions& options);
 
   void reset();
-  // Adds one batch. `output` and `teacher` are whatever the models returned: a tensor, or a tuple, list or
-  // record whose first tensor (key "logits" or "out" if there is one) counts. ERR_SCORE_INPUT when shapes or
-  // dtypes do not fit, ERR_SCORE_NAN when the score stops being a finite number.
+  // Adds one batch. `output` and `teacher` are whatever the models returned; the view tells their tensors.
+  // ERR_SCORE_INPUT when shapes or dtypes do not fit, ERR_SCORE_NAN when the score stops being a finite
+  // number.
   void add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher);
 
   double value() const;   // the mean so far; ERR_EMPTY_LOADER before the first batch
@@ -66,6 +69,7 @@ class Score {
                        const at::Tensor& teacher) const = 0;
 
  private:
+  OutputView view_;
   mutable std::mutex mutex_;
   Tally tally_;
 };

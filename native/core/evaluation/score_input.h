@@ -14,9 +14,24 @@ namespace torchsearch {
 
 std::string shapeOf(const at::Tensor& tensor);
 
-// The tensor that counts in a model's output: the first of a tuple or list; of a record the one under
-// "logits" or "out", or its only one.
-at::Tensor scoredTensor(const c10::IValue& value, const char* whose);
+// How outputs are read.
+struct OutputView {
+  // The path of the tensor that counts: names and positions, with dots between. Empty for the first one of a
+  // tuple or list, and of a record for the one under "logits" or "out", or its only one.
+  std::string key;
+  // Whether its classes are in its last dimension, as in [N, T, V], and not in the second one.
+  bool classesLast = false;
+};
+
+// The tensor that counts in a model's output, as the model gave it. A tensor stands for itself, whatever the
+// key.
+at::Tensor pickedTensor(const c10::IValue& value, const char* whose, const OutputView& view = {});
+
+// The same with its classes in the second dimension.
+at::Tensor classesSecond(const at::Tensor& tensor, const OutputView& view);
+
+// Both: what scores and losses of classes are of.
+at::Tensor scoredTensor(const c10::IValue& value, const char* whose, const OutputView& view = {});
 
 // Targets of this class are left out, as in torch.nn.functional.cross_entropy.
 inline constexpr int64_t kIgnoredClass = -100;

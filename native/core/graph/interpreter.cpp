@@ -108,6 +108,7 @@ Interpreter::Values Interpreter::inputsOf(Node* node) {
 }
 
 void Interpreter::runNode(Node* node) {
+  current_ = node;
   switch (node->kind()) {
     case prim::Constant:
       value(node->output()) = torch::jit::toIValue(node->output()).value_or(IValue());
@@ -264,7 +265,9 @@ void Interpreter::runOperator(Node* node) {
   }
   torch::jit::Stack stack = arguments;
   if (schema != nullptr && speculationDepth_ > 0) guardWrites(*schema, stack);
-  if (schema != nullptr && schema->is_vararg()) stack.emplace_back(static_cast<int64_t>(arguments.size()));
+  // `prim::tolist` counts as variadic, and takes three arguments all the same.
+  const bool counted = schema != nullptr && schema->is_vararg() && node->kind() != prim::tolist;
+  if (counted) stack.emplace_back(static_cast<int64_t>(arguments.size()));
   (*operation)(stack);
   TORCH_CHECK(stack.size() == node->outputs().size(), node->kind().toQualString(), " left ", stack.size(),
               " values on the stack, expected ", node->outputs().size());

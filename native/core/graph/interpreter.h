@@ -59,6 +59,9 @@ class Interpreter {
   // `inputs` are those of the graph, `self` first.
   c10::IValue run(std::vector<c10::IValue> inputs);
 
+  // The node that ran last, or that failed; null before there is one.
+  const torch::jit::Node* current() const { return current_; }
+
  private:
   using Values = std::vector<c10::IValue>;
 
@@ -81,6 +84,7 @@ class Interpreter {
   Values values_;
   std::unordered_map<const torch::jit::Node*, torch::jit::Operation> operations_;
   int speculationDepth_ = 0;
+  const torch::jit::Node* current_ = nullptr;
 };
 
 }  // namespace torchsearch

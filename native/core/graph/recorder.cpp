@@ -10,10 +10,12 @@
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
 #include "core/call/input_contract.h"
+#include "core/graph/data_dependence.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
 #include "core/graph/operator_traits.h"
+#include "core/graph/source_place.h"
 
 namespace torchsearch {
 
@@ -76,7 +78,7 @@ class Recorder : public InterpreterObserver {
     const bool taint = isTainted(arguments);
     if (taint && !speculative && readsValues(*schema, arguments) && !program_->dataDependent) {
       program_->dataDependent = true;
-      program_->dataDependence = schema->name();
+      program_->dataDependence = describeDependence(node, schema->name());
     }
     if (!producesTensors(*schema)) {
       if (!speculative) markAsked(arguments);
@@ -385,9 +387,11 @@ Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, cons
   } catch (...) {
     const Failure failure = describeFailure(std::current_exception(), "ERR_FORWARD");
     if (failure.code != "ERR_FORWARD") throw Error(failure.code, failure.message);
-    throw Error("ERR_FORWARD",
-                "The model failed on these inputs: " + failure.message.substr(0, failure.message.find('\n')) +
-                    " Check their shapes and dtypes.");
+    const std::string place = interpreter.current() == nullptr ? "" : placeOf(interpreter.current());
+    throw Error("ERR_FORWARD", "The model failed on these inputs" + (place.empty() ? "" : ", " + place) + ": " +
+                                   failure.message.substr(0, failure.message.find('
+')) +
+                                   " Check their shapes and dtypes.");
   }
 }
 

@@ -45,6 +45,9 @@ class Importance {
   virtual bool needsData() const { return false; }
   virtual bool needsTarget() const { return false; }
 
+  // How outputs are read from now on, for a measure that reads some.
+  virtual void readOutputs(const OutputView&) {}
+
   // Learns from one more batch. Leaves the module as it is. ERR_FORWARD, ERR_GRADIENT, ERR_IMPORTANCE_NAN,
   // ERR_SCORE_INPUT where the target does not fit the loss, ERR_ABORTED.
   virtual void add(const MeasuredBatch& batch, const CancelToken& cancel);

@@ -34,10 +34,11 @@ struct Leaf {
 // and bias, or scale and shift - are one contribution: together they are its output channel.
 class TaylorImportance : public Importance {
  public:
-  explicit TaylorImportance(LossKind loss) : loss_(Loss::make(loss)) {}
+  explicit TaylorImportance(LossKind loss) : kind_(loss), loss_(Loss::make(loss)) {}
 
   bool needsData() const override { return true; }
   bool needsTarget() const override { return true; }
+  void readOutputs(const OutputView& view) override { loss_ = Loss::make(kind_, view); }
 
   void add(const MeasuredBatch& batch, const CancelToken& cancel) override {
     const Dependencies& dependencies = batch.dependencies;
@@ -187,6 +188,7 @@ class TaylorImportance : public Importance {
     read_.addMagnitudes(read);
   }
 
+  LossKind kind_;
   std::shared_ptr<const Loss> loss_;
   std::map<Voter, ChannelVote> votes_;
   ChannelVote made_;  // by what a channel comes from

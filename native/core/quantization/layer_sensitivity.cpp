@@ -114,7 +114,8 @@ SensitivityPart gradientSensitivity(LayerQuantizers& quantizers, const HookSlot&
 }
 
 SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& slot, const QuantBatch& batch,
-                                  int32_t group, ScoreKind measure, const CancelToken& cancel) {
+                                  int32_t group, ScoreKind measure, const OutputView& view,
+                                  const CancelToken& cancel) {
   const at::NoGradGuard noGrad;
   const auto& layers = quantizers.layers();
   int32_t first = -1;
@@ -134,7 +135,7 @@ SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& s
   RunOptions options;
   options.captures = &before;
   const c10::IValue full = batch.executor.run(batch.bindings, batch.inputs, cancel, options);
-  const at::Tensor expected = scoredTensor(full, "model's");
+  const at::Tensor expected = scoredTensor(full, "model", view);
   SensitivityPart part;
   for (size_t format = 0; format < quantizers.formats().size(); ++format) {
     std::vector<int64_t> chosen(layers.size(), kUnquantized);
@@ -146,7 +147,7 @@ SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& s
     RunOptions rest;
     if (first >= 0) rest.resumeFrom = &before[0];
     const c10::IValue output = batch.executor.run(batch.bindings, batch.inputs, cancel, rest);
-    const auto score = Score::make(measure, {});
+    const auto score = Score::make(measure, {.view = view});
     try {
       score->add(output, expected, full);
       part.sums.push_back(score->value() * static_cast<double>(score->count()));

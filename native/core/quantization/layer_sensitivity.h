@@ -41,6 +41,7 @@ SensitivityPart gradientSensitivity(LayerQuantizers& quantizers, const HookSlot&
 // format: a KL divergence (full || rounded, of softmax outputs, in nats) or a mean squared error. Sums by
 // format; what precedes the group runs once. ERR_SCORE_INPUT, ERR_SENSITIVITY_NAN
 SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& hook, const QuantBatch& batch,
-                                  int32_t group, ScoreKind measure, const CancelToken& cancel);
+                                  int32_t group, ScoreKind measure, const OutputView& view,
+                                  const CancelToken& cancel);
 
 }  // namespace torchsearch

@@ -6,6 +6,7 @@
 #include "core/base/failure.h"
 #include "core/call/arguments.h"
 #include "core/graph/call_shape.h"
+#include "core/graph/data_dependence.h"
 #include "core/graph/generator_guard.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
@@ -37,11 +38,7 @@ std::shared_ptr<QuantizationSpace> QuantizationSpace::convert(const std::shared_
   const auto recording = record(space->graph_, space->dummyInput_, {}, cancel);
   space->program_ = recording.program;
   const Program& program = *recording.program;
-  if (program.dataDependent) {
-    throw Error("ERR_DATA_DEPENDENT",
-                "The model's control flow or sizes depend on tensor values ('" + program.dataDependence +
-                    "'), so what runs can't be told beforehand. Replace that part of the model.");
-  }
+  if (program.dataDependent) refuseDataDependence(program, "what runs can't be told beforehand");
   if (!program.carriedState.empty()) {
     throw Error("ERR_UNSUPPORTED_GRAPH",
                 "The model's forward keeps results in its attribute '" + program.carriedState +
@@ -172,7 +169,7 @@ SensitivityPart QuantizationSpace::gradients(const Inputs& inputs, const at::Ten
 }
 
 SensitivityPart QuantizationSpace::outputs(const Inputs& inputs, int32_t group, ScoreKind measure,
-                                           const CancelToken& cancel) {
+                                           const OutputView& view, const CancelToken& cancel) {
   if (group < 0 || group >= groupCount_) {
     throw Error("ERR_CHOICE", "There is no group " + std::to_string(group) + " of layers.");
   }
@@ -182,7 +179,7 @@ SensitivityPart QuantizationSpace::outputs(const Inputs& inputs, int32_t group, 
   auto& entry = bound(moved, cancel);
   return outputSensitivity(*quantizers_, hook_,
                            {entry.executor, entry.bindings, inputTensors(*graph_, moved)}, group, measure,
-                           cancel);
+                           view, cancel);
 }
 
 // The weights as the layers' operators read them, in a run on the dummy input.

@@ -62,7 +62,8 @@ class QuantizationSpace : public Forwardable {
   // See layer_sensitivity.h; selects nothing.
   SensitivityPart gradients(const Inputs& inputs, const at::Tensor& target, const Loss& loss,
                             const CancelToken& cancel);
-  SensitivityPart outputs(const Inputs& inputs, int32_t group, ScoreKind measure, const CancelToken& cancel);
+  SensitivityPart outputs(const Inputs& inputs, int32_t group, ScoreKind measure, const OutputView& view,
+                          const CancelToken& cancel);
 
   // The selection as a module of its own; checked on the dummy input. ERR_EXPORT, ERR_EXPORT_MISMATCH
   std::shared_ptr<Module> exportModule();

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/call/arguments.h"
 #include "core/export/block_removal.h"
+#include "core/graph/data_dependence.h"
 #include "core/graph/recorder.h"
 #include "core/model/mode_guard.h"
 
@@ -14,11 +15,7 @@ namespace {
 
 // Whether a program can be analysed for subnets at all.
 void requireAnalysable(const Program& program) {
-  if (program.dataDependent) {
-    throw Error("ERR_DATA_DEPENDENT",
-                "The model's control flow or sizes depend on tensor values ('" + program.dataDependence +
-                    "'), so its subnets can't be analysed. Replace that part of the model.");
-  }
+  if (program.dataDependent) refuseDataDependence(program, "its subnets can't be analysed");
   if (std::none_of(program.slots.begin(), program.slots.end(),
                    [](const Slot& slot) { return slot.kind == Slot::Kind::kParameter; })) {
     throw Error("ERR_NO_PARAMETERS",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/call/forwardable.h"
+#include "core/evaluation/score_input.h"
 #include "core/model/module.h"
 
 namespace torchsearch {
@@ -26,6 +27,9 @@ class Learner {
   virtual std::vector<NamedTensor> parameters() const = 0;
   virtual std::vector<NamedTensor> buffers() const = 0;
   virtual c10::Device device() const = 0;
+
+  // How outputs, the model's and a teacher's, are read from now on.
+  virtual void readOutputs(const OutputView& view) = 0;
 
   // Holds the model ready for steps, in training mode and locked, as long as the result lives.
   virtual std::shared_ptr<void> hold() = 0;

@@ -94,7 +94,7 @@ c10::IValue ModuleLearner::begin(const TrainBatch& batch) {
   pending_ = std::move(pending);
   const at::AutoGradMode recording(true);
   const c10::IValue output = forward_.run(batch.inputs, GraphForward::Mode::kTrain);
-  pending_->output = scoredTensor(output, "model");
+  pending_->output = pickedTensor(output, "model", objective_.view());
   return pending_->output.detach();
 }
 
@@ -112,7 +112,7 @@ double ModuleLearner::finish(double loss, const at::Tensor& gradient) {
   double value = loss;
   if (objective_.needsTeacher()) {
     const at::Tensor soft = withFailureCode("ERR_SCORE_INPUT", [&] {
-      return objective_.soft(output, scoredTensor(pending_->answer, "teacher"));
+      return objective_.soft(output, pickedTensor(pending_->answer, "teacher", objective_.view()));
     });
     value = (1 - objective_.alpha()) * loss + objective_.alpha() * soft.item<double>();
     total = total * (1 - objective_.alpha()) + soft * objective_.alpha();

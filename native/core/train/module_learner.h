@@ -34,6 +34,7 @@ class ModuleLearner : public Learner {
   std::vector<NamedTensor> parameters() const override { return module_->namedParameters(); }
   std::vector<NamedTensor> buffers() const override { return module_->namedBuffers(); }
   c10::Device device() const override { return module_->device(); }
+  void readOutputs(const OutputView& view) override { objective_.readOutputs(view); }
   std::shared_ptr<void> hold() override;
   double learn(const TrainBatch& batch, uint64_t seed) override;
   bool recalibrate(const Inputs& inputs, int64_t batch) override;

@@ -5,7 +5,6 @@
 
 #include "core/base/error.h"
 #include "core/base/failure.h"
-#include "core/evaluation/score_input.h"
 
 namespace torchsearch {
 
@@ -17,7 +16,8 @@ at::Tensor atLeastFloat(const at::Tensor& tensor) {
 
 }  // namespace
 
-at::Tensor Objective::hard(const at::Tensor& output, const at::Tensor& target) const {
+at::Tensor Objective::hard(const at::Tensor& picked, const at::Tensor& target) const {
+  const at::Tensor output = classes_ ? classesSecond(picked, view_) : picked;
   if (classes_) {
     requireClasses(output, target);
     requireClassRange(output, target);
@@ -29,7 +29,9 @@ at::Tensor Objective::hard(const at::Tensor& output, const at::Tensor& target) c
   return at::mse_loss(exact, target.to(exact.device(), exact.scalar_type()));
 }
 
-at::Tensor Objective::soft(const at::Tensor& output, const at::Tensor& teacher) const {
+at::Tensor Objective::soft(const at::Tensor& picked, const at::Tensor& answer) const {
+  const at::Tensor output = classes_ ? classesSecond(picked, view_) : picked;
+  const at::Tensor teacher = classes_ ? classesSecond(answer, view_) : answer;
   if (output.sizes() != teacher.sizes() || (classes_ && output.dim() < 2)) {
     misfit(
         "Distillation needs a teacher whose output has the model's shape, and that is [N, C] or [N, C, ...] "
@@ -49,9 +51,9 @@ at::Tensor Objective::soft(const at::Tensor& output, const at::Tensor& teacher) 
 
 at::Tensor Objective::of(const c10::IValue& output, const at::Tensor& target,
                          const c10::IValue& teacher) const {
-  const at::Tensor values = scoredTensor(output, "model");
+  const at::Tensor values = pickedTensor(output, "model", view_);
   if (!needsTeacher()) return hard(values, target);
-  const at::Tensor distance = soft(values, scoredTensor(teacher, "teacher"));
+  const at::Tensor distance = soft(values, pickedTensor(teacher, "teacher", view_));
   if (!needsTarget()) return distance;
   return hard(values, target) * (1 - settings_.alpha) + distance * settings_.alpha;
 }

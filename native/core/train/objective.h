@@ -4,6 +4,7 @@
 #include <ATen/core/ivalue.h>
 
 #include "core/evaluation/loss.h"
+#include "core/evaluation/score_input.h"
 
 namespace torchsearch {
 
@@ -27,17 +28,20 @@ class Objective {
   bool needsTarget() const { return settings_.alpha < 1; }
   bool needsTeacher() const { return settings_.alpha > 0; }
   double alpha() const { return settings_.alpha; }
+  const OutputView& view() const { return view_; }
+  void readOutputs(const OutputView& view) { view_ = view; }
 
-  // A scalar in at least float32. Outputs are whatever the models returned; their tensors are found as scores
-  // find them. ERR_SCORE_INPUT where shapes or dtypes do not fit.
+  // A scalar in at least float32. Outputs are whatever the models returned; the view tells their tensors.
+  // ERR_SCORE_INPUT where shapes or dtypes do not fit.
   at::Tensor of(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) const;
 
-  // The two parts alone.
-  at::Tensor hard(const at::Tensor& output, const at::Tensor& target) const;
-  at::Tensor soft(const at::Tensor& output, const at::Tensor& teacher) const;
+  // The two parts alone, of tensors as `pickedTensor` gives them.
+  at::Tensor hard(const at::Tensor& picked, const at::Tensor& target) const;
+  at::Tensor soft(const at::Tensor& picked, const at::Tensor& answer) const;
 
  private:
   ObjectiveSettings settings_;
+  OutputView view_;
   bool classes_;
 };
 

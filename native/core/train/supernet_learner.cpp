@@ -84,14 +84,14 @@ double SupernetLearner::learn(const TrainBatch& batch, uint64_t seed) {
     const at::AutoGradMode recording(true);
     const c10::IValue output = space_->forwardInTraining(batch.inputs, subnet, leads);
     const at::Tensor loss = withFailureCode("ERR_SCORE_INPUT", [&] {
-      return leads ? objective_.hard(scoredTensor(output, "model"), batch.target)
+      return leads ? objective_.hard(pickedTensor(output, "model", objective_.view()), batch.target)
                    : objective_.of(output, batch.target, answer);
     });
     const double value = loss.item<double>();
     if (!std::isfinite(value)) return value;
     backward(loss);
     total += value;
-    if (leads) answer = scoredTensor(output, "model").detach();
+    if (leads) answer = pickedTensor(output, "model", objective_.view()).detach();
   }
   return total;
 }

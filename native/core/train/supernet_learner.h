@@ -30,6 +30,7 @@ class SupernetLearner : public Learner {
   std::vector<NamedTensor> parameters() const override { return space_->module()->namedParameters(); }
   std::vector<NamedTensor> buffers() const override { return space_->module()->namedBuffers(); }
   c10::Device device() const override { return space_->device(); }
+  void readOutputs(const OutputView& view) override { objective_.readOutputs(view); }
   std::shared_ptr<void> hold() override;
   double learn(const TrainBatch& batch, uint64_t seed) override;
 

@@ -72,6 +72,9 @@ class Trainer {
   double finish(double loss, const at::Tensor& gradient);
   void abandon();
 
+  // See Learner::readOutputs.
+  void readOutputs(const OutputView& view) { learner_->readOutputs(view); }
+
   TrainStatus status() const;
   const std::vector<NamedTensor>& trained() const { return optimizer_->parameters(); }
 
