@@ -14,6 +14,11 @@ export const BENCHMARKS = [
     what: "the whole FastNAS search, against NVIDIA ModelOpt's",
   },
   {
+    name: "guard",
+    minutes: 2,
+    what: "a quick set of ratios to PyTorch, against those stored in bench/guard.json; fails beyond 1.5 x",
+  },
+  {
     name: "neighbours",
     minutes: 5,
     page: "benchmarks.md",

@@ -31,9 +31,9 @@ export class Worker {
     return new Worker(process.execPath, [path.join("bench", script)]);
   }
 
-  /** PyTorch and what is built on it, in a Python process with the peers' environment. */
-  static python(script) {
-    return new Worker(peerPython, ["-W", "ignore", path.join("bench", "python", script)]);
+  /** PyTorch and what is built on it, in a Python process: of the peers' environment, or of another. */
+  static python(script, program = peerPython) {
+    return new Worker(program, ["-W", "ignore", path.join("bench", "python", script)]);
   }
 
   /** Sends a request and returns its answer. Throws with the message of the worker's exception. */
