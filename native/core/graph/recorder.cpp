@@ -388,8 +388,8 @@ Recording record(std::shared_ptr<InlinedGraph> graph, const Inputs& inputs, cons
     const Failure failure = describeFailure(std::current_exception(), "ERR_FORWARD");
     if (failure.code != "ERR_FORWARD") throw Error(failure.code, failure.message);
     const std::string place = interpreter.current() == nullptr ? "" : placeOf(interpreter.current());
-    throw Error("ERR_FORWARD", "The model failed on these inputs" + (place.empty() ? "" : ", " + place) + ": " +
-                                   failure.message.substr(0, failure.message.find('\n')) +
+    throw Error("ERR_FORWARD", "The model failed on these inputs" + (place.empty() ? "" : ", " + place) +
+                                   ": " + failure.message.substr(0, failure.message.find('\n')) +
                                    " Check their shapes and dtypes.");
   }
 }
