@@ -73,7 +73,6 @@ const SHARED = [
   "device",
   "outputKey",
   "classDimension",
-  "channelDivisor",
 ] as const satisfies readonly (keyof Settings)[];
 
 /**
@@ -90,15 +89,15 @@ export async function searchOf(output: string, asked: Partial<Settings>): Promis
     ...shared,
     ...batches,
     ...(asked.loss === "meanSquaredError" && { score: asked.loss }),
-    mode: "autonas" as const,
-    importance: "none" as const,
-    constraints: { flops: "60%" as const },
   };
   return commandLine([
     "search",
     path.relative(process.cwd(), output),
+    ...["--mode", "autonas", "--importance", "none"],
+    ...argumentsFor("search", { channelDivisor: asked.channelDivisor }),
     ...argumentsFor("search", settings as Partial<OptionsOf<"search">>),
     ...(await classesArguments(asked.images ?? null, output)),
+    ...["--constraint", "flops=60%"],
     ...trustArguments(),
   ]);
 }

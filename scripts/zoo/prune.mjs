@@ -5,9 +5,9 @@ import path from "node:path";
 import { root } from "../lib/run.mjs";
 import * as measure from "./measure.mjs";
 
-const { convert, Module, profile, prunability, Tensor, TorchSearchError } = createRequire(import.meta.url)(
-  path.join(root, "dist", "index.js"),
-);
+const require = createRequire(import.meta.url);
+const { convert, Module, profile, Tensor, TorchSearchError } = require(path.join(root, "dist", "index.js"));
+const { prunability } = require(path.join(root, "dist", "entries", "space.js"));
 
 const PRICES = ["params", "macs", "flops", "size"];
 

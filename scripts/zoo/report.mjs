@@ -279,8 +279,8 @@ const MORE = `# More of the zoo
 and those of segmentation-models-pytorch, monai and ultralytics, small and with random weights, by the table
 scripts/fixtures/zoo_more.json. Their packages are installed in an environment of their own, .zoo/venv. The stages are
 those of [zoo.md](zoo.md); FLOPs are FlopCounterMode's of the same run, with attention in its mathematical form. It
-leaves out the products of LSTMs (timm/sequencer2d_s), which \`profile()\` counts. Models that PyTorch can't script are
-only traced: all of transformers' and ultralytics'.
+leaves out the products of LSTMs (timm/sequencer2d_s), which \`profile()\` counts. Those of
+transformers and ultralytics are called through a wrapper that gives their tensors in a tuple, and are only traced.
 `;
 
 /** The pages, and the kinds of models on each with their titles. */
