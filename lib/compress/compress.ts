@@ -33,16 +33,19 @@ export interface CompressResult {
   rating: RatingKind;
   /** Whether ratings compare with labels. */
   labelled: boolean;
-  /** Held-out ratings: shares, of which 1 is the best. */
+  /** The full model's rating on the held-out data: a share, of which 1 is the best. */
   fullScore: number;
+  /** The smallest good model's. */
   score: number;
-  /** How far the score fell, and the interval that holds that of all data with 95 % probability; null for one batch. */
+  /** How far the score fell. */
   drop: number;
+  /** Holds the fall on all data with 95 % probability; null for one batch. */
   interval: { low: number; high: number } | null;
   /** Held-out samples. */
   samples: number;
   /** In each metric's unit. */
   costs: Record<string, number>;
+  /** The full model's. */
   fullCosts: Record<string, number>;
   /** Milliseconds, where a bound on latency was given: by the table, and measured in turns with the full model. */
   latency: StepRecord["latency"];
@@ -52,6 +55,7 @@ export interface CompressResult {
   ended: "plan" | "effort";
   /** All steps, also those that went wrong; their files can be used. */
   steps: readonly StepRecord[];
+  /** Of the whole, runs before a restart included. */
   seconds: number;
 }
 

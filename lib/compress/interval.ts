@@ -2,7 +2,9 @@
 
 /** An interval that holds the true value with the probability that it was made for. */
 export interface Interval {
+  /** Its lower end. */
   low: number;
+  /** Its upper end. */
   high: number;
 }
 

@@ -23,20 +23,27 @@ export interface StepRecord {
   at: number;
   /** Upper bounds, in each metric's unit. */
   bounds: Record<string, number>;
+  /** How it ended. */
   end: StepEnd;
   /** A sentence, where it isn't good. */
   reason: string | null;
   /** Its model; null where training failed. */
   file: string | null;
+  /** The model's fingerprint; null where training failed. */
   fingerprint: string | null;
+  /** In each metric's unit. */
   costs: Record<string, number>;
-  /** The rating before and after training; null where training failed. */
+  /** The rating before training. */
   untrained: number;
+  /** The rating after training; null where it failed. */
   rating: number | null;
+  /** How far the rating is below the full model's; null where training failed. */
   drop: number | null;
+  /** Holds the drop on all data with 95 % probability; null for one batch. */
   interval: Interval | null;
   /** Milliseconds, where there is a bound on latency: by the table, and measured in turns with the full model. */
   latency: { predicted: number; measured: number; full: number } | null;
+  /** That it took. */
   seconds: number;
 }
 

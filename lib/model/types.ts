@@ -55,7 +55,9 @@ export interface LoadOptions extends CallOptions {
 
 /** What a model was exported with. */
 export interface SampleInputs {
+  /** Positional arguments, in order. */
   args: Input[];
+  /** Keyword arguments by name. */
   kwargs: Record<string, Input>;
 }
 
