@@ -14,6 +14,8 @@ import { program, run } from "../support/endings";
 const SECONDS = 60;
 /** A leaked model of this loop would be five times as much, or more. */
 const KILOBYTES_PER_ROUND = 100;
+/** What comes and goes with the pools. A busy machine does so few rounds that it looks like a slope; a leak is more. */
+const NOISE_KILOBYTES = 16_000;
 const DELAY_MS = 10;
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-soak-"));
@@ -136,7 +138,8 @@ describe.skipIf(process.platform !== "linux")("a minute of everything at once", 
     const warm = soaked.samples.slice(Math.floor(soaked.samples.length / 3));
     const [first, last] = [warm[0] as Sample, warm.at(-1) as Sample];
     expect(last.rounds - first.rounds).toBeGreaterThan(5);
-    expect(slopeOf(warm), JSON.stringify(warm)).toBeLessThan(KILOBYTES_PER_ROUND);
+    const allowed = Math.max(KILOBYTES_PER_ROUND, NOISE_KILOBYTES / (last.rounds - first.rounds));
+    expect(slopeOf(warm), JSON.stringify(warm)).toBeLessThan(allowed);
     expect(last.files).toBeLessThanOrEqual(first.files + 5);
     expect(last.threads).toBeLessThanOrEqual(first.threads + 5);
   });

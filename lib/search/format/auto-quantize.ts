@@ -1,12 +1,10 @@
 import { BaseSearcher } from "../../contract/base";
-import { rules, type SearchConfig } from "../../contract/config";
+import { rules } from "../../contract/config";
 import { requireReachable } from "../../contract/constraints";
 import type { DataSource } from "../../data/data-source";
 import { TorchSearchError } from "../../errors";
-import { LOSSES, type Loss } from "../../evaluation/losses";
+import { LOSSES } from "../../evaluation/losses";
 import { OUTPUT_RULES } from "../../evaluation/output-rules";
-import type { ClassDimension } from "../../evaluation/output-scores";
-import type { CollectFunction } from "../../evaluation/types";
 import { searchRecordOf } from "../../model/history";
 import type { Module } from "../../model/module";
 import type { QuantizationMetric } from "../../quantization/costs";
@@ -14,33 +12,13 @@ import { QuantizationSpace } from "../../quantization/space";
 import { requireSpace } from "../../space/require-space";
 import { type ConfigRule, oneOf, orNull } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
-import { type MilpReport, SOLVER_DEFAULTS, SOLVER_RULES, type SolverConfig } from "../solver/rounds";
+import { type MilpReport, SOLVER_DEFAULTS, SOLVER_RULES } from "../solver/rounds";
+import type { AutoQuantizeConfig } from "./auto-quantize-config";
 import { solveFormats } from "./format-program";
 import { describeGroups, type QuantizedResult } from "./format-result";
-import {
-  FORMAT_SENSITIVITIES,
-  type FormatSensitivities,
-  type FormatSensitivity,
-  measureFormats,
-} from "./format-sensitivity";
+import { FORMAT_SENSITIVITIES, type FormatSensitivities, measureFormats } from "./format-sensitivity";
 
-/** The config of {@link AutoQuantizeSearcher}. `dataLoader` calibrates and measures; it must be given. */
-export interface AutoQuantizeConfig extends SearchConfig, SolverConfig {
-  /** How sensitivities are measured. */
-  sensitivity: FormatSensitivity;
-  /** The loss that `gradient` is of. It is computed natively. */
-  loss: Loss;
-  /** Picks the target out of a batch, for `gradient`; null takes the batch's second element. */
-  targetFunc: CollectFunction | null;
-  /** Which tensor of the output sensitivities are of; as in `ScoreOptions`. */
-  outputKey: string | null;
-  /** Where the classes of an output are; as in `ScoreOptions`. */
-  classDimension: ClassDimension | null;
-  /** At most so many batches for calibration; null takes `maxIterDataLoader`. */
-  calibrationBatches: number | null;
-  /** At most so many batches for sensitivities; null takes `maxIterDataLoader`. */
-  sensitivityBatches: number | null;
-}
+export type { AutoQuantizeConfig };
 
 /** What {@link AutoQuantizeSearcher} keeps. */
 export interface AutoQuantizeState {
@@ -66,7 +44,7 @@ export interface AutoQuantizeState {
  * is solved to optimality, as in HAWQ-V3 (Yao et al., "HAWQ-V3: Dyadic Neural Network Quantization", ICML 2021).
  *
  * 1. *Calibration.* The `dataLoader` runs once through the full model, which gives the ranges of what layers read.
- * 2. *Sensitivity* s(g, f) of each group g of layers in each format f: {@link FormatSensitivity} has the formulas.
+ * 2. *Sensitivity* s(g, f) of each group g of layers in each format f: `FormatSensitivity` has the formulas.
  *    Saved after each group (with `gradient`, after its one pass); a resumed search measures only what is missing.
  * 3. *Program.* Minimize the sum of s(g, f) x(g, f), where x(g, f) is 0 or 1 and each group takes one format, within
  *    all bounds: `effectiveBits` (bits of a weight on average) and `size` (bytes). HiGHS solves it; `stateDict.milp`

@@ -1,10 +1,8 @@
-import { requireHyperparameters, requireSubnet } from "../../space/part-arguments";
 import type { Hyperparameter, SubnetConfig } from "../../space/types";
-import { expected, isFunction } from "../../util/check";
 import type { ConfigRule } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
 import { grow } from "./grow";
-import { requireSensitivities } from "./part-arguments";
+import { requireBisection } from "./part-arguments";
 import type { Sensitivity } from "./sensitivity";
 import {
   consider,
@@ -154,10 +152,7 @@ export function bisect(
   largestConfig: Readonly<SubnetConfig>,
   fits: (config: SubnetConfig) => boolean,
 ): Bisection | null {
-  requireHyperparameters(hyperparameters);
-  requireSensitivities(sensitivity, hyperparameters);
-  requireSubnet(largestConfig, "largestConfig");
-  if (!isFunction(fits)) throw expected("ERR_ARGUMENT", "a function", "fits", fits);
+  requireBisection(hyperparameters, sensitivity, largestConfig, fits);
   const known = Object.fromEntries(
     hyperparameters.map(({ name }) => [name, sensitivity[name] as Sensitivity]),
   );

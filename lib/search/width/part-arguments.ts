@@ -1,9 +1,16 @@
 /** Checks of what programs hand to the parts of searchers: the search's own objects, and sensitivities. */
 
 import { TorchSearchError } from "../../errors";
-import { requireBounds, requireMethods, requireRandom, requireSignal } from "../../space/part-arguments";
+import {
+  requireBounds,
+  requireHyperparameters,
+  requireMethods,
+  requireRandom,
+  requireSignal,
+  requireSubnet,
+} from "../../space/part-arguments";
 import type { Hyperparameter } from "../../space/types";
-import { expected, isRecord } from "../../util/check";
+import { expected, isFunction, isRecord } from "../../util/check";
 import { type ConfigRule, refusal } from "../../util/rules";
 import type { Sensitivity } from "./sensitivity";
 import type { SearchTools } from "./space-searcher";
@@ -52,6 +59,19 @@ export function requireSensitivities(value: unknown, hyperparameters: readonly H
       degradation.every((harm) => typeof harm === "number");
     if (!sound) throw expected("ERR_ARGUMENT", "a degradation for each choice", `sensitivity.${name}`, held);
   }
+}
+
+/** Refuses what `bisect` can't take. @throws `ERR_ARGUMENT` */
+export function requireBisection(
+  hyperparameters: unknown,
+  sensitivity: unknown,
+  largestConfig: unknown,
+  fits: unknown,
+): void {
+  requireHyperparameters(hyperparameters);
+  requireSensitivities(sensitivity, hyperparameters as readonly Hyperparameter[]);
+  requireSubnet(largestConfig, "largestConfig");
+  if (!isFunction(fits)) throw expected("ERR_ARGUMENT", "a function", "fits", fits);
 }
 
 /** Refuses values that a searcher's config may not have. @throws `ERR_ARGUMENT` */
