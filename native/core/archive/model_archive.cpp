@@ -11,6 +11,7 @@
 #include "core/archive/debug_check.h"
 #include "core/archive/operator_policy.h"
 #include "core/archive/pickle_check.h"
+#include "core/archive/record_sum.h"
 #include "core/archive/source_check.h"
 #include "core/base/error.h"
 #include "core/base/failure.h"
@@ -24,7 +25,6 @@ constexpr std::string_view kPython = ".py";
 constexpr uint64_t kTightRatio = 100;
 constexpr uint64_t kTightBytes = uint64_t{64} << 20;
 constexpr size_t kMaxFunctions = 10000;
-constexpr size_t kReadBytes = size_t{1} << 20;
 
 // Where LibTorch looks, by names that it compares without case.
 constexpr std::array<std::string_view, 8> kKnownFolders{"code/",  "constants/",  "data/",     "extra/",
@@ -184,20 +184,13 @@ void ModelArchive::checkSizes(const ArchiveLimits& limits) const {
 }
 
 void ModelArchive::checkSums() const {
-  std::string buffer;
   for (const ZipEntry& entry : entries_) {
     uint32_t sum = 0;
     if (entry.deflated) {
       const std::string unpacked = text(entry);
       sum = crc32(unpacked.data(), unpacked.size());
     } else {
-      buffer.resize(std::min<uint64_t>(entry.size, kReadBytes));
-      for (uint64_t done = 0; done < entry.size;) {
-        const size_t part = std::min<uint64_t>(entry.size - done, kReadBytes);
-        file_->read(entry.dataOffset + done, buffer.data(), part);
-        sum = crc32(buffer.data(), part, sum);
-        done += part;
-      }
+      sum = sumOfStored(*file_, entry);
     }
     // What PyTorch writes in parts may have no sum.
     if (sum != entry.crc) {

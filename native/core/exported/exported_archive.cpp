@@ -6,7 +6,7 @@
 #include <set>
 #include <string_view>
 
-#include "core/archive/crc32.h"
+#include "core/archive/record_sum.h"
 #include "core/base/error.h"
 #include "core/exported/json.h"
 
@@ -21,7 +21,6 @@ constexpr std::string_view kModels = "models/";
 constexpr std::string_view kJson = ".json";
 constexpr std::string_view kFormat = "archive_format";
 constexpr std::string_view kOldProgram = "serialized_exported_program.json";
-constexpr size_t kSumBytes = size_t{1} << 20;
 
 std::string withoutFolder(const std::string& name) {
   const size_t slash = name.find('/');
@@ -112,17 +111,8 @@ void ExportedArchive::checkNames() {
 }
 
 void ExportedArchive::checkSums() const {
-  std::string buffer;
   for (const auto& [name, entry] : entries_) {
-    buffer.resize(std::min<uint64_t>(entry.size, kSumBytes));
-    uint32_t sum = 0;
-    for (uint64_t done = 0; done < entry.size;) {
-      const size_t part = std::min<uint64_t>(entry.size - done, kSumBytes);
-      file_->read(entry.dataOffset + done, buffer.data(), part);
-      sum = crc32(buffer.data(), part, sum);
-      done += part;
-    }
-    if (sum != entry.crc) {
+    if (sumOfStored(*file_, entry) != entry.crc) {
       throw Error("ERR_EXPORTED_PROGRAM",
                   "Record \"" + name + "\" of \"" + file_->path() +
                       "\" does not match its checksum: the file was damaged after it was written; copy it "

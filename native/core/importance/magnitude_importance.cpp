@@ -4,6 +4,7 @@
 
 #include "core/importance/importance.h"
 #include "core/importance/slice_sums.h"
+#include "core/importance/weight_scores.h"
 
 namespace torchsearch {
 
@@ -17,25 +18,9 @@ class MagnitudeImportance : public Importance {
 
   ChannelScores scores(const Dependencies& dependencies,
                        const std::vector<at::Tensor>& values) const override {
-    const at::NoGradGuard noGrad;
-    const Program& program = dependencies.program();
-    ChannelScores scores = zeroScores(dependencies);
-    for (size_t i = 0; i < program.slots.size(); ++i) {
-      const Slot& slot = program.slots[i];
-      // Biases and the vectors of norms say little of a channel's weight in the network.
-      if (slot.kind != Slot::Kind::kParameter || slot.sizes.size() < 2 || !at::isFloatingType(slot.dtype)) {
-        continue;
-      }
-      const auto id = static_cast<SlotId>(i);
-      const auto dimensions = channelDimensions(dependencies, id);
-      const auto norms = sliceNorms(values[i].detach(), dimensions);
-      for (size_t k = 0; k < dimensions.size(); ++k) {
-        ChannelVote vote;
-        vote.add(dependencies, dependencies.labels(id, dimensions[k]), norms[k]);
-        vote.count("the weights of '" + slot.name + "'", scores);
-      }
-    }
-    return scores;
+    return scoresOfWeights(dependencies, values, [this](const auto& weight, const auto& along) {
+      return sliceNorms(weight, along);
+    });
   }
 
  private:

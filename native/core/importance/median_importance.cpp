@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "core/importance/importance.h"
+#include "core/importance/weight_scores.h"
 
 namespace torchsearch {
 
@@ -13,22 +14,11 @@ class MedianImportance : public Importance {
  public:
   ChannelScores scores(const Dependencies& dependencies,
                        const std::vector<at::Tensor>& values) const override {
-    const at::NoGradGuard noGrad;
-    const Program& program = dependencies.program();
-    ChannelScores scores = zeroScores(dependencies);
-    for (size_t i = 0; i < program.slots.size(); ++i) {
-      const Slot& slot = program.slots[i];
-      if (slot.kind != Slot::Kind::kParameter || slot.sizes.size() < 2 || !at::isFloatingType(slot.dtype)) {
-        continue;
-      }
-      const auto id = static_cast<SlotId>(i);
-      for (const int64_t dimension : channelDimensions(dependencies, id)) {
-        ChannelVote vote;
-        vote.add(dependencies, dependencies.labels(id, dimension), distances(values[i].detach(), dimension));
-        vote.count("the weights of '" + slot.name + "'", scores);
-      }
-    }
-    return scores;
+    return scoresOfWeights(dependencies, values, [](const auto& weight, const auto& along) {
+      std::vector<std::vector<double>> found;
+      for (const int64_t dimension : along) found.push_back(distances(weight, dimension));
+      return found;
+    });
   }
 
  private:
