@@ -54,6 +54,7 @@ async function measure(file, config) {
   const module = await Module.load(file);
   const space = await convert(module, "fastnas", Tensor.from(new Float32Array(64), [1, 1, 8, 8]), {
     channelDivisor: 1,
+    depth: false,
     ...config,
   });
   const scores = [];
@@ -62,13 +63,16 @@ async function measure(file, config) {
     scores.push(await accuracy(space));
     await space.recalibrate(train, { maxBatches: samples / BATCH });
     scores.push(await accuracy(space));
+    await space.reconstruct(train, { maxBatches: samples / BATCH });
+    await space.recalibrate(train, { maxBatches: samples / BATCH });
+    scores.push(await accuracy(space));
   }
   module.close();
   return scores;
 }
 
 const percent = (value) => `${(100 * value).toFixed(1)}`;
-const heads = BOUNDS.flatMap((share) => [`${100 * share} %`, `${100 * share} %, recalibrated`]);
+const heads = BOUNDS.flatMap((share) => [`${100 * share} %`, "recalibrated", "reconstructed"]);
 for (const model of ["digits_resnet", "digits_cnn", "digits_vit"]) {
   const file = path.join(fixtures, `${model}.pt`);
   console.log(`\n| ${model} | ${heads.join(" | ")} |\n| --- | ${heads.map(() => "---:").join(" | ")} |`);

@@ -79,7 +79,7 @@ async function run(model: string, given: GivenOf<"compress">): Promise<void> {
 /** The options of `compress()` that a request has under the same names. */
 function optionsOf(request: Request, data: CompressOptions["data"], dummyInput: unknown): CompressOptions {
   const { target, maxDrop, minScore, metric, effort, steps, epochs, searchBatches, searcher, seed } = request;
-  const { output, checkpoint, learningRate, channelDivisor, importance, modeOptions } = request;
+  const { output, checkpoint, learningRate, channelDivisor, importance, modeOptions, reconstruct } = request;
   return {
     data,
     dummyInput,
@@ -96,6 +96,7 @@ function optionsOf(request: Request, data: CompressOptions["data"], dummyInput: 
       searcher,
       seed,
       checkpoint,
+      reconstruct,
     },
     convert: { ...modeOptions, channelDivisor, importance },
     ...(learningRate !== null && { finetune: { learningRate } }),

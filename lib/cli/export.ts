@@ -27,7 +27,10 @@ import { readSearchCheckpoint } from "./stored-files";
 /** The subnet's model, data and settings. */
 type ExportRequest = DataRequest &
   SpaceRequest &
-  Pick<SearchRequest, "dtype" | "recalibrate" | "calibrationBatches" | "maxBatches" | "output">;
+  Pick<SearchRequest, "dtype" | "recalibrate" | "calibrationBatches" | "maxBatches" | "output"> & {
+    /** Whether layers make up for the channels that they lack. */
+    reconstruct: boolean;
+  };
 
 async function run(model: string, given: GivenOf<"export">): Promise<void> {
   const { widths, recorded, fingerprint, search } = await widthsOf(given);
@@ -47,6 +50,14 @@ async function run(model: string, given: GivenOf<"export">): Promise<void> {
   );
   if (json) printJson({ model: request.model, output: request.output, ...costs });
   else process.stdout.write(`Saved the subnet as ${request.output}\n`);
+}
+
+interface ExportOutcome {
+  config: SubnetConfig;
+  costs: Record<string, number>;
+  recalibrated: boolean;
+  /** How many layers were reconstructed. */
+  reconstructedLayers: number;
 }
 
 interface Choice {
@@ -93,12 +104,16 @@ async function exportSubnet(
   widths: SubnetConfig,
   { fingerprint, search }: Pick<Choice, "fingerprint" | "search">,
   signal: AbortSignal,
-): Promise<{ config: SubnetConfig; costs: Record<string, number>; recalibrated: boolean }> {
+): Promise<ExportOutcome> {
   requireApart({ "--output": request.output }, { model: request.model, "--data": request.data });
   const module = await loadModel(request, signal);
   const closing: { close(): void }[] = [module];
   try {
     await requireOutput(request.output);
+    if (request.reconstruct && request.data.length === 0)
+      throw badOption(
+        "--reconstruct fits weights to data: give --data, or the checkpoint of a search that had some.",
+      );
     const data = request.data.length > 0 ? await openFitting(request, module, "train", say) : null;
     if (data !== null) closing.push(data.loader);
     const dummyInput = exampleInput(request, data, module);
@@ -117,17 +132,27 @@ async function exportSubnet(
     // As in a search, the full model keeps its own statistics.
     const narrowed = space.hyperparameters.some(({ active, full }) => active < full);
     const recalibrated = data !== null && request.recalibrate && narrowed;
+    const maxBatches = request.calibrationBatches ?? request.maxBatches;
+    const layers =
+      data !== null && request.reconstruct
+        ? await space.reconstruct(data.loader, { signal, collectFunc: data.collect, maxBatches })
+        : [];
     if (data !== null && recalibrated) {
       await space.recalibrate(data.loader, {
         signal,
         collectFunc: data.collect as ((batch: never) => unknown) | null,
-        maxBatches: request.calibrationBatches ?? request.maxBatches,
+        maxBatches,
       });
     }
     const subnet = await space.export({ signal, search });
     closing.push(subnet);
     await subnet.save(request.output, { signal });
-    return { config: space.active, costs: space.costs(space.active), recalibrated };
+    return {
+      config: space.active,
+      costs: space.costs(space.active),
+      recalibrated,
+      reconstructedLayers: layers.length,
+    };
   } finally {
     for (const each of closing.reverse()) each.close();
   }

@@ -302,11 +302,25 @@ function deadlineOf({ effort }: CompleteCompressOptions, seconds: number): numbe
 function settingsOf(options: CompleteCompressOptions): Record<string, unknown> {
   const { target, maxDrop, minScore, metric, loss, steps, epochs, searchBatches, searcher, heal, seed } =
     options;
+  const { reconstruct } = options;
   const plain = (value: object): unknown =>
     JSON.parse(JSON.stringify(value, (_, each: unknown) => (typeof each === "function" ? "function" : each)));
   const { data: _, signal: __, onProgress: ___, ...control } = options.convert;
   return {
-    ...{ target, maxDrop, minScore, metric, loss, steps, epochs, searchBatches, searcher, heal, seed },
+    ...{
+      target,
+      maxDrop,
+      minScore,
+      metric,
+      loss,
+      steps,
+      epochs,
+      searchBatches,
+      searcher,
+      heal,
+      seed,
+      reconstruct,
+    },
     output: path.resolve(options.output),
     holdout: typeof options.holdout === "number" ? options.holdout : "data",
     searcherConfig: plain(options.searcherConfig),

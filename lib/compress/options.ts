@@ -44,7 +44,9 @@ export interface CompressOptions {
   steps?: number | null;
   /** Passes over the training data after each step; default 3. The last step to a `target` trains twice as long. */
   epochs?: number;
-  /** Batches that candidates of a search are scored on at most; null for all. Default 4. */
+  /** Whether a step's subnet makes up for the channels that it lacks, before training; see `SearchSpace.reconstruct`. */
+  reconstruct?: boolean;
+  /** Batches that candidates of a search are scored on, and layers reconstructed on, at most; null for all. Default 4. */
   searchBatches?: number | null;
   /** The searcher's short name; default `milp`. */
   searcher?: string;
@@ -92,6 +94,7 @@ const DEFAULTS: CompleteCompressOptions = {
   targetFunc: null,
   steps: null,
   epochs: 3,
+  reconstruct: true,
   searchBatches: 4,
   searcher: "milp",
   searcherConfig: {},
@@ -131,6 +134,7 @@ const RULES: Record<keyof CompressOptions, ConfigRule> = {
   targetFunc: orNull(rules.func),
   steps: orNull(rules.positiveInteger),
   epochs: rules.positiveInteger,
+  reconstruct: rules.boolean,
   searchBatches: orNull(rules.positiveInteger),
   searcher: rules.text,
   searcherConfig: rules.record,

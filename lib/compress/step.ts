@@ -8,6 +8,8 @@ import { finetune } from "../finetune/finetune";
 import { convert } from "../mode/convert";
 import { search } from "../mode/search";
 import type { Module } from "../model/module";
+import type { SearchSpace } from "../space/search-space";
+import type { SubnetConfig } from "../space/types";
 import type { ProgressEvent } from "../util/progress";
 import { type CarriedControl, controlFor } from "./carried-control";
 import { measureInTurns } from "./latency";
@@ -58,7 +60,7 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
     const { latency, ...others } = planned.bounds;
     const bounds = latency === undefined ? others : { ...others, latency: latency / correction };
     const scoreFunc = searchScore(context);
-    const { subnet, stateDict } = await search(space, bounds, options.dummyInput, {
+    const { subnet: found, stateDict } = await search(space, bounds, options.dummyInput, {
       ...options.searcherConfig,
       searcher: options.searcher as "milp",
       scoreFunc,
@@ -72,7 +74,10 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
       onProgress,
       verbose: false,
     });
-    closing.push(subnet);
+    closing.push(found);
+    const best = stateDict.best?.config as SubnetConfig | undefined;
+    const subnet = best === undefined ? found : await reconstructed(space, best, found, context);
+    if (subnet !== found) closing.push(subnet);
     const costs = { ...(stateDict.best?.costs ?? {}) } as Record<string, number>;
     const untrained = (await rater.of(subnet)).value;
     const base = {
@@ -133,6 +138,22 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
   } finally {
     for (const each of closing.reverse()) each.close();
   }
+}
+
+/** The subnet that a search found, once it has made up for the channels that it lacks. */
+async function reconstructed(
+  space: SearchSpace,
+  config: SubnetConfig,
+  found: Module,
+  { options, training, signal }: StepContext,
+): Promise<Module> {
+  if (!options.reconstruct) return found;
+  const { collectFunc, searchBatches: maxBatches } = options;
+  const history = found.history.at(-1);
+  space.select(config);
+  await space.reconstruct(training, { collectFunc, maxBatches, signal });
+  await space.recalibrate(training, { collectFunc, maxBatches, signal });
+  return space.export({ signal, search: history?.search ?? null });
 }
 
 function judge(

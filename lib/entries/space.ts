@@ -31,6 +31,7 @@ export {
   prunability,
   type WholeDimensions,
 } from "../space/prunability";
+export type { ReconstructedLayer, ReconstructOptions } from "../space/reconstruction";
 export { type CostFunction, SearchSpace } from "../space/search-space";
 export { Study } from "../space/study";
 export type { StudyOptions } from "../space/study-options";

@@ -29,6 +29,11 @@ export function rememberApplication(
   applications.set(space, { ...begun, earlier: records, unreadable: problem === null ? kept : text });
 }
 
+/** The records of the module that a space was converted from; none for a space that `convert()` didn't make. */
+export function earlierRecords(space: object): readonly ModeRecord[] {
+  return applications.get(space)?.earlier ?? [];
+}
+
 /**
  * Writes the history into an exported module: the history of the module that was converted, and a record of this mode.
  * Every space calls it in its `export`.

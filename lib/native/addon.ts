@@ -11,6 +11,7 @@ import type { ModuleExports } from "./types/module";
 import type { NumberFormatExports } from "./types/number-format";
 import type { ProfileExports } from "./types/profile";
 import type { QuantizationSpaceExports } from "./types/quantization-space";
+import type { ReconstructionExports } from "./types/reconstruction";
 import type { ScoreExports } from "./types/score";
 import type { SearchSpaceExports } from "./types/search-space";
 import type { SparseSpaceExports } from "./types/sparse-space";
@@ -29,6 +30,7 @@ export interface NativeAddon
     NumberFormatExports,
     ProfileExports,
     QuantizationSpaceExports,
+    ReconstructionExports,
     ScoreExports,
     SearchSpaceExports,
     SparseSpaceExports,

@@ -1,22 +1,16 @@
 /** The importances of channels: their names, what each needs, and putting a space's channels in their order. */
 
 import { type DataSource, isDataSource } from "../data/data-source";
-import { closeTensors } from "../data/raw-tensor";
-import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
-import { forEachBatch, withProgress } from "../evaluation/forward-loop";
 import type { Loss } from "../evaluation/losses";
 import type { ClassDimension } from "../evaluation/output-scores";
-import { viewOutputs } from "../evaluation/output-view";
-import { inputsPicker, targetPicker } from "../evaluation/pickers";
-import type { CollectFunction, RunContext, SearchModel } from "../evaluation/types";
-import { nativeInputs } from "../model/inputs";
+import type { CollectFunction, SearchModel } from "../evaluation/types";
 import { callNative } from "../native/call";
 import { makeImportance } from "../native/importance";
-import type { NativeImportance } from "../native/types/importance";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected } from "../util/check";
 import type { ProgressListener } from "../util/progress";
+import { feedMeasure } from "./measure";
 
 /** The needs of a measure of importance, beside the weights. */
 interface ImportanceNeeds {
@@ -141,74 +135,11 @@ export async function orderChannels(
   const { importance, seed, data, loss } = config;
   if (importance === "none") return { importance };
   const measure = makeImportance(importance, { seed, loss: loss ?? undefined });
-  if (data !== null) await learnImportance(model, space, measure, data, config, run);
+  if (data !== null) await feedMeasure({ phase: "importance", model, space, measure }, data, config, run);
   const order = await callNative((call) => space.reorder(measure, call), run.signal);
   if (importance === "random") return { importance, seed };
   // Whatever the data: a width stands for the same channels where the orders are the same.
   return measure.needsData ? { importance, order } : { importance };
-}
-
-/** Feeds batches to a measure. */
-export async function learnImportance(
-  model: SearchModel,
-  space: NativeSearchSpace,
-  measure: NativeImportance,
-  data: DataSource,
-  config: Pick<
-    Required<ImportanceConfig>,
-    "collectFunc" | "targetFunc" | "loss" | "outputKey" | "classDimension" | "maxBatches"
-  >,
-  run: RunContext,
-): Promise<void> {
-  const { collectFunc, targetFunc, maxBatches } = config;
-  const options = { ...run, maxBatches };
-  const inputsOf = inputsPicker(collectFunc);
-  const targetOf = targetPicker(targetFunc);
-  let viewed = !measure.needsTarget;
-  const view = async (batch: unknown): Promise<void> => {
-    viewed = true;
-    const classes = config.loss !== "meanSquaredError";
-    const viewedBatch = { inputs: inputsOf(batch), target: targetOf(batch), classes };
-    measure.readOutputs(await viewOutputs(model, viewedBatch, config, run.signal));
-  };
-  if (data instanceof TensorDataLoader && !collectFunc && !targetFunc) {
-    const loop = { inputs: [0], target: measure.needsTarget ? positionOfTarget(data) : -1 };
-    if (!viewed && data.batches > 0) {
-      const batch = data.batch(0);
-      try {
-        await view(batch);
-      } finally {
-        closeTensors(batch);
-      }
-    }
-    await withProgress("importance", data, options, async (tick) => {
-      const { batches } = await callNative(
-        (call) =>
-          space.measureAll(measure, data.native, maxBatches === null ? loop : { ...loop, maxBatches }, call),
-        run.signal,
-        ({ done }) => tick(done),
-      );
-      return batches;
-    });
-    return;
-  }
-  await forEachBatch("importance", data, options, async (batch) => {
-    if (!viewed) await view(batch);
-    const { args, kwargs } = nativeInputs(inputsOf(batch));
-    const target = measure.needsTarget ? targetOf(batch).native : null;
-    await callNative((call) => space.measure(measure, args, kwargs, target, call), run.signal);
-  });
-}
-
-function positionOfTarget(loader: TensorDataLoader): number {
-  const position = loader.indexOf(1);
-  if (position === null) {
-    throw new TorchSearchError(
-      "ERR_BATCH",
-      'The batches have no second element for importance "taylor" to take as the target; add the targets to the loader.',
-    );
-  }
-  return position;
 }
 
 /** The data that `SearchSpace.channelScores` learns from; keys as in {@link ImportanceConfig}. */
@@ -237,6 +168,6 @@ export async function measureChannels(
   const measure = makeImportance("taylor", { loss: loss ?? undefined });
   const run = { signal, onProgress };
   const options = { collectFunc, targetFunc, loss, outputKey, classDimension, maxBatches };
-  await learnImportance(model, space, measure, data, options, run);
+  await feedMeasure({ phase: "importance", model, space, measure }, data, options, run);
   return callNative((call) => space.scores(measure, true, call), signal);
 }

@@ -2,12 +2,13 @@
 import { types } from "node:util";
 import type { BoundsOn } from "../contract/types";
 import { type DataSource, isDataSource } from "../data/data-source";
+import { TorchSearchError } from "../errors";
 import { runForwardLoop } from "../evaluation/forward-loop";
 import { exclusively } from "../evaluation/model-guard";
 import type { ForwardLoop, SearchModel } from "../evaluation/types";
 import type { Module } from "../model/module";
 import type { CallOptions } from "../model/types";
-import type { NativeSearchSpace } from "../native/types/search-space";
+import type { NativeSearchSpace, NativeWidths } from "../native/types/search-space";
 import type { LatencyTable } from "../profile/latency-table";
 import { throwIfAborted } from "../util/abort";
 import { expected, requireOptions } from "../util/check";
@@ -34,6 +35,7 @@ import {
 } from "./latency";
 import type { ExportOptions } from "./mode-space";
 import { byName, sampleChoices } from "./names";
+import { type ReconstructedLayer, type ReconstructOptions, reconstructLayers } from "./reconstruction";
 import { Study } from "./study";
 import type { StudyOptions } from "./study-options";
 import type {
@@ -89,6 +91,10 @@ export class SearchSpace<Own extends string = never>
   /** The targets of hyperparameters of the user's own, by name. */
   readonly #targets: Record<string, CustomTarget> = {};
   readonly #codec: WidthCodec;
+  /** How many layers of the selected subnet have weights of its own. */
+  #reconstructed = 0;
+  /** How often a subnet was selected. */
+  #selections = 0;
   readonly #costs: CostBook<SearchSpace>;
 
   private constructor(
@@ -198,7 +204,7 @@ export class SearchSpace<Own extends string = never>
   /** Remembers the selected subnet; the function it gives selects it again. */
   captureState(): () => void {
     const widths = this.native.active();
-    return () => this.native.select(widths);
+    return () => this.#select(widths);
   }
 
   /** The selected subnet. */
@@ -230,7 +236,13 @@ export class SearchSpace<Own extends string = never>
    *   choices, `ERR_CLOSED`; the selection then is as before
    */
   select(config: Readonly<SubnetConfig>): void {
-    this.native.select(this.#codec.toWidths(config));
+    this.#select(this.#codec.toWidths(config));
+  }
+
+  #select(widths: NativeWidths): void {
+    this.native.select(widths);
+    this.#selections += 1;
+    this.#reconstructed = 0;
   }
 
   /**
@@ -398,7 +410,49 @@ export class SearchSpace<Own extends string = never>
   }
 
   /**
-   * The selected subnet as a module of its own, with really smaller weights (and its recalibrated statistics). It can
+   * Gives the selected subnet weights of its own, which make up for the channels that it lacks: in each layer that reads
+   * fewer channels than in the full model, the least squares fit of the full layer's outputs by what is left of its
+   * inputs (He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, section 3.1), and of the
+   * bias where it has one. Needs no targets, a few hundred samples, and no gradients. The weights hold until another
+   * subnet is selected, and are exported with it. Batch-norm statistics that were recalibrated are dropped: call
+   * {@link recalibrate} after it.
+   *
+   * Reconstructed are linear layers, products with a matrix and convolutions of one group whose weight nothing else
+   * reads; not those whose zeros N:M the module's history vouches for.
+   *
+   * @param data batches that can be walked more than once; a few hundred samples of training data are enough
+   * @returns the layers, with the share of their outputs that was missed before and is missed now, in squares
+   * @throws `ERR_ARGUMENT`, `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_EMPTY_LOADER`, `ERR_ACTIVATION_NAN`,
+   *   `ERR_BUSY` where the space is searched or another subnet is selected meanwhile, `ERR_CLOSED`, `ERR_ABORTED`
+   *
+   * @example
+   * ```ts
+   * space.select(space.smallestConfig);
+   * const layers = await space.reconstruct(data, { maxBatches: 8 });
+   * await space.recalibrate(data, { maxBatches: 8 });
+   * const subnet = await space.export();
+   * ```
+   */
+  async reconstruct(data: DataSource, options: ReconstructOptions = {}): Promise<ReconstructedLayer[]> {
+    requireOptions(options, "reconstruct");
+    return exclusively(this, async () => {
+      const selection = this.#selections;
+      const layers = await reconstructLayers(this, this.native, data, options);
+      if (selection !== this.#selections) {
+        this.#select(this.native.active()); // without weights that may be of either subnet
+        throw new TorchSearchError(
+          "ERR_BUSY",
+          "Another subnet was selected while layers were reconstructed; await reconstruct() before select().",
+        );
+      }
+      this.#reconstructed = layers.length;
+      return layers;
+    });
+  }
+
+  /**
+   * The selected subnet as a module of its own, with really smaller weights (and its reconstructed ones and recalibrated
+   * statistics). It can
    * be saved, opened by Python's `torch.jit.load`, and trained. It is in evaluation mode. Its `history` continues the
    * history of the module that was converted. It keeps the module's attributes, and those methods beside `forward`
    * that use nothing of what is narrowed but `forward`; a process warning, `EXPORT_LOSES`, names any that it lacks.
@@ -409,7 +463,13 @@ export class SearchSpace<Own extends string = never>
     requireOptions(options, "export");
     const config = this.active;
     const custom = Object.keys(this.#targets).length > 0 && { custom: this.#targets };
-    const result = { config, costs: this.costs(config), fullCosts: this.costs(this.fullConfig), ...custom };
+    const result = {
+      config,
+      costs: this.costs(config),
+      fullCosts: this.costs(this.fullConfig),
+      ...custom,
+      ...(this.#reconstructed > 0 && { reconstructedLayers: this.#reconstructed }),
+    };
     const subnet = await this.exported((call) => this.native.exportSubnet(call), result, options);
     warnOfLostMethods(this.native, subnet.native);
     return subnet.training ? subnet.eval() : subnet;

@@ -19,6 +19,7 @@
 #include "binding/module.h"
 #include "binding/profile.h"
 #include "binding/quantization_space.h"
+#include "binding/reconstruction.h"
 #include "binding/score.h"
 #include "binding/search_space.h"
 #include "binding/sparse_space.h"
@@ -115,6 +116,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   DatasetWrap::define(env, exports);
   ScoreWrap::define(env, exports);
   ImportanceWrap::define(env, exports);
+  ReconstructionWrap::define(env, exports);
   TrainerWrap::define(env, exports);
   defineDevice(env, exports);
   defineEvaluate(env, exports);

@@ -65,6 +65,8 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
                InstanceMethod<&Wrap::measureAll>("measureAll"),
                InstanceMethod<&Wrap::scores>("scores"),
                InstanceMethod<&Wrap::reorder>("reorder"),
+               InstanceMethod<&Wrap::findNarrowedLayers>("findNarrowedLayers"),
+               InstanceMethod<&Wrap::reconstruct>("reconstruct"),
                InstanceMethod<&Wrap::module>("module")});
 }
 

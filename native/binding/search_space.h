@@ -50,6 +50,8 @@ class SearchSpaceWrap : public SpaceWrap<SearchSpaceWrap, SearchSpace> {
   Napi::Value measureAll(const Napi::CallbackInfo& info);
   Napi::Value scores(const Napi::CallbackInfo& info);
   Napi::Value reorder(const Napi::CallbackInfo& info);
+  Napi::Value findNarrowedLayers(const Napi::CallbackInfo& info);
+  Napi::Value reconstruct(const Napi::CallbackInfo& info);
   Napi::Value exportSubnet(const Napi::CallbackInfo& info);
   Napi::Value module(const Napi::CallbackInfo& info);
 

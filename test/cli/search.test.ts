@@ -213,6 +213,15 @@ describe("torchsearch export", () => {
     expect(again.status).toBe(0);
     expect(readFileSync(path.join(folder, "again.pt")).equals(readFileSync(found.output))).toBe(true);
 
+    const fitted = ["--checkpoint", found.checkpoint, "--reconstruct", "--output", "fitted.pt", "--json"];
+    const better = await torchsearch(folder, "export", resnet, ...fitted);
+    expect(better.status).toBe(0);
+    const { reconstructedLayers } = JSON.parse(better.stdout) as { reconstructedLayers: number };
+    expect(reconstructedLayers).toBeGreaterThan(0);
+    const fit = await Module.load(path.join(folder, "fitted.pt"));
+    expect(fit.history.at(-1)?.result.reconstructedLayers).toBe(reconstructedLayers);
+    fit.close();
+
     const narrowed = found.hyperparameters?.[0] as { name: string };
     writeFileSync(path.join(folder, "widths.json"), JSON.stringify({ [narrowed.name]: 16 }));
     const args = ["--config", "widths.json", "--input", "1x1x8x8", "--output", "one.pt", "--json"];
@@ -224,6 +233,9 @@ describe("torchsearch export", () => {
     };
     expect(config[narrowed.name]).toBe(16);
     expect(recalibrated).toBe(false);
+    const blind = await torchsearch(folder, "export", resnet, "--reconstruct", ...args);
+    expect(blind.status).toBe(2);
+    expect(blind.stderr).toContain("give --data");
     const module = await Module.load(path.join(folder, "one.pt"));
     const weight = module.namedParameters().find(({ name }) => name === `${narrowed.name}.weight`);
     expect(weight?.tensor.shape[0]).toBe(16);

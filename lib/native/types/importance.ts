@@ -1,10 +1,14 @@
 import type { NativeOutputView } from "./score";
 
-/** A measure of how much channels matter; `SearchSpace.measure` feeds it. */
-export interface NativeImportance {
+/** What learns from batches that the whole model runs on; `SearchSpace.measure` feeds it. */
+export interface NativeMeasure {
+  readonly needsTarget: boolean;
+}
+
+/** A measure of how much channels matter. */
+export interface NativeImportance extends NativeMeasure {
   /** Whether it must be fed before it gives scores. */
   readonly needsData: boolean;
-  readonly needsTarget: boolean;
   /** How outputs are read from now on, for `taylor`. */
   readOutputs(view: NativeOutputView): void;
 }

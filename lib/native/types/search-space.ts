@@ -1,9 +1,10 @@
 import type { NativeCall } from "./call";
 import type { NativeDataset } from "./dataset";
 import type { NativeLoopOptions, NativeLoopResult } from "./evaluate";
-import type { NativeImportance } from "./importance";
+import type { NativeImportance, NativeMeasure } from "./importance";
 import type { NativeLatencyOperator, NativeTimingOptions } from "./latency-table";
 import type { NativeForwardable, NativeModule } from "./module";
+import type { NativeReconstructedLayer, NativeReconstruction } from "./reconstruction";
 import type { NativeTensor } from "./tensor";
 
 /** The thing that a hyperparameter counts. */
@@ -146,9 +147,9 @@ export interface NativeSearchSpace extends NativeForwardable {
   timeSubnets(subnets: NativeWidths[], options: NativeTimingOptions, call: NativeCall): Promise<number[]>;
   /** The operators that `latency` is computed from; null for none. ERR_LATENCY_TABLE_INCOMPLETE */
   useLatencyTable(operators: NativeLatencyOperator[] | null): void;
-  /** Adds a batch to a measure of importance, running the whole model on it. */
+  /** Adds a batch to a measure, running the whole model on it. */
   measure(
-    importance: NativeImportance,
+    measure: NativeMeasure,
     args: unknown[],
     kwargs: Record<string, unknown>,
     target: NativeTensor | null,
@@ -156,7 +157,7 @@ export interface NativeSearchSpace extends NativeForwardable {
   ): Promise<void>;
   /** As `measure`, on a whole data set; `target` is the position, in a batch, of the target, or -1 for none. */
   measureAll(
-    importance: NativeImportance,
+    measure: NativeMeasure,
     dataset: NativeDataset,
     options: NativeLoopOptions & { target: number },
     call: NativeCall,
@@ -168,6 +169,17 @@ export interface NativeSearchSpace extends NativeForwardable {
   scores(importance: NativeImportance, absolute: boolean, call: NativeCall): Promise<number[][]>;
   /** Puts the channels in descending order of their scores, in place; a digest of the order. */
   reorder(importance: NativeImportance, call: NativeCall): Promise<string>;
+  /** Finds the layers that the active subnet narrows. */
+  findNarrowedLayers(reconstruction: NativeReconstruction, call: NativeCall): Promise<void>;
+  /**
+   * Gives the active subnet weights of its own in the layers whose inputs were gathered, until another one is selected.
+   * ERR_BUSY where that has happened already, ERR_EMPTY_LOADER
+   */
+  reconstruct(
+    reconstruction: NativeReconstruction,
+    damping: number,
+    call: NativeCall,
+  ): Promise<NativeReconstructedLayer[]>;
   /** The active subnet as a module of its own, with copied, smaller weights. */
   exportSubnet(call: NativeCall): Promise<NativeModule>;
   /** A handle of the module whose weights it shares, of its own; don't close it, which would close the module. */

@@ -8,9 +8,9 @@
 
 #include "core/base/cancel.h"
 #include "core/evaluation/loss.h"
-#include "core/forward/executor.h"
 #include "core/graph/dependency.h"
 #include "core/importance/channel_votes.h"
+#include "core/importance/measure.h"
 
 namespace torchsearch {
 
@@ -21,36 +21,19 @@ struct ImportanceOptions {
   LossKind loss = LossKind::kCrossEntropy;  // kTaylor
 };
 
-// A batch for a measure that learns from data: the whole model, ready to run on it.
-struct MeasuredBatch {
-  const Dependencies& dependencies;       // at the batch's shape
-  Executor& executor;                     // of the program at that shape
-  const std::vector<at::Tensor>& values;  // by SlotId: the whole model's parameters, buffers and constants
-  const std::vector<at::Tensor>& inputs;  // in the order of Program::inputs
-  const at::Tensor& target;               // undefined for none
-  // What runs in place of the program where no gradients are wanted; null for itself.
-  std::shared_ptr<const PreparedProgram> prepared;
-};
-
 // A measure of how much channels matter. Every one sums votes over all that is tied together (grouped
 // importance; Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023); docs/importance.md has the
 // formulas. One thread at a time.
-class Importance {
+class Importance : public Measure {
  public:
-  virtual ~Importance() = default;
-
   static std::shared_ptr<Importance> make(ImportanceKind kind, const ImportanceOptions& options);
 
   // Whether batches must be added before there are scores.
   virtual bool needsData() const { return false; }
-  virtual bool needsTarget() const { return false; }
-
-  // How outputs are read from now on, for a measure that reads some.
-  virtual void readOutputs(const OutputView&) {}
 
   // Learns from one more batch. Leaves the module as it is. ERR_FORWARD, ERR_GRADIENT, ERR_IMPORTANCE_NAN,
   // ERR_SCORE_INPUT where the target does not fit the loss, ERR_ABORTED.
-  virtual void add(const MeasuredBatch& batch, const CancelToken& cancel);
+  void add(const MeasuredBatch& batch, const CancelToken& cancel) override;
 
   // In the order of channels that `values` (by SlotId, the whole model's) and the batches so far had.
   // ERR_IMPORTANCE_NAN; ERR_EMPTY_LOADER before the first batch of a measure that needs data.

@@ -141,7 +141,7 @@ void ActivationReuse::checkWeights(const torch::jit::Module& module, ShapeProgra
 
 void ActivationReuse::prepare(ShapeProgram& entry, ProgramSubnet subnet,
                               const std::vector<ProgramSubnet>& future, const CustomHyperparameters* customs,
-                              const SubnetStatistics& statistics) {
+                              const SubnetTensors& statistics) {
   if (entry.reuse == nullptr) {
     entry.reuse = std::make_shared<ProgramReuse>(*entry.dependencies, entry.blocks, customs);
   }
@@ -205,7 +205,7 @@ void ActivationReuse::keep(const ShapeProgram& entry, const std::vector<at::Tens
 }
 
 c10::IValue ActivationReuse::run(ShapeProgram& entry, const std::vector<at::Tensor>& inputs,
-                                 int32_t stopBefore, int64_t batches, const SubnetStatistics& statistics,
+                                 int32_t stopBefore, int64_t batches, const SubnetTensors& statistics,
                                  const CancelToken& cancel) {
   ProgramReuse& reuse = *entry.reuse;
   if (reuse.recalibrating()) reuse.readStatistics(entry, statistics);

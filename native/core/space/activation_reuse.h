@@ -49,12 +49,12 @@ class ActivationReuse {
   // For the subnet that has just been bound. `future`: the first of the candidates that are expected after
   // it.
   void prepare(ShapeProgram& entry, ProgramSubnet subnet, const std::vector<ProgramSubnet>& future,
-               const CustomHyperparameters* customs, const SubnetStatistics& statistics);
+               const CustomHyperparameters* customs, const SubnetTensors& statistics);
 
   // Runs what is bound, from a checkpoint where there is one, and keeps what is wanted later. `batches`: how
   // many the statistics were averaged over so far.
   c10::IValue run(ShapeProgram& entry, const std::vector<at::Tensor>& inputs, int32_t stopBefore,
-                  int64_t batches, const SubnetStatistics& statistics, const CancelToken& cancel);
+                  int64_t batches, const SubnetTensors& statistics, const CancelToken& cancel);
 
   // Any thread, at any time.
   ReuseCounters counters() const;

@@ -84,7 +84,7 @@ void ProgramReuse::plan(const std::vector<ProgramSubnet>& future, ActivationCach
   }
 }
 
-void ProgramReuse::readStatistics(const ShapeProgram& entry, const SubnetStatistics& statistics) {
+void ProgramReuse::readStatistics(const ShapeProgram& entry, const SubnetTensors& statistics) {
   statistics_.assign(1, Digest());
   for (const auto& norm : norms()) {
     Digest digest = statistics_.back();

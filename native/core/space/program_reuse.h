@@ -37,7 +37,7 @@ class ProgramReuse {
   void plan(const std::vector<ProgramSubnet>& future, ActivationCache& cache);
   // What the norms' statistics are now: they decide what norms give in evaluation, and what they average
   // into.
-  void readStatistics(const ShapeProgram& entry, const SubnetStatistics& statistics);
+  void readStatistics(const ShapeProgram& entry, const SubnetTensors& statistics);
   // All checkpoints are gone.
   void forgetFamilies() { families_.clear(); }
 

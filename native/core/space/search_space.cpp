@@ -3,7 +3,6 @@
 #include <c10/util/ScopeExit.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "core/base/failure.h"
@@ -20,16 +19,6 @@
 #include "core/space/subnet_trial.h"
 
 namespace torchsearch {
-
-namespace {
-
-bool areFinite(const std::vector<at::Tensor>& tensors) {
-  return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) {
-    return !tensor.is_floating_point() || std::isfinite(tensor.sum().item<double>());
-  });
-}
-
-}  // namespace
 
 SearchSpace::SearchSpace(std::shared_ptr<const ConvertedModel> model)
     : model_(std::move(model)), programs_(model_) {}
@@ -91,13 +80,21 @@ void SearchSpace::expect(const std::vector<std::vector<int64_t>>& candidates) {
 }
 
 void SearchSpace::adoptSelection() {
-  const int64_t before = current_.statistics;
+  const int64_t statistics = current_.statistics;
+  const int64_t weights = current_.weights;
   wanted_.adoptInto(current_);
-  if (current_.statistics != before) {
+  if (current_.statistics != statistics) {
     statistics_.clear();
     recalibrationBatches_ = 0;
   }
+  if (current_.weights != weights) weights_.clear();
   adoptBudget();
+}
+
+SubnetTensors SearchSpace::ownTensors() const {
+  SubnetTensors own = statistics_;
+  own.insert(weights_.begin(), weights_.end());
+  return own;
 }
 
 void SearchSpace::adoptBudget() {
@@ -201,7 +198,7 @@ void SearchSpace::bind(ShapeProgram& entry) {
   const bool recalibrating = current_.recalibrating;
   entry.run(programs_.keptIn(entry, current_.subnet.kept));
   entry.bindings =
-      bindSubnet(*entry.running, *entry.dependencies, module()->jit(), current_.subnet, statistics_);
+      bindSubnet(*entry.running, *entry.dependencies, module()->jit(), current_.subnet, ownTensors());
   entry.recalibration = {};
   if (recalibrating) entry.recalibration = bindRecalibration(*entry.running, entry.bindings, statistics_);
   // Without a norm to recalibrate nothing runs.
@@ -213,7 +210,7 @@ void SearchSpace::bind(ShapeProgram& entry) {
   }
   entry.selection = current_.version;
   entry.recalibrating = recalibrating;
-  if (reuse_.isOn()) prepareReuse(entry);
+  if (reusesActivations()) prepareReuse(entry);
 }
 
 void SearchSpace::prepareReuse(ShapeProgram& entry) {
@@ -251,9 +248,10 @@ c10::IValue SearchSpace::runSelection(const Inputs& inputs, const CancelToken& c
     if (prepared != nullptr) options.stopBefore = prepared->stopFrom(options.stopBefore);
   }
   const auto tensors = inputTensors(*model_->graph, inputs);
-  const auto output = entry.reuse != nullptr ? reuse_.run(entry, tensors, options.stopBefore,
-                                                          recalibrationBatches_, statistics_, cancel)
-                                             : entry.executor.run(entry.bindings, tensors, cancel, options);
+  const bool reuses = entry.reuse != nullptr && reusesActivations();
+  const auto output =
+      reuses ? reuse_.run(entry, tensors, options.stopBefore, recalibrationBatches_, statistics_, cancel)
+             : entry.executor.run(entry.bindings, tensors, cancel, options);
   if (recalibrating) ++recalibrationBatches_;
   return output;
 }
@@ -274,30 +272,6 @@ c10::IValue SearchSpace::forwardInTraining(const Inputs& inputs, const std::vect
   const Bindings bindings =
       bindForTraining(*entry.running, *entry.dependencies, module()->jit(), subnet, leads);
   return entry.executor.run(bindings, inputTensors(*model_->graph, moved), CancelToken());
-}
-
-void SearchSpace::measure(Importance& importance, const Inputs& inputs, const at::Tensor& target,
-                          const CancelToken& cancel) {
-  const auto moduleLock = module()->lock();
-  const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  const Inputs moved = onDevice(inputs, module()->device());
-  auto& entry = programs_.at(moved, cancel);
-  entry.run(std::vector<bool>(entry.blocks.blocks.size(), true));
-  entry.unbind();  // whatever was bound has its blocks back
-  Bindings whole = bindModule(*entry.program, module()->jit());
-  const auto tensors = inputTensors(*model_->graph, moved);
-  using Trust = ShapeProgram::Trust;
-  auto& trust = entry.mode(/*recalibrates=*/false).trust;
-  // What is prepared has no gradients, and may lose a NaN of the data, which would ruin the measure unseen.
-  if (!importance.needsTarget() && trust != Trust::kRefused && areFinite(tensors)) {
-    entry.preparing(/*recalibrates=*/false).prepare(whole);
-    if (whole.prepared != nullptr && trust == Trust::kUntried) {
-      programs_.tryPrepared(entry, whole, /*recalibrates=*/false, statistics_, moved, cancel);
-    }
-    if (trust == Trust::kRefused) whole.prepared = nullptr;
-  }
-  importance.add({*entry.dependencies, entry.executor, whole.values, tensors, target, whole.prepared},
-                 cancel);
 }
 
 ChannelScores SearchSpace::scores(const Importance& importance) const {
@@ -353,7 +327,7 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
   return withFailureCode("ERR_EXPORT", [&] {
     const Subnet& selected = current_.subnet;
     const auto bindings =
-        bindSubnet(*model_->program, *model_->dependencies, module()->jit(), selected, statistics_);
+        bindSubnet(*model_->program, *model_->dependencies, module()->jit(), selected, ownTensors());
     auto subnet = std::make_shared<Module>(
         exportSubnetModule(module()->jit(), *model_->dependencies, bindings.values, bindings.overrides,
                            model_->blocks, selected.kept, model_->dummyInput, CancelToken()));

@@ -15,6 +15,7 @@
 #include "core/model/module.h"
 #include "core/profile/latency.h"
 #include "core/profile/latency_table.h"
+#include "core/reconstruction/reconstruction.h"
 #include "core/space/activation_reuse.h"
 #include "core/space/channel_order.h"
 #include "core/space/converted_model.h"
@@ -115,10 +116,17 @@ class SearchSpace : public Forwardable {
                                   const LatencyOptions& options, const CancelToken& cancel,
                                   const ProgressFn& progress);
 
-  // Adds a batch to a measure of importance: runs the whole model on it, whatever is selected. Throws what
-  // Importance::add throws.
-  void measure(Importance& importance, const Inputs& inputs, const at::Tensor& target,
-               const CancelToken& cancel);
+  // Adds a batch to a measure: runs the whole model on it, whatever is selected. Throws what the measure
+  // throws.
+  void measure(Measure& measure, const Inputs& inputs, const at::Tensor& target, const CancelToken& cancel);
+
+  // Finds the layers that the active subnet narrows; `measure` then lets it learn from batches.
+  void findNarrowedLayers(Reconstruction& reconstruction, const CancelToken& cancel);
+  // Gives the active subnet weights of its own in those layers whose inputs were gathered. They hold until
+  // another subnet is selected, and are exported with it; recalibrated batch-norm statistics are dropped.
+  // ERR_BUSY where another subnet was selected since; what Reconstruction::solve throws
+  std::vector<ReconstructedLayer> reconstruct(Reconstruction& reconstruction, double damping,
+                                              const CancelToken& cancel);
 
   // By group, in the order that the channels have now. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER
   ChannelScores scores(const Importance& importance) const;
@@ -146,11 +154,14 @@ class SearchSpace : public Forwardable {
   std::vector<Subnet> subnetsOf(const std::vector<std::vector<int64_t>>& values) const;
   std::shared_ptr<const CustomHyperparameter> add(CustomHyperparameter valid);
   void adoptSelection();
+  SubnetTensors ownTensors() const;
+  bool reusesActivations() const { return reuse_.isOn() && weights_.empty(); }
   void adoptBudget();
   void checkWeights() { reuse_.checkWeights(module()->jit(), programs_); }
   c10::IValue forward(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly);
   c10::IValue runSelection(const Inputs& inputs, const CancelToken& cancel, bool effectsOnly = false);
   void bind(ShapeProgram& entry);
+  Bindings bindWhole(ShapeProgram& entry);
   void prepareReuse(ShapeProgram& entry);
   void verify(Module& subnet);
 
@@ -165,8 +176,9 @@ class SearchSpace : public Forwardable {
   ShapePrograms programs_;
 
   WantedSelection wanted_;
-  Selection current_;            // what runs
-  SubnetStatistics statistics_;  // of the active subnet
+  Selection current_;         // what runs
+  SubnetTensors statistics_;  // of the active subnet
+  SubnetTensors weights_;     // likewise, of reconstructed layers
   int64_t recalibrationBatches_ = 0;
   ActivationReuse reuse_;
   bool inPass_ = false;

@@ -20,6 +20,7 @@ void WantedSelection::select(std::vector<int64_t> active, Subnet subnet) {
   wanted_.subnet = std::move(subnet);
   ++wanted_.version;
   ++wanted_.statistics;
+  ++wanted_.weights;
   if (wanted_.expected == nullptr) return;
   const auto& expected = *wanted_.expected;
   for (size_t at = wanted_.next; at < expected.size(); ++at) {
@@ -48,10 +49,17 @@ void WantedSelection::setCacheBudget(int64_t bytes) {
   wanted_.cacheBudget = bytes;
 }
 
+void WantedSelection::dropStatistics() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++wanted_.version;
+  ++wanted_.statistics;
+}
+
 void WantedSelection::weightsChanged() {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++wanted_.version;
   ++wanted_.statistics;
+  ++wanted_.weights;
 }
 
 void WantedSelection::add(const std::shared_ptr<const CustomHyperparameter>& added) {

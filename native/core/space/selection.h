@@ -17,6 +17,7 @@ struct Selection {
   bool recalibrating = false;
   int64_t version = 0;     // counts changes, so that bindings made for an earlier selection are remade
   int64_t statistics = 0;  // counts how often recalibrated statistics were dropped
+  int64_t weights = 0;     // and weights of the subnet's own
   std::shared_ptr<const std::vector<Subnet>> expected;
   size_t next = 0;          // in `expected`
   int64_t cacheBudget = 0;  // bytes of activations
@@ -34,6 +35,8 @@ class WantedSelection {
   void recalibrate(bool on);
   void expect(std::vector<Subnet> candidates);
   void setCacheBudget(int64_t bytes);
+  // The subnet's weights changed: its recalibrated statistics are of others.
+  void dropStatistics();
   // The weights or their order changed: whatever was made of them must be made again, recalibrated statistics
   // too.
   void weightsChanged();

@@ -75,7 +75,7 @@ std::vector<bool> ShapePrograms::keptIn(const ShapeProgram& entry, const std::ve
 }
 
 void ShapePrograms::tryPrepared(ShapeProgram& entry, const Bindings& prepared, bool recalibrates,
-                                const SubnetStatistics& statistics, const Inputs& inputs,
+                                const SubnetTensors& statistics, const Inputs& inputs,
                                 const CancelToken& cancel) const {
   std::vector<size_t> recomputed;
   for (size_t i = 0; recalibrates && i < entry.running->slots.size(); ++i) {

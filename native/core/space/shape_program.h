@@ -84,7 +84,7 @@ class ShapePrograms {
   // Whether a prepared run of the first selection that meets this program gives what a plain one gives, and
   // the same statistics where these are recomputed; if not, the program always runs as it was recorded.
   void tryPrepared(ShapeProgram& entry, const Bindings& prepared, bool recalibrates,
-                   const SubnetStatistics& statistics, const Inputs& inputs, const CancelToken& cancel) const;
+                   const SubnetTensors& statistics, const Inputs& inputs, const CancelToken& cancel) const;
 
   // Calls `visit` with each program.
   template <typename Visit>

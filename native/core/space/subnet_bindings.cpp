@@ -69,11 +69,10 @@ int32_t positionOf(const Instruction& instruction, const char* argument) {
 }  // namespace
 
 Bindings bindSubnet(const Program& program, const Dependencies& dependencies,
-                    const torch::jit::Module& module, const Subnet& subnet,
-                    const SubnetStatistics& statistics) {
+                    const torch::jit::Module& module, const Subnet& subnet, const SubnetTensors& own) {
   Bindings bindings = bindStored(program, module, [&](SlotId slot, const at::Tensor& value) {
-    const auto own = statistics.find(program.slots[slot].name);
-    if (own != statistics.end()) return own->second;
+    const auto found = own.find(program.slots[slot].name);
+    if (found != own.end()) return found->second;
     const at::Tensor whole = subnet.custom.tensorFor(program.slots[slot], value);
     return narrowed(dependencies, slot, whole.detach(), subnet.widths);
   });
@@ -128,7 +127,7 @@ Bindings bindForTraining(const Program& program, const Dependencies& dependencie
   return bindings;
 }
 
-Recalibration bindRecalibration(const Program& program, Bindings& bindings, SubnetStatistics& statistics) {
+Recalibration bindRecalibration(const Program& program, Bindings& bindings, SubnetTensors& statistics) {
   Recalibration recalibration;
   std::vector<ArgumentOverride> training;
   std::vector<std::pair<int32_t, int32_t>> momenta;

@@ -13,15 +13,15 @@
 
 namespace torchsearch {
 
-// Recalibrated buffers of a subnet, by name.
-using SubnetStatistics = std::map<std::string, at::Tensor>;
+// Tensors of a subnet's own, by name: recalibrated buffers, reconstructed weights.
+using SubnetTensors = std::map<std::string, at::Tensor>;
 
 // What runs a program as a subnet: the channels of the module's parameters and buffers that it keeps, as
-// views where they lie side by side, or what was chosen or recalibrated in their place; and the sizes and
-// numbers that differ. `dependencies` are those of the program, or of the one that it is a part of.
+// views where they lie side by side, or what was chosen, recalibrated or reconstructed in their place; and
+// the sizes and numbers that differ. `dependencies` are those of the program, or of the one that it is a part
+// of.
 Bindings bindSubnet(const Program& program, const Dependencies& dependencies,
-                    const torch::jit::Module& module, const Subnet& subnet,
-                    const SubnetStatistics& statistics);
+                    const torch::jit::Module& module, const Subnet& subnet, const SubnetTensors& own);
 
 // The same for widths alone, in memory of their own and row by row, as an exported module has them.
 Bindings bindSeparately(const Program& program, const Dependencies& dependencies,
@@ -39,7 +39,7 @@ struct Recalibration {
 };
 
 // Makes a subnet's bindings recalibrate: statistics that the subnet has none of yet begin as the bound ones.
-Recalibration bindRecalibration(const Program& program, Bindings& bindings, SubnetStatistics& statistics);
+Recalibration bindRecalibration(const Program& program, Bindings& bindings, SubnetTensors& statistics);
 
 // For the next batch, after so many: a momentum of 1 / n gives the plain average over the batches seen.
 void setMomenta(const Recalibration& recalibration, int64_t batches, Bindings& bindings);

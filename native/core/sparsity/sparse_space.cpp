@@ -13,9 +13,9 @@
 #include "core/graph/interpreter.h"
 #include "core/graph/module_state.h"
 #include "core/graph/recorder.h"
+#include "core/layers/weight_uses.h"
 #include "core/model/output_check.h"
 #include "core/sparsity/mask_export.h"
-#include "core/sparsity/weight_uses.h"
 
 namespace torchsearch {
 

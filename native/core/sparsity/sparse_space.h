@@ -11,11 +11,11 @@
 #include "core/base/cancel.h"
 #include "core/call/forwardable.h"
 #include "core/graph/inlined_graph.h"
+#include "core/layers/input_products.h"
+#include "core/layers/weight_matrix.h"
 #include "core/model/module.h"
-#include "core/sparsity/input_products.h"
 #include "core/sparsity/mask.h"
 #include "core/sparsity/sparse_gpt.h"
-#include "core/sparsity/weight_matrix.h"
 
 namespace torchsearch {
 

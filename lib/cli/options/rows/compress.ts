@@ -112,7 +112,15 @@ export const COMPRESS_OPTIONS = [
     key: "searchBatches",
     kind: positive,
     default: 4,
-    help: "batches that candidates of a search are scored on",
+    help: "batches that candidates of a search are scored on, and layers reconstructed on",
+  }),
+  row({
+    flag: "--no-reconstruct",
+    commands: COMPRESS,
+    key: "reconstruct",
+    kind: flag,
+    default: true,
+    help: "don't fit the layers' weights to the channels that are left, before training",
   }),
   row({
     flag: "--searcher <name>",

@@ -2,7 +2,7 @@
 
 import type { Constraints } from "../../../contract/types";
 import { exampleBounds } from "../../../profile/metrics";
-import { constraints, file, text } from "../kinds";
+import { constraints, file, flag, text } from "../kinds";
 import { row } from "../row";
 
 export const SUBNET_OPTIONS = [
@@ -41,5 +41,13 @@ export const SUBNET_OPTIONS = [
     key: "output",
     kind: file,
     help: "the file for the subnet",
+  }),
+  row({
+    flag: "--reconstruct",
+    commands: ["export"],
+    key: "reconstruct",
+    kind: flag,
+    default: false,
+    help: "fit the layers' weights to the channels that are left, by the data",
   }),
 ] as const;

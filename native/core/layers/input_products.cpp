@@ -1,11 +1,11 @@
-#include "core/sparsity/input_products.h"
+#include "core/layers/input_products.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 
 #include "core/base/error.h"
-#include "core/sparsity/convolution_windows.h"
+#include "core/layers/convolution_windows.h"
 
 namespace torchsearch {
 
@@ -49,6 +49,7 @@ void InputProducts::add(const WeightMatrix& layout, const at::Tensor& weight,
 void InputProducts::addMatrix(const at::Tensor& matrix) {
   if (!sum_.defined()) sum_ = at::zeros({matrix.size(0), matrix.size(2), matrix.size(2)}, matrix.options());
   sum_.baddbmm_(matrix.transpose(1, 2), matrix);
+  inputSum_ = inputSum_.defined() ? inputSum_ + matrix.sum(1) : matrix.sum(1);
   inputs_ += matrix.size(1);
 }
 
@@ -56,6 +57,10 @@ at::Tensor InputProducts::mean(const WeightMatrix& layout, const at::Tensor& wei
   if (sum_.defined()) return sum_ / static_cast<double>(std::max<int64_t>(1, inputs_));
   const int64_t columns = columnsOf(layout, weight);
   return at::zeros({layout.groups, columns, columns}, weight.options().dtype(at::kDouble));
+}
+
+at::Tensor InputProducts::meanInput() const {
+  return inputSum_.defined() ? inputSum_ / static_cast<double>(std::max<int64_t>(1, inputs_)) : at::Tensor();
 }
 
 int64_t InputProducts::bytesOf(const WeightMatrix& layout, const at::Tensor& weight) {

@@ -1,7 +1,7 @@
-#include "core/sparsity/weight_uses.h"
+#include "core/layers/weight_uses.h"
 
 #include "core/graph/recorder.h"
-#include "core/sparsity/convolution_windows.h"
+#include "core/layers/convolution_windows.h"
 
 namespace torchsearch {
 

@@ -1,9 +1,11 @@
-// The part of the search space's handle that ranks channels.
+// The part of the search space's handle that learns from data: ranks of channels, weights of subnets.
 #include "binding/dataset.h"
 #include "binding/evaluate.h"
 #include "binding/importance.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
+#include "binding/measure.h"
+#include "binding/reconstruction.h"
 #include "binding/search_space.h"
 #include "binding/tensor.h"
 #include "binding/translate.h"
@@ -11,7 +13,7 @@
 
 namespace torchsearch::binding {
 
-// (importance, args: unknown[], kwargs: record, target: Tensor | null, call)
+// (measure, args: unknown[], kwargs: record, target: Tensor | null, call)
 Napi::Value SearchSpaceWrap::measure(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
@@ -21,24 +23,24 @@ Napi::Value SearchSpaceWrap::measure(const Napi::CallbackInfo& info) {
     const at::Tensor target = hasTarget ? TensorWrap::of(info[3], "target") : at::Tensor();
     return runJob(env, CallOptions::read(info[4]),
                   [space, target, inputs = std::move(inputs),
-                   importance = ImportanceWrap::of(info[0])](const JobContext& context) -> Finish {
-                    space->measure(*importance, inputs, target, context.cancel);
+                   measure = measureOf(info[0])](const JobContext& context) -> Finish {
+                    space->measure(*measure, inputs, target, context.cancel);
                     return [](Napi::Env env) { return env.Undefined(); };
                   });
   });
 }
 
-// (importance, dataset, { inputs, target?, maxBatches? }, call): { samples, batches, seconds }
+// (measure, dataset, { inputs, target?, maxBatches? }, call): { samples, batches, seconds }
 Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     return runJob(env, CallOptions::read(info[3]),
-                  [space = open(env), importance = ImportanceWrap::of(info[0]),
+                  [space = open(env), measure = measureOf(info[0]),
                    dataset = unwrap<DatasetWrap>(info[1], "dataset").dataset(),
                    options = readLoopOptions(info[2])](const JobContext& context) mutable -> Finish {
                     options.device = space->device();
                     const auto step = [&](const Inputs& inputs, const at::Tensor& target) {
-                      space->measure(*importance, inputs, target, context.cancel);
+                      space->measure(*measure, inputs, target, context.cancel);
                     };
                     return loopResult(forEachBatch(*dataset, options, step, context.cancel, context.progress),
                                       /*scored=*/false);
@@ -78,6 +80,42 @@ Napi::Value SearchSpaceWrap::reorder(const Napi::CallbackInfo& info) {
                   [space = open(env), importance = ImportanceWrap::of(info[0])](const JobContext&) -> Finish {
                     return [digest = space->reorder(*importance)](Napi::Env env) {
                       return Napi::String::New(env, digest);
+                    };
+                  });
+  });
+}
+
+// (reconstruction, call)
+Napi::Value SearchSpaceWrap::findNarrowedLayers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(env, CallOptions::read(info[1]),
+                  [space = open(env),
+                   reconstruction = ReconstructionWrap::of(info[0])](const JobContext& context) -> Finish {
+                    space->findNarrowedLayers(*reconstruction, context.cancel);
+                    return [](Napi::Env env) { return env.Undefined(); };
+                  });
+  });
+}
+
+// (reconstruction, damping: number, call): { parameter, before, after }[]
+Napi::Value SearchSpaceWrap::reconstruct(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(env, CallOptions::read(info[2]),
+                  [space = open(env), reconstruction = ReconstructionWrap::of(info[0]),
+                   damping = info[1].ToNumber().DoubleValue()](const JobContext& context) -> Finish {
+                    return [layers = space->reconstruct(*reconstruction, damping, context.cancel)](
+                               Napi::Env env) -> Napi::Value {
+                      Napi::Array out = Napi::Array::New(env);
+                      for (const auto& layer : layers) {
+                        Napi::Object item = Napi::Object::New(env);
+                        item.Set("parameter", layer.weight);
+                        item.Set("before", layer.before);
+                        item.Set("after", layer.after);
+                        out.Set(out.Length(), item);
+                      }
+                      return out;
                     };
                   });
   });

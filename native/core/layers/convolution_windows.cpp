@@ -1,4 +1,4 @@
-#include "core/sparsity/convolution_windows.h"
+#include "core/layers/convolution_windows.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "core/sparsity/weight_matrix.h"
+#include "core/layers/weight_matrix.h"
 
 #include <ATen/ATen.h>
 

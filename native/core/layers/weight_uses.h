@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/graph/interpreter.h"
-#include "core/sparsity/weight_matrix.h"
+#include "core/layers/weight_matrix.h"
 
 namespace torchsearch {
 

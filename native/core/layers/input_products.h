@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/sparsity/weight_matrix.h"
+#include "core/layers/weight_matrix.h"
 
 namespace torchsearch {
 
@@ -23,6 +23,8 @@ class InputProducts {
   int64_t inputs() const { return inputs_; }
   // [groups, columns, columns]; zeros when nothing was added.
   at::Tensor mean(const WeightMatrix& layout, const at::Tensor& weight) const;
+  // The mean of x: [groups, columns]; undefined when nothing was added.
+  at::Tensor meanInput() const;
 
   // Bytes that the sums of a layer take.
   static int64_t bytesOf(const WeightMatrix& layout, const at::Tensor& weight);
@@ -31,6 +33,7 @@ class InputProducts {
   void addMatrix(const at::Tensor& matrix);  // [groups, inputs, columns], float64
 
   at::Tensor sum_;
+  at::Tensor inputSum_;  // [groups, columns]
   int64_t inputs_ = 0;
 };
 
