@@ -16,6 +16,7 @@ import { formatCost, METRIC_NAMES, titleOf } from "../profile/metrics";
 import { formatMilliseconds, formatPercent } from "../profile/units";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
+import { digestData } from "./data-digest";
 import { requireApart } from "./file-roles";
 import { type FittingRequest, openFitting } from "./fitting-data";
 import { untilInterrupted } from "./interrupt";
@@ -79,7 +80,8 @@ async function run(model: string, given: GivenOf<"compress">): Promise<void> {
 /** The options of `compress()` that a request has under the same names. */
 function optionsOf(request: Request, data: CompressOptions["data"], dummyInput: unknown): CompressOptions {
   const { target, maxDrop, minScore, metric, effort, steps, epochs, searchBatches, searcher, seed } = request;
-  const { output, checkpoint, learningRate, channelDivisor, importance, modeOptions, reconstruct } = request;
+  const { output, checkpoint, learningRate, channelDivisor, importance, modeOptions, reconstruct, judgeBy } =
+    request;
   return {
     data,
     dummyInput,
@@ -97,6 +99,7 @@ function optionsOf(request: Request, data: CompressOptions["data"], dummyInput: 
       seed,
       checkpoint,
       reconstruct,
+      judgeBy,
     },
     convert: { ...modeOptions, channelDivisor, importance },
     ...(learningRate !== null && { finetune: { learningRate } }),
@@ -155,7 +158,9 @@ async function compressRequest(
       onProgress,
       onStep: print,
     };
-    return await compressWith(module, readCompressOptions(options), givenTrust());
+    const digests = await digestData([...request.data, ...(heldOutFiles(request) ?? [])], null, signal);
+    const digest = digests === null ? null : digests.map((each) => each.digest).join(" ");
+    return await compressWith(module, readCompressOptions(options), givenTrust(), digest);
   } finally {
     for (const each of closing.reverse()) each.close();
   }

@@ -95,11 +95,12 @@ export async function compress(module: Module, options: CompressOptions): Promis
   return compressWith(module, readCompressOptions(options), {});
 }
 
-/** As {@link compress}, with complete options, and what the files of steps are trusted with. */
+/** As {@link compress}, with complete options, what the files of steps are trusted with, and what the data are known by. */
 export async function compressWith(
   module: Module,
   options: CompleteCompressOptions,
   trust: Pick<LoadOptions, "allowUnsafe" | "verify">,
+  dataDigest: string | null = null,
 ): Promise<CompressResult> {
   if (!(module instanceof Module)) throw expected("ERR_ARGUMENT", "a Module", "module", module);
   const { signal, output, checkpoint } = options;
@@ -107,7 +108,7 @@ export async function compressWith(
   await writable(output);
   const split = await splitData(options);
   const fingerprint = await module.fingerprint({ signal });
-  const saver = new CompressSaver(checkpoint, fingerprint, settingsOf(options));
+  const saver = new CompressSaver(checkpoint, fingerprint, { ...settingsOf(options), dataDigest });
   const folder = await mkdtemp(path.join(path.dirname(path.resolve(output)), ".compress-"));
   let how: "well" | "early" = "early";
   try {
@@ -302,7 +303,7 @@ function deadlineOf({ effort }: CompleteCompressOptions, seconds: number): numbe
 function settingsOf(options: CompleteCompressOptions): Record<string, unknown> {
   const { target, maxDrop, minScore, metric, loss, steps, epochs, searchBatches, searcher, heal, seed } =
     options;
-  const { reconstruct } = options;
+  const { reconstruct, judgeBy } = options;
   const plain = (value: object): unknown =>
     JSON.parse(JSON.stringify(value, (_, each: unknown) => (typeof each === "function" ? "function" : each)));
   const { data: _, signal: __, onProgress: ___, ...control } = options.convert;
@@ -320,6 +321,7 @@ function settingsOf(options: CompleteCompressOptions): Record<string, unknown> {
       heal,
       seed,
       reconstruct,
+      judgeBy,
     },
     output: path.resolve(options.output),
     holdout: typeof options.holdout === "number" ? options.holdout : "data",

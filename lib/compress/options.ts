@@ -27,6 +27,11 @@ export interface CompressOptions {
   target?: Constraints | null;
   /** The most that the held-out rating may fall, as a share of 1 (0.01 is one point): find the smallest cost within. */
   maxDrop?: number | null;
+  /**
+   * What must be within `maxDrop`: the `drop` that was measured (the default), or the upper end of its 95 % `interval`, so
+   * that it holds on all data and not on the held-out samples alone. That takes thousands of samples to be of use.
+   */
+  judgeBy?: "drop" | "interval";
   /** The least held-out rating, as a share of 1. */
   minScore?: number | null;
   /** With `maxDrop` or `minScore`: the cost to make small; default `flops`. */
@@ -87,6 +92,7 @@ const DEFAULTS: CompleteCompressOptions = {
   output: "",
   target: null,
   maxDrop: null,
+  judgeBy: "drop",
   minScore: null,
   metric: "flops",
   loss: null,
@@ -127,6 +133,7 @@ const RULES: Record<keyof CompressOptions, ConfigRule> = {
     expected: "a share from 0 to below 1, such as 0.01",
     accepts: (value) => typeof value === "number" && value >= 0 && value < 1,
   }),
+  judgeBy: oneOf(["drop", "interval"]),
   minScore: orNull(share),
   metric: oneOf(["flops", "macs", "params", "size", "memory", "latency"]),
   loss: orNull(oneOf(LOSSES)),

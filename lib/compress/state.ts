@@ -49,7 +49,8 @@ export class CompressSaver {
   /**
    * Claims the file, and goes on from what it holds.
    *
-   * @throws `ERR_CHECKPOINT_IN_USE`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_OPTIONS`, `ERR_CHECKPOINT_CORRUPT`
+   * @throws `ERR_CHECKPOINT_IN_USE`, `ERR_CHECKPOINT_MODEL`, `ERR_CHECKPOINT_OPTIONS`, `ERR_DATA_CHANGED`,
+   *   `ERR_CHECKPOINT_CORRUPT`
    */
   async begin(): Promise<void> {
     if (this.file === null) return;
@@ -74,6 +75,13 @@ export class CompressSaver {
     const other = Object.keys({ ...settings, ...found.settings }).filter(
       (key) => JSON.stringify(settings[key]) !== JSON.stringify(found.settings[key]),
     );
+    if (other.includes("dataDigest")) {
+      throw new TorchSearchError(
+        "ERR_DATA_CHANGED",
+        `The data changed since ${file} was written: its ratings are of other data. ` +
+          "Restore the data, name another checkpoint file, or delete it to start anew.",
+      );
+    }
     if (other.length > 0) {
       throw new TorchSearchError(
         "ERR_CHECKPOINT_OPTIONS",

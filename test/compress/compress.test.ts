@@ -105,6 +105,27 @@ describe("compress", { timeout: 900_000 }, () => {
     expect(await one.fingerprint()).toBe(await other.fingerprint());
   });
 
+  it("is surer by the interval than by the drop, and better before training where layers are reconstructed", async () => {
+    const options = { target: { flops: "70%" as const }, maxDrop: 0.2, searchBatches: 4 };
+    const fitted = await compress(await load(), { ...quick("fitted.pt"), ...options, judgeBy: "interval" });
+    expect(fitted.interval?.high).toBeLessThanOrEqual(0.2);
+    const plain = await compress(await load(), { ...quick("plain.pt"), ...options, reconstruct: false });
+    expect(fitted.steps[0]?.costs).toEqual(plain.steps[0]?.costs);
+    expect(fitted.steps[0]?.untrained).toBeGreaterThan(plain.steps[0]?.untrained as number);
+    // A drop within the bound, of an interval that reaches beyond it.
+    const { drop, interval } = plain;
+    const between = (Math.max(0, drop) + (interval?.high as number)) / 2;
+    const sure = compress(await load(), {
+      ...quick("sure.pt"),
+      ...options,
+      reconstruct: false,
+      maxDrop: between,
+      judgeBy: "interval",
+    });
+    const { message } = await expectCode("ERR_DROP_UNREACHABLE", () => sure);
+    expect(message).toContain("allowed");
+  });
+
   it("learns from the full model without labels, and says so", async () => {
     const result = await compress(await load(), {
       ...quick("unlabelled.pt"),

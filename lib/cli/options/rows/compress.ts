@@ -39,6 +39,14 @@ export const COMPRESS_OPTIONS = [
     help: "find the smallest cost whose held-out rating is at most so much lower, such as 1%",
   }),
   row({
+    flag: "--judge-by <what>",
+    commands: COMPRESS,
+    key: "judgeBy",
+    kind: choice(["drop", "interval"] as const),
+    default: "drop",
+    help: "what must be within --max-drop: the measured drop, or the upper end of its 95 % interval",
+  }),
+  row({
     flag: "--min-score <share>",
     commands: COMPRESS,
     key: "minScore",
