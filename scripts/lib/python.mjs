@@ -45,6 +45,14 @@ const ZOO_MORE = [
   [TORCH, "einops", "tqdm", "opencv-python-headless", "psutil", "requests", "matplotlib", "scipy"],
 ];
 
+/** An environment for the suite `trainers`. */
+const trainersVenv = path.join(root, ".zoo", "trainers");
+
+/** Its interpreter. */
+export const trainersPython = path.join(trainersVenv, "bin", "python3");
+
+const TRAINERS = [[TORCH, "numpy>=1.26", "lightning==2.6.0", "transformers==5.24.0", "accelerate==1.15.0"]];
+
 /** The environment's interpreter. */
 export const python = path.join(venv, "bin", "python3");
 
@@ -94,12 +102,18 @@ export async function ensurePython(groups) {
 }
 
 /** Installs what makes the models of zoo_more.json, unless it is there. */
-export async function ensureZooPython() {
-  const stamp = path.join(zooVenv, "packages.json");
-  const wanted = JSON.stringify(ZOO_MORE);
+export const ensureZooPython = () => ensureApart(zooVenv, zooPython, ZOO_MORE);
+
+/** Installs Lightning and transformers' Trainer, unless they are there. */
+export const ensureTrainersPython = () => ensureApart(trainersVenv, trainersPython, TRAINERS);
+
+/** An environment of its own with these packages. */
+async function ensureApart(venv, python, packages) {
+  const stamp = path.join(venv, "packages.json");
+  const wanted = JSON.stringify(packages);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  if (!existsSync(zooPython)) await createEnvironment(zooVenv);
-  await install(zooPython, ZOO_MORE);
+  if (!existsSync(python)) await createEnvironment(venv);
+  await install(python, packages);
   writeFileSync(stamp, wanted);
 }
 

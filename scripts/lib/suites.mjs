@@ -10,6 +10,7 @@ import { packageSuite } from "./package-suite.mjs";
 import { ensurePython, torchRoot } from "./python.mjs";
 import { root } from "./run.mjs";
 import { sanitizeSuite } from "./sanitize-suite.mjs";
+import { trainersSuite } from "./trainers-suite.mjs";
 import { versionsSuite } from "./versions-suite.mjs";
 
 function runTests(command, args, env) {
@@ -100,7 +101,8 @@ export const SUITES = {
   versions: versionsSuite,
   sanitize: (prepared) => sanitizeSuite("address,undefined", prepared),
   threads: (prepared) => sanitizeSuite("thread", prepared),
+  trainers: trainersSuite,
 };
 
-/** Suites that compile the core once more, for a sanitizer; the nightly workflow runs them. */
-export const BY_NAME_ONLY = ["sanitize", "threads"];
+/** Suites that compile the core once more, for a sanitizer, or install much; the nightly workflow runs them. */
+export const BY_NAME_ONLY = ["sanitize", "threads", "trainers"];

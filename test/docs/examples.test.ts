@@ -1,11 +1,13 @@
 /** Every example of examples/ runs, and prints what it promises. Those of examples/searchers have a test of their own. Needs dist/. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 
+import { type Tensor, TensorDataLoader } from "../../lib";
+import { numbersOf } from "../support/tensors";
 import { root } from "../support/zoo";
 
 const folder = path.join(root, "examples");
@@ -35,6 +37,42 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
     const number = await run("study.mjs", "study.safetensors", "15");
     expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(60);
     expect(number(/^FLOPs: ([\d.]+) %/m)).toBeGreaterThan(40);
+  },
+  "serve.mjs": async () => {
+    const server = spawn(
+      process.execPath,
+      [path.join(folder, "serve.mjs"), path.join(root, "test/fixtures/digits_cnn.pt"), "0"],
+      {
+        env: { ...process.env, OMP_NUM_THREADS: "1" },
+      },
+    );
+    try {
+      const port = await new Promise<string>((resolve, reject) => {
+        server.stdout.once("data", (text: Buffer) => resolve(/port (\d+)/.exec(text.toString())?.[1] ?? ""));
+        server.once("exit", () => reject(new Error("the server ended")));
+      });
+      const loader = await TensorDataLoader.fromNpz(path.join(root, "test/fixtures/digits.npz"), {
+        keys: ["test_images", "test_labels"],
+        batchSize: 100,
+      });
+      const batch = [...loader][0] as unknown as Record<string, Tensor>;
+      const pixels = numbersOf(batch.test_images as Tensor) as number[];
+      const labels = numbersOf(batch.test_labels as Tensor) as number[];
+      const ask = (body: string) => fetch(`http://127.0.0.1:${port}`, { method: "POST", body });
+      const answers = await Promise.all(
+        labels.map(async (_, at) => {
+          const response = await ask(JSON.stringify({ image: pixels.slice(64 * at, 64 * at + 64) }));
+          return (await response.json()) as { digit: number; together: number };
+        }),
+      );
+      const right = answers.filter(({ digit }, at) => digit === labels[at]).length;
+      expect(right).toBeGreaterThan(95);
+      expect(Math.max(...answers.map(({ together }) => together))).toBeGreaterThan(1);
+      for (const bad of ["{", '{"image": [1]}', JSON.stringify({ image: "x".repeat(200_000) })])
+        expect((await ask(bad)).status).toBe(400);
+    } finally {
+      server.kill();
+    }
   },
   "compress.mjs": async () => {
     const number = await run("compress.mjs");
