@@ -8,6 +8,7 @@ const ROOMS = [
   "data/",
   "profile/",
   "evaluation/",
+  "distributed/",
   "contract/",
   "space/",
   "quantization/",

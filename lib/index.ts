@@ -32,6 +32,8 @@ export {
   type TensorBatch,
   TensorDataLoader,
 } from "./data/tensor-loader";
+export type { Group } from "./distributed/group";
+export { type JoinGroupOptions, joinGroup } from "./distributed/join";
 export { TorchSearchError, type TorchSearchErrorOptions } from "./errors";
 export {
   type BatchLoss,

@@ -1,3 +1,6 @@
+import type { Group } from "../distributed/group";
+import { SharedSearch } from "../distributed/shared-search";
+import { ALONE, type WorkShare } from "../distributed/work-share";
 import { TorchSearchError } from "../errors";
 import { exclusively, isModel, restoring, SEARCHER_BUSY } from "../evaluation/model-guard";
 import { type BoundedScore, scoreModel, scoreUnless } from "../evaluation/score-model";
@@ -65,6 +68,7 @@ export abstract class BaseSearcher<
   #state: State | null = null;
   #parsed: ParsedConstraints = { upper: {}, lower: {} };
   readonly #checkpoint = new SearchCheckpoint();
+  #share: WorkShare = ALONE;
 
   /** The constraints as they were given to `search`; {@link resolveConstraints} makes numbers of them. */
   constraints: Constraints<string> = {};
@@ -212,6 +216,7 @@ export abstract class BaseSearcher<
     if (!isModel(model)) throw expected("ERR_ARGUMENT", "a Module or SearchSpace", "model", model);
     const steps = async (): Promise<SearchResult<SearchStateDict & State, Subnet>> => {
       let ended: "well" | "early" = "early";
+      let failure: unknown = null;
       try {
         await this.#prepare(model, constraints as Constraints<string>, dummyInput, config);
         await this.beforeSearch();
@@ -221,7 +226,12 @@ export abstract class BaseSearcher<
         const result = { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
         ended = "well";
         return result;
+      } catch (error) {
+        failure = error;
+        throw error;
       } finally {
+        await this.#share.end(failure);
+        this.#share = ALONE;
         await this.#checkpoint.end(ended);
       }
     };
@@ -237,7 +247,7 @@ export abstract class BaseSearcher<
     await this.resetSearch();
     this.model = model;
     this.config = this.sanitizeSearchConfig(config);
-    const { deployment, seed, verbose, signal, checkpoint } = this.#baseConfig;
+    const { deployment, seed, verbose, signal, checkpoint, group } = this.#baseConfig;
     this.deployment = deployment;
     this.#parsed = parseConstraints(constraints, {
       known: this.knownConstraints,
@@ -249,9 +259,41 @@ export abstract class BaseSearcher<
     this.random = new Random(seed);
     this.forwardLoop = this.constructForwardLoop({ silent: !verbose });
     throwIfAborted(signal);
+    if (group !== null && group.worldSize > 1) this.#share = await this.#shareWith(group);
     await this.#checkpoint.begin(checkpoint);
     await this.loadSearchCheckpoint();
     throwIfAborted(signal);
+  }
+
+  /** Begins the search in a group, where rank 0 begins the same one. */
+  async #shareWith(group: Group): Promise<WorkShare> {
+    const { signal } = this.#baseConfig;
+    if (!this.sharesWork) {
+      throw new TorchSearchError(
+        "ERR_CONFIG_VALUE",
+        `${this.constructor.name} measures nothing that several processes could share: leave group out of its config, and run it in one process.`,
+      );
+    }
+    const config = plainSettings(this.config);
+    for (const key of ["group", "verbose", "signal", "onProgress", "checkpoint", "activationCache"])
+      delete config[key];
+    const facts = {
+      searcher: this.constructor.name,
+      model: await this.model.fingerprint({ signal }),
+      constraints: this.constraints,
+      config,
+    };
+    return SharedSearch.begin(group, facts, signal);
+  }
+
+  /** Whether the searcher can run in a group, where every rank runs it and {@link share} spreads what it measures. */
+  protected get sharesWork(): boolean {
+    return true;
+  }
+
+  /** Spreads what is measured among the processes of the config's `group`; without one, it is all done here. */
+  protected get share(): WorkShare {
+    return this.#share;
   }
 
   /** Puts the state back to a deep copy of {@link defaultStateDict}. */
@@ -338,6 +380,7 @@ export abstract class BaseSearcher<
       strict,
       signal,
       log: (message) => this.log(message),
+      share: this.#share,
     });
     if (found === null) return false;
     this.random = Random.fromState(found.random);
@@ -356,6 +399,8 @@ export abstract class BaseSearcher<
     requireOptions(options, "saveSearchCheckpoint");
     const { verbose = false } = options;
     const { checkpoint, signal } = this.#baseConfig;
+    // The same file, however many processes search.
+    const { group: _, ...settings } = plainSettings(this.config);
     await this.#checkpoint.save(checkpoint, {
       model: () => this.model,
       verbose,
@@ -366,7 +411,7 @@ export abstract class BaseSearcher<
         searcher: this.constructor.name,
         settings: {
           constraints: this.constraints,
-          config: plainSettings(this.config),
+          config: settings,
           ...this.checkpointSettings,
           annotations: this.annotations,
         },

@@ -16,6 +16,7 @@
  */
 
 import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
+import type { RawTensor } from "../data/safetensors";
 import { TorchSearchError } from "../errors";
 import type { AtomicWriteOptions } from "../util/atomic-file";
 import { requirePath } from "../util/check";
@@ -95,6 +96,30 @@ export async function readCheckpoint(checkpoint: string): Promise<Checkpoint | n
     settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
     libraryVersion: metadata.library_version,
   }));
+}
+
+/** A checkpoint as JSON holds it, on its way to another process. */
+export interface PackedCheckpoint extends Omit<Checkpoint, "state"> {
+  json: unknown;
+  /** Names, with dtypes, shapes, and bytes in base64. */
+  tensors: [string, Omit<RawTensor, "bytes"> & { bytes: string }][];
+}
+
+export function packCheckpoint({ state, ...rest }: Checkpoint): PackedCheckpoint {
+  const { json, tensors } = encodeState(state);
+  const packed = [...tensors].map(([name, { bytes, ...tensor }]): PackedCheckpoint["tensors"][number] => [
+    name,
+    { ...tensor, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") },
+  ]);
+  return { ...rest, json, tensors: packed };
+}
+
+export function unpackCheckpoint({ json, tensors, ...rest }: PackedCheckpoint): Checkpoint {
+  const unpacked = tensors.map(([name, tensor]): [string, RawTensor] => [
+    name,
+    { ...tensor, bytes: new Uint8Array(Buffer.from(tensor.bytes, "base64")) },
+  ]);
+  return { ...rest, state: decodeState({ json, tensors: new Map(unpacked) }) };
 }
 
 /**

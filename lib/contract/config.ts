@@ -1,6 +1,7 @@
 /** The search config: its keys, defaults and checks. */
 
 import { type DataSource, isDataSource } from "../data/data-source";
+import { Group } from "../distributed/group";
 import { TorchSearchError } from "../errors";
 import type { CollectFunction, ForwardLoop, LossFunction, ScoreFunction } from "../evaluation/types";
 import { LatencyTable } from "../profile/latency-table";
@@ -42,6 +43,11 @@ export interface SearchConfig {
   onProgress: ProgressListener | null;
   /** Seed of the searcher's random generator. */
   seed: number;
+  /**
+   * The processes that search together, from `joinGroup`: each runs the same search, and what is measured is shared among
+   * them (docs/guides/distributed.md). Null for this process alone.
+   */
+  group: Group | null;
 }
 
 /** Rules to build a searcher's own from. */
@@ -85,6 +91,7 @@ export const baseConfigRules: Readonly<Record<keyof SearchConfig, ConfigRule>> =
   signal: orNull(rules.signal),
   onProgress: orNull(rules.func),
   seed: rules.integer,
+  group: orNull({ expected: "what joinGroup() gave", accepts: (value) => value instanceof Group }),
 };
 
 /** A fresh copy of the defaults of {@link SearchConfig}. */
@@ -102,6 +109,7 @@ export function baseConfigDefaults(): SearchConfig {
     signal: null,
     onProgress: null,
     seed: 0,
+    group: null,
   };
 }
 

@@ -1,8 +1,16 @@
 /** How a search resumes from its checkpoint, and saves to it. */
 import { forgetPrevious } from "../data/checkpoint-file";
+import type { WorkShare } from "../distributed/work-share";
 import type { SearchModel } from "../evaluation/types";
 import { describe } from "../util/check";
-import { type Checkpoint, readCheckpoint, requireFitting, writeCheckpoint } from "./checkpoint";
+import {
+  type Checkpoint,
+  packCheckpoint,
+  readCheckpoint,
+  requireFitting,
+  unpackCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint";
 import { type CheckpointClaim, claimCheckpoint } from "./checkpoint-claim";
 import { placeOf } from "./checkpoint-path";
 import type { SearchStateDict } from "./types";
@@ -17,6 +25,8 @@ export interface LoadCheckpointOptions {
   strict: boolean;
   signal: AbortSignal | null;
   log(message: string): void;
+  /** Rank 0 reads for all. */
+  share: WorkShare;
 }
 
 /** How {@link SearchCheckpoint.save} writes a checkpoint. */
@@ -70,13 +80,13 @@ export class SearchCheckpoint {
    */
   async load(
     path: string | null,
-    { model, initial, strict, signal, log }: LoadCheckpointOptions,
+    { model, initial, strict, signal, log, share }: LoadCheckpointOptions,
   ): Promise<Pick<Checkpoint, "state" | "random"> | null> {
     if (path === null) return null;
     const { file } = await placeOf(path);
-    const found = await readCheckpoint(file);
+    const found = await readForAll(file, share, signal);
     if (found === null) {
-      await forgetPrevious(file); // of an earlier search
+      if (share.rank === 0) await forgetPrevious(file); // of an earlier search
       log(`Checkpoint ${file} does not exist yet; starting from scratch.`);
       return null;
     }
@@ -114,6 +124,20 @@ export class SearchCheckpoint {
     }
     return this.#fingerprint.value;
   }
+}
+
+/** The checkpoint that rank 0 reads, on every rank: the file may be on rank 0's machine only. */
+async function readForAll(
+  file: string,
+  share: WorkShare,
+  signal: AbortSignal | null,
+): Promise<Checkpoint | null> {
+  if (share.worldSize === 1) return readCheckpoint(file);
+  const sent = await share.once(async () => {
+    const found = await readCheckpoint(file);
+    return found === null ? null : packCheckpoint(found);
+  }, signal);
+  return sent === null ? null : unpackCheckpoint(sent);
 }
 
 /** The values of a config that JSON can hold; others, such as functions and loaders, are described. */

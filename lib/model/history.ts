@@ -39,7 +39,15 @@ export interface ModeRecord {
 }
 
 /** Config keys of a search that don't decide its result, or that stand elsewhere in the record. */
-const UNRECORDED = new Set(["checkpoint", "verbose", "signal", "onProgress", "seed", "activationCache"]);
+const UNRECORDED = new Set([
+  "checkpoint",
+  "verbose",
+  "signal",
+  "onProgress",
+  "seed",
+  "group",
+  "activationCache",
+]);
 
 /** The record of a search, for the history of the model that it exports. */
 export function searchRecordOf(

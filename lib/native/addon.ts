@@ -4,6 +4,7 @@ import type { CallExports } from "./types/call";
 import type { DatasetExports } from "./types/dataset";
 import type { DeviceExports } from "./types/device";
 import type { EvaluateExports } from "./types/evaluate";
+import type { GroupStoreExports } from "./types/group-store";
 import type { ImageExports } from "./types/image";
 import type { ImportanceExports } from "./types/importance";
 import type { LibraryExports } from "./types/library";
@@ -23,6 +24,7 @@ export interface NativeAddon
     DatasetExports,
     DeviceExports,
     EvaluateExports,
+    GroupStoreExports,
     ImageExports,
     ImportanceExports,
     LibraryExports,

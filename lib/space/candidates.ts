@@ -78,7 +78,7 @@ export class Candidates {
     this.#names = names;
     this.#subnets = subnetsOf(columns);
     this.#subnets.forEach(({ config }, row) => {
-      this.#rows.set(this.#key(config), row);
+      this.#rows.set(this.keyOf(config), row);
     });
   }
 
@@ -99,13 +99,13 @@ export class Candidates {
 
   /** The row of a subnet, or undefined when it was not measured. */
   find(config: Readonly<SubnetConfig>): number | undefined {
-    return this.#rows.get(this.#key(config));
+    return this.#rows.get(this.keyOf(config));
   }
 
   /** Adds a subnet that is not there yet; gives its row. */
   add(subnet: ScoredSubnet): number {
     const row = this.#subnets.push(subnet) - 1;
-    this.#rows.set(this.#key(subnet.config), row);
+    this.#rows.set(this.keyOf(subnet.config), row);
     return row;
   }
 
@@ -142,7 +142,8 @@ export class Candidates {
     return { names, widths, scores, ...bounds, costs };
   }
 
-  #key(config: Readonly<SubnetConfig>): string {
+  /** A text that two subnets share when they are the same. */
+  keyOf(config: Readonly<SubnetConfig>): string {
     return this.#names.map((name) => config[name]).join(" ");
   }
 }

@@ -1,6 +1,7 @@
 /** The latency table that a search uses when a constraint bounds latency. */
 
 import type { Deployment } from "../contract/types";
+import { ALONE, type WorkShare } from "../distributed/work-share";
 import { TorchSearchError } from "../errors";
 import { LatencyTable } from "../profile/latency-table";
 import type { ProgressListener } from "../util/progress";
@@ -17,6 +18,8 @@ interface Run {
   signal: AbortSignal | null;
   onProgress: ProgressListener | null;
   log: (message: string) => void;
+  /** Rank 0 measures for all, since no two measurements are alike. */
+  share?: WorkShare;
 }
 
 /**
@@ -32,6 +35,16 @@ export async function prepareLatency(
   deployment: Deployment | null,
   run: Run,
 ): Promise<void> {
+  const { share = ALONE, signal } = run;
+  if (share.worldSize === 1) return prepareHere(space, deployment, run);
+  const table = await share.once(async () => {
+    await prepareHere(space, deployment, run);
+    return space.latencyTable?.toJSON() ?? null;
+  }, signal);
+  if (share.rank !== 0 && table !== null) space.useLatencyTable(LatencyTable.fromJSON(table));
+}
+
+async function prepareHere(space: TimedSpace, deployment: Deployment | null, run: Run): Promise<void> {
   const given = deployment?.latencyTable;
   const path = typeof given === "string" ? given : null;
   const threads = deployment?.threads;

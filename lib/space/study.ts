@@ -14,6 +14,7 @@ import type { Constraints } from "../contract/types";
 import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
 import { scoreModel } from "../evaluation/score-model";
+import { ALONE } from "../distributed/work-share";
 import type { ForwardLoop, RunContext } from "../evaluation/types";
 import { searchRecordOf } from "../model/history";
 import type { Module } from "../model/module";
@@ -108,6 +109,7 @@ export class Study {
       strict: true,
       signal,
       log,
+      share: ALONE,
     });
     this.#state = found === null ? initial : (found.state as unknown as StudyState);
     this.#random = found === null ? new Random(seed) : Random.fromState(found.random);
@@ -130,7 +132,7 @@ export class Study {
     const context: RunContext = { signal, onProgress, silent: true };
     const { verbose: _, seed: __, minBudgetUse: ___, ...data } = this.#options;
     this.#calibration = constructForwardLoop(
-      { ...data, lossFunc: null, verbose: false, seed },
+      { ...data, lossFunc: null, verbose: false, seed, group: null },
       {},
       { context, onStart: () => undefined },
     );

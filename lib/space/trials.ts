@@ -34,8 +34,16 @@ export interface Sampler {
    * The next candidate. It need not meet the constraints, but only one that does can become the best. What it doesn't
    * name stays as in the full model. May be called several times before one is taken, so it must change nothing but the
    * random numbers.
+   *
+   * @param ahead how many proposals were taken since the last call of `accept`, and will be accepted in this order; 0
+   *   unless there is an `ahead`
    */
-  propose(): SubnetConfig;
+  propose(ahead: number): SubnetConfig;
+  /**
+   * How many proposals, from now on, depend on no score that is not known yet; 1 without this function. That many may be
+   * measured at the same time, by the processes of a group.
+   */
+  ahead?(): number;
   /**
    * Learns from a candidate that was recorded, which is known by its row. `proposal` is what `propose` gave, or a
    * candidate from elsewhere that was told to a study.
@@ -72,6 +80,15 @@ export interface Trial {
   row: number | undefined;
 }
 
+/** Candidates that were asked for, and not recorded yet. */
+export interface PendingTrials {
+  count: number;
+  /** Their `Candidates.keyOf`. */
+  keys: ReadonlySet<string>;
+}
+
+const NONE_PENDING: PendingTrials = { count: 0, keys: new Set() };
+
 /**
  * The candidates of a search, as a state holds them: {@link ask} gives the next one, {@link record} takes what it was
  * measured to be, {@link rank} keeps the best.
@@ -100,18 +117,17 @@ export class Trials {
    * A candidate that was not measured yet, if the sampler proposes one soon. What a proposal doesn't name stays as in the
    * full model.
    *
+   * @param pending what was asked for before this one, and not recorded yet
    * @throws `ERR_PROPOSAL` when the sampler proposes nothing
    */
-  ask(sampler: Pick<Sampler, "propose">): Trial {
+  ask(sampler: Pick<Sampler, "propose">, pending: PendingTrials = NONE_PENDING): Trial {
     const propose = (): SubnetConfig =>
-      completedConfig(this.#tools.space, sampler.propose(), "what propose() returned");
+      completedConfig(this.#tools.space, sampler.propose(pending.count), "what propose() returned");
+    const isNew = (config: SubnetConfig): boolean =>
+      this.candidates.find(config) === undefined && !pending.keys.has(this.candidates.keyOf(config));
     let config = propose();
-    let row = this.candidates.find(config);
-    for (let i = 1; i < ATTEMPTS && row !== undefined; i++) {
-      config = propose();
-      row = this.candidates.find(config);
-    }
-    return { config, row };
+    for (let i = 1; i < ATTEMPTS && !isNew(config); i++) config = propose();
+    return { config, row: this.candidates.find(config) };
   }
 
   /** Whether what is known of a trial is enough: a score, or an upper bound that the stopping rule would accept. */

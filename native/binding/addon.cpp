@@ -1,4 +1,5 @@
 // What JavaScript may call: docs/architecture.md, "The door"; typed in lib/native/addon.ts.
+#include <ATen/Version.h>
 #include <napi.h>
 #include <torch/csrc/jit/runtime/print_handler.h>
 #include <torch/cuda.h>
@@ -13,6 +14,7 @@
 #include "binding/device.h"
 #include "binding/env_data.h"
 #include "binding/evaluate.h"
+#include "binding/group_store.h"
 #include "binding/image.h"
 #include "binding/importance.h"
 #include "binding/job.h"
@@ -44,6 +46,7 @@ Napi::Value versions(const Napi::CallbackInfo& info) {
     Napi::Object out = Napi::Object::New(info.Env());
     out.Set("torch", TORCH_VERSION);
     out.Set("napi", NAPI_VERSION);
+    out.Set("cpuCapability", at::get_cpu_capability());
     out.Set("cuda", torch::cuda::is_available());
     return out;
   });
@@ -118,6 +121,7 @@ Napi::Object define(Napi::Env env, Napi::Object exports) {
   ImportanceWrap::define(env, exports);
   ReconstructionWrap::define(env, exports);
   TrainerWrap::define(env, exports);
+  GroupStoreWrap::define(env, exports);
   defineDevice(env, exports);
   defineEvaluate(env, exports);
   defineImage(env, exports);

@@ -4,6 +4,8 @@ import type { TorchSearchError } from "../../errors";
 export interface NativeVersions {
   torch: string;
   napi: number;
+  /** The instructions that LibTorch's kernels use on this processor, such as `AVX2`. */
+  cpuCapability: string;
   cuda: boolean;
 }
 

@@ -138,8 +138,12 @@ export class AutoQuantizeSearcher extends BaseSearcher<
     const { dataLoader, signal, onProgress, collectFunc } = config;
     if (state.calibration !== null) return space.useCalibration(state.calibration, { signal });
     const maxBatches = config.calibrationBatches ?? config.maxIterDataLoader;
-    await space.calibrate(dataLoader, { signal, onProgress, collectFunc, maxBatches });
-    state.calibration = await space.calibration({ signal });
+    const ranges = await this.share.once(async () => {
+      await space.calibrate(dataLoader, { signal, onProgress, collectFunc, maxBatches });
+      return Array.from(await space.calibration({ signal }));
+    }, signal);
+    state.calibration = Float64Array.from(ranges);
+    if (this.share.rank !== 0) await space.useCalibration(state.calibration, { signal });
     await this.saveSearchCheckpoint();
     this.log("Calibrated the activations.");
   }
@@ -149,7 +153,7 @@ export class AutoQuantizeSearcher extends BaseSearcher<
 
     // Step 2: measures what the state does not hold yet.
     const maxBatches = this.config.sensitivityBatches ?? this.config.maxIterDataLoader;
-    const options = { ...this.config, data: this.config.dataLoader as DataSource, maxBatches };
+    const options = { ...this.config, data: this.config.dataLoader as DataSource, maxBatches, share: this.share };
     const names = space.hyperparameters.map(({ name }) => name);
     await measureFormats(space, state.sensitivity, options, async (at) => {
       await this.saveSearchCheckpoint();
@@ -165,9 +169,14 @@ export class AutoQuantizeSearcher extends BaseSearcher<
     const { gap, timeLimit, signal } = this.config;
     const bounds = state.bounds ?? {};
     const run = { gap, timeLimit, signal, onProgress: this.report.bind(this) };
-    const { config, report: milp } = await solveFormats(space, state.sensitivity, bounds, run);
+    const { config, report: milp } = await this.share.once(
+      () => solveFormats(space, state.sensitivity, bounds, run),
+      signal,
+    );
     space.select(config);
-    const score = this.hasScore ? await this.evalScore() : 0 - milp.objective;
+    const score = this.hasScore
+      ? await this.share.once(() => this.evalScore(), signal)
+      : 0 - milp.objective;
     const costs = space.costs(config);
     Object.assign(state, { milp, best: { config, score, costs } });
     await this.saveSearchCheckpoint();

@@ -1,6 +1,7 @@
 /** How much each format harms each group of layers. */
 
 import type { DataSource } from "../../data/data-source";
+import { ALONE, type WorkShare } from "../../distributed/work-share";
 import { TorchSearchError } from "../../errors";
 import { forEachBatch } from "../../evaluation/forward-loop";
 import type { Loss, LossName } from "../../evaluation/losses";
@@ -48,6 +49,8 @@ export interface FormatMeasurement extends SensitivityData {
   sensitivity: FormatSensitivity;
   /** The loss that `gradient` is of. */
   loss: Loss;
+  /** Spreads the groups of layers among processes; by default, all are measured here. */
+  share?: WorkShare;
 }
 
 /**
@@ -72,24 +75,34 @@ export async function measureFormats(
     const byFormat = space.formats.map((format, i) => [format, harms[i] as number]);
     known[groups[at]?.name ?? ""] = Object.fromEntries(byFormat);
   };
-  if (options.sensitivity === "gradient") {
-    const found = await measureGradients(space, options.loss, options);
+  const { sensitivity, share = ALONE, signal = null } = options;
+  if (sensitivity === "gradient") {
+    const found = await share.once(() => measureGradients(space, options.loss, options), signal);
     for (const [at, harms] of found.entries()) add(at, harms);
     await measured(null);
     return;
   }
-  if (options.sensitivity === "klDivergence") await requireColumns(space, options);
+  if (sensitivity === "klDivergence") await requireColumns(space, options);
   // Every group's pass looks at outputs; what it finds is said once.
   const said = new Set<string>();
   const onNotice = (line: string): void => {
     if (!said.has(line)) noticeOf(options)(line);
     said.add(line);
   };
-  for (const at of missing) {
-    const pass = { ...options, onProgress: null, onNotice };
-    add(at, await measureOutputs(space, at, options.sensitivity, pass));
-    await measured(at);
-  }
+  const pass = { ...options, onProgress: null, onNotice };
+  const items = missing.map((at) => ({
+    key: JSON.stringify(["format", at]),
+    cost: 1,
+    measure: () => measureOutputs(space, at, sensitivity, pass),
+  }));
+  await share.measureAll<number[]>(items, {
+    signal,
+    onResult: async (harms, i) => {
+      const at = missing[i] as number;
+      add(at, harms);
+      await measured(at);
+    },
+  });
 }
 
 /** Refuses outputs whose divergence is always 0. @throws `ERR_SCORE_INPUT` */

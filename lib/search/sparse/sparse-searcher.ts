@@ -70,6 +70,11 @@ export abstract class SparseSearcher<
     };
   }
 
+  /** Each layer's zeros need the layers' weights, which stay in one process. */
+  protected override get sharesWork(): boolean {
+    return false;
+  }
+
   protected override get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
     return {
       density: rules.share,

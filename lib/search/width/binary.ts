@@ -6,6 +6,7 @@ import { requireBisection } from "./part-arguments";
 import type { Sensitivity } from "./sensitivity";
 import {
   consider,
+  scoreAhead,
   measureSensitivity,
   type Narrowings,
   priceNarrowings,
@@ -118,9 +119,20 @@ export class BinarySearcher extends SpaceSearcher<BinarySearchState, BinarySearc
 
     const total = 2 * starts.length;
     let done = 0;
+    const pairs: { start: SubnetConfig; grown: SubnetConfig }[] = [];
     for (const start of starts) {
       // Steps 3 and 5.
-      const grown = await grow(this.model, sensitivity, start, bounds, this.config.signal);
+      pairs.push({ start, grown: await grow(this.model, sensitivity, start, bounds, this.config.signal) });
+    }
+    await scoreAhead(
+      tools,
+      state,
+      pairs.flatMap(({ start, grown }) => [
+        { step: "threshold" as const, config: start },
+        { step: "grown" as const, config: grown },
+      ]),
+    );
+    for (const { start, grown } of pairs) {
       await consider(tools, state, "threshold", start, { done: ++done, total });
       if (sameNumbers(start, grown)) done += 1;
       else await consider(tools, state, "grown", grown, { done: ++done, total });

@@ -112,6 +112,7 @@ export class CmaEsSearcher extends SpaceSearcher<CmaEsSearchState, CmaEsSearchCo
         draws.set(proposal, draw);
         return proposal;
       },
+      ahead: () => lambda - state.generation.length,
       accept: (row: number, proposal: SubnetConfig) => {
         // A proposal that comes from elsewhere is a point, too.
         const draw = draws.get(proposal) ?? cma.state.mean;

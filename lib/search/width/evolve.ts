@@ -93,7 +93,8 @@ export class EvolveSearcher extends SpaceSearcher<EvolveSearchState, EvolveSearc
     const trials = new Trials(tools, state);
     const { candidates } = trials;
     const sampler = {
-      propose: () => this.#propose(candidates),
+      propose: (ahead: number) => this.#propose(candidates, ahead),
+      ahead: () => config.populationSize - state.population.length,
       accept: (row: number) => this.#accept(row, candidates),
       uselessBelow: () => this.#uselessBelow(candidates),
     };
@@ -101,14 +102,14 @@ export class EvolveSearcher extends SpaceSearcher<EvolveSearchState, EvolveSearc
   }
 
   /** Steps 1, 3 and 4. */
-  #propose(candidates: Candidates): SubnetConfig {
+  #propose(candidates: Candidates, ahead: number): SubnetConfig {
     const { model: space, bounds, random, state } = this;
     const { populationSize, mutationProb, minBudgetUse } = this.config;
     const { parents, population } = state;
     if (parents.length === 0) return sampleWithin(space, bounds, minBudgetUse, random);
     const parent = (at: number): SubnetConfig => candidates.at(parents[at] as number).config;
     let child: SubnetConfig;
-    if (parents.length === 1 || population.length < populationSize / 2) {
+    if (parents.length === 1 || population.length + ahead < populationSize / 2) {
       child = mutate(space, parent(random.integer(parents.length)), mutationProb, random);
     } else {
       const first = random.integer(parents.length);

@@ -104,7 +104,7 @@ export class GradientSearcher extends SpaceSearcher<GradientSearchState, Gradien
   async runSearch(): Promise<void> {
     const { state } = this;
     if (state.channelScores === null) {
-      state.channelScores = await this.#takeGradients();
+      state.channelScores = await this.tools.once(() => this.#takeGradients());
       await this.saveSearchCheckpoint();
     }
     if (state.best === null) {
@@ -154,13 +154,15 @@ export class GradientSearcher extends SpaceSearcher<GradientSearchState, Gradien
   async #solve(harms: readonly (readonly number[])[]): Promise<SubnetConfig> {
     const { model: space, bounds } = this;
     const { gap, timeLimit, signal } = this.config;
-    const { config, report } = await solveKnapsack(space, harms, bounds, space.smallestConfig, {
-      gap,
-      timeLimit,
-      signal,
-      onProgress: (event) => this.report(event),
-      log: (line) => this.log(line),
-    });
+    const { config, report } = await this.tools.once(() =>
+      solveKnapsack(space, harms, bounds, space.smallestConfig, {
+        gap,
+        timeLimit,
+        signal,
+        onProgress: (event) => this.report(event),
+        log: (line) => this.log(line),
+      }),
+    );
     this.state.knapsack = report;
     return config;
   }

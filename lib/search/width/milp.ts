@@ -9,6 +9,7 @@ import { grow } from "./grow";
 import type { Sensitivity } from "./sensitivity";
 import {
   consider,
+  scoreAhead,
   measureSensitivity,
   type Narrowings,
   priceNarrowings,
@@ -135,6 +136,11 @@ export class MilpSearcher extends SpaceSearcher<MilpSearchState, MilpSearchConfi
       ([, config], at) => !steps.slice(0, at).some(([, earlier]) => sameNumbers(earlier, config)),
     );
     const total = distinct.length;
+    await scoreAhead(
+      tools,
+      state,
+      distinct.map(([step, config]) => ({ step, config })),
+    );
     for (const [at, [step, config]] of distinct.entries())
       await consider(tools, state, step, config, { done: at + 1, total });
     this.reportSpace(
@@ -150,14 +156,16 @@ export class MilpSearcher extends SpaceSearcher<MilpSearchState, MilpSearchConfi
     const harms = space.hyperparameters.map(
       ({ name }) => (state.sensitivity[name] as Sensitivity).degradation,
     );
-    const { config, report, next } = await solveKnapsack(space, harms, bounds, start, {
-      gap,
-      timeLimit,
-      topK,
-      signal,
-      onProgress: (event) => this.report(event),
-      log: (line) => this.log(line),
-    });
+    const { config, report, next } = await this.tools.once(() =>
+      solveKnapsack(space, harms, bounds, start, {
+        gap,
+        timeLimit,
+        topK,
+        signal,
+        onProgress: (event) => this.report(event),
+        log: (line) => this.log(line),
+      }),
+    );
     state.milp = report;
     return [config, ...next];
   }

@@ -132,7 +132,8 @@ export class ParetoSearcher extends SpaceSearcher<ParetoSearchState, ParetoSearc
       trials.rank(row);
     }
     const sampler: Sampler = {
-      propose: () => (state.parents.length === 0 ? this.#beginner() : this.#child(population)),
+      propose: (ahead) => (state.parents.length === 0 ? this.#beginner(ahead) : this.#child(population)),
+      ahead: () => config.populationSize - state.children.length,
       accept: (row) => population.add(row),
       fillState: () => {
         state.front = trials.candidates.columns(population.front());
@@ -142,9 +143,9 @@ export class ParetoSearcher extends SpaceSearcher<ParetoSearchState, ParetoSearc
   }
 
   /** Step 1. */
-  #beginner(): SubnetConfig {
+  #beginner(ahead: number): SubnetConfig {
     const { model: space, random, bounds, state } = this;
-    const at = state.children.length;
+    const at = state.children.length + ahead;
     if (at === 0) return space.smallestConfig;
     if (at === 1) return space.largestConfig;
     if (at === 2 && Object.keys(bounds).length > 0) return sampleWithin(space, bounds, NEAR, random);

@@ -19,6 +19,8 @@ const FUNCTIONS: readonly (keyof SearchTools)[] = [
   "score",
   "scoreRecalibrated",
   "measure",
+  "measureAll",
+  "once",
   "fits",
   "save",
   "report",

@@ -61,6 +61,7 @@ export class RandomSearcher extends SpaceSearcher<RandomSearchState, RandomSearc
     const { model: space, state, bounds, random, config, tools } = this;
     const sampler = {
       propose: () => sampleWithin(space, bounds, config.minBudgetUse, random),
+      ahead: () => Number.POSITIVE_INFINITY,
       uselessBelow: () => state.best?.score ?? null,
     };
     await iterate(tools, new Trials(tools, state), sampler, config);

@@ -156,7 +156,7 @@ async function sweep(
   state: SensitivitySearchState,
   maxChoices: number | null,
 ): Promise<void> {
-  const { space } = tools;
+  const { space, measureAll } = tools;
   const { sensitivity } = state;
   const full = space.fullConfig;
   // Hyperparameters that begin late come last, so that each continues from its predecessor's activations, and only
@@ -172,36 +172,42 @@ async function sweep(
       return { hyperparameter, wanted };
     });
   const isMissing = (name: string, at: number): boolean => (sensitivity[name]?.scores[at] ?? null) === null;
-  space.expect(
-    plan.flatMap(({ hyperparameter: { name, choices }, wanted }) =>
-      wanted.filter((at) => isMissing(name, at)).map((at) => ({ ...full, [name]: choices[at] as number })),
-    ),
+  const open = plan.flatMap(({ hyperparameter, wanted }) =>
+    wanted.filter((at) => isMissing(hyperparameter.name, at)).map((at) => ({ hyperparameter, at })),
   );
+  for (const { hyperparameter, wanted } of plan)
+    if (wanted.length === 0 && !sensitivity[hyperparameter.name]) keepScore(state, hyperparameter, null);
   const total = plan.reduce((sum, { wanted }) => sum + wanted.length, 0);
-  let done = 0;
-  for (const { hyperparameter, wanted } of plan) {
-    const { name, choices } = hyperparameter;
-    if (sensitivity[name] && !wanted.some((at) => isMissing(name, at))) {
-      done += wanted.length;
-      continue;
-    }
-    try {
-      await measureOne(tools, state, hyperparameter, wanted, (score) => {
-        done += 1;
-        tools.report(
-          { phase: "sensitivity", done, total, message: `measuring ${name}` },
-          { score, hyperparameter: name },
-        );
-      });
-    } catch (error) {
-      if (isAbort(error)) await tools.save();
-      throw error;
-    }
-    await tools.save();
-    const harm = Math.max(...(sensitivity[name] as Sensitivity).degradation);
-    tools.log(
-      `Sensitivity of ${name}: ${harm.toPrecision(3)} at ${choices[0]} of ${choices.at(-1)} (${done}/${total}).`,
+  const before = total - open.length;
+  // What begins late goes on from kept activations.
+  const end = 1 + Math.max(0, ...open.map(({ hyperparameter }) => hyperparameter.begins));
+  try {
+    await measureAll(
+      open.map(({ hyperparameter: { name, choices }, at }) => ({ ...full, [name]: choices[at] as number })),
+      {
+        inOrder: true,
+        predicted: open.map(({ hyperparameter: { begins } }) => 1 - begins / end),
+        onResult: async ({ score }, i) => {
+          const { hyperparameter, at } = open[i] as (typeof open)[number];
+          const { name, choices } = hyperparameter;
+          keepScore(state, hyperparameter, { at, score });
+          const done = before + i + 1;
+          tools.report(
+            { phase: "sensitivity", done, total, message: `measuring ${name}` },
+            { score, hyperparameter: name },
+          );
+          if (open[i + 1]?.hyperparameter === hyperparameter) return;
+          await tools.save();
+          const harm = Math.max(...(sensitivity[name] as Sensitivity).degradation);
+          tools.log(
+            `Sensitivity of ${name}: ${harm.toPrecision(3)} at ${choices[0]} of ${choices.at(-1)} (${done}/${total}).`,
+          );
+        },
+      },
     );
+  } catch (error) {
+    if (isAbort(error)) await tools.save();
+    throw error;
   }
   // In the order of the space, for readers of the state.
   state.sensitivity = Object.fromEntries(
@@ -209,33 +215,41 @@ async function sweep(
   );
 }
 
-async function measureOne(
-  { space, score }: SearchTools,
+/** Puts a score into the state at once, so that an interrupted search keeps what it has measured. */
+function keepScore(
   state: SensitivitySearchState,
   { name, kind, choices, full }: Hyperparameter,
-  wanted: readonly number[],
-  tick: (score: number) => void,
-): Promise<void> {
+  measured: { at: number; score: number } | null,
+): void {
   const reference = state.referenceScore as number;
   const known = state.sensitivity[name]?.scores;
   const scores = choices.map((choice, at): number | null =>
-    choice === full && at === choices.length - 1 ? reference : (known?.[at] ?? null),
+    choice === full && at === choices.length - 1
+      ? reference
+      : at === measured?.at
+        ? measured.score
+        : (known?.[at] ?? null),
   );
-  // In the state at once, so that an interrupted search keeps what it has measured.
-  const keep = (): void => {
-    state.sensitivity[name] = {
-      choices: [...choices],
-      scores: [...scores],
-      degradation:
-        kind === "custom" ? customDegradationOf(scores) : degradationOf(scores, reference, choices),
-    };
+  state.sensitivity[name] = {
+    choices: [...choices],
+    scores,
+    degradation: kind === "custom" ? customDegradationOf(scores) : degradationOf(scores, reference, choices),
   };
-  keep();
-  for (const at of wanted) {
-    scores[at] ??= await score({ ...space.fullConfig, [name]: choices[at] as number });
-    keep();
-    tick(scores[at] as number);
-  }
+}
+
+/**
+ * Has a group score subnets at the same time that {@link consider} will take one by one, which finds their scores then. Does
+ * nothing without a group.
+ */
+export async function scoreAhead<Step extends string>(
+  { parallel, measureAll }: SearchTools,
+  { history }: SensitivitySearchState<Step>,
+  candidates: readonly { step: Step; config: SubnetConfig }[],
+): Promise<void> {
+  if (parallel === 1) return;
+  const isKnown = ({ step, config }: (typeof candidates)[number]): boolean =>
+    history.some((known) => known.step === step && sameNumbers(known.config, config));
+  await measureAll(candidates.filter((each) => !isKnown(each)).map(({ config }) => config));
 }
 
 /**

@@ -28,6 +28,16 @@ export interface SpaceProgress {
   bounds: Bounds;
 }
 
+/** How {@link SearchTools.measureAll} goes about it. */
+export interface MeasureAllOptions {
+  /** Whether each candidate goes on from the activations of the one before: then neighbours stay together. */
+  inOrder?: boolean;
+  /** How long each candidate takes, in any unit; by default its FLOPs. */
+  predicted?: readonly number[];
+  /** Receives each candidate in order, as soon as it and those before it are measured. */
+  onResult?(subnet: ScoredSubnet, at: number): void | Promise<void>;
+}
+
 /**
  * What a searcher lends to the functions and objects that it is made of, such as {@link measureSensitivity} and
  * {@link iterate}; see {@link SpaceSearcher.tools}.
@@ -47,6 +57,12 @@ export interface SearchTools {
   scoreRecalibrated(): Promise<number | null>;
   /** As `score`, with the candidate's costs; may stop early where a rule is given. */
   measure(config: SubnetConfig, stop?: ScoreStop | null): Promise<ScoredSubnet>;
+  /** As `measure` for each, shared among the processes of the config's `group`. */
+  measureAll(configs: readonly SubnetConfig[], options?: MeasureAllOptions): Promise<ScoredSubnet[]>;
+  /** What one process makes for all, where it may differ between machines: a solver's solution, or a time. */
+  once<T>(make: () => Promise<T>): Promise<T>;
+  /** How many candidates can be measured at the same time. */
+  readonly parallel: number;
   /** Whether a subnet meets all constraints, without running it. */
   fits(config: Readonly<SubnetConfig>): boolean;
   /** Saves the state to the checkpoint. */
@@ -89,6 +105,8 @@ export abstract class SpaceSearcher<
 > extends BaseSearcher<State, Config, SearchSpace, Module> {
   /** Runs the calibration data, or null when the config has none. */
   #calibration: ForwardLoop | null = null;
+  /** Whether this process is measuring something for all. */
+  #sharing = false;
 
   /** Keys of the state that hold under any constraints, such as measurements; {@link restart} keeps them. */
   protected get lasting(): readonly (keyof State & string)[] {
@@ -142,11 +160,15 @@ export abstract class SpaceSearcher<
       random: this.random,
       signal: this.config.signal,
       score: (config) => this.score(config),
-      scoreRecalibrated: async () => {
-        await this.select(this.model.fullConfig);
-        return (await this.recalibrate()) ? this.evalScore() : null;
-      },
+      scoreRecalibrated: () =>
+        this.#shareOne("recalibrated", async () => {
+          await this.select(this.model.fullConfig);
+          return (await this.recalibrate()) ? this.evalScore() : null;
+        }),
       measure: (config, stop = null) => this.measure(config, stop),
+      measureAll: (configs, options) => this.measureAll(configs, options),
+      once: (make) => this.share.once(make, this.config.signal),
+      parallel: this.share.worldSize,
       fits: (config) => this.fits(config),
       save: () => this.saveSearchCheckpoint(),
       report: (event, details) => this.reportSpace(event, details),
@@ -183,7 +205,8 @@ export abstract class SpaceSearcher<
     requireBaseConfig(this.config, this.constructor.name);
     if (this.constrained.includes("latency")) {
       const { signal, onProgress } = this.config;
-      await prepareLatency(space, this.deployment, { signal, onProgress, log: (line) => this.log(line) });
+      const run = { signal, onProgress, log: (line: string) => this.log(line), share: this.share };
+      await prepareLatency(space, this.deployment, run);
     }
     const fullCosts = space.costs(space.fullConfig);
     const { bounds } = this.resolveConstraints(fullCosts);
@@ -268,10 +291,72 @@ export abstract class SpaceSearcher<
     return true;
   }
 
-  /** Selects a candidate, recalibrates it and rates it. */
-  protected async score(config: Readonly<SubnetConfig>): Promise<number> {
-    await this.select(config);
-    return this.evalScore();
+  /**
+   * Selects a candidate, recalibrates it and rates it. In a group, one of the processes does so for all, and only there
+   * it stays selected.
+   */
+  protected score(config: Readonly<SubnetConfig>): Promise<number> {
+    return this.#shareOne(this.#keyOf("score", config), async () => {
+      await this.select(config);
+      return this.evalScore();
+    });
+  }
+
+  /** Has one of the processes measure; inside of what is shared already, this one. */
+  async #shareOne<T>(key: string, measure: () => Promise<T>): Promise<T> {
+    if (this.#sharing || this.share.worldSize === 1) return measure();
+    const items = [{ key, cost: 1, measure: () => this.#inside(measure) }];
+    const [result] = await this.share.measureAll(items, { signal: this.config.signal });
+    return result as T;
+  }
+
+  async #inside<T>(measure: () => Promise<T>): Promise<T> {
+    this.#sharing = true;
+    try {
+      return await measure();
+    } finally {
+      this.#sharing = false;
+    }
+  }
+
+  /** What a candidate's score depends on, beside the model and the data. */
+  #keyOf(what: string, partial: Readonly<SubnetConfig>): string {
+    const config = completedConfig(this.model, partial);
+    return JSON.stringify([what, ...this.model.hyperparameters.map(({ name }) => config[name])]);
+  }
+
+  /**
+   * Rates candidates as {@link measure} does, each in one of the processes of the config's `group`, the longest first;
+   * without a group, one after the other.
+   */
+  protected async measureAll(
+    partials: readonly SubnetConfig[],
+    { inOrder = false, predicted, onResult }: MeasureAllOptions = {},
+  ): Promise<ScoredSubnet[]> {
+    const space = this.model;
+    const { signal } = this.config;
+    const configs = partials.map((partial) => completedConfig(space, partial));
+    const subnets: ScoredSubnet[] = [];
+    const items = configs.map((config, at) => ({
+      key: this.#keyOf("score", config),
+      cost: predicted?.[at] ?? space.cost(config, "flops"),
+      measure: async () => (await this.#inside(() => this.measure(config))).score,
+    }));
+    const begin = (next: readonly number[]): void => {
+      if (inOrder) space.expect(next.map((at) => configs[at] as SubnetConfig));
+    };
+    await this.share.measureAll<number>(items, {
+      signal,
+      inOrder,
+      begin,
+      onResult: async (score, at) => {
+        const config = configs[at] as SubnetConfig;
+        const subnet = { config, score, costs: space.costs(config) };
+        subnets.push(subnet);
+        await onResult?.(subnet, at);
+      },
+    });
+    return subnets;
   }
 
   /** As {@link score}, with the candidate's complete config and costs; may stop early where a rule is given. */
@@ -281,8 +366,11 @@ export abstract class SpaceSearcher<
       const score = await this.score(config);
       return { config, score, costs: this.model.costs(config) };
     }
-    await this.select(config);
-    const found = await this.evalScoreUnless(stop.below, stop.errorProbability);
+    const key = this.#keyOf(JSON.stringify(stop), config);
+    const found = await this.#shareOne(key, async () => {
+      await this.select(config);
+      return this.evalScoreUnless(stop.below, stop.errorProbability);
+    });
     const scored =
       "score" in found
         ? found

@@ -112,6 +112,7 @@ export class TpeSearcher extends SpaceSearcher<TpeSearchState, TpeSearchConfig> 
         densities ??= this.#densities(candidates, learned);
         return this.#propose(densities, candidates);
       },
+      ahead: () => Math.max(1, config.startupTrials - learned.length),
       accept: (row: number) => {
         if (row <= (learned.at(-1) ?? -1)) return;
         learned.push(row);

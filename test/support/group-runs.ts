@@ -1,0 +1,127 @@
+/** Small native searches in a group, each of which ends with a text that tells all that came out. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
+import {
+  AutoQuantizeSearcher,
+  convert,
+  Module,
+  RandomSearcher,
+  type SearchConfig,
+  type SearchSpace,
+  SpaceSearcher,
+  setThreads,
+  Tensor,
+  TensorDataLoader,
+  topKAccuracy,
+} from "../../lib";
+import type { Group } from "../../lib/distributed/group";
+import {
+  BinarySearcher,
+  CmaEsSearcher,
+  EvolveSearcher,
+  GradientSearcher,
+  MilpSearcher,
+  ParetoSearcher,
+  TpeSearcher,
+} from "../../lib/entries/search";
+
+const dummyInput = () => Tensor.from(new Float32Array(64), [1, 1, 8, 8]);
+
+/** A searcher of a user's own, which measures through what the base class offers. */
+class Ladder extends SpaceSearcher {
+  get defaultStateDict() {
+    return { fullCosts: null, bounds: null, best: null };
+  }
+  async runSearch(): Promise<void> {
+    const { smallestConfig, largestConfig } = this.model;
+    const middle = this.model.sample(this.random);
+    for (const each of await this.measureAll([smallestConfig, middle, largestConfig]))
+      if (this.fits(each.config) && each.score > (this.state.best?.score ?? -1)) this.state.best = each;
+    const again = await this.measure(smallestConfig);
+    if (again.score > (this.state.best?.score ?? -1)) this.state.best = again;
+  }
+}
+
+function text(state: unknown): string {
+  return JSON.stringify(state, (_, value: unknown) => {
+    if (!ArrayBuffer.isView(value)) return value;
+    return Array.from(value as Float64Array, String);
+  });
+}
+
+const SEARCHERS = {
+  BinarySearcher: [BinarySearcher, { maxChoices: 2 }],
+  MilpSearcher: [MilpSearcher, { maxChoices: 1, topK: 2 }],
+  GradientSearcher: [GradientSearcher, {}],
+  RandomSearcher: [RandomSearcher, { numIters: 8 }],
+  EvolveSearcher: [EvolveSearcher, { numIters: 12, populationSize: 4, candidateSize: 2 }],
+  ParetoSearcher: [ParetoSearcher, { numIters: 12, populationSize: 4 }],
+  TpeSearcher: [TpeSearcher, { numIters: 8, startupTrials: 5 }],
+  CmaEsSearcher: [CmaEsSearcher, { numIters: 8, populationSize: 4 }],
+  Ladder: [Ladder, {}],
+} as const;
+
+/** The searches that {@link groupRun} knows. */
+export const GROUP_SEARCHES = [...Object.keys(SEARCHERS), "AutoQuantizeSearcher"];
+
+/** What came out of a search, and how many scores this process has measured for it. */
+export interface GroupResult {
+  /** The state, and the digest of the exported file. */
+  text: string;
+  measured: number;
+}
+
+/** What differs from one run to another. */
+export interface GroupRunOptions {
+  fixtures: string;
+  /** A folder for the exported file. */
+  folder: string;
+  group: Group | null;
+  checkpoint?: string | null;
+  /** Milliseconds that a score takes longer. */
+  delay?: number;
+  /** Called before each score. */
+  onScore?: () => void | Promise<void>;
+  numIters?: number;
+  /** Samples of the data, for a rank with other data than the rest. */
+  batches?: number;
+}
+
+/** Runs one search on a classifier of digits. */
+export async function groupRun(name: string, options: GroupRunOptions): Promise<GroupResult> {
+  setThreads(1);
+  const { fixtures, folder, group, checkpoint = null, delay = 0, onScore, numIters, batches = 2 } = options;
+  const module = await Module.load(path.join(fixtures, "digits_cnn.pt"));
+  const load = (keys: readonly string[]) =>
+    TensorDataLoader.fromNpz(path.join(fixtures, "digits.npz"), { keys: [...keys], batchSize: 32 });
+  const dataLoader = await load(["train_images", "train_labels"]);
+  const score = topKAccuracy(await load(["test_images", "test_labels"]), { maxBatches: batches });
+  let measured = 0;
+  const scoreFunc: typeof score = async (model, context) => {
+    measured += 1;
+    await onScore?.();
+    if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+    return score(model, context);
+  };
+  const common = { dataLoader, maxIterDataLoader: 1, verbose: false, seed: 5, group, checkpoint };
+  const file = path.join(folder, `${name}-${group?.worldSize ?? 1}-${group?.rank ?? 0}.pt`);
+  const end = async (subnet: Module, state: unknown): Promise<GroupResult> => {
+    await subnet.save(file);
+    const digest = createHash("sha256").update(readFileSync(file)).digest("hex");
+    return { text: `${digest} ${text(state)}`, measured };
+  };
+  if (name === "AutoQuantizeSearcher") {
+    const space = await convert(module, "auto_quantize", dummyInput());
+    const config = { ...common, scoreFunc, sensitivity: "klDivergence" as const };
+    const found = await new AutoQuantizeSearcher().search(space, { effectiveBits: 6 }, dummyInput(), config);
+    return end(found.subnet, found.stateDict);
+  }
+  const space = (await convert(module, "fastnas", dummyInput())) as SearchSpace;
+  const [Searcher, more] = SEARCHERS[name as keyof typeof SEARCHERS];
+  const searcher = new Searcher() as unknown as RandomSearcher;
+  const config = { ...common, scoreFunc, ...more, ...(numIters !== undefined && { numIters }) };
+  const found = await searcher.search(space, { flops: "60%" }, dummyInput(), config as Partial<SearchConfig>);
+  return end(found.subnet, found.stateDict);
+}

@@ -1,0 +1,69 @@
+/** Groups of processes on this machine. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import path from "node:path";
+
+import { root } from "./zoo";
+
+/** A port that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** The variables of one rank. */
+export function rankVariables(rank: number, worldSize: number, port: number): Record<string, string> {
+  return {
+    RANK: String(rank),
+    WORLD_SIZE: String(worldSize),
+    MASTER_ADDR: "127.0.0.1",
+    MASTER_PORT: String(port),
+    OMP_NUM_THREADS: "1",
+  };
+}
+
+/** One process of a group. */
+export interface RankProcess {
+  child: ChildProcess;
+  /** What it has printed so far. */
+  output(): string;
+  errors(): string;
+  /** Its end. */
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string; errors: string }>;
+}
+
+/** Starts one process. */
+export function startRank(
+  command: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): RankProcess {
+  const child = spawn(process.execPath, command, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, NODE_PATH: path.join(root, "node_modules"), ...variables },
+  });
+  let output = "";
+  let errors = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string; errors: string }>(
+    (resolve) => child.on("close", (code, signal) => resolve({ code, signal, output, errors })),
+  );
+  return { child, output: () => output, errors: () => errors, ended };
+}
+
+/** Starts all ranks of a group. */
+export function startRanks(command: readonly string[], worldSize: number, port: number): RankProcess[] {
+  return Array.from({ length: worldSize }, (_, rank) =>
+    startRank(command, rankVariables(rank, worldSize, port)),
+  );
+}
