@@ -163,9 +163,7 @@ async function lostOf(
   heard: Map<number, Heard>,
   lease: number,
 ): Promise<Set<number>> {
-  const values = await store.get(
-    ranks.flatMap((rank) => [beatKey(prefix, rank), leftKey(prefix, rank)]),
-  );
+  const values = await store.get(ranks.flatMap((rank) => [beatKey(prefix, rank), leftKey(prefix, rank)]));
   const now = performance.now();
   const lost = new Set<number>();
   for (const [i, rank] of ranks.entries()) {

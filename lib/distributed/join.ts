@@ -95,8 +95,7 @@ export async function joinGroup(options: JoinGroupOptions = {}): Promise<Group> 
   setJoinedRank(place.rank);
   let group: Group | null = null;
   try {
-    if (place.worldSize === 1)
-      return new Group({ ...place, lease, store: null, serves: false });
+    if (place.worldSize === 1) return new Group({ ...place, lease, store: null, serves: false });
     const serves = place.rank === 0 && !place.agentHasStore;
     const { store } = await joinStore(
       {
@@ -165,9 +164,7 @@ async function introduce(
   const ranks = Array.from({ length: worldSize }, (_, each) => each);
   await waitForKeys(store, ranks.map(key), Math.round(1000 * timeout), signal);
   const found = await store.get(ranks.map(key));
-  const facts = found.map((text) =>
-    text === null ? null : (JSON.parse(text) as { facts: Facts }).facts,
-  );
+  const facts = found.map((text) => (text === null ? null : (JSON.parse(text) as { facts: Facts }).facts));
   // A difference first: a rank that expects another number of ranks need not come.
   requireAlike(facts);
   const missing = ranks.filter((each) => facts[each] === null);

@@ -83,10 +83,13 @@ export class SharedSearch implements WorkShare {
   /** Tells the others of an end that they can't go on after. */
   async end(error: unknown): Promise<void> {
     if (error === null) return;
-    const matters = this.rank === 0 || (error instanceof TorchSearchError && error.code === "ERR_GROUP_MISMATCH");
+    const matters =
+      this.rank === 0 || (error instanceof TorchSearchError && error.code === "ERR_GROUP_MISMATCH");
     if (!matters) return;
     const ending = endingOf(this.rank, error);
-    const told: Ending = isAbort(error) ? { ...ending, code: "ERR_GROUP_PEER_LOST", message: ABORTED } : ending;
+    const told: Ending = isAbort(error)
+      ? { ...ending, code: "ERR_GROUP_PEER_LOST", message: ABORTED }
+      : ending;
     try {
       await this.#group.store.compareSet(this.#endedKey, "", JSON.stringify(told));
     } catch {

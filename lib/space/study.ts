@@ -11,10 +11,10 @@ import {
 import { constructForwardLoop } from "../contract/construct-forward-loop";
 import { SearchCheckpoint } from "../contract/search-checkpoint";
 import type { Constraints } from "../contract/types";
+import { ALONE } from "../distributed/work-share";
 import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
 import { scoreModel } from "../evaluation/score-model";
-import { ALONE } from "../distributed/work-share";
 import type { ForwardLoop, RunContext } from "../evaluation/types";
 import { searchRecordOf } from "../model/history";
 import type { Module } from "../model/module";

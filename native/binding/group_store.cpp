@@ -36,8 +36,7 @@ Finish finishWith(std::string text) {
 }
 
 std::vector<std::string> textsOf(const Napi::Value& value, const char* what) {
-  if (!value.IsArray())
-    fail(value.Env(), "ERR_INPUT", std::string(what) + " must be an array of strings.");
+  if (!value.IsArray()) fail(value.Env(), "ERR_INPUT", std::string(what) + " must be an array of strings.");
   const Napi::Array list = value.As<Napi::Array>();
   std::vector<std::string> texts;
   for (uint32_t i = 0; i < list.Length(); ++i) texts.push_back(textOf(list.Get(i), what));
@@ -47,15 +46,15 @@ std::vector<std::string> textsOf(const Napi::Value& value, const char* what) {
 }  // namespace
 
 void GroupStoreWrap::define(Napi::Env env, Napi::Object exports) {
-  exports.Set(kName, DefineClass(env, kName,
-                                 {InstanceMethod<&GroupStoreWrap::join>("join"),
-                                  InstanceMethod<&GroupStoreWrap::add>("add"),
-                                  InstanceMethod<&GroupStoreWrap::set>("set"),
-                                  InstanceMethod<&GroupStoreWrap::compareSet>("compareSet"),
-                                  InstanceMethod<&GroupStoreWrap::get>("get"),
-                                  InstanceMethod<&GroupStoreWrap::wait>("wait"),
-                                  InstanceMethod<&GroupStoreWrap::beat>("beat"),
-                                  InstanceMethod<&GroupStoreWrap::close>("close")}));
+  exports.Set(
+      kName,
+      DefineClass(
+          env, kName,
+          {InstanceMethod<&GroupStoreWrap::join>("join"), InstanceMethod<&GroupStoreWrap::add>("add"),
+           InstanceMethod<&GroupStoreWrap::set>("set"),
+           InstanceMethod<&GroupStoreWrap::compareSet>("compareSet"),
+           InstanceMethod<&GroupStoreWrap::get>("get"), InstanceMethod<&GroupStoreWrap::wait>("wait"),
+           InstanceMethod<&GroupStoreWrap::beat>("beat"), InstanceMethod<&GroupStoreWrap::close>("close")}));
 }
 
 GroupStoreWrap::GroupStoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -140,11 +139,11 @@ Napi::Value GroupStoreWrap::wait(const Napi::CallbackInfo& info) {
     const std::vector<std::string> keys = textsOf(info[0], "The keys");
     const std::chrono::milliseconds atMost = timeOf(info[1], "The time");
     const CallOptions call = CallOptions::read(info[2]);
-    return thread_.submit(
-        info.Env(), [=, cancel = call.cancel](std::unique_ptr<GroupStore>& store) -> Finish {
-          const bool found = joined(store).wait(keys, atMost, cancel);
-          return [found](Napi::Env env) { return Napi::Boolean::New(env, found); };
-        });
+    return thread_.submit(info.Env(),
+                          [=, cancel = call.cancel](std::unique_ptr<GroupStore>& store) -> Finish {
+                            const bool found = joined(store).wait(keys, atMost, cancel);
+                            return [found](Napi::Env env) { return Napi::Boolean::New(env, found); };
+                          });
   });
 }
 

@@ -43,9 +43,9 @@ class StoreThread {
     std::mutex mutex;
     std::condition_variable changed;
     std::deque<Call> calls;
-    bool abandoned = false;                   // nobody waits for answers any more
-    std::unique_ptr<GroupStore> store;        // the thread's own
-    GroupStore* interruptible = nullptr;      // under the mutex: the same, while it lives
+    bool abandoned = false;               // nobody waits for answers any more
+    std::unique_ptr<GroupStore> store;    // the thread's own
+    GroupStore* interruptible = nullptr;  // under the mutex: the same, while it lives
   };
 
   static void run(const std::shared_ptr<Shared>& shared);

@@ -6,7 +6,7 @@ const sanitize = (config: unknown): SearchConfig =>
   sanitizeConfig(config as Partial<SearchConfig>, baseConfigDefaults());
 
 describe("search config", () => {
-  it("has the keys of the reference, and signal, onProgress and seed beyond it", () => {
+  it("has the keys of the reference, and signal, onProgress, seed and group beyond it", () => {
     expect(Object.keys(baseConfigDefaults())).toEqual([
       "checkpoint",
       "verbose",
@@ -20,6 +20,7 @@ describe("search config", () => {
       "signal",
       "onProgress",
       "seed",
+      "group",
     ]);
   });
 

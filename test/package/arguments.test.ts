@@ -132,6 +132,9 @@ async function tools(): Promise<SearchTools> {
     fits: () => true,
     save: async () => {},
     report: () => {},
+    measureAll: async () => [],
+    once: (make) => make(),
+    parallel: 1,
     log: () => {},
   };
 }

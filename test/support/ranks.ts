@@ -55,9 +55,12 @@ export function startRank(
   child.stderr.on("data", (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string; errors: string }>(
-    (resolve) => child.on("close", (code, signal) => resolve({ code, signal, output, errors })),
-  );
+  const ended = new Promise<{
+    code: number | null;
+    signal: NodeJS.Signals | null;
+    output: string;
+    errors: string;
+  }>((resolve) => child.on("close", (code, signal) => resolve({ code, signal, output, errors })));
   return { child, output: () => output, errors: () => errors, ended };
 }
 

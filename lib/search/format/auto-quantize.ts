@@ -153,7 +153,12 @@ export class AutoQuantizeSearcher extends BaseSearcher<
 
     // Step 2: measures what the state does not hold yet.
     const maxBatches = this.config.sensitivityBatches ?? this.config.maxIterDataLoader;
-    const options = { ...this.config, data: this.config.dataLoader as DataSource, maxBatches, share: this.share };
+    const options = {
+      ...this.config,
+      data: this.config.dataLoader as DataSource,
+      maxBatches,
+      share: this.share,
+    };
     const names = space.hyperparameters.map(({ name }) => name);
     await measureFormats(space, state.sensitivity, options, async (at) => {
       await this.saveSearchCheckpoint();
@@ -174,9 +179,7 @@ export class AutoQuantizeSearcher extends BaseSearcher<
       signal,
     );
     space.select(config);
-    const score = this.hasScore
-      ? await this.share.once(() => this.evalScore(), signal)
-      : 0 - milp.objective;
+    const score = this.hasScore ? await this.share.once(() => this.evalScore(), signal) : 0 - milp.objective;
     const costs = space.costs(config);
     Object.assign(state, { milp, best: { config, score, costs } });
     await this.saveSearchCheckpoint();

@@ -6,7 +6,6 @@ import { requireBisection } from "./part-arguments";
 import type { Sensitivity } from "./sensitivity";
 import {
   consider,
-  scoreAhead,
   measureSensitivity,
   type Narrowings,
   priceNarrowings,
@@ -15,6 +14,7 @@ import {
   SENSITIVITY_RULES,
   type SensitivitySearchConfig,
   type SensitivitySearchState,
+  scoreAhead,
   scoreFullModel,
   sensitivityState,
 } from "./sensitivity-sweep";

@@ -9,7 +9,6 @@ import { grow } from "./grow";
 import type { Sensitivity } from "./sensitivity";
 import {
   consider,
-  scoreAhead,
   measureSensitivity,
   type Narrowings,
   priceNarrowings,
@@ -18,6 +17,7 @@ import {
   SENSITIVITY_RULES,
   type SensitivitySearchConfig,
   type SensitivitySearchState,
+  scoreAhead,
   scoreFullModel,
   sensitivityState,
 } from "./sensitivity-sweep";

@@ -144,8 +144,8 @@ BoundSocket bindTo(const std::string& host, uint16_t port) {
   } else if (error != 0) {
     reason = describe(error);
   }
-  throw Error("ERR_GROUP_CONNECT", "Rank 0 can't listen on " + place(host, port) + ", because " + reason +
-                                       ": " + remedy + ".");
+  throw Error("ERR_GROUP_CONNECT",
+              "Rank 0 can't listen on " + place(host, port) + ", because " + reason + ": " + remedy + ".");
 }
 
 std::string reach(const std::string& host, uint16_t port, Clock::time_point until,

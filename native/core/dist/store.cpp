@@ -16,6 +16,7 @@
 #if __has_include(<torch/csrc/distributed/c10d/TCPStore.hpp>)
 #define TORCHSEARCH_HAS_STORE 1
 #include <c10/util/Logging.h>
+
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #endif
 
@@ -241,7 +242,8 @@ class TcpGroupStore final : public GroupStore {
     return values;
   }
 
-  // Asks again and again: a wait of c10d's can't be cancelled, and writes a warning whenever its time is over.
+  // Asks again and again: a wait of c10d's can't be cancelled, and writes a warning whenever its time is
+  // over.
   bool wait(const std::vector<std::string>& keys, milliseconds atMost, const CancelToken& cancel) override {
     const Clock::time_point until = Clock::now() + atMost;
     for (milliseconds pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
@@ -282,8 +284,8 @@ bool GroupStore::available() noexcept {
 }
 
 std::unique_ptr<GroupStore> GroupStore::join(const StoreOptions& options, const CancelToken& cancel) {
-  // c10d writes a page of stack frames to standard error for every connection that ends. Whoever wants to read
-  // them sets the variable.
+  // c10d writes a page of stack frames to standard error for every connection that ends. Whoever wants to
+  // read them sets the variable.
   constexpr int kFatal = 3;
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr)
     FLAGS_caffe2_log_level = std::max(FLAGS_caffe2_log_level, kFatal);

@@ -15,8 +15,8 @@ namespace torchsearch {
 struct StoreOptions {
   std::string host;  // the name or address that ranks connect to
   uint16_t port = 0;
-  bool serve = false;    // whether the store is in this process
-  std::string listenOn;  // the one address that it listens on; empty for `host`
+  bool serve = false;                   // whether the store is in this process
+  std::string listenOn;                 // the one address that it listens on; empty for `host`
   std::chrono::milliseconds timeout{};  // for joining, and for the answer to every later call
 };
 

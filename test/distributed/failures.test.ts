@@ -1,0 +1,260 @@
+/** What happens to a group when one of its processes is killed, held up, missing, or unlike the others. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { firstHost, groupPlace } from "../../lib/distributed/environment";
+import { neighbours } from "../../lib/distributed/units";
+import { decodeValue, encodeValue } from "../../lib/distributed/values";
+import { Random } from "../../lib/util/random";
+import { bundle } from "../support/killable";
+import { freePort, type RankProcess, rankVariables, startRank, startRanks } from "../support/ranks";
+import { root } from "../support/zoo";
+
+let folder: string;
+let script: string;
+
+/** What a run is told beyond its place: for all ranks, or for one. */
+interface Told {
+  name?: string;
+  numIters?: number;
+  delay?: number;
+  checkpoint?: string | null;
+  timeout?: number;
+  lease?: number;
+  batches?: number;
+  seed?: number;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-failures-"));
+  script = path.join(folder, "run.cjs");
+  // Prints a line when it has joined, one for each score, and what came out, or the error's code.
+  const source = `
+    import { joinGroup, TorchSearchError } from "./lib";
+    import { groupRun } from "./test/support/group-runs";
+    const { name = "RandomSearcher", timeout = 60, lease = 2, ...told } = JSON.parse(process.argv[2]);
+    const print = (line) => process.stdout.write(line + "\\n");
+    const run = async () => {
+      const group = process.env.WORLD_SIZE === "1" ? null : await joinGroup({ timeout, lease });
+      print("joined");
+      try {
+        const onScore = () => print("score");
+        const { text } = await groupRun(name, { fixtures: ${JSON.stringify(path.join(root, "test", "fixtures"))}, folder: ${JSON.stringify(folder)}, group, onScore, ...told });
+        print("result " + text);
+      } finally {
+        await group?.leave();
+      }
+    };
+    run().catch((error) => {
+      print("error " + (error instanceof TorchSearchError ? error.code + " " + error.message : error.stack));
+      process.exitCode = 1;
+    });
+  `;
+  const external = ["highs", "bindings", "sharp", "@observablehq/plot", "linkedom"];
+  await bundle(source, { resolveDir: root, outfile: script, external });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const command = (told: Told): string[] => [script, JSON.stringify(told)];
+const lineOf = (output: string, word: string): string | undefined =>
+  output.split("\n").find((line) => line.startsWith(`${word} `));
+const countOf = (rank: RankProcess, word: string): number =>
+  rank
+    .output()
+    .split("\n")
+    .filter((line) => line === word).length;
+
+/** Waits until a rank has scored so often, or has ended. */
+async function untilScored(rank: RankProcess, scores: number): Promise<void> {
+  while (countOf(rank, "score") < scores && rank.child.exitCode === null && rank.child.signalCode === null)
+    await sleep(2);
+}
+
+/** The result of one process. */
+async function alone(told: Told): Promise<string | undefined> {
+  const { output } = await startRank(command(told), rankVariables(0, 1, 1)).ended;
+  return lineOf(output, "result");
+}
+
+describe("a rank's place", () => {
+  const four = { RANK: "1", WORLD_SIZE: "2", MASTER_ADDR: "host", MASTER_PORT: "29500" };
+
+  it("comes from torchrun's variables, Slurm's, or what is given", () => {
+    const agent = { TORCHELASTIC_RESTART_COUNT: "2", TORCHELASTIC_USE_AGENT_STORE: "True" };
+    const place = { rank: 1, worldSize: 2, address: "host", port: 29500 };
+    expect(groupPlace({}, { ...four, ...agent })).toEqual({ ...place, restarts: 2, agentHasStore: true });
+    expect(groupPlace({ port: 4 }, { ...four, ...agent })).toMatchObject({ port: 4, agentHasStore: false });
+    const slurm = {
+      SLURM_PROCID: "3",
+      SLURM_NTASKS: "8",
+      SLURM_JOB_ID: "77",
+      SLURM_JOB_NODELIST: "n[07-09,12],g1",
+    };
+    expect(groupPlace({}, slurm)).toMatchObject({ rank: 3, worldSize: 8, address: "n07" });
+    expect(groupPlace(place, {})).toMatchObject(place);
+  });
+
+  // As `scontrol show hostnames` expands them.
+  it.each([
+    ["a", "a"],
+    ["a,b", "a"],
+    ["node[1-3]", "node1"],
+    ["node[003,007-9]-ib", "node003-ib"],
+    ["n1.cluster,n2", "n1.cluster"],
+  ])("takes the first host of %s", (list, first) => expect(firstHost(list)).toBe(first));
+
+  it.each([
+    [{}, "torchrun"],
+    [{ RANK: "0", WORLD_SIZE: "2" }, "MASTER_ADDR, MASTER_PORT are not set"],
+    [{ ...four, RANK: "2" }, "from 0 to 1 for RANK"],
+    [{ ...four, RANK: "x" }, "RANK"],
+    [{ ...four, MASTER_PORT: "0" }, "MASTER_PORT"],
+    [{ ...four, WORLD_SIZE: "1.5" }, "WORLD_SIZE"],
+  ])("refuses %j", (env, said) => {
+    expect(() => groupPlace({}, env)).toThrow(expect.objectContaining({ code: "ERR_GROUP_ENV" }));
+    expect(() => groupPlace({}, env)).toThrow(said);
+  });
+});
+
+it("sends every number as it is", () => {
+  for (const value of [
+    0,
+    -0,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+    0.1 + 0.2,
+    5e-324,
+  ])
+    expect(decodeValue<number[]>(encodeValue([value]))[0]).toBe(value);
+});
+
+it("puts neighbours into tickets that get shorter, and leaves none out", () => {
+  const random = new Random(1);
+  for (const [count, ranks] of [
+    [40, 2],
+    [7, 3],
+    [1, 4],
+    [100, 8],
+  ] as const) {
+    const items = Array.from({ length: count }, () => ({
+      key: "",
+      cost: random.float(),
+      measure: async () => 0,
+    }));
+    const units = neighbours(items, ranks);
+    expect(units.flat()).toEqual([...items.keys()]);
+    expect((units.at(-1) as number[]).length).toBeLessThanOrEqual((units[0] as number[]).length);
+  }
+});
+
+describe("a group", { timeout: 240_000 }, () => {
+  it("ends as one process when a rank is killed, or held up for longer than its lease", async () => {
+    const told = { numIters: 24, delay: 30 };
+    const expected = await alone(told);
+    const random = new Random(3);
+    for (const signal of ["SIGKILL", "SIGKILL", "SIGSTOP"] as const) {
+      const ranks = startRanks(command(told), 3, await freePort());
+      const victim = ranks[1 + random.integer(2)] as RankProcess;
+      await untilScored(victim, 2 + random.integer(3));
+      await sleep(40 * random.float());
+      victim.child.kill(signal);
+      if (signal === "SIGSTOP") {
+        await sleep(5000);
+        victim.child.kill("SIGCONT");
+      }
+      const ends = await Promise.all(ranks.map((rank) => rank.ended));
+      for (const [rank, { code, output }] of ends.entries()) {
+        if (ranks[rank] === victim && signal === "SIGKILL") continue;
+        expect([code, lineOf(output, "result")]).toEqual([0, expected]);
+      }
+    }
+  });
+
+  it("ends when rank 0 is killed, and goes on from its checkpoint with another number of ranks", async () => {
+    const told = { numIters: 24, delay: 30, checkpoint: path.join(folder, "killed.safetensors") };
+    const expected = await alone({ ...told, checkpoint: null });
+    const ranks = startRanks(command(told), 3, await freePort());
+    await untilScored(ranks[0] as RankProcess, 4);
+    ranks[0]?.child.kill("SIGKILL");
+    const [, ...others] = await Promise.all(ranks.map((rank) => rank.ended));
+    for (const { code, output } of others) {
+      expect(code).toBe(1);
+      expect(lineOf(output, "error")).toMatch(/^error ERR_GROUP_PEER_LOST .*start all ranks again/);
+    }
+    const again = await Promise.all(startRanks(command(told), 2, await freePort()).map((rank) => rank.ended));
+    for (const { output } of again) expect(lineOf(output, "result")).toBe(expected);
+  });
+
+  it("names a rank that doesn't come, and a difference", async () => {
+    const run = async (
+      told: readonly Told[],
+      more: Record<string, string>[] = [],
+      worldSize = told.length,
+    ) => {
+      const port = await freePort();
+      const ranks = told.map((each, rank) =>
+        startRank(command(each), { ...rankVariables(rank, worldSize, port), ...more[rank] }),
+      );
+      return (await Promise.all(ranks.map((rank) => rank.ended))).map(({ output }) =>
+        lineOf(output, "error"),
+      );
+    };
+    const missing = await run([{ timeout: 4 }, { timeout: 4 }], [], 3);
+    expect(missing).toEqual([
+      expect.stringMatching(/ERR_GROUP_CONNECT .*Rank 2 of 3/),
+      expect.stringMatching(/ERR_GROUP_CONNECT .*Rank 2 of 3/),
+    ]);
+    for (const [told, more, said] of [
+      [[{}, {}], [{}, { OMP_NUM_THREADS: "2" }], /ERR_GROUP_MISMATCH .*threads/],
+      [[{}, { numIters: 3 }], [], /ERR_GROUP_MISMATCH .*config/],
+      [[{}, { name: "TpeSearcher" }], [], /ERR_GROUP_MISMATCH .*searcher/],
+      [[{}, { batches: 1 }], [], /ERR_GROUP_MISMATCH .*same data/],
+    ] as const) {
+      const errors = await run(told, [...more]);
+      for (const error of errors) expect(error).toMatch(said);
+    }
+  });
+
+  it("refuses a taken port, and a master that is none", async () => {
+    const other = createServer((socket) => socket.on("error", () => {}));
+    const port = await new Promise<number>((resolve) =>
+      other.listen(0, "127.0.0.1", () => resolve((other.address() as { port: number }).port)),
+    );
+    const run = async (rank: number, at: number): Promise<string | undefined> => {
+      const { output } = await startRank(command({ timeout: 2 }), rankVariables(rank, 2, at)).ended;
+      return lineOf(output, "error");
+    };
+    expect(await run(0, port)).toMatch(/ERR_GROUP_CONNECT .*another program has this port/);
+    expect(await run(1, port)).toMatch(/ERR_GROUP_CONNECT .*another program/);
+    other.close();
+    expect(await run(1, await freePort())).toMatch(/ERR_GROUP_CONNECT .*nobody listens/);
+  });
+
+  it("goes on when strangers write to its port", async () => {
+    const told = { numIters: 12, delay: 30 };
+    const expected = await alone(told);
+    const port = await freePort();
+    const ranks = startRanks(command(told), 2, port);
+    await untilScored(ranks[0] as RankProcess, 1);
+    const random = new Random(9);
+    const magic = Buffer.from([0x21, 0x2f, 0x64, 0x3c]);
+    for (let i = 0; i < 60; i++) {
+      const noise = Buffer.from(Array.from({ length: 1 + random.integer(300) }, () => random.integer(256)));
+      const texts = [noise, Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Buffer.concat([magic, noise])];
+      await new Promise<void>((resolve) => {
+        const socket = connect(port, "127.0.0.1", () => socket.end(random.choice(texts)));
+        socket.on("error", () => resolve());
+        socket.on("close", () => resolve());
+        socket.resume();
+        setTimeout(() => socket.destroy(), 50);
+      });
+    }
+    for (const { output } of await Promise.all(ranks.map((rank) => rank.ended)))
+      expect(lineOf(output, "result")).toBe(expected);
+  });
+});
