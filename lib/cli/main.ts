@@ -11,6 +11,7 @@ import { addDoctorCommand } from "./doctor";
 import { addExportCommand } from "./export";
 import { addFinetuneCommand } from "./finetune";
 import { addHistoryCommand } from "./history";
+import { addLaunchCommand } from "./launch";
 import { reportFailure, watchStreams } from "./output";
 import { addProfileCommand } from "./profile";
 import { addPrunableCommand } from "./prunable";
@@ -30,6 +31,7 @@ const program = new Command("torchsearch")
   .showHelpAfterError("(add --help for all options)")
   .exitOverride();
 addSearchCommands(program);
+addLaunchCommand(program);
 addExportCommand(program);
 addFinetuneCommand(program);
 addCompressCommand(program);

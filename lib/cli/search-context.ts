@@ -1,3 +1,4 @@
+import type { Group } from "../distributed/group";
 import type { ProgressListener } from "../util/progress";
 
 /** What the work of a command needs besides its request. */
@@ -9,4 +10,6 @@ export interface SearchContext {
   /** Prints a line on standard error. */
   say(line: string): void;
   verbose: boolean;
+  /** The processes that share the search; null for this one alone. */
+  group: Group | null;
 }

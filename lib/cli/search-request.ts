@@ -22,7 +22,7 @@ import { requireFiles } from "./stored-files";
  */
 export function completeRequest(model: string, given: GivenOf<"search">): SearchRequest {
   const { settings, asked } = mergeSettings("search", withPatternOfDensity(given));
-  const { json: _json, verbose: _verbose, settings: _settings, ...rest } = settings;
+  const { json: _json, verbose: _verbose, distributed: _, settings: _settings, ...rest } = settings;
   const { mode } = rest;
   const output = rest.output ?? path.resolve(`${stem(model)}.${hasWidths(mode) ? "subnet" : mode}.pt`);
   const beside = (suffix: string): string => path.join(path.dirname(output), `${stem(output)}.${suffix}`);
@@ -106,7 +106,13 @@ export function recordedRequest(annotations: unknown, file: string): SearchReque
 }
 
 function searchDefaults(): SettingsOf<"search"> {
-  const { json: _json, verbose: _verbose, settings: _settings, ...defaults } = defaultsOf("search");
+  const {
+    json: _json,
+    verbose: _verbose,
+    distributed: _,
+    settings: _settings,
+    ...defaults
+  } = defaultsOf("search");
   return defaults;
 }
 

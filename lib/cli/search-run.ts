@@ -5,7 +5,7 @@ import { satisfies } from "../contract/constraints";
 import type { SearchStateDict } from "../contract/types";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
-import type { SearchModel } from "../evaluation/types";
+import type { ScoreFunction, SearchModel } from "../evaluation/types";
 import type { Module } from "../model/module";
 import { runVersions } from "../native/versions";
 import { parseInputs, randomInputs } from "../profile/input-spec";
@@ -31,22 +31,28 @@ import type { SearchOutcome } from "./search-types";
 
 type AnySearcher = BaseSearcher<SearchStateDict, SearchConfig, SearchModel, Module>;
 
-/** Searches, and saves the subnet and the checkpoint. @throws what searching throws */
-export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome> {
-  const { signal, onProgress, say } = context;
+/**
+ * Searches, and saves the subnet and the checkpoint.
+ *
+ * @returns null on other ranks than 0, which only measure
+ * @throws what searching throws
+ */
+export async function runSearch(asked: SearchRequest, context: SearchContext): Promise<SearchOutcome | null> {
+  const { signal, onProgress, say, group } = context;
+  const writes = group === null || group.rank === 0;
   const start = performance.now();
   requireApart(
     { "--output": asked.output, "--checkpoint": asked.checkpoint },
     { model: asked.model, "--data": asked.data, "--eval-data": asked.evalData },
   );
-  const earlier = await earlierRuns(asked);
+  const earlier = writes ? await earlierRuns(asked) : null;
   const digests = await digestsFor(asked, earlier, context);
   const secondsSoFar = (): number => (earlier?.seconds ?? 0) + (performance.now() - start) / 1000;
   const adapter = adapterOf(asked);
   const module = await loadModel(asked, signal);
   const closing: { close(): void }[] = [module];
   try {
-    await requireOutput(asked.output);
+    if (writes) await requireOutput(asked.output);
     const data = await openFitting(asked, module, "train", say);
     closing.push(data.loader);
     requireTargets(asked, data);
@@ -80,7 +86,11 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
 
     const Searcher = modeNamed(request.mode).searchers[request.searcher] as new () => unknown;
     const searcher = new Searcher() as AnySearcher;
-    const rating = withAccuracy(score, space, request.constraints, earlier?.best ?? null);
+    // In a group, no rank sees all candidates.
+    const rating =
+      group === null
+        ? withAccuracy(score, space, request.constraints, earlier?.best ?? null)
+        : { score: named(score.score), best: () => null };
     const versions = runVersions(module.device);
     const recorded = {
       score: { name: score.name, title: score.title },
@@ -123,8 +133,10 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       verbose: context.verbose,
       signal,
       onProgress,
+      group,
     });
     closing.push(subnet);
+    if (!writes) return null;
     onProgress({ phase: "outcome", done: 0, total: null, message: "rating the result" });
     await subnet.save(asked.output, { signal });
     const rated = await rateOutcome(
@@ -171,6 +183,12 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
   } finally {
     for (const each of closing.reverse()) each.close();
   }
+}
+
+/** The score by the name that the record of any search has for it. */
+function named(rate: ScoreFunction): ScoreFunction {
+  const score: ScoreFunction = (model, context) => rate(model, context);
+  return score;
 }
 
 /** The cost of each operator of a model, for the report. */

@@ -3,9 +3,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 
 import type { Command } from "commander";
-
+import { joinGroup } from "../distributed/join";
 import { commandLine } from "./command-line";
 import { untilInterrupted } from "./interrupt";
+import { endWithLauncher } from "./launch";
 import { trustArguments } from "./load-model";
 import { declare } from "./options/declare";
 import { printJson, say } from "./output";
@@ -19,13 +20,14 @@ import { readSearchCheckpoint } from "./stored-files";
 interface OutputOptions {
   json?: boolean;
   verbose?: boolean;
+  distributed?: boolean;
 }
 
 /** Runs a request: with a live line, stopped by Ctrl-C, the outcome printed. */
 async function perform(
   request: SearchRequest,
   args: readonly string[],
-  { json = false, verbose = false }: OutputOptions,
+  { json = false, verbose = false, distributed = false }: OutputOptions,
 ): Promise<void> {
   const remedies = {
     resume: () =>
@@ -35,18 +37,24 @@ async function perform(
     again: commandLine(args),
   };
   const outcome = await untilInterrupted(remedies, async (signal) => {
+    if (distributed) endWithLauncher();
+    const group = distributed ? await joinGroup({ signal }) : null;
+    const speaks = group === null || group.rank === 0;
     // Lines of a verbose search and a live line would overwrite each other.
-    const live = verbose ? { onProgress: () => {}, stop: () => {} } : startLiveLine();
+    const live = verbose || !speaks ? { onProgress: () => {}, stop: () => {} } : startLiveLine();
     const print = (line: string): void => {
       live.stop();
-      say(line);
+      if (speaks) say(line);
     };
+    const context = { args, signal, onProgress: live.onProgress, say: print, verbose, group };
     try {
-      return await runSearch(request, { args, signal, onProgress: live.onProgress, say: print, verbose });
+      return await runSearch(request, context);
     } finally {
       live.stop();
+      await group?.leave();
     }
   });
+  if (outcome === null) return; // rank 0 has it
   if (json) printJson(outcome);
   else process.stdout.write(formatOutcome(outcome));
 }

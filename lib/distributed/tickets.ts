@@ -81,6 +81,7 @@ export class Round<T> {
     const { signal } = this.#options;
     for (;;) {
       throwIfAborted(signal);
+      await this.#requireGoingOn();
       const unit = (await store.add(`${this.#keys.tickets}/next`, 1)) - 1;
       if (unit >= this.#units.length) break;
       if (await this.#claim(unit, "")) await this.#work(unit);

@@ -65,6 +65,11 @@ export function computeThreads({ env, cores, read }: Surroundings = MACHINE): Co
   };
 }
 
+/** The cores that this process may use, whatever number of threads the user chose. */
+export function availableCores(): number {
+  return computeThreads({ ...MACHINE, env: {} }).count;
+}
+
 /** Processors that the control groups of this process, its own and those around it, may use; infinite without a limit. */
 function processorQuota(read: Surroundings["read"]): number {
   let least = Number.POSITIVE_INFINITY;

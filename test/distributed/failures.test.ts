@@ -215,7 +215,9 @@ describe("a group", { timeout: 240_000 }, () => {
       [[{}, { name: "TpeSearcher" }], [], /ERR_GROUP_MISMATCH .*searcher/],
       [[{}, { batches: 1 }], [], /ERR_GROUP_MISMATCH .*same data/],
     ] as const) {
-      const errors = await run(told, [...more]);
+      // Long enough that the first rank is still at it when the second one comes.
+      const long = told.map((each) => ({ numIters: 400, delay: 20, ...each }));
+      const errors = await run(long, [...more]);
       for (const error of errors) expect(error).toMatch(said);
     }
   });
@@ -242,7 +244,8 @@ describe("a group", { timeout: 240_000 }, () => {
     const ranks = startRanks(command(told), 2, port);
     await untilScored(ranks[0] as RankProcess, 1);
     const random = new Random(9);
-    const magic = Buffer.from([0x21, 0x2f, 0x64, 0x3c]);
+    // As a client of c10d begins.
+    const magic = Buffer.from([0, 0xce, 0xf7, 0x85, 0x3c]);
     for (let i = 0; i < 60; i++) {
       const noise = Buffer.from(Array.from({ length: 1 + random.integer(300) }, () => random.integer(256)));
       const texts = [noise, Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Buffer.concat([magic, noise])];

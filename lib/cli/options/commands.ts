@@ -19,6 +19,14 @@ export const COMMANDS = {
     argument: { name: "checkpoint", help: "a file that torchsearch search saved" },
     examples: ["resume model.subnet.search.safetensors"],
   },
+  launch: {
+    help: "run a search in several processes of this machine, which share its candidates",
+    argument: { name: "command...", help: "search or resume, with its arguments, after --" },
+    examples: [
+      "launch --nproc 4 -- search model.pt --data data.npz --constraint flops=60%",
+      "launch --nproc 4 -- resume model.subnet.search.safetensors",
+    ],
+  },
   export: {
     help: "save one subnet of a model: given widths, or the best of a search",
     argument: MODEL,

@@ -99,6 +99,15 @@ export const FILES_OPTIONS = [
     help: "print one JSON document on standard output",
   }),
   row({
+    flag: "--distributed",
+    commands: ["search", "resume"],
+    key: "distributed",
+    kind: flag,
+    default: false,
+    terminalOnly: true,
+    help: "share the search with the other processes that torchrun, Slurm or torchsearch launch has started",
+  }),
+  row({
     flag: "--verbose",
     commands: ["search", "resume"],
     key: "verbose",

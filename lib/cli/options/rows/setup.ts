@@ -1,13 +1,22 @@
-/** Options of `torchsearch setup`. */
+/** Options of `torchsearch setup` and `torchsearch launch`. */
 
 import { plainRules } from "../../../util/rules";
-import { flag, type Kind, text } from "../kinds";
+import { flag, type Kind, positive, text } from "../kinds";
 import { row } from "../row";
 
 /** A tag, or nothing after the flag. */
 const tag: Kind<string | true> = { read: (value) => value, rule: plainRules.text };
 
 export const SETUP_OPTIONS = [
+  row({
+    flag: "--nproc <count>",
+    commands: ["launch"],
+    key: "nproc",
+    kind: positive,
+    default: null,
+    defaultText: "as many as this machine has cores",
+    help: "processes to start",
+  }),
   row({
     flag: "--cuda [tag]",
     commands: ["setup"],
