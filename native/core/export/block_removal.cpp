@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "core/export/idle_loops.h"
 #include "core/export/module_pruning.h"
 #include "core/export/tensor_queries.h"
 #include "core/graph/dependent_nodes.h"
@@ -112,6 +113,12 @@ class BlockRemoval {
     return target_.nodes().at(program_.graph->indexOf(program_.instructions[instruction].node));
   }
 
+  static bool givesItsArgument(const Instruction& instruction) {
+    return instruction.results.size() == 1 && instruction.results[0].isSlot() &&
+           !instruction.arguments.empty() && instruction.arguments[0].isSlot() &&
+           instruction.results[0].slot == instruction.arguments[0].slot;
+  }
+
   void findGone() {
     const auto& liveness = blocks_.liveness;
     for (size_t b = 0; b < kept_.size(); ++b) {
@@ -120,6 +127,7 @@ class BlockRemoval {
     for (const auto* block : sums_) barriers_.insert(nodeOf(block->addition.instruction));
     for (int32_t i = 0; i < static_cast<int32_t>(program_.instructions.size()); ++i) {
       if (!program_.instructions[i].runs()) continue;
+      if (givesItsArgument(program_.instructions[i])) unchanged_.insert(nodeOf(i));
       if (liveness.instructions[i].holds(kept_)) {
         staying_.insert(nodeOf(i));
         continue;
@@ -129,6 +137,10 @@ class BlockRemoval {
       if (present_.count(node) == 0 || barriers_.count(node) > 0) continue;
       gone_.push_back(node);
       goneInstructions_.push_back(i);
+      for (const Node* owner = node->owningBlock()->owningNode(); owner != nullptr;
+           owner = owner->owningBlock()->owningNode()) {
+        if (owner->kind() == prim::Loop) goneLoops_.insert(owner);
+      }
     }
   }
 
@@ -264,11 +276,14 @@ class BlockRemoval {
   }
 
   // Users before what they use, and what a block holds before its owner.
-  static void collect(Block* block, const NodeSet& dependent, const ModulePaths& paths,
-                      const std::set<std::string>& removed, std::vector<Node*>& nodes) {
+  void collect(Block* block, const NodeSet& dependent, const ModulePaths& paths,
+               const std::set<std::string>& removed, std::vector<Node*>& nodes) const {
     for (Node* node : block->nodes().reverse()) {
       for (Block* inner : node->blocks()) collect(inner, dependent, paths, removed, nodes);
-      if (dependent.count(node) > 0 || writesRemoved(node, paths, removed)) nodes.push_back(node);
+      if (dependent.count(node) > 0 || writesRemoved(node, paths, removed) ||
+          (goneLoops_.count(node) > 0 && isIdle(node, staying_))) {
+        nodes.push_back(node);
+      }
     }
   }
 
@@ -294,6 +309,10 @@ class BlockRemoval {
     for (const auto* block : sums_) {
       Node* addition = nodeOf(block->addition.instruction);
       Value* sum = addition->inputs()[block->keptArgument];
+      // "x.to(torch.float32)", where x is that already: in a model of another dtype, the sum had that dtype.
+      for (Value* given = beforeUnpacking(sum); changesNothing(given->node()); given = beforeUnpacking(sum)) {
+        sum = given->node()->inputs()[0];
+      }
       if (const auto format = formatOf(block->substitute)) {
         Graph& graph = *addition->owningGraph();
         const torch::jit::WithInsertPoint insertBefore(addition);
@@ -304,6 +323,22 @@ class BlockRemoval {
       addition->output()->replaceAllUsesWith(sum);
       addition->destroy();
     }
+  }
+
+  // What stands in the tuple that the value is unpacked from.
+  static Value* beforeUnpacking(Value* value) {
+    while (value->node()->kind() == prim::TupleUnpack) {
+      Node* tuple = value->node()->inputs()[0]->node();
+      if (tuple->kind() != prim::TupleConstruct) break;
+      value = tuple->inputs()[value->offset()];
+    }
+    return value;
+  }
+
+  // A conversion that gave back its argument each time.
+  bool changesNothing(const Node* node) const {
+    static const std::unordered_set<std::string> names = {"aten::to", "aten::type_as"};
+    return names.count(node->kind().toQualString()) > 0 && unchanged_.count(node) > 0;
   }
 
   // The memory format of the copy that stands for the sum; nothing where the kept operand itself does.
@@ -326,11 +361,13 @@ class BlockRemoval {
   const ResidualBlocks& blocks_;
   const std::vector<bool>& kept_;
   NodeSet present_;
+  NodeSet unchanged_;                       // of instructions that give back their first argument
   NodeSet staying_;                         // of instructions that run without the blocks, too
   std::vector<const ResidualBlock*> sums_;  // blocks left out whose place something else takes
   NodeSet barriers_;                        // their additions
   std::vector<Node*> gone_;
   std::vector<int32_t> goneInstructions_;  // theirs
+  NodeSet goneLoops_;                      // around them
   Leftovers left_;
 };
 

@@ -153,7 +153,7 @@ bool SubnetGuide::speculatesAt(Node* node) {
     // As if the graph wanted the other side, so that it never takes it.
     rewrite_.observe(node, 0, CallRewrite::kWhole, decision.value == 0, decision.value != 0);
     next_.first += static_cast<size_t>(decision.instructions);
-  } else if (decision.instructions > 0) {
+  } else if (decision.instructions > 0 || decision.decisions > 0) {
     return true;
   }
   next_.second += static_cast<size_t>(decision.decisions);

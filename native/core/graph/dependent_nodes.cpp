@@ -15,22 +15,36 @@ class Walk {
 
   DependentNodes from(const std::vector<const Node*>& sources) {
     for (const Node* node : sources) reach(node);
+    follow();
+    return std::move(found_);
+  }
+
+  DirectUsers usersOf(const Node* node) {
+    for (const Value* output : node->outputs()) reach(output);
+    follow();
+    return {std::move(met_), found_.reachesOutput};
+  }
+
+ private:
+  void follow() {
     while (!pending_.empty()) {
       const Value* value = pending_.back();
       pending_.pop_back();
       for (const auto& use : value->uses()) visit(use.user, use.offset);
     }
-    return std::move(found_);
   }
 
- private:
   void reach(const Value* value) {
     if (values_.insert(value).second) pending_.push_back(value);
   }
 
   // The node, all its outputs, and whatever its blocks hold.
   void reach(const Node* node) {
-    if (barriers_.count(node) > 0 || !found_.nodes.insert(node).second) return;
+    if (barriers_.count(node) > 0) {
+      met_.insert(node);
+      return;
+    }
+    if (!found_.nodes.insert(node).second) return;
     for (const Value* output : node->outputs()) reach(output);
     for (const Block* block : node->blocks()) {
       for (const Value* input : block->inputs()) reach(input);
@@ -82,6 +96,7 @@ class Walk {
   std::unordered_set<const Value*> values_;
   std::vector<const Value*> pending_;
   DependentNodes found_;
+  NodeSet met_;  // of barriers_
 };
 
 }  // namespace
@@ -89,6 +104,10 @@ class Walk {
 DependentNodes dependentNodes(const std::vector<const Node*>& sources, const NodeSet& barriers,
                               const BlockSet& never) {
   return Walk(barriers, never).from(sources);
+}
+
+DirectUsers directUsers(const Node* node, const NodeSet& barriers) {
+  return Walk(barriers, {}).usersOf(node);
 }
 
 bool isWithin(const Node* node, const BlockSet& blocks) {

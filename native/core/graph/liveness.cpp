@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/graph/dependent_nodes.h"
 #include "core/graph/storage_classes.h"
 
 namespace torchsearch {
@@ -83,6 +84,12 @@ class LivenessPass {
     }
     all_.resize(additions.size());
     std::iota(all_.begin(), all_.end(), 0);
+    for (size_t i = 0; i < program.instructions.size(); ++i) {
+      if (!program.instructions[i].runs()) continue;
+      const auto* node = program.instructions[i].node;
+      ran_.insert(node);
+      instructionsOf_[node].push_back(static_cast<int32_t>(i));
+    }
   }
 
   Liveness run() {
@@ -95,6 +102,7 @@ class LivenessPass {
     }
     std::reverse(liveness_.unread.begin(), liveness_.unread.end());
     findStored();
+    findQuestions();
     return std::move(liveness_);
   }
 
@@ -112,6 +120,7 @@ class LivenessPass {
         condition.either(outlives ? Condition::always() : needed_[slot]);
       }
     }
+    if (!additions_.empty()) condition.either(ofNumbers(instruction.node, index));
     if (leftovers_.instructions.count(index) > 0) condition = Condition::always();
     const auto block = blockOf_.find(index);
     if (block != blockOf_.end()) return cross(index, block->second, condition);
@@ -129,6 +138,32 @@ class LivenessPass {
       forEachSlot(argument, [&](SlotId slot) { needed_[slot].either(condition); });
     }
     liveness_.instructions[index] = std::move(condition);
+  }
+
+  // Numbers are no slots: when something that runs after `index` uses a number that the graph computes from
+  // what the node gives, such as its size.
+  Condition ofNumbers(const torch::jit::Node* node, int32_t index) {
+    auto found = users_.find(node);
+    if (found == users_.end()) found = users_.emplace(node, directUsers(node, ran_)).first;
+    if (found->second.reachesOutput) return Condition::always();
+    Condition condition;
+    for (const auto* user : found->second.nodes) {
+      for (const int32_t i : instructionsOf_.at(user)) {
+        if (i > index) condition.either(liveness_.instructions[i]);
+      }
+    }
+    return condition;
+  }
+
+  void findQuestions() {
+    for (const auto& question : program_.questions) {
+      Condition condition = additions_.empty() ? Condition::always() : Condition();
+      if (!additions_.empty()) {
+        condition = ofNumbers(question.node, question.before - 1);
+        if (condition.isNever()) condition = Condition::always();  // a check is nobody's argument
+      }
+      liveness_.questions.push_back(std::move(condition));
+    }
   }
 
   // Before the addition, the kept operand is needed as the sum is after it, the branch only with the block.
@@ -181,6 +216,9 @@ class LivenessPass {
   std::unordered_map<SlotId, std::vector<SlotId>> members_;  // by representative
   std::vector<Condition> needed_;                            // by slot, at the present point of the pass
   std::vector<int32_t> all_;
+  NodeSet ran_;  // the nodes of instructions that run
+  std::unordered_map<const torch::jit::Node*, std::vector<int32_t>> instructionsOf_;
+  std::unordered_map<const torch::jit::Node*, DirectUsers> users_;  // of numbers
   Liveness liveness_;
 };
 

@@ -46,13 +46,15 @@ struct ResidualAddition {
 };
 
 struct Liveness {
-  // When each instruction runs. One whose result nothing ever reads runs in the full program only.
+  // When each instruction runs. One whose result nothing ever uses, not even for a number that is read off
+  // it, runs in the full program only.
   std::vector<Condition> instructions;
   // By slot: when a parameter or buffer is part of the model. One that no instruction reads goes with its
   // module's others. `always` for all other slots.
   std::vector<Condition> stored;
+  std::vector<Condition> questions;  // by question: when what it is asked for is wanted
   std::vector<Condition> sums;  // by block: when what its addition gives, or what stands for it, is needed
-  std::vector<int32_t> unread;  // instructions whose results nothing reads, ascending
+  std::vector<int32_t> unread;  // instructions whose results nothing uses, ascending
 };
 
 // What can't be taken out of the graph, whichever blocks are left out.

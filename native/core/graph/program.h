@@ -24,12 +24,9 @@ struct Slot {
   std::vector<int64_t> sizes;    // when recorded
   std::vector<int64_t> strides;  // likewise; empty for a tensor that has none
   at::ScalarType dtype = at::kFloat;
-  at::Tensor constant;    // kConstant: its value
-  int32_t producer = -1;  // kResult: index of the instruction that made it first
-  int32_t lastUse = -1;   // index of the last instruction that reads it; a program output lives to the end
-  // The instruction before which something that makes no tensor, such as a question for its size, reads it
-  // last.
-  int32_t askedBefore = -1;
+  at::Tensor constant;      // kConstant: its value
+  int32_t producer = -1;    // kResult: index of the instruction that made it first
+  int32_t lastUse = -1;     // index of the last instruction that reads it; a program output lives to the end
   SlotId viewOf = kNoSlot;  // kResult: the argument of its producer that it shares memory with; else kNoSlot
   int64_t bytes = 0;        // of its memory, when recorded; of a result, of all that its memory holds
 
@@ -87,6 +84,13 @@ struct Decision {
   std::vector<ValueTree> other = {};
 };
 
+// Something that makes no tensor, such as a question for its size, read a result.
+struct Question {
+  SlotId slot = kNoSlot;
+  const torch::jit::Node* node = nullptr;  // in Program::graph
+  int32_t before = 0;                      // the instruction that came next
+};
+
 // What one forward pass did: the straight line of tensor operators, with control flow and scalar arithmetic
 // resolved for the recorded input shapes.
 struct Program {
@@ -94,6 +98,7 @@ struct Program {
   std::vector<Slot> slots;
   std::vector<Instruction> instructions;
   std::vector<Decision> decisions;  // in the order of execution; those of speculative branches too
+  std::vector<Question> questions;  // in the order of execution; none of speculative branches
   std::vector<SlotId>
       inputs;  // tensors of the inputs, positional first, then keyword in schema order, depth first
   ValueTree output;

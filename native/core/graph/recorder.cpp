@@ -81,7 +81,7 @@ class Recorder : public InterpreterObserver {
       program_->dataDependence = describeDependence(node, schema->name());
     }
     if (!producesTensors(*schema)) {
-      if (!speculative) markAsked(arguments);
+      if (!speculative) markAsked(node, arguments);
       if (node->kind() == torch::jit::aten::size) noteSized(node, arguments[0].toTensor());
       return;
     }
@@ -216,13 +216,14 @@ class Recorder : public InterpreterObserver {
     return false;
   }
 
-  void markAsked(const std::vector<IValue>& arguments) {
+  void markAsked(const Node* node, const std::vector<IValue>& arguments) {
     std::vector<at::Tensor> tensors;
     for (const auto& argument : arguments) collectTensors(argument, tensors);
     for (const auto& tensor : tensors) {
       const auto found = slotOf_.find(tensor.unsafeGetTensorImpl());
-      if (found == slotOf_.end()) continue;
-      program_->slots[found->second].askedBefore = static_cast<int32_t>(program_->instructions.size());
+      if (found == slotOf_.end() || program_->slots[found->second].kind != Slot::Kind::kResult) continue;
+      program_->questions.push_back(
+          {found->second, node, static_cast<int32_t>(program_->instructions.size())});
     }
   }
 

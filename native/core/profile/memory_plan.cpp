@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/graph/size_arithmetic.h"
+
 namespace torchsearch {
 
 namespace {
@@ -16,6 +18,13 @@ std::vector<SlotId> slotsIn(const std::vector<ValueTree>& trees) {
   return slots;
 }
 
+// Numbers that a trace holds as tensors come and go with the graph's arithmetic, which an export may do
+// without.
+bool isWrappedNumber(const Slot& tensor, const torch::jit::Node* node) {
+  if (!tensor.sizes.empty() || !mayBeSizeArithmetic(node)) return false;
+  return node->output()->uses().empty() || isSizeArithmetic(node);
+}
+
 }  // namespace
 
 MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
@@ -28,18 +37,14 @@ MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
   for (size_t b = 0; b < blocks.blocks.size(); ++b) {
     blockOf[blocks.blocks[b].addition.instruction] = static_cast<int32_t>(b);
   }
-  std::vector<std::vector<SlotId>> askedBefore(program.instructions.size() + 1);
-  for (size_t s = 0; s < program.slots.size(); ++s) {
-    const Slot& slot = program.slots[s];
-    if (slot.kind == Slot::Kind::kResult && slot.askedBefore > 0) {
-      askedBefore[slot.askedBefore].push_back(static_cast<SlotId>(s));
-    }
-  }
+  auto question = program.questions.begin();
   for (size_t i = 0; i < program.instructions.size(); ++i) {
-    // What is asked for something just before this instruction was still there in the one that ran last.
-    if (!steps_.empty()) {
-      auto& held = steps_.back().reads;
-      held.insert(held.end(), askedBefore[i].begin(), askedBefore[i].end());
+    for (; question != program.questions.end() && question->before <= static_cast<int32_t>(i); ++question) {
+      // What is read of a tuple: executors put what was put into it in its place, and so may an export.
+      if (question->node->kind() == torch::jit::prim::TupleIndex) continue;
+      const auto index = static_cast<size_t>(question - program.questions.begin());
+      const int32_t condition = conditionOf(whole ? Condition::always() : blocks.liveness.questions[index]);
+      questions_.push_back({question->slot, static_cast<int32_t>(steps_.size()), condition});
     }
     const Instruction& instruction = program.instructions[i];
     if (!instruction.runs()) continue;
@@ -49,8 +54,7 @@ MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
     for (const SlotId slot : slotsIn(instruction.arguments)) {
       const Slot& tensor = program.slots[slot];
       if (tensor.kind == Slot::Kind::kConstant) {
-        // Numbers that a trace holds as tensors come and go with the graph's arithmetic.
-        if (!tensor.sizes.empty()) own(slot, true);
+        if (!tensor.sizes.empty()) own(slot, true);  // no wrapped number
       } else if (!tensor.isStored()) {
         step.reads.push_back(slot);
       }
@@ -59,6 +63,7 @@ MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
       const Slot& result = program.slots[slot];
       // What is given back as it came, written in place, is no new tensor.
       if (result.kind != Slot::Kind::kResult || result.producer != static_cast<int32_t>(i)) continue;
+      if (isWrappedNumber(result, instruction.node)) continue;
       if (result.viewOf == kNoSlot) own(slot, false);
       step.results.push_back({slot, result.viewOf});
     }
@@ -107,7 +112,13 @@ MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept) const
     lives.first[place] = lives.last[place] = when;
   };
   const auto count = static_cast<int32_t>(steps_.size());
+  auto question = questions_.begin();
+  int32_t ran = kNothing;
   for (int32_t i = 0; i < count; ++i) {
+    // What is asked for something just before a step was still there in the one that ran last.
+    for (; question != questions_.end() && question->before == i; ++question) {
+      if (ran != kNothing && holds[question->condition]) read(question->slot, ran);
+    }
     const Step& step = steps_[i];
     if (step.block != kNothing && !kept[step.block]) {
       const Addition& addition = additions_[step.block];
@@ -115,12 +126,14 @@ MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept) const
       if (addition.copies) {
         read(addition.kept, i);
         make(addition.sum, i);
+        ran = i;
       } else {
         holder[addition.sum] = holder[addition.kept];
       }
       continue;
     }
     if (!holds[step.condition]) continue;
+    ran = i;
     for (const SlotId slot : step.reads) read(slot, i);
     for (const Result& result : step.results) {
       if (result.viewOf == kNoSlot) {

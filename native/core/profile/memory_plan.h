@@ -37,6 +37,11 @@ class MemoryPlan {
     std::vector<Result> results;  // new tensors
     int32_t block = kNothing;     // whose addition it is
   };
+  struct Question {
+    SlotId slot;
+    int32_t before;  // a step
+    int32_t condition;
+  };
   struct Addition {
     SlotId sum, kept;
     bool copies;        // what stands for the sum, when the block is left out, has memory of its own
@@ -55,6 +60,7 @@ class MemoryPlan {
 
   std::vector<Condition> conditions_;
   std::vector<Step> steps_;
+  std::vector<Question> questions_;  // by step
   std::vector<Addition> additions_;  // by block
   std::vector<SlotId> output_;
   std::vector<SlotId> owners_;

@@ -114,12 +114,12 @@ async function trySubnet(space, subnet, inputs, folder, at, report) {
   if (subnet.deep) {
     begin(`${label}: other threads`);
     setThreads(2);
-    const again = tensorsOf(await space.forward(inputs[0]));
+    const again = [tensorsOf(await space.forward(inputs[0])), tensorsOf(await exported.forward(inputs[0]))];
     setThreads(1);
-    const threads = difference(again, outputs[0]);
+    const threads = Math.max(...again.map((tensors) => difference(tensors, outputs[0])));
     if (threads > TOLERANCE)
-      fault("threads", `with two threads the space differs by ${threads.toExponential(1)}`);
-    closeAll(again);
+      fault("threads", `with two threads the space or its export differs by ${threads.toExponential(1)}`);
+    closeAll(again.flat());
   }
   for (const input of inputs.slice(1)) {
     begin(`${label}: forward at ${input.shape}`);

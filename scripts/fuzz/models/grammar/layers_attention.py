@@ -3,7 +3,7 @@
 from .registry import Draw, layer
 from .writer import State, Writer, project
 
-SPELLINGS = ("fused", "manual", "sdpa", "einsum", "flat-bmm", "module", "multi-query", "linear", "cross")
+SPELLINGS = ("fused", "manual", "sdpa", "einsum", "flat-bmm", "module", "multi-query", "grouped-query", "linear", "cross")
 
 
 def draw_attention(d: Draw):
@@ -12,7 +12,7 @@ def draw_attention(d: Draw):
         "heads": d.pick(1, 2, 2, 4),
         "dim": d.pick(2, 4),
         "bias": d.chance(0.6),
-        "mask": d.pick("", "", "causal", "table"),
+        "mask": d.pick("", "", "causal", "table", "made", "indexed"),
         "sizes": d.pick("size", "shape", "unflatten"),
     }
 
@@ -74,6 +74,11 @@ def emit_projections(w: Writer, s: State, n, h: int, d: int, bias: str) -> tuple
         k, v = w.fresh(), w.fresh()
         w.line(f"{k}, {v} = {b}({x}).chunk(2, dim=-1)")
         return heads(f"{a}({x})"), w.let(f"{k}.unsqueeze(1)"), w.let(f"{v}.unsqueeze(1)")
+    if n["spelling"] == "grouped-query":
+        a, b, c = (w.add(f"nn.Linear({s.c}, {c}{bias})") for c in (width, width // min(h, 2), width // min(h, 2)))
+        few = h // min(h, 2)
+        k, v = (w.let(f"{heads(f'{m}({x})', few)}.repeat_interleave({min(h, 2)}, dim=1)") for m in (b, c))
+        return heads(f"{a}({x})"), k, v
     a, b, c = (w.add(f"nn.Linear({s.c}, {width}{bias})") for _ in range(3))
     other = x
     if n["spelling"] == "cross":
@@ -96,6 +101,13 @@ def emit_mask(w: Writer, s: State, kind: str, h: int) -> str:
         most = s.size[0] + 24
         table = w.add_parameter(h, most, most)
         return w.let(f"{table}[:, :{t}, :{t}]")
+    if kind == "made":
+        return w.let(f"torch.zeros({t}, {t}).masked_fill(torch.ones({t}, {t}).triu(1) == 1, -1e4)")
+    if kind == "indexed":
+        most = s.size[0] + 24
+        table = w.add_parameter(2 * most - 1, h)
+        index = w.add_buffer(f"torch.arange({most})[:, None] - torch.arange({most}) + {most - 1}")
+        return w.let(f"{table}[{index}[:{t}, :{t}].reshape(-1)].view({t}, {t}, -1).permute(2, 0, 1)")
     return ""
 
 
@@ -147,6 +159,19 @@ def emit_rotary(w: Writer, s: State, n) -> State:
     y = w.let(f"F.scaled_dot_product_attention({turned[0]}, {turned[1]}, {v}, is_causal=True)")
     leave = w.add(f"nn.Linear({h * d}, {s.c}, bias=False)")
     return s.to(w.let(f"{leave}({y}.transpose(1, 2).flatten(2))"), zero=True)
+
+
+@layer("graph-attention", "tokens", lambda d: {"heads": d.pick(1, 2, 4), "dim": d.pick(2, 4)}, weight=0.5)
+def emit_graph_attention(w: Writer, s: State, n) -> State:
+    """GAT's, where each token sees each: scores are sums of what two vectors a head say."""
+    h, d, x = n["heads"], n["dim"], s.var
+    enter, source, target = w.add(f"nn.Linear({s.c}, {h * d})"), w.add_parameter(h, d), w.add_parameter(h, d)
+    y = w.let(f"{enter}({x}).view({x}.size(0), -1, {h}, {d})")
+    a, b = w.let(f"({y} * {source}).sum(-1)"), w.let(f"({y} * {target}).sum(-1)")
+    scores = w.let(f"F.leaky_relu({a}.unsqueeze(2) + {b}.unsqueeze(1), 0.2).softmax(2)")
+    seen = w.let(f'torch.einsum("nijh,njhd->nihd", {scores}, {y}).flatten(2)')
+    leave = w.add(f"nn.Linear({h * d}, {s.c})")
+    return s.to(w.let(f"{leave}({seen})"), zero=True)
 
 
 @layer("encoder-layer", "tokens", lambda d: {"hidden": d.width(), "first": d.chance(0.5)}, weight=0.5)

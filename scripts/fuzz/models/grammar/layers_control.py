@@ -106,6 +106,9 @@ def submodule(w: Writer, s: State, nodes, width: int | None = None, returns: str
         y = project(inner, y, y.c)
     if returns == "tuple":
         inner.finish("self, x: Tensor) -> Tuple[Tensor, Tensor]", f"x, {y.var}")
+    elif returns == "named":
+        w.program.helpers.add("Pair")
+        inner.finish("self, x: Tensor) -> Pair", f"Pair(x, {y.var})")
     elif returns == "list":
         inner.finish("self, x: Tensor) -> List[Tensor]", f"[x, {y.var}]")
     elif returns == "dict":
@@ -118,13 +121,13 @@ def submodule(w: Writer, s: State, nodes, width: int | None = None, returns: str
 @layer(
     "module",
     ANY,
-    lambda d: {"bodies": [d.body(None)], "returns": d.pick("tensor", "tensor", "tuple", "list", "dict")},
+    lambda d: {"bodies": [d.body(None)], "returns": d.pick("tensor", "tensor", "tuple", "list", "dict", "named")},
     weight=2,
 )
 def emit_submodule(w: Writer, s: State, n) -> State:
     make, y = submodule(w, s, n["bodies"][0], returns=n["returns"])
     call = f"{w.add(make)}({s.var})"
-    expr = {"tensor": call, "tuple": f"{call}[1]", "list": f"{call}[1]", "dict": f'{call}["after"]'}[n["returns"]]
+    expr = {"tensor": call, "tuple": f"{call}[1]", "list": f"{call}[1]", "named": f"{call}.after", "dict": f'{call}["after"]'}[n["returns"]]
     return y.to(w.let(expr))
 
 

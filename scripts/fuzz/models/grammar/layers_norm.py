@@ -80,6 +80,9 @@ def emit_global_response_norm(w, s, n):
 
 
 HELPERS = {
+    "Pair": """class Pair(NamedTuple):
+    before: Tensor
+    after: Tensor""",
     "RmsNorm": """class RmsNorm(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -94,6 +94,26 @@ def emit_scan(w: Writer, s: State, n) -> State:
     return s.to(w.let(f"torch.stack({ys}, 1)"), c=width, zero=True)
 
 
+@layer("selective-scan", "tokens", lambda d: {"width": d.pick(4, 8), "states": 2}, weight=0.4)
+def emit_selective_scan(w: Writer, s: State, n) -> State:
+    """Mamba's: steps, what enters the state and what leaves it follow from the input; a state for each channel."""
+    x, width, k = s.var, n["width"], n["states"]
+    enter, delta, both = (w.add(f"nn.Linear({a}, {b})") for a, b in ((s.c, width), (width, width), (width, 2 * k)))
+    rate, skip = w.add_parameter(width, k), w.add_parameter(width)
+    u = w.let(f"{enter}({x})")
+    step = w.let(f"F.softplus({delta}({u})).unsqueeze(-1)")
+    into, out = w.fresh(), w.fresh()
+    w.line(f"{into}, {out} = {both}({u}).chunk(2, dim=-1)")
+    h = w.let(f"torch.zeros({x}.size(0), {width}, {k})")
+    ys = w.fresh()
+    w.line(f"{ys}: List[Tensor] = []")
+    with w.block(f"for t in range({x}.size(1)):"):
+        fed = f"{step}[:, t] * {into}[:, t].unsqueeze(1) * {u}[:, t].unsqueeze(-1)"
+        w.line(f"{h} = {h} * torch.exp(-{step}[:, t] * {rate}.abs()) + {fed}")
+        w.line(f"{ys}.append(({h} * {out}[:, t].unsqueeze(1)).sum(-1))")
+    return s.to(w.let(f"torch.stack({ys}, 1) + {u} * {skip}"), c=width, zero=True)
+
+
 @layer("cumsum", "tokens", weight=0.3)
 def emit_cumsum(w: Writer, s: State, n) -> State:
     return s.to(w.let(f"{s.var}.cumsum(1) * 0.5"))

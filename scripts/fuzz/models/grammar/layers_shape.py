@@ -49,6 +49,73 @@ def emit_split(w: Writer, s: State, n) -> State:
 
 
 @layer(
+    "split-sizes",
+    ANY,
+    lambda d: {"widths": d.pick([2, 6], [4, 2, 2], [6, 4]), "bodies": [d.body(None)], "spelling": d.pick("split", "unbind")},
+    weight=1,
+)
+def emit_split_sizes(w: Writer, s: State, n) -> State:
+    """Parts of different widths, or a dimension of parts that is taken apart."""
+    widths = n["widths"] if n["spelling"] == "split" else [4] * len(n["widths"])
+    s = project(w, s, sum(widths))
+    parts = [w.fresh() for _ in widths]
+    if n["spelling"] == "split":
+        cut = f"{s.var}.split({widths}, dim={s.axis})"
+    else:
+        cut = f"{s.var}.unflatten({s.axis}, ({len(widths)}, 4)).unbind({s.axis})"
+    if w.scripted and n["spelling"] == "split":
+        pieces = w.let(cut)
+        for i, part in enumerate(parts):
+            w.let(f"{pieces}[{i}]", part)
+    else:
+        w.line(f"{', '.join(parts)} = {cut}")
+    left = emit_body(w, s.to(parts[0], c=widths[0]), n["bodies"][0])
+    if (left.kind, left.size) != (s.kind, s.size):
+        raise ValueError("parts of other sizes")
+    others = [project(w, s.to(part, c=c), left.c).var for part, c in zip(parts[1:], widths[1:], strict=True)]
+    return s.to(w.let(" + ".join([left.var, *others])), c=left.c, zero=left.zero)
+
+
+@layer("dictionary", ANY, lambda d: {"bodies": [d.body(None), d.body(None)], "use": d.pick("keys", "values")}, weight=0.6)
+def emit_dictionary(w: Writer, s: State, n) -> State:
+    """Activations by name, as necks and backbones hand them on."""
+    a, b = (emit_body(w, s, body) for body in n["bodies"])
+    if any((p.kind, p.size) != (s.kind, s.size) for p in (a, b)):
+        raise ValueError("parts of other sizes")
+    named = w.fresh()
+    w.line(f"{named}: Dict[str, Tensor] = {{}}")
+    w.line(f'{named}["a"] = {a.var}')
+    w.line(f'{named}["b"] = {b.var}')
+    parts = f'[{named}["a"], {named}["b"]]' if n["use"] == "keys" else f"list({named}.values())"
+    return s.to(w.let(f"torch.cat({parts}, dim={s.axis})"), c=a.c + b.c, zero=a.zero and b.zero)
+
+
+@layer("where", ANY, lambda d: {"width": d.width()}, weight=0.4)
+def emit_where(w: Writer, s: State, n) -> State:
+    a, b = project(w, s, n["width"]), project(w, s, n["width"])
+    return s.to(w.let(f"torch.where({a.var} > 0, {a.var}, {b.var} * 0.5)"), c=n["width"], zero=True)
+
+
+@layer("pyramid-pooling", "image seq", lambda d: {"width": d.pick(2, 4), "sizes": d.pick([1], [1, 2])}, weight=0.5)
+def emit_pyramid_pooling(w: Writer, s: State, n) -> State:
+    """PSPNet's: means over regions, made as large as the activation again, beside it."""
+    parts = [s.var]
+    for size in n["sizes"]:
+        small = project(w, s.to(w.let(f"F.adaptive_avg_pool{s.dims}d({s.var}, {size})")), n["width"])
+        parts.append(w.let(f"F.interpolate({small.var}, size={s.var}.shape[2:])"))
+    return s.to(w.let(f"torch.cat([{', '.join(parts)}], dim=1)"), c=s.c + n["width"] * len(n["sizes"]))
+
+
+@layer("token-conv", "tokens", lambda d: {"width": d.width(), "k": d.pick(2, 3), "each": d.chance(0.4)}, weight=0.7)
+def emit_token_conv(w: Writer, s: State, n) -> State:
+    """A causal convolution along the tokens."""
+    width = s.c if n["each"] else n["width"]
+    conv = w.add(f"nn.Conv1d({s.c}, {width}, {n['k']}{f', groups={s.c}' if n['each'] else ''})")
+    y = w.let(f"{conv}(F.pad({s.var}.transpose(1, 2), ({n['k'] - 1}, 0))).transpose(1, 2)")
+    return s.to(y, c=width, zero=True)
+
+
+@layer(
     "sum",
     ANY,
     lambda d: {
@@ -176,12 +243,14 @@ def emit_slice_space(w: Writer, s: State, n) -> State:
     return s.to(w.let(f"{s.var}[:, :, : {s.var}.size(2) // 2]"), size=(s.size[0] // 2, *s.size[1:]))
 
 
-@layer("slice-tokens", "tokens", lambda d: {"by": d.pick("size", "number", "step")}, keeps=False)
+@layer("slice-tokens", "tokens", lambda d: {"by": d.pick("size", "number", "step", "negative")}, keeps=False)
 def emit_slice_tokens(w: Writer, s: State, n) -> State:
     if s.size[0] < 3:
         raise ValueError("too short")
     if n["by"] == "size":
         return s.to(w.let(f"{s.var}[:, {s.var}.size(1) // 2 :]"), size=(s.size[0] - s.size[0] // 2,))
+    if n["by"] == "negative":
+        return s.to(w.let(f"{s.var}[:, -({s.var}.shape[1] // 2) :]"), size=(s.size[0] // 2,))
     if n["by"] == "step":
         return s.to(w.let(f"{s.var}[:, ::2]"), size=((s.size[0] + 1) // 2,))
     return s.to(w.let(f"{s.var}[:, 1:]"), size=(s.size[0] - 1,))

@@ -11,7 +11,7 @@ Tree = dict
 
 load_layers()
 
-PRELUDE = """from typing import Dict, List, Optional, Tuple
+PRELUDE = """from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,8 @@ def draw_nodes(rng: random.Random, kind: str, form: str, count: int, depth: int,
 
 
 NESTED = {
+    "split-sizes",
+    "dictionary",
     "concat",
     "split",
     "sum",

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .made import Made, live_parameters
+from .made import Made, gradients_of, live_parameters
 from .masked import NotASlice, kept_indices, masked_state, patch_norms, slice_of
 from .outputs import RAISED, difference, shapes, tensors_of
 
@@ -55,6 +55,7 @@ class Judge:
         if self.subnet["deep"]:
             self.attempt("double", self.double)
             self.attempt("load-state", self.other_weights)
+            self.attempt("round-trip", self.round_trip)
             self.attempt("train", self.train)
             self.methods()
 
@@ -165,6 +166,27 @@ class Judge:
             self.dead(names)
 
         self.attempt("gradient", body)
+        if self.inexact() is None and self.made.as_written[0]:
+            self.attempt("gradient-values", self.gradient_values)
+
+    def gradient_values(self) -> None:
+        """Each parameter's gradient is the masked model's, cut in the same way."""
+        x = self.made.inputs[0]
+        actual, own = gradients_of(self.load(), x)
+        right, whole = gradients_of(self.oracle(self.made.full), x)
+        if shapes(own) != shapes(whole):
+            return
+        most = max((float(g.nan_to_num().abs().max()) for g in right.values() if g.numel()), default=0.0)
+        for name, gradient in actual.items():
+            indices = self.kept.get(name)
+            # A factor of a weight norm was rescaled; a channel of zeros may have no number as its norm's gradient.
+            if name.endswith(("weight_g", "weight_v")) or name not in right or right[name].isnan().any():
+                continue
+            expected = right[name] if indices is None else slice_of(right[name], indices)
+            if gradient.shape != expected.shape:
+                self.fault("gradient-values", f"{name}'s gradient is {list(gradient.shape)}, not {list(expected.shape)}")
+            elif float((gradient - expected).abs().max()) > 1e-3 * max(most, 1e-3):
+                self.fault("gradient-values", f"{name}'s gradient isn't the masked model's")
 
     def dead(self, names: set[str]) -> None:
         """A hyperparameter changes something that runs."""
@@ -236,6 +258,20 @@ class Judge:
             self.fault(
                 "load-state", f"differs by {d:.2g} from the masked model after load_state_dict with other weights"
             )
+
+    def round_trip(self) -> None:
+        """Saved by Python and loaded again, and its own state loaded into it: it is the same."""
+        first, copy = self.load(), self.made.folder / "again.pt"
+        first.save(str(copy))
+        again = torch.jit.load(str(copy)).eval()
+        missing = again.load_state_dict(first.state_dict(), strict=True)
+        if missing.missing_keys or missing.unexpected_keys:
+            self.fault("round-trip", f"load_state_dict says {missing}")
+        with torch.no_grad():
+            x = self.made.inputs[0]
+            d = difference(tensors_of(again(x.clone())), tensors_of(first(x.clone())))
+        if d > 0 or set(again.state_dict()) != set(first.state_dict()):
+            self.fault("round-trip", f"saved and loaded again it differs by {d:.2g}")
 
     def train(self) -> None:
         """In training mode it computes what the masked model does, where nothing is random; the same weights learn."""

@@ -143,20 +143,26 @@ def take_inputs(made: Made, model: nn.Module, inputs: list[Tensor]) -> None:
             made.as_written.append(written)
 
 
-def live_parameters(loaded: torch.jit.ScriptModule, x: Tensor, train: bool = False) -> set[str]:
+def live_parameters(loaded: nn.Module, x: Tensor, train: bool = False) -> set[str]:
     """The parameters that receive a gradient."""
+    return set(gradients_of(loaded, x, train)[0])
+
+
+def gradients_of(loaded: nn.Module, x: Tensor, train: bool = False) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """The gradients of a sum of all outputs, by parameter; and the outputs."""
     loaded.train(train)
     for p in loaded.parameters():
         p.requires_grad_(True)
         p.grad = None
     torch.manual_seed(0)
+    outputs = tensors_of(loaded(x.clone()))
     total = sum(
         (y.float() * torch.linspace(0.5, 1.5, y.numel()).view(y.shape)).sum()
-        for y in tensors_of(loaded(x.clone()))
+        for y in outputs
         if y.is_floating_point()
     )
     if not isinstance(total, Tensor) or not total.requires_grad:
-        return set()
+        return {}, outputs
     total.backward()
     loaded.eval()
-    return {name for name, p in loaded.named_parameters() if p.grad is not None}
+    return {name: p.grad for name, p in loaded.named_parameters() if p.grad is not None}, outputs
