@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/graph/size_arithmetic.h"
-
 namespace torchsearch {
 
 namespace {
@@ -16,13 +14,6 @@ std::vector<SlotId> slotsIn(const std::vector<ValueTree>& trees) {
     });
   }
   return slots;
-}
-
-// Numbers that a trace holds as tensors come and go with the graph's arithmetic, which an export may do
-// without.
-bool isWrappedNumber(const Slot& tensor, const torch::jit::Node* node) {
-  if (!tensor.sizes.empty() || !mayBeSizeArithmetic(node)) return false;
-  return node->output()->uses().empty() || isSizeArithmetic(node);
 }
 
 }  // namespace
@@ -54,7 +45,8 @@ MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
     for (const SlotId slot : slotsIn(instruction.arguments)) {
       const Slot& tensor = program.slots[slot];
       if (tensor.kind == Slot::Kind::kConstant) {
-        if (!tensor.sizes.empty()) own(slot, true);  // no wrapped number
+        // Numbers that a trace holds as tensors come and go with the graph's arithmetic.
+        if (!tensor.sizes.empty()) own(slot, true);
       } else if (!tensor.isStored()) {
         step.reads.push_back(slot);
       }
@@ -63,7 +55,6 @@ MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
       const Slot& result = program.slots[slot];
       // What is given back as it came, written in place, is no new tensor.
       if (result.kind != Slot::Kind::kResult || result.producer != static_cast<int32_t>(i)) continue;
-      if (isWrappedNumber(result, instruction.node)) continue;
       if (result.viewOf == kNoSlot) own(slot, false);
       step.results.push_back({slot, result.viewOf});
     }

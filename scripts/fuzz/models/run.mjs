@@ -134,6 +134,7 @@ export function describeFailure({ seed, index, kind, tree, result, tried }) {
     ...faults.slice(1, 3).map((fault) => `${fault.label}: ${fault.message}`),
     `inputs ${JSON.stringify(result.shapes[0])}, channelDivisor ${tree.divisor}, config ${JSON.stringify(result.configs[label] ?? {})}`,
     `tree ${JSON.stringify(tree)}`,
+    `repeat: npm run fuzz:models -- --seed ${seed} --first ${index} --count 1`,
     "",
     result.source,
   ];
