@@ -3,7 +3,18 @@
 from .registry import Draw, layer
 from .writer import State, Writer, project
 
-SPELLINGS = ("fused", "manual", "sdpa", "einsum", "flat-bmm", "module", "multi-query", "grouped-query", "linear", "cross")
+SPELLINGS = (
+    "fused",
+    "manual",
+    "sdpa",
+    "einsum",
+    "flat-bmm",
+    "module",
+    "multi-query",
+    "grouped-query",
+    "linear",
+    "cross",
+)
 
 
 def draw_attention(d: Draw):

@@ -121,14 +121,17 @@ def submodule(w: Writer, s: State, nodes, width: int | None = None, returns: str
 @layer(
     "module",
     ANY,
-    lambda d: {"bodies": [d.body(None)], "returns": d.pick("tensor", "tensor", "tuple", "list", "dict", "named")},
+    lambda d: {
+        "bodies": [d.body(None)],
+        "returns": d.pick("tensor", "tensor", "tuple", "list", "dict", "named"),
+    },
     weight=2,
 )
 def emit_submodule(w: Writer, s: State, n) -> State:
     make, y = submodule(w, s, n["bodies"][0], returns=n["returns"])
     call = f"{w.add(make)}({s.var})"
-    expr = {"tensor": call, "tuple": f"{call}[1]", "list": f"{call}[1]", "named": f"{call}.after", "dict": f'{call}["after"]'}[n["returns"]]
-    return y.to(w.let(expr))
+    take = {"tensor": "", "tuple": "[1]", "list": "[1]", "named": ".after", "dict": '["after"]'}[n["returns"]]
+    return y.to(w.let(f"{call}{take}"))
 
 
 @layer("shared", ANY, lambda d: {"bodies": [d.body(None)], "add": d.chance(0.6)}, weight=1)

@@ -51,7 +51,11 @@ def emit_split(w: Writer, s: State, n) -> State:
 @layer(
     "split-sizes",
     ANY,
-    lambda d: {"widths": d.pick([2, 6], [4, 2, 2], [6, 4]), "bodies": [d.body(None)], "spelling": d.pick("split", "unbind")},
+    lambda d: {
+        "widths": d.pick([2, 6], [4, 2, 2], [6, 4]),
+        "bodies": [d.body(None)],
+        "spelling": d.pick("split", "unbind"),
+    },
     weight=1,
 )
 def emit_split_sizes(w: Writer, s: State, n) -> State:
@@ -76,7 +80,12 @@ def emit_split_sizes(w: Writer, s: State, n) -> State:
     return s.to(w.let(" + ".join([left.var, *others])), c=left.c, zero=left.zero)
 
 
-@layer("dictionary", ANY, lambda d: {"bodies": [d.body(None), d.body(None)], "use": d.pick("keys", "values")}, weight=0.6)
+@layer(
+    "dictionary",
+    ANY,
+    lambda d: {"bodies": [d.body(None), d.body(None)], "use": d.pick("keys", "values")},
+    weight=0.6,
+)
 def emit_dictionary(w: Writer, s: State, n) -> State:
     """Activations by name, as necks and backbones hand them on."""
     a, b = (emit_body(w, s, body) for body in n["bodies"])

@@ -184,7 +184,9 @@ class Judge:
                 continue
             expected = right[name] if indices is None else slice_of(right[name], indices)
             if gradient.shape != expected.shape:
-                self.fault("gradient-values", f"{name}'s gradient is {list(gradient.shape)}, not {list(expected.shape)}")
+                self.fault(
+                    "gradient-values", f"{name}'s gradient is {list(gradient.shape)}, not {list(expected.shape)}"
+                )
             elif float((gradient - expected).abs().max()) > 1e-3 * max(most, 1e-3):
                 self.fault("gradient-values", f"{name}'s gradient isn't the masked model's")
 
