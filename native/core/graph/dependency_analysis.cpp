@@ -70,7 +70,8 @@ void DependencyAnalysis::run(Branches branches) {
     const Decision& decision = program_.decisions[d];
     const size_t next = d + 1 + static_cast<size_t>(decision.decisions);
     if (decision.instructions > 0 || !decision.other.empty()) {
-      if (!tryBranch(d)) {
+      const auto* condition = decision.node->inputs()[0];
+      if (!tryBranch(d, numbers_.varies(condition))) {
         givenUp_.push_back(static_cast<int32_t>(d));
       } else if (!fixed.isFixed(decision.node->inputs()[0])) {
         for (size_t inner = d; inner < next; ++inner) fixReturned(program_.decisions[inner]);
@@ -113,7 +114,7 @@ void DependencyAnalysis::apply(size_t instruction) {
   applyDependencyRule(*this, program_.instructions[instruction]);
 }
 
-bool DependencyAnalysis::tryBranch(size_t decision) {
+bool DependencyAnalysis::tryBranch(size_t decision, bool isNeeded) {
   trial_.emplace();
   const auto begin = static_cast<size_t>(program_.decisions[decision].first);
   const size_t end = begin + static_cast<size_t>(program_.decisions[decision].instructions);
@@ -125,10 +126,11 @@ bool DependencyAnalysis::tryBranch(size_t decision) {
     for (const SlotId slot : tensorResults(program_.instructions[i]))
       labels.emplace_back(slot, labels_[slot]);
   }
-  for (size_t i = begin; i < end && !trial_->fixes; ++i) apply(i);
+  const auto goesOn = [&] { return isNeeded || !trial_->fixes; };
+  for (size_t i = begin; i < end && goesOn(); ++i) apply(i);
   const size_t last = decision + static_cast<size_t>(program_.decisions[decision].decisions);
-  for (size_t d = last + 1; d-- > decision && !trial_->fixes;) join(program_.decisions[d]);
-  const bool accepted = !trial_->fixes;
+  for (size_t d = last + 1; d-- > decision && goesOn();) join(program_.decisions[d]);
+  const bool accepted = goesOn();
   if (!accepted) {
     for (auto change = trial_->ties.rbegin(); change != trial_->ties.rend(); ++change) {
       parent_[change->child] = change->child;

@@ -18,8 +18,8 @@ class DependencyAnalysis {
   enum class Branches : uint8_t { kExecuted, kAll };
 
   // Branches that were not taken count as far as they let the executed ones be narrowed; one that would keep
-  // whole what these don't is given up, and so is one that would hand on other widths than the executed side.
-  // What a branch returns stays whole, as the model's outputs do.
+  // whole what these don't is given up, and so is one that would hand on other widths than the executed side,
+  // unless other inputs may take it. What a branch returns stays whole, as the model's outputs do.
   void run(Branches branches);
   void finish(Dependencies& dependencies);
 
@@ -90,7 +90,8 @@ class DependencyAnalysis {
   };
 
   void apply(size_t instruction);
-  bool tryBranch(size_t decision);
+  // Whether the branch counts. One that other inputs may take `isNeeded`: it counts whatever it keeps whole.
+  bool tryBranch(size_t decision, bool isNeeded);
   void join(const Decision& decision);
   void join(const ValueTree& taken, const ValueTree& other);
   void fixReturned(const Decision& decision);

@@ -106,8 +106,8 @@ DependentNodes dependentNodes(const std::vector<const Node*>& sources, const Nod
   return Walk(barriers, never).from(sources);
 }
 
-DirectUsers directUsers(const Node* node, const NodeSet& barriers) {
-  return Walk(barriers, {}).usersOf(node);
+DirectUsers directUsers(const Node* node, const NodeSet& barriers, const BlockSet& never) {
+  return Walk(barriers, never).usersOf(node);
 }
 
 bool isWithin(const Node* node, const BlockSet& blocks) {

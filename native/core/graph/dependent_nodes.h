@@ -21,12 +21,13 @@ struct DependentNodes {
 DependentNodes dependentNodes(const std::vector<const torch::jit::Node*>& sources, const NodeSet& barriers,
                               const BlockSet& never = {});
 
-// The `barriers` that use what the node gives, or what is computed from it without passing a barrier.
+// The `barriers` that use what the node gives, or what is computed from it without passing a barrier. Does not
+// go into the blocks `never`.
 struct DirectUsers {
   NodeSet nodes;
   bool reachesOutput = false;
 };
-DirectUsers directUsers(const torch::jit::Node* node, const NodeSet& barriers);
+DirectUsers directUsers(const torch::jit::Node* node, const NodeSet& barriers, const BlockSet& never);
 
 // Whether the node is in one of the blocks, at any depth.
 bool isWithin(const torch::jit::Node* node, const BlockSet& blocks);

@@ -90,6 +90,7 @@ class LivenessPass {
       ran_.insert(node);
       instructionsOf_[node].push_back(static_cast<int32_t>(i));
     }
+    if (!additions.empty()) findNeverRun();
   }
 
   Liveness run() {
@@ -107,6 +108,15 @@ class LivenessPass {
   }
 
  private:
+  // The sides of fixed choices beside those that ran.
+  void findNeverRun() {
+    const FixedBranches branches(program_.graph->graph());
+    BlockSet seen;
+    for (const auto* node : ran_) {
+      if (seen.insert(node->owningBlock()).second) never_.merge(branches.besides(node));
+    }
+  }
+
   void visit(int32_t index) {
     const auto& instruction = program_.instructions[index];
     Condition condition;
@@ -144,7 +154,7 @@ class LivenessPass {
   // what the node gives, such as its size.
   Condition ofNumbers(const torch::jit::Node* node, int32_t index) {
     auto found = users_.find(node);
-    if (found == users_.end()) found = users_.emplace(node, directUsers(node, ran_)).first;
+    if (found == users_.end()) found = users_.emplace(node, directUsers(node, ran_, never_)).first;
     if (found->second.reachesOutput) return Condition::always();
     Condition condition;
     for (const auto* user : found->second.nodes) {
@@ -216,7 +226,8 @@ class LivenessPass {
   std::unordered_map<SlotId, std::vector<SlotId>> members_;  // by representative
   std::vector<Condition> needed_;                            // by slot, at the present point of the pass
   std::vector<int32_t> all_;
-  NodeSet ran_;  // the nodes of instructions that run
+  NodeSet ran_;     // the nodes of instructions that run
+  BlockSet never_;  // blocks that never run
   std::unordered_map<const torch::jit::Node*, std::vector<int32_t>> instructionsOf_;
   std::unordered_map<const torch::jit::Node*, DirectUsers> users_;  // of numbers
   Liveness liveness_;

@@ -103,6 +103,8 @@ class Recorder : public InterpreterObserver {
         if (entry.producer < 0 && entry.kind == Slot::Kind::kResult) {
           entry.producer = position;
           entry.viewOf = sharedWith(tensor, arguments);
+          // A transposed convolution of one volume leaves its result in its working memory, if that is larger.
+          if (isConvolution(schema->name())) entry.bytes = static_cast<int64_t>(tensor.nbytes());
         }
         tainted_.resize(program_->slots.size(), false);
         if (taint) tainted_[slot] = true;

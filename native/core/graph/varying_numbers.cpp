@@ -1,6 +1,8 @@
 #include "core/graph/varying_numbers.h"
 
 #include <algorithm>
+#include <string>
+#include <unordered_set>
 
 #include "core/graph/size_arithmetic.h"
 
@@ -11,6 +13,19 @@ using torch::jit::Node;
 using torch::jit::Value;
 namespace prim = torch::jit::prim;
 namespace aten = torch::jit::aten;
+
+namespace {
+
+// What another shape of a tensor doesn't change.
+bool asksNoShape(const Node* node) {
+  static const std::unordered_set<std::string> questions = {
+      "aten::dim",    "aten::is_floating_point", "aten::is_complex",  "aten::requires_grad", "aten::__is__",
+      "prim::dtype",  "prim::device",            "prim::layout",      "prim::is_nested",     "aten::__isnot__",
+      "prim::is_cuda", "prim::is_cpu",           "prim::is_quantized", "prim::requires_grad", "aten::is_leaf"};
+  return questions.count(node->kind().toQualString()) > 0;
+}
+
+}  // namespace
 
 bool VaryingNumbers::varies(const Value* value) const {
   Seen seen;
@@ -29,9 +44,7 @@ bool VaryingNumbers::elementVaries(const Value* list, int64_t element) const {
 bool VaryingNumbers::varies(const Value* value, Seen& seen) const {
   if (!seen.insert(value).second) return false;
   const Node* node = value->node();
-  if (node->kind() == prim::Constant || node->kind() == prim::GetAttr || node->kind() == aten::dim) {
-    return false;
-  }
+  if (node->kind() == prim::Constant || node->kind() == prim::GetAttr || asksNoShape(node)) return false;
   // The size of a dimension, or one element of all sizes.
   const Node* sizes = node;
   std::optional<int64_t> dimension;

@@ -70,8 +70,8 @@ def masked_state(full: dict[str, Tensor], kept: dict[str, list[Tensor] | None]) 
             stem = name.removesuffix("g")
             v, masked = full[f"{stem}v"], state[f"{stem}v"]
             dims = tuple(range(1, v.dim()))
-            norm = masked.norm(dim=dims, keepdim=True)
-            state[name] = tensor * norm / v.norm(dim=dims, keepdim=True)
+            norm = torch.linalg.vector_norm(masked, dim=dims, keepdim=True)
+            state[name] = tensor * norm / torch.linalg.vector_norm(v, dim=dims, keepdim=True)
             state[f"{stem}v"] = torch.where(norm == 0, v, masked)  # g is zero there; 0 / 0 would be no number
     return state
 
