@@ -21,8 +21,8 @@ struct DependentNodes {
 DependentNodes dependentNodes(const std::vector<const torch::jit::Node*>& sources, const NodeSet& barriers,
                               const BlockSet& never = {});
 
-// The `barriers` that use what the node gives, or what is computed from it without passing a barrier. Does not
-// go into the blocks `never`.
+// The `barriers` that use what the node gives, or what is computed from it without passing a barrier. Does
+// not go into the blocks `never`.
 struct DirectUsers {
   NodeSet nodes;
   bool reachesOutput = false;

@@ -103,7 +103,7 @@ class Recorder : public InterpreterObserver {
         if (entry.producer < 0 && entry.kind == Slot::Kind::kResult) {
           entry.producer = position;
           entry.viewOf = sharedWith(tensor, arguments);
-          // A transposed convolution of one volume leaves its result in its working memory, if that is larger.
+          // PyTorch leaves some transposed convolutions' results in larger working memory.
           if (isConvolution(schema->name())) entry.bytes = static_cast<int64_t>(tensor.nbytes());
         }
         tainted_.resize(program_->slots.size(), false);
@@ -252,9 +252,8 @@ class Recorder : public InterpreterObserver {
     if (tensor.layout() == at::kStrided && !tensor.is_nested()) slot.strides = tensor.strides().vec();
     slot.bytes = tensor.numel() * static_cast<int64_t>(tensor.element_size());
     // An input may be a part of something larger, which is none of the model's business.
-    if (kind == Slot::Kind::kResult && tensor.has_storage()) {
+    if (kind == Slot::Kind::kResult && tensor.has_storage())
       slot.bytes = static_cast<int64_t>(tensor.storage().nbytes());
-    }
     slot.dtype = tensor.scalar_type();
     if (kind == Slot::Kind::kConstant) slot.constant = tensor;
     const auto id = static_cast<SlotId>(program_->slots.size());

@@ -18,10 +18,14 @@ namespace {
 
 // What another shape of a tensor doesn't change.
 bool asksNoShape(const Node* node) {
-  static const std::unordered_set<std::string> questions = {
-      "aten::dim",    "aten::is_floating_point", "aten::is_complex",  "aten::requires_grad", "aten::__is__",
-      "prim::dtype",  "prim::device",            "prim::layout",      "prim::is_nested",     "aten::__isnot__",
-      "prim::is_cuda", "prim::is_cpu",           "prim::is_quantized", "prim::requires_grad", "aten::is_leaf"};
+  static const std::unordered_set<std::string> questions = {"aten::dim",          "aten::is_floating_point",
+                                                            "aten::is_complex",   "aten::requires_grad",
+                                                            "aten::__is__",       "prim::dtype",
+                                                            "prim::device",       "prim::layout",
+                                                            "prim::is_nested",    "aten::__isnot__",
+                                                            "prim::is_cuda",      "prim::is_cpu",
+                                                            "prim::is_quantized", "prim::requires_grad",
+                                                            "aten::is_leaf"};
   return questions.count(node->kind().toQualString()) > 0;
 }
 
