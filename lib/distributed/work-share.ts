@@ -7,11 +7,13 @@ export interface WorkItem<T> {
   key: string;
   /** How long it takes, in any unit; the largest begin first. */
   cost: number;
+  /** Gives the result; JSON must hold it. */
   measure(): Promise<T>;
 }
 
 /** How {@link WorkShare.measureAll} goes about it. */
 export interface MeasureOptions<T> {
+  /** Ends the measuring with `ERR_ABORTED`. */
   signal: AbortSignal | null;
   /**
    * Whether the order of the items is worth keeping, because each goes on from what the one before has computed: then a
@@ -26,6 +28,7 @@ export interface MeasureOptions<T> {
 
 /** The work of one search. Every rank calls the same functions in the same order, and gets the same results. */
 export interface WorkShare {
+  /** This process's number, from 0. */
   readonly rank: number;
   /** How many items can be measured at the same time. */
   readonly worldSize: number;

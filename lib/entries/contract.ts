@@ -28,6 +28,7 @@ export type {
   SearchResult,
   SearchStateDict,
 } from "../contract/types";
+export type { MeasureOptions, WorkItem, WorkShare } from "../distributed/work-share";
 export type { BoundedScore } from "../evaluation/score-model";
 export type { PlainValue } from "../util/plain";
 export { Random, type RandomState } from "../util/random";

@@ -63,7 +63,12 @@ export {
   scoreFullModel,
   sensitivityState,
 } from "../search/width/sensitivity-sweep";
-export { type SearchTools, type SpaceProgress, SpaceSearcher } from "../search/width/space-searcher";
+export {
+  type MeasureAllOptions,
+  type SearchTools,
+  type SpaceProgress,
+  SpaceSearcher,
+} from "../search/width/space-searcher";
 export { type TpeSearchConfig, TpeSearcher, type TpeSearchState } from "../search/width/tpe";
 export {
   ITERATIVE_DEFAULTS,
@@ -86,6 +91,7 @@ export {
   ITERATIVE_KEYS,
   type IterativeSearchState,
   iterativeState,
+  type PendingTrials,
   type Sampler,
   type Trial,
   Trials,

@@ -82,6 +82,7 @@ export interface Trial {
 
 /** Candidates that were asked for, and not recorded yet. */
 export interface PendingTrials {
+  /** How many. */
   count: number;
   /** Their `Candidates.keyOf`. */
   keys: ReadonlySet<string>;
