@@ -1,5 +1,5 @@
 /** From a trained model to a small one as good. */
-import { copyFile, mkdtemp, rename, rm } from "node:fs/promises";
+import { copyFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { resolveConstraints } from "../contract/constraints";
 import { type BatchedLoader, BatchRange, trainingLoader } from "../data/batch-range";
@@ -15,7 +15,7 @@ import type { LoadOptions } from "../model/types";
 import type { LatencyTable } from "../profile/latency-table";
 import type { SearchSpace } from "../space/search-space";
 import { isAbort, throwIfAborted } from "../util/abort";
-import { requireWritable } from "../util/atomic-file";
+import { makeScratchFolder, requireWritable } from "../util/atomic-file";
 import { expected } from "../util/check";
 import { carriedControl } from "./carried-control";
 import { type CompleteCompressOptions, type CompressOptions, readCompressOptions } from "./options";
@@ -109,7 +109,7 @@ export async function compressWith(
   const split = await splitData(options);
   const fingerprint = await module.fingerprint({ signal });
   const saver = new CompressSaver(checkpoint, fingerprint, { ...settingsOf(options), dataDigest });
-  const folder = await mkdtemp(path.join(path.dirname(path.resolve(output)), ".compress-"));
+  const folder = await makeScratchFolder(path.resolve(output));
   let how: "well" | "early" = "early";
   try {
     await saver.begin();

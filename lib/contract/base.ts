@@ -24,6 +24,7 @@ import { enforceFinalMembers } from "./final-members";
 import { plainSettings, SearchCheckpoint } from "./search-checkpoint";
 import { copyState } from "./state-values";
 import type { Constraints, ConstraintsOf, Deployment, SearchResult, SearchStateDict } from "./types";
+import { UserSteps } from "./user-steps";
 
 /**
  * The workflow of a search: set up, resume, prepare, run, clean up. An algorithm is a subclass that defines its state
@@ -69,6 +70,7 @@ export abstract class BaseSearcher<
   #parsed: ParsedConstraints = { upper: {}, lower: {} };
   readonly #checkpoint = new SearchCheckpoint();
   #share: WorkShare = ALONE;
+  readonly #steps = new UserSteps(() => this.#baseConfig.signal);
 
   /** The constraints as they were given to `search`; {@link resolveConstraints} makes numbers of them. */
   constraints: Constraints<string> = {};
@@ -214,15 +216,15 @@ export abstract class BaseSearcher<
     config: Partial<Config> | null = null,
   ): Promise<SearchResult<SearchStateDict & State, Subnet>> {
     if (!isModel(model)) throw expected("ERR_ARGUMENT", "a Module or SearchSpace", "model", model);
+    this.#steps.requireEnded();
     const steps = async (): Promise<SearchResult<SearchStateDict & State, Subnet>> => {
       let ended: "well" | "early" = "early";
       let failure: unknown = null;
       try {
         await this.#prepare(model, constraints as Constraints<string>, dummyInput, config);
-        await this.beforeSearch();
-        throwIfAborted(this.#baseConfig.signal);
-        await this.runSearch();
-        await this.afterSearch();
+        await this.#steps.run(() => this.beforeSearch());
+        await this.#steps.run(() => this.runSearch());
+        await this.#steps.run(() => this.afterSearch());
         const result = { subnet: await this.buildSubnet(), stateDict: this.stateDict() };
         ended = "well";
         return result;
@@ -352,7 +354,7 @@ export abstract class BaseSearcher<
    */
   constructForwardLoop(options: ConstructForwardLoopOptions = {}): ForwardLoop | null {
     requireOptions(options, "constructForwardLoop");
-    const { silent = true } = options;
+    const silent = options.silent ?? true;
     return constructForwardLoop(this.#baseConfig, options, {
       context: this.#context(silent),
       onStart: () => {
@@ -372,12 +374,11 @@ export abstract class BaseSearcher<
    */
   async loadSearchCheckpoint(options: { strict?: boolean } = {}): Promise<boolean> {
     requireOptions(options, "loadSearchCheckpoint");
-    const { strict = true } = options;
     const { checkpoint, signal } = this.#baseConfig;
     const found = await this.#checkpoint.load(checkpoint, {
       model: () => this.model,
       initial: copyState(this.defaultStateDict) as SearchStateDict,
-      strict,
+      strict: options.strict ?? true,
       signal,
       log: (message) => this.log(message),
       share: this.#share,
@@ -397,13 +398,13 @@ export abstract class BaseSearcher<
    */
   async saveSearchCheckpoint(options: { verbose?: boolean } = {}): Promise<void> {
     requireOptions(options, "saveSearchCheckpoint");
-    const { verbose = false } = options;
+    this.#steps.requireEnded();
     const { checkpoint, signal } = this.#baseConfig;
     // The same file, however many processes search.
     const { group: _, ...settings } = plainSettings(this.config);
     await this.#checkpoint.save(checkpoint, {
       model: () => this.model,
-      verbose,
+      verbose: options.verbose ?? false,
       signal,
       content: () => ({
         state: this.stateDict(),

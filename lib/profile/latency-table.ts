@@ -208,7 +208,9 @@ export class LatencyTable {
       const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
       throw new TorchSearchError(
         missing ? "ERR_FILE_NOT_FOUND" : "ERR_FILE_READ",
-        missing ? `there is no latency table at ${file}` : `the latency table ${file} can't be read`,
+        missing
+          ? `there is no latency table at ${file}`
+          : `the latency table ${file} can't be read: ${(error as Error).message}`,
         { cause: error },
       );
     }

@@ -10,7 +10,7 @@ import type { Module } from "../model/module";
 import type { CallOptions } from "../model/types";
 import type { NativeSearchSpace, NativeWidths } from "../native/types/search-space";
 import type { LatencyTable } from "../profile/latency-table";
-import { throwIfAborted } from "../util/abort";
+import { orAbandoned, throwIfAborted } from "../util/abort";
 import { expected, requireOptions } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { Random } from "../util/random";
@@ -401,7 +401,7 @@ export class SearchSpace<Own extends string = never>
     try {
       // A plain function is a forward loop; only a generator function surely makes batches.
       if (typeof data === "function" && !types.isGeneratorFunction(data))
-        await (data as unknown as ForwardLoop)(this, options);
+        await orAbandoned((data as unknown as ForwardLoop)(this, options), options.signal);
       else await runForwardLoop(this, data as DataSource, options);
     } finally {
       if (!this.closed) this.native.recalibrate(false);

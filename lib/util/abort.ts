@@ -47,12 +47,13 @@ const PATIENCE_MS = 50;
 export async function orAbandoned<T>(
   promise: PromiseLike<T> | T,
   signal: AbortSignal | null | undefined,
+  patienceMs = PATIENCE_MS,
 ): Promise<T> {
   if (!signal) return promise;
   const overdue = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const abort = (): void => {
-    timer = setTimeout(() => overdue.abort(signal.reason), PATIENCE_MS);
+    timer = setTimeout(() => overdue.abort(signal.reason), patienceMs);
   };
   if (signal.aborted) abort();
   else signal.addEventListener("abort", abort, { once: true });

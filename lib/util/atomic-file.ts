@@ -1,5 +1,5 @@
 /** Writing files so that a crash leaves either the old file or the new one. */
-import { link, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import { threadId } from "node:worker_threads";
 
@@ -94,8 +94,15 @@ function prefixOf(file: string): string {
 
 /** Removes the temporary files of processes that have ended; of those that can't be asked, after an hour. */
 async function removeLeftovers(file: string): Promise<void> {
-  const folder = path.dirname(file);
   const hourAgo = Date.now() - 3_600_000;
+  for (const { leftover, ended, changed } of await leftoversOf(file))
+    if (ended || changed < hourAgo) await unlink(leftover).catch(() => {});
+}
+
+/** What stands beside a file under its temporary names, and whether the process that made it has ended. */
+async function leftoversOf(file: string): Promise<{ leftover: string; ended: boolean; changed: number }[]> {
+  const folder = path.dirname(file);
+  const found = [];
   for (const name of await readdir(folder)) {
     if (!name.startsWith(prefixOf(file))) continue;
     // Earlier versions wrote no place.
@@ -105,8 +112,21 @@ async function removeLeftovers(file: string): Promise<void> {
     const info = await stat(leftover).catch(() => null);
     if (info === null) continue;
     const ended = hasEnded({ place: parts[1] ?? "", pid: Number(parts[2]), started: "" });
-    if (ended || info.mtimeMs < hourAgo) await unlink(leftover).catch(() => {});
+    found.push({ leftover, ended, changed: info.mtimeMs });
   }
+  return found;
+}
+
+/**
+ * Makes a folder beside a file, for what is needed until that is written. Whoever makes it removes it; folders of
+ * processes that were killed are removed here. Errors of the file system are thrown as they are.
+ */
+export async function makeScratchFolder(file: string): Promise<string> {
+  for (const { leftover, ended } of await leftoversOf(file))
+    if (ended) await rm(leftover, { recursive: true, force: true }).catch(() => {});
+  const folder = temporaryName(file);
+  await mkdir(folder, { mode: 0o700 });
+  return folder;
 }
 
 async function syncFolder(folder: string): Promise<void> {

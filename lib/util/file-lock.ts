@@ -1,9 +1,10 @@
 /** Locks of files against other processes: a file beside them that names the process. */
-import { link, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { link, rename, unlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { threadId } from "node:worker_threads";
 
 import { hasEnded, type ProcessMark, placeOfProcesses, thisProcess } from "./process-place";
+import { readRegularFile } from "./regular-file";
 
 /** What {@link lockFile} gives: call `release` when the file isn't used any more. */
 export interface FileLock {
@@ -34,13 +35,19 @@ export async function lockFile(file: string): Promise<FileLock | LockHolder> {
   const own = JSON.stringify(thisProcess());
   for (let attempt = 0; attempt < 10; attempt++) {
     if (await written(lock, own)) return { release: () => unlink(lock).catch(() => {}) };
-    const found = await readFile(lock, "utf8").catch(() => null);
+    const found = await textOf(lock);
     if (found === null) continue; // just released
     const holder = holderOf(found);
     if (holder === null || !hasEnded(holder)) return { lock, holder };
     await remove(lock, found);
   }
   return { lock, holder: null };
+}
+
+/** Null where there is none, or what is there is no file. */
+async function textOf(lock: string): Promise<string | null> {
+  const bytes = await readRegularFile(lock).catch(() => null);
+  return bytes?.toString("utf8") ?? null;
 }
 
 /** Writes the lock unless there is one. It appears with its contents, so that none is left without by a kill. */
@@ -79,7 +86,7 @@ async function remove(lock: string, left: string): Promise<void> {
   } catch {
     return; // another process was faster
   }
-  const taken = await readFile(aside, "utf8").catch(() => left);
+  const taken = (await textOf(aside)) ?? left;
   if (taken === left) await unlink(aside).catch(() => {});
   else await rename(aside, lock).catch(() => {});
 }

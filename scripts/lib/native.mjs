@@ -154,10 +154,15 @@ export async function compileNative({ out, options, targets = [] }) {
     env,
     onLine: () => {},
   });
+  await buildTargets(out, ["all", ...targets], env);
+}
+
+/** Builds targets in a folder that is configured; what is up to date is not built again. */
+export async function buildTargets(out, targets, env = {}) {
   // Each compiler process takes about 1.5 GB on LibTorch's headers.
   const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.totalmem() / 2 ** 31)));
   const { onLine, close } = progress();
-  const wanted = ["all", ...targets].flatMap((target) => ["--target", target]);
+  const wanted = targets.flatMap((target) => ["--target", target]);
   // Not by cmake-js, whose `compile` answers any compile error by building everything a second time.
   await start("cmake", ["--build", out, "--config", "Release", "--parallel", String(jobs), ...wanted], {
     remedy: "The compiler's message above names the reason.",

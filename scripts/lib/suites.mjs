@@ -9,7 +9,7 @@ import { runDoctest, settled } from "./counts.mjs";
 import { packageSuite } from "./package-suite.mjs";
 import { ensurePython, torchRoot } from "./python.mjs";
 import { root } from "./run.mjs";
-import { sanitizeSuite } from "./sanitize-suite.mjs";
+import { readersSuite, sanitizeSuite } from "./sanitize-suite.mjs";
 import { trainersSuite } from "./trainers-suite.mjs";
 import { versionsSuite } from "./versions-suite.mjs";
 
@@ -97,6 +97,7 @@ export const SUITES = {
   exports,
   package: packageSuite,
   "first-hour": firstHour,
+  readers: readersSuite,
   unit,
   versions: versionsSuite,
   sanitize: (prepared) => sanitizeSuite("address,undefined", prepared),
@@ -104,5 +105,5 @@ export const SUITES = {
   trainers: trainersSuite,
 };
 
-/** Suites that compile the core once more, for a sanitizer, or install much; the nightly workflow runs them. */
+/** Suites that compile the whole core once more, for a sanitizer, or install much; the nightly workflow runs them. */
 export const BY_NAME_ONLY = ["sanitize", "threads", "trainers"];

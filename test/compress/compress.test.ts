@@ -77,7 +77,7 @@ describe("compress", { timeout: 900_000 }, () => {
     expect(result.interval?.high).toBeGreaterThanOrEqual(result.drop);
     expect(lines.length).toBe(result.steps.length);
     expect(existsSync(result.steps[0]?.file as string)).toBe(true);
-    expect(readdirSync(folder).filter((name) => name.startsWith(".compress"))).toEqual([]);
+    expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
   });
 
   it("goes on from its checkpoint after an abort, and refuses other options", async () => {

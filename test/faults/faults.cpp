@@ -1,9 +1,10 @@
 // A library for LD_PRELOAD that lets one call of a kind fail: the file system's, and allocations of native code.
 //
 // The environment says which, and may change while nothing runs: TORCHSEARCH_FAULT is "KIND N FOLDER HIT". The N-th call
-// of KIND fails, once: open, read, write, fsync or rename of a file in FOLDER; storage (of a tensor) or object (any
-// other allocation of the addon of at least 4 KiB: where less can't be had, Node ends by itself). Then the file HIT is
-// made. A new value begins to count anew; without one nothing fails.
+// of KIND fails, once: open, read, write, fsync or rename of a file in FOLDER; storage (of a tensor), object (any
+// other allocation of the addon of at least 4 KiB: where less can't be had, Node ends by itself), or small (an
+// allocation of the addon of any size, on any thread but Node's main one). Then the file HIT is made. With the kind
+// full, every write from the N-th on fails. A new value begins to count anew; without one nothing fails.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -45,7 +46,8 @@ bool fails(const char* kind, const char* path) {
   if (sscanf(wanted, "%31s %ld %2047s %2047s", what, &number, folder, hit) != 4) return false;
   if (strcmp(what, kind) != 0) return false;
   if (path != nullptr && strncmp(path, folder, strlen(folder)) != 0) return false;
-  if (++calls != number) return false;
+  const long call = ++calls;
+  if (strcmp(kind, "full") == 0 ? call < number : call != number) return false;
   syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, hit, O_CREAT | O_WRONLY, 0600));
   return true;
 }
@@ -59,6 +61,11 @@ bool failsOn(const char* kind, int fd) {
   if (length < 0) return false;
   path[length] = 0;
   return fails(kind, path);
+}
+
+// A write fails by itself, or as the disk is full from now on.
+bool failsOnAny(const char* kind, int fd) {
+  return failsOn(kind, fd) || (strcmp(kind, "write") == 0 && failsOn("full", fd));
 }
 
 // Where a library lies in memory; looked up until it is there.
@@ -94,6 +101,11 @@ class Library {
 Library c10("libc10.so");
 Library addon("torchsearch.node");
 
+bool isMainThread() {
+  static thread_local const bool answer = syscall(SYS_gettid) == getpid();
+  return answer;
+}
+
 template <typename Function>
 Function* next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
@@ -121,7 +133,7 @@ OPEN(open64)
 
 #define ON_FD(kind, error, type, name, parameters, ...) \
   extern "C" type name parameters {                     \
-    if (failsOn(kind, fd)) {                            \
+    if (failsOnAny(kind, fd)) {                         \
       errno = error;                                    \
       return -1;                                        \
     }                                                   \
@@ -156,8 +168,8 @@ extern "C" int posix_memalign(void** to, size_t alignment, size_t size) noexcept
 }
 
 void* operator new(size_t size) {
-  if (size >= 4096 && wantedFault() != nullptr && addon.holds(__builtin_return_address(0)) &&
-      fails("object", nullptr))
+  if (wantedFault() != nullptr && addon.holds(__builtin_return_address(0)) &&
+      ((size >= 4096 && fails("object", nullptr)) || (!isMainThread() && fails("small", nullptr))))
     throw std::bad_alloc();
   if (void* memory = malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();

@@ -16,22 +16,13 @@ const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-faults-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 let tried: Map<string, Tried>;
+let jobs: Map<string, Tried>;
 const library = path.join(scratch, "faults.so");
-const script = path.join(scratch, "program.cjs");
 
-beforeAll(async () => {
-  const source = path.join(root, "test", "faults", "faults.cpp");
-  execFileSync(process.env.CXX ?? "c++", [
-    "-std=c++20",
-    "-O1",
-    "-shared",
-    "-fPIC",
-    "-o",
-    library,
-    source,
-    "-ldl",
-  ]);
-  await bundle(`import "./program";`, {
+/** What a program of this folder tried, by target. */
+async function runUnder(program: string): Promise<Map<string, Tried>> {
+  const script = path.join(scratch, `${program}.cjs`);
+  await bundle(`import "./${program}";`, {
     resolveDir: path.join(root, "test", "faults"),
     outfile: script,
     external: ["bindings", "highs", "sharp"],
@@ -45,22 +36,48 @@ beforeAll(async () => {
       maxBuffer: 2 ** 26,
     },
   );
-  expect({ status, signal }, stderr).toEqual({ status: 0, signal: null });
+  expect({ status, signal }, `${stdout.slice(-2000)}\n${stderr}`).toEqual({ status: 0, signal: null });
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
-  tried = new Map(lines.map((line) => JSON.parse(line) as Tried).map((each) => [each.target, each]));
+  return new Map(lines.map((line) => JSON.parse(line) as Tried).map((each) => [each.target, each]));
+}
+
+beforeAll(async () => {
+  const source = path.join(root, "test", "faults", "faults.cpp");
+  execFileSync(process.env.CXX ?? "c++", [
+    "-std=c++20",
+    "-O1",
+    "-shared",
+    "-fPIC",
+    "-o",
+    library,
+    source,
+    "-ldl",
+  ]);
+  tried = await runUnder("program");
+  jobs = await runUnder("memory");
 }, 600_000);
 
 describe.skipIf(process.platform !== "linux")("one call fails while a file is written", () => {
   it.each([
-    ["a model", ["open", "write", "fsync", "rename", "object"]],
-    ["a search's checkpoint", ["open", "write", "fsync", "rename", "read", "storage", "object"]],
-    ["a training's checkpoint", ["open", "write", "fsync", "rename", "read", "storage", "object"]],
-    ["a latency table", ["open", "write", "fsync", "rename"]],
-    ["a report", ["open", "write", "fsync", "rename"]],
+    ["a model", ["open", "write", "full", "fsync", "rename", "object"]],
+    ["a search's checkpoint", ["open", "write", "full", "fsync", "rename", "read", "storage", "object"]],
+    ["a training's checkpoint", ["open", "write", "full", "fsync", "rename", "read", "storage", "object"]],
+    ["a latency table", ["open", "write", "full", "fsync", "rename"]],
+    ["a report", ["open", "write", "full", "fsync", "rename"]],
   ])("%s", (target, kinds) => {
     const { failed, faults } = tried.get(target) as Tried;
     expect(faults).toEqual([]);
     // Each kind of call was there to fail.
     for (const kind of kinds) expect(failed[kind], kind).toBeGreaterThan(0);
+  });
+});
+
+describe.skipIf(process.platform !== "linux")("one allocation fails while a job runs", () => {
+  it("ends the job with its code, or not at all, and nothing else", () => {
+    expect(
+      [...jobs.values()].flatMap(({ target, faults }) => faults.map((fault) => `${target}: ${fault}`)),
+    ).toEqual([]);
+    expect(jobs.size).toBeGreaterThan(10);
+    for (const { target, failed } of jobs.values()) expect(failed.small, target).toBeGreaterThan(2);
   });
 });

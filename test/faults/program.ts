@@ -31,7 +31,7 @@ interface Target {
   read(file: string): Promise<void>;
 }
 
-const KINDS = ["open", "write", "fsync", "rename", "read", "storage", "object"];
+const KINDS = ["open", "write", "full", "fsync", "rename", "read", "storage", "object"];
 /** Allocations are many: beyond these, only one of so many fails. */
 const DENSE = 40;
 

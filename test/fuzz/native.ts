@@ -1,6 +1,6 @@
 /**
- * `node native.cjs PROGRAM N`: the native core, instrumented by sanitizers, reads N mutated models and the corpus. Exit
- * code 1 when a file ended the program or a sanitizer had something to say.
+ * `node native.cjs PROGRAM N`: the native core, instrumented by sanitizers, reads N mutated models, as many exported
+ * programs, and the corpus. Exit code 1 when a file ended the program or a sanitizer had something to say.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -14,6 +14,10 @@ import { LineProcess } from "./line-process";
 const LIMIT_MS = 60_000;
 /** A leak shows when a process ends. */
 const FILES_PER_PROCESS = 100;
+
+/** Sound files, and the shapes of their inputs; an exported program has its own. */
+const SOUND = { ...MODELS, "exported/tiny.pt2": "" };
+const NATIVE_KINDS = ["model", "exported"];
 
 async function main(): Promise<void> {
   const [program, count] = process.argv.slice(2) as [string, string];
@@ -33,7 +37,7 @@ async function main(): Promise<void> {
     const end = await child.finish();
     if (end !== null && (end.code !== 0 || end.signal !== null)) faults.push(`at the end: ${end.stderr}`);
   };
-  const read = async ({ name, bytes, what, shapes }: Sample): Promise<Record<string, string>> => {
+  const read = async ({ name, bytes, what, shapes = "" }: Sample): Promise<Record<string, string>> => {
     const file = path.join(folder, name);
     writeFileSync(file, bytes);
     const reply = await child.ask(`${file}\t${shapes}`);
@@ -47,23 +51,23 @@ async function main(): Promise<void> {
   };
   try {
     // Sound ones first: a program that refuses everything would find nothing.
-    for (const [name, shapes] of Object.entries(MODELS)) {
+    for (const [name, shapes] of Object.entries(SOUND)) {
       const bytes = readFileSync(path.join(fixtures, name));
       const steps = await read({ name: path.basename(name), bytes, what: name, shapes });
       if (steps.load !== "ok" || steps.forward !== "ok") faults.push(`a sound model is refused: ${name}`);
     }
-    for (const { kind, sample } of readCorpus()) if (kind === "model") await read(sample);
-    for (let seed = 1; seed <= Number(count); seed++)
-      await read((KINDS.model as (typeof KINDS)[string]).make(seed, ""));
+    for (const { kind, sample } of readCorpus()) if (NATIVE_KINDS.includes(kind)) await read(sample);
+    for (const kind of NATIVE_KINDS) {
+      const { make } = KINDS[kind] as (typeof KINDS)[string];
+      for (let seed = 1; seed <= Number(count); seed++) await read(make(seed, ""));
+    }
     await finish();
   } finally {
     await child.stop();
     rmSync(folder, { recursive: true, force: true });
   }
   for (const fault of faults) process.stderr.write(`${fault}\n`);
-  process.stderr.write(
-    `${files} mutated models, ${faults.length} faults: ${JSON.stringify([...outcomes])}\n`,
-  );
+  process.stderr.write(`${files} mutated files, ${faults.length} faults: ${JSON.stringify([...outcomes])}\n`);
   if (faults.length > 0) process.exitCode = 1;
 }
 

@@ -86,6 +86,65 @@ describe("code that calls itself deeply", () => {
   });
 });
 
+describe("methods that each call the next one twice", () => {
+  const name = /class (\w+)\(Module\)/.exec(codeOf(plain))?.[1];
+  const head = (method: string) => `  def ${method}(self: __torch__.${name},\n    x: Tensor) -> Tensor:\n`;
+  const doubling = (length: number): string => {
+    const twice = (i: number) => `torch.add((self).f${i}(x, ), (self).f${i}(x, ))`;
+    const methods = Array.from({ length }, (_, i) => `${head(`f${i}`)}    return ${twice(i + 1)}\n`);
+    const code = codeOf(withForward(plain, "return (self).f0(x, )"));
+    return fileOf(withCode(plain, `${code}${methods.join("")}${head(`f${length}`)}    return x\n`));
+  };
+
+  it("are refused where they come to more code than fits into memory", async () => {
+    for (const length of [20, 40, 500]) {
+      const { message } = await expectCode("ERR_UNSAFE_OPERATOR", () => Module.load(doubling(length)));
+      expect(message).toContain('allowUnsafe: ["calls that multiply the code"]');
+    }
+  });
+
+  it("are fine a few times, and where they are named", async () => {
+    const module = await Module.load(doubling(8));
+    expect(numbersOf((await module.forward(input())) as Tensor)).toEqual([256, 512, 768, 1024]);
+    module.close();
+    (await Module.load(doubling(40), { allowUnsafe: ["calls that multiply the code"] })).close();
+  });
+});
+
+describe("classes that contain themselves", () => {
+  // A loop would make objects of them as deep as it likes, and they overflow the stack when they are destroyed.
+  const link = (held: string): string =>
+    fileOf(
+      withCode(
+        plain,
+        `class Link:\n  held : ${held}\n  def __init__(self: __torch__.Link,\n    held: ${held}) -> NoneType:\n` +
+          "    self.held = held\n    return None\n" +
+          codeOf(
+            withForward(
+              plain,
+              "a = __torch__.Link.__new__(__torch__.Link)",
+              "_0 = (a).__init__(None, )",
+              "return x",
+            ),
+          ),
+      ),
+    );
+
+  it.each([
+    ["Optional[__torch__.Link]"],
+    ["Optional[List[__torch__.Link]]"],
+    ["Optional[Dict[str, Tuple[int, __torch__.Link]]]"],
+  ])("are refused: %s", async (held) => {
+    // LibTorch knows no class before it is whole. One that it would let through is refused by the list of operators.
+    const { message } = await expectCode("ERR_NOT_TORCHSCRIPT", () => Module.load(link(held)));
+    expect(message).toContain("Unknown type name '__torch__.Link'");
+  });
+
+  it("are fine where they hold something else", async () => {
+    (await Module.load(link("Optional[List[Tensor]]"))).close();
+  });
+});
+
 describe("divisions that processors trap on", () => {
   const MIN = "(-9223372036854775807 - 1)";
   const four = "torch.size(x, 0)";

@@ -41,6 +41,19 @@ export const endlessJobs = (scratch: string): Readonly<Record<string, string>> =
       loader.close();
     }`,
   profile: "for (;;) await ts.profile(m, x);",
+  compress: `
+    for (let i = 0;; i = (i + 1) % 3) await ts.compress(m, {
+      data, dummyInput: x, loss: "crossEntropy", target: { flops: "60%" }, steps: 1, epochs: 1, searchBatches: 1,
+      searcher: "binary", searcherConfig: { maxChoices: 1 }, convert: { channelDivisor: 16 },
+      output: ${JSON.stringify(scratch)} + "/compressed-" + process.pid + "-" + i + ".pt",
+    });`,
+  "exported programs": `
+    for (;;) {
+      const program = await ts.Module.load(fixtures + "/exported/tiny.pt2");
+      const { args, kwargs } = await ts.Module.sampleInputs(fixtures + "/exported/tiny.pt2");
+      await program.forwardWith(args, kwargs);
+      program.close();
+    }`,
 });
 
 export interface Ending {

@@ -1,5 +1,4 @@
 /** Kinds of option values: how each is read from the command line, and what a settings file may hold for it. */
-import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import { InvalidArgumentError } from "commander";
@@ -7,6 +6,7 @@ import { InvalidArgumentError } from "commander";
 import type { Constraints, ConstraintValue, Percentage } from "../../contract/types";
 import { TorchSearchError } from "../../errors";
 import { WIDTH_CONTROL_RULES, type WidthBound } from "../../space/width-control";
+import { readRegularTextSync } from "../../util/regular-file";
 import { renamed } from "../../util/renamed";
 import { type ConfigRule, oneOf, plainRules } from "../../util/rules";
 import { say } from "../output";
@@ -276,7 +276,7 @@ function tightest(metric: string, first: ConstraintValue, second: ConstraintValu
 
 function readLines(name: string): string[] {
   try {
-    return readFileSync(path.resolve(name), "utf8")
+    return readRegularTextSync(path.resolve(name))
       .split(/\r?\n/)
       .map((line) => line.trim())
       .filter((line) => line !== "");

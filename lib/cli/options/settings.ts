@@ -1,10 +1,10 @@
 /** Settings files: JSON with the settings of a command, by the keys of the option table. */
-import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import { isRecord } from "../../util/check";
 import { checkConfig } from "../../util/complete-config";
 import { jsonDepth, MAX_JSON_DEPTH } from "../../util/json-depth";
+import { readRegularTextSync } from "../../util/regular-file";
 import { type ConfigRule, orNull, plainRules } from "../../util/rules";
 import { requireFiles } from "../stored-files";
 import type { CommandName } from "./commands";
@@ -18,7 +18,7 @@ export function readJson(file: string): Record<string, unknown> {
   requireFiles({ "The JSON file": [file] });
   let value: unknown;
   try {
-    const text = readFileSync(file, "utf8");
+    const text = readRegularTextSync(file);
     // Messages show values, and JSON.stringify calls itself.
     if (jsonDepth(text) > MAX_JSON_DEPTH) throw new Error("its values are nested too deeply");
     value = JSON.parse(text);

@@ -6,6 +6,8 @@
 #include <array>
 #include <unordered_set>
 
+#include "core/archive/inlined_size.h"
+
 namespace torchsearch {
 namespace {
 
@@ -18,6 +20,10 @@ constexpr std::string_view kRefusedOperators[] = {
 };
 static_assert(std::is_sorted(std::begin(kAllowedOperators), std::end(kAllowedOperators)));
 static_assert(std::is_sorted(std::begin(kRefusedOperators), std::end(kRefusedOperators)));
+
+// PyTorch's own largest models come to tens of thousands. This many take LibTorch some seconds and half a
+// gigabyte, in passes that nothing can stop.
+constexpr uint64_t kMaxInlined = 250'000;
 
 constexpr std::string_view kNativeClasses = "__torch__.torch.classes.";
 // Weights that PyTorch's quantization has packed, and the cells of its recurrent layers.
@@ -117,6 +123,10 @@ class NameCollector {
     }
   }
 
+  void refuse(std::string name) {
+    if (permitted_.count(name) == 0) found_.insert(std::move(name));
+  }
+
   std::vector<std::string> names() const { return {found_.begin(), found_.end()}; }
 
  private:
@@ -137,10 +147,6 @@ class NameCollector {
         for (const auto& graph : node.gs(attribute)) visit(*graph);
       }
     }
-  }
-
-  void refuse(std::string name) {
-    if (permitted_.count(name) == 0) found_.insert(std::move(name));
   }
 
   const std::set<std::string>& permitted_;
@@ -172,6 +178,7 @@ std::vector<std::string> refusedNames(const torch::jit::CompilationUnit& unit,
     if (auto* graphFunction = torch::jit::tryToGraphFunction(*function))
       collector.visit(*graphFunction->graph());
   }
+  if (largestInlinedSize(unit) > kMaxInlined) collector.refuse("calls that multiply the code");
   return collector.names();
 }
 

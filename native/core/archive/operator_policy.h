@@ -25,7 +25,8 @@ bool isAllowedClass(std::string_view name);
 
 // What a compilation unit names that is neither allowed nor in `permitted`, sorted: operators and
 // instructions of every function and method, in blocks and in the subgraphs that `fork` and `awaitable` run
-// later, and the classes of all values. Also, in words, values that a loop could nest as deeply as it likes.
+// later, and the classes of all values. Also, in words, values that a loop could nest as deeply as it likes,
+// and calls within calls that come to more code than LibTorch can put together.
 std::vector<std::string> refusedNames(const torch::jit::CompilationUnit& unit,
                                       const std::set<std::string>& permitted);
 

@@ -1,8 +1,11 @@
 #include "core/archive/operator_policy.h"
 
+#include <torch/csrc/jit/api/compilation_unit.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "core/model/torchvision_operators.h"
 #include "tests/support/doctest.h"
@@ -51,4 +54,27 @@ TEST_CASE("classes that C++ defines are allowed by name; those of a file are") {
   CHECK(isAllowedClass("__torch__.torch.classes.quantized.LinearPackedParamsBase"));
   CHECK_FALSE(isAllowedClass("__torch__.torch.classes.dist_c10d.ProcessGroup"));
   CHECK_FALSE(isAllowedClass("os.system"));
+}
+
+TEST_CASE("classes that contain themselves are refused, through whatever they hold") {
+  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
+  const auto cls = c10::ClassType::create("__torch__.Link", unit);
+  const auto graph = std::make_shared<torch::jit::Graph>();
+  graph->addInput()->setType(cls);
+  graph->registerOutput(graph->insertConstant(1));
+  unit->create_function("f", graph);
+  for (const c10::TypePtr& held : std::vector<c10::TypePtr>{
+           c10::OptionalType::create(cls), c10::OptionalType::create(c10::ListType::create(cls)),
+           c10::DictType::create(
+               c10::StringType::get(),
+               c10::TupleType::create({c10::IntType::get(), c10::ListType::create(cls)}))}) {
+    CAPTURE(held->str());
+    cls->addAttribute("held", held);
+    const std::vector<std::string> refused = refusedNames(*unit, {});
+    REQUIRE_EQ(refused.size(), 1);
+    CHECK(refused[0].ends_with("Link (contains itself)"));
+    cls->unsafeRemoveAttribute("held");  // or the class would keep itself
+  }
+  cls->addAttribute("held", c10::ListType::create(c10::TensorType::get()));
+  CHECK(refusedNames(*unit, {}).empty());
 }

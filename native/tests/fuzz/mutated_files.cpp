@@ -1,12 +1,14 @@
 // Feeds files that may be mutated models to the core, for the sanitizers: `npm test -- sanitize`, `npm run
 // fuzz`.
 //
-// Standard input has a line for each file: its path, a tab, and the shapes of its inputs, such as 2x3x8x8;4.
-// Standard output answers each with a line of JSON: what each step came to, "ok" or an error's code. What
-// ends the program is attributed, by whoever feeds it, to the line that has no answer.
+// Standard input has a line for each file: its path, a tab, and the shapes of its inputs, such as 2x3x8x8;4,
+// or nothing, for those that an exported program holds. Standard output answers each with a line of JSON:
+// what each step came to, "ok" or an error's code. What ends the program is attributed, by whoever feeds it,
+// to the line that has no answer.
 #include <torch/script.h>
 
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "core/base/cancel.h"
 #include "core/base/failure.h"
 #include "core/model/module.h"
+#include "core/model/module_file.h"
 #include "core/profile/profile.h"
 #include "core/space/search_space.h"
 
@@ -53,12 +56,14 @@ class Answer {
 };
 
 std::string use(const std::string& path, const std::string& shapes) {
-  const Inputs inputs = inputsOf(shapes);
+  std::optional<Inputs> given = inputsOf(shapes);
   const CancelToken cancel;
   Answer answer;
+  if (shapes.empty()) answer.step("sample inputs", [&] { given = readSampleInputs(path, {}); });
   std::shared_ptr<Module> module;
   answer.step("load", [&] { module = Module::load(path, {}); });
-  if (module == nullptr) return answer.json();
+  if (module == nullptr || !given) return answer.json();
+  const Inputs& inputs = *given;
   answer.step("forward", [&] { module->forward(inputs, cancel); });
   answer.step("evaluate", [&] { module->evaluate(inputs, cancel); });
   answer.step("fingerprint", [&] { module->fingerprint(); });
