@@ -69,7 +69,7 @@ export async function writeCheckpointFile(
 export async function readCheckpointFile<Checkpoint>(
   file: string,
   format: CheckpointFormat,
-  parse: (content: CheckpointContent) => Checkpoint,
+  parse: (content: CheckpointContent) => Checkpoint | Promise<Checkpoint>,
 ): Promise<Checkpoint | null> {
   try {
     return await readGeneration(file, format, parse);
@@ -93,7 +93,7 @@ export async function forgetPrevious(file: string): Promise<void> {
 async function readGeneration<Checkpoint>(
   file: string,
   format: CheckpointFormat,
-  parse: (content: CheckpointContent) => Checkpoint,
+  parse: (content: CheckpointContent) => Checkpoint | Promise<Checkpoint>,
 ): Promise<Checkpoint | null> {
   let bytes: Uint8Array;
   try {
@@ -124,7 +124,7 @@ async function readGeneration<Checkpoint>(
     const framed = frame === undefined || frame === frameDigest(whole, tensors);
     if (!framed || metadata.digest !== (await digest(state, tensors)))
       throw new Error("its contents don't match its digest.");
-    return parse({ metadata, state, tensors });
+    return await parse({ metadata, state, tensors });
   } catch (error) {
     if (error instanceof TorchSearchError && error.code === "ERR_CHECKPOINT_VERSION") throw error;
     throw new TorchSearchError(

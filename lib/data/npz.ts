@@ -1,9 +1,15 @@
 /** The .npz format of NumPy: a zip archive of .npy files. */
-import { crc32 } from "node:zlib";
-import { unzip } from "fflate";
+import { promisify } from "node:util";
+import { crc32, inflateRaw } from "node:zlib";
+
 import { TorchSearchError } from "../errors";
+import { Breather } from "../util/breather";
 import { decodeNpy } from "./npy";
 import type { RawTensor } from "./safetensors";
+
+const unpack = promisify(inflateRaw);
+/** Bytes that are summed at a time. */
+const SLICE = 1 << 20;
 
 /**
  * Reads arrays of a .npz file's contents, in the order of `keys`, or all of them in the order of the archive.
@@ -17,21 +23,22 @@ export async function decodeNpz(
   keys?: readonly string[],
 ): Promise<Map<string, RawTensor>> {
   const wanted = keys === undefined ? null : new Set(keys.map((key) => `${key}.npy`));
-  let checksums: Map<string, number>;
-  let entries: Record<string, Uint8Array>;
+  let members: Member[];
+  const entries = new Map<string, Uint8Array>();
   try {
-    checksums = readChecksums(bytes);
-    entries = await extract(bytes, (name) => name.endsWith(".npy") && (wanted === null || wanted.has(name)));
+    members = readDirectory(bytes);
+    for (const member of members) {
+      const { name } = member;
+      if (name.endsWith(".npy") && (wanted === null || wanted.has(name)))
+        entries.set(name, await contentsOf(bytes, member));
+    }
   } catch (error) {
     throw damaged(file, error instanceof Error ? error.message : String(error), error);
   }
-  for (const [name, content] of Object.entries(entries)) {
-    if (checksums.get(name) !== crc32(content)) throw damaged(file, `the checksum of ${name} is wrong`);
-  }
-  const available = [...checksums.keys()].map((name) => name.replace(/\.npy$/, ""));
+  const available = members.map(({ name }) => name.replace(/\.npy$/, ""));
   const arrays = new Map<string, RawTensor>();
   for (const key of keys ?? available) {
-    const content = entries[`${key}.npy`];
+    const content = entries.get(`${key}.npy`);
     if (content === undefined) {
       if (keys === undefined) continue; // a member that is not an array
       throw new TorchSearchError(
@@ -47,24 +54,29 @@ export async function decodeNpz(
 /** Names of the arrays in a .npz file's contents, in the order of the archive. @throws `ERR_DATA_FILE` */
 export function listNpz(bytes: Uint8Array, file: string): string[] {
   try {
-    return [...readChecksums(bytes).keys()]
-      .filter((name) => name.endsWith(".npy"))
-      .map((name) => name.replace(/\.npy$/, ""));
+    return readDirectory(bytes)
+      .filter(({ name }) => name.endsWith(".npy"))
+      .map(({ name }) => name.replace(/\.npy$/, ""));
   } catch (error) {
     throw damaged(file, error instanceof Error ? error.message : String(error), error);
   }
 }
 
-function extract(bytes: Uint8Array, accept: (name: string) => boolean): Promise<Record<string, Uint8Array>> {
-  return new Promise((resolve, reject) => {
-    unzip(bytes, { filter: ({ name }) => accept(name) }, (error, entries) =>
-      error ? reject(error) : resolve(entries),
-    );
-  });
+/** A member of the archive, as its central directory has it. */
+interface Member {
+  name: string;
+  method: number;
+  /** CRC-32 of the contents. */
+  checksum: number;
+  /** Bytes in the archive, and of the contents. */
+  packed: number;
+  size: number;
+  /** Where its local header begins. */
+  at: number;
 }
 
-/** CRC-32 of each member, from the archive's central directory: fflate does not compare them. */
-function readChecksums(bytes: Uint8Array): Map<string, number> {
+/** The archive's central directory (PKWARE, APPNOTE.TXT, 4.3.12), in its order. */
+function readDirectory(bytes: Uint8Array): Member[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let end = bytes.length - 22;
   const lowest = Math.max(0, end - 0xffff);
@@ -72,15 +84,48 @@ function readChecksums(bytes: Uint8Array): Map<string, number> {
   if (end < lowest) throw new Error("it is not a zip archive, or was cut off");
   const count = view.getUint16(end + 10, true);
   let at = view.getUint32(end + 16, true);
-  const checksums = new Map<string, number>();
+  const members: Member[] = [];
   for (let i = 0; i < count; i++) {
     if (at + 46 > end || view.getUint32(at, true) !== 0x02014b50) throw new Error("its directory is damaged");
     const nameLength = view.getUint16(at + 28, true);
-    const name = Buffer.from(bytes.subarray(at + 46, at + 46 + nameLength)).toString("utf8");
-    checksums.set(name, view.getUint32(at + 16, true));
+    members.push({
+      name: Buffer.from(bytes.subarray(at + 46, at + 46 + nameLength)).toString("utf8"),
+      method: view.getUint16(at + 10, true),
+      checksum: view.getUint32(at + 16, true),
+      packed: view.getUint32(at + 20, true),
+      size: view.getUint32(at + 24, true),
+      at: view.getUint32(at + 42, true),
+    });
     at += 46 + nameLength + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
   }
-  return checksums;
+  // Members that share bytes come to far more than the archive holds.
+  if (members.reduce((sum, { packed }) => sum + packed, 0) > bytes.length)
+    throw new Error("its members overlap");
+  return members;
+}
+
+/** The contents of a member, unpacked on a thread of its own, and compared with its checksum beside the event loop. */
+async function contentsOf(
+  bytes: Uint8Array,
+  { name, method, checksum, packed, size, at }: Member,
+): Promise<Uint8Array> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (at + 30 > bytes.length || view.getUint32(at, true) !== 0x04034b50)
+    throw new Error(`the header of ${name} is damaged`);
+  const start = at + 30 + view.getUint16(at + 26, true) + view.getUint16(at + 28, true);
+  if (start + packed > bytes.length) throw new Error(`${name} is cut off`);
+  const stored = bytes.subarray(start, start + packed);
+  if (method !== 0 && method !== 8) throw new Error(`${name} is compressed in the unknown way ${method}`);
+  const contents = method === 0 ? stored : await unpack(stored, { maxOutputLength: Math.max(1, size) });
+  if (contents.length !== size) throw new Error(`${name} has ${contents.length} bytes instead of ${size}`);
+  const breather = new Breather();
+  let sum = 0;
+  for (let from = 0; from < size; from += SLICE) {
+    sum = crc32(contents.subarray(from, from + SLICE), sum);
+    await breather.breathe();
+  }
+  if (sum !== checksum) throw new Error(`the checksum of ${name} is wrong`);
+  return contents;
 }
 
 function damaged(file: string, what: string, cause?: unknown): TorchSearchError {

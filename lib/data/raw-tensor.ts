@@ -9,7 +9,11 @@ import {
   fileDTypeOf,
 } from "../model/dtype";
 import { Tensor, type TypedArray } from "../model/tensor";
+import { Breather } from "../util/breather";
 import type { RawTensor } from "./safetensors";
+
+/** Bytes that are copied at a time. */
+const SLICE = 1 << 20;
 
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
@@ -34,6 +38,12 @@ export function tensorToRaw(tensor: Tensor): RawTensor {
 
 /** A tensor with memory of its own. The bytes need not be aligned. */
 export function tensorFromRaw(raw: RawTensor): Tensor {
+  const { buffer, byteOffset, byteLength } = raw.bytes;
+  return tensorOver(raw, buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+}
+
+/** A tensor whose memory is a buffer. */
+function tensorOver(raw: RawTensor, buffer: ArrayBuffer): Tensor {
   const dtype = dtypeOfFile(raw.dtype);
   if (dtype === undefined) {
     throw new TorchSearchError(
@@ -41,7 +51,18 @@ export function tensorFromRaw(raw: RawTensor): Tensor {
       `safetensors dtype ${raw.dtype} has no counterpart; convert it, for example to F32`,
     );
   }
-  return Tensor.from(typedArrayOf(dtype, raw.bytes), raw.shape, { dtype });
+  return Tensor.from(new (arrayClassOf(dtype))(buffer), raw.shape, { dtype });
+}
+
+/** As {@link tensorFromRaw}, copied piece by piece, so that the event loop goes on beside large tensors. */
+export async function tensorFromFile(raw: RawTensor): Promise<Tensor> {
+  const breather = new Breather();
+  const own = new Uint8Array(raw.bytes.byteLength);
+  for (let at = 0; at < own.length; at += SLICE) {
+    own.set(raw.bytes.subarray(at, at + SLICE), at);
+    await breather.breathe();
+  }
+  return tensorOver(raw, own.buffer);
 }
 
 /**
@@ -69,12 +90,6 @@ export function converted(tensor: Tensor, dtype: DType): { tensor: Tensor; exact
 /** A copy on the CPU with memory of its own. */
 export function tensorClone(tensor: Tensor): Tensor {
   return tensorFromRaw(tensorToRaw(tensor));
-}
-
-/** The typed array that holds elements of a dtype, over a copy of the bytes. */
-function typedArrayOf(dtype: DType, bytes: Uint8Array): TypedArray {
-  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
-  return new (arrayClassOf(dtype))(buffer);
 }
 
 /** Closes every tensor in a value, however deep it sits in arrays, records and Maps. */

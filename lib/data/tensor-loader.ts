@@ -8,7 +8,7 @@ import { describe, expected, isPositiveInteger, isRecord, requireOptions } from 
 import { ArrayFile, readDataFile } from "./array-file";
 import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
-import { converted, isTensor, tensorFromRaw } from "./raw-tensor";
+import { converted, isTensor, tensorFromFile } from "./raw-tensor";
 import type { RawTensor } from "./safetensors";
 
 /** How samples become batches. */
@@ -225,28 +225,21 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
     return TensorDataLoader.#fromRaw(await file.arrays(options.keys), file.path, options, true, conversion);
   }
 
-  static #fromRaw<Batch extends TensorBatch>(
+  static async #fromRaw<Batch extends TensorBatch>(
     arrays: ReadonlyMap<string, RawTensor>,
     file: string,
     options: LoaderOptions,
     named = true,
     conversion?: Conversion,
-  ): TensorDataLoader<Batch> {
+  ): Promise<TensorDataLoader<Batch>> {
     if (arrays.size === 0) throw new TorchSearchError("ERR_DATA_FILE", `${file} holds no array.`);
-    const tensors = [...arrays].map(([name, raw]) => {
-      const tensor = tensorFromRaw(raw);
-      const dtype = conversion?.dtypes[name];
-      const other = conversion?.replace?.(name, tensor) ?? tensor;
-      if (other !== tensor) {
-        tensor.close();
-        return other;
-      }
-      if (dtype === undefined || dtype === tensor.dtype) return tensor;
-      const { tensor: made, exact } = converted(tensor, dtype);
-      tensor.close();
-      if (!exact) conversion?.onInexact(name);
-      return made;
-    });
+    const tensors: Tensor[] = [];
+    for (const [name, raw] of arrays) {
+      const tensor = await tensorFromFile(raw);
+      const made = conversion === undefined ? tensor : inPlaceOf(name, tensor, conversion);
+      if (made !== tensor) tensor.close();
+      tensors.push(made);
+    }
     return new TensorDataLoader(tensors, named ? [...arrays.keys()] : null, true, options);
   }
 
@@ -282,6 +275,16 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** What a conversion puts in the place of a tensor: that one itself where there is nothing to convert. */
+function inPlaceOf(name: string, tensor: Tensor, { dtypes, replace, onInexact }: Conversion): Tensor {
+  const other = replace?.(name, tensor) ?? tensor;
+  const dtype = dtypes[name];
+  if (other !== tensor || dtype === undefined || dtype === tensor.dtype) return other;
+  const { tensor: made, exact } = converted(tensor, dtype);
+  if (!exact) onInexact(name);
+  return made;
 }
 
 function requireSameLength(tensors: readonly Tensor[], keys: readonly string[] | null): void {

@@ -18,7 +18,7 @@
  */
 
 import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
-import { tensorFromRaw, tensorToRaw } from "../data/raw-tensor";
+import { tensorFromFile, tensorToRaw } from "../data/raw-tensor";
 import type { RawTensor } from "../data/safetensors";
 import { LOSSES } from "../evaluation/losses";
 import type { NamedTensor } from "../model/types";
@@ -71,14 +71,20 @@ export async function writeTrainingCheckpoint<State>(
  * @throws `ERR_CHECKPOINT_READ`, `ERR_CHECKPOINT_CORRUPT`, `ERR_CHECKPOINT_VERSION`
  */
 export function readTrainingCheckpoint<State>(file: string): Promise<TrainingCheckpoint<State> | null> {
-  return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
+  return readCheckpointFile(file, FORMAT, async ({ metadata, state, tensors }) => ({
     fingerprint: metadata.fingerprint ?? "",
     fingerprintNow: metadata.fingerprint_now ?? "",
     settings: presentSettings(JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>),
     annotations: JSON.parse(metadata.annotations ?? "{}") as Record<string, unknown>,
     state: JSON.parse(state) as State,
-    tensors: [...tensors].map(([name, raw]) => ({ name, tensor: tensorFromRaw(raw) })),
+    tensors: await readTensors(tensors),
   }));
+}
+
+async function readTensors(tensors: ReadonlyMap<string, RawTensor>): Promise<NamedTensor[]> {
+  const named: NamedTensor[] = [];
+  for (const [name, raw] of tensors) named.push({ name, tensor: await tensorFromFile(raw) });
+  return named;
 }
 
 /** Settings in the present spelling, so that a checkpoint of an earlier version can be resumed. */
