@@ -34,6 +34,9 @@ const DTYPES: Readonly<
   u8: { dtype: "U64", size: 8 },
 };
 
+/** NumPy's own limit (`max_header_size`): a longer text may take its reader long. */
+const MAX_HEADER = 10_000;
+
 /**
  * Reads the contents of a .npy file. Fortran-ordered arrays are put in row-major order; uint16 becomes int32 and
  * uint32 becomes int64, since PyTorch computes with neither; uint64 stays what it is.
@@ -58,6 +61,8 @@ export function decodeNpy(bytes: Uint8Array, file: string): RawTensor {
   if (bytes.length < start) throw fail("its header is cut off");
   const headerLength = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (start + headerLength > bytes.length) throw fail("its header is cut off");
+  if (headerLength > MAX_HEADER)
+    throw fail(`its header has ${headerLength} bytes, and NumPy reads no more than ${MAX_HEADER}`);
   const header = Buffer.from(bytes.subarray(start, start + headerLength)).toString(
     version === 3 ? "utf8" : "latin1",
   );

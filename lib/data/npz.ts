@@ -1,13 +1,13 @@
 /** The .npz format of NumPy: a zip archive of .npy files. */
-import { promisify } from "node:util";
-import { crc32, inflateRaw } from "node:zlib";
+import { crc32, createInflateRaw } from "node:zlib";
 
 import { TorchSearchError } from "../errors";
 import { Breather } from "../util/breather";
 import { decodeNpy } from "./npy";
 import type { RawTensor } from "./safetensors";
 
-const unpack = promisify(inflateRaw);
+/** Deflate makes at most so many bytes of one (https://zlib.net/zlib_tech.html). */
+const LARGEST_RATIO = 1032;
 /** Bytes that are summed at a time. */
 const SLICE = 1 << 20;
 
@@ -104,6 +104,21 @@ function readDirectory(bytes: Uint8Array): Member[] {
   return members;
 }
 
+/** Piece by piece, on a thread of libuv's, into memory of the size that the archive claims. */
+async function unpack(stored: Uint8Array, size: number): Promise<Uint8Array> {
+  if (size > LARGEST_RATIO * stored.length + 64) throw new Error("it claims more than it can hold");
+  const contents = new Uint8Array(size);
+  const stream = createInflateRaw({ chunkSize: 1 << 18 });
+  stream.end(stored);
+  let at = 0;
+  for await (const piece of stream as AsyncIterable<Uint8Array>) {
+    if (at + piece.length > size) throw new Error("it holds more than it claims");
+    contents.set(piece, at);
+    at += piece.length;
+  }
+  return contents.subarray(0, at);
+}
+
 /** The contents of a member, unpacked on a thread of its own, and compared with its checksum beside the event loop. */
 async function contentsOf(
   bytes: Uint8Array,
@@ -116,7 +131,7 @@ async function contentsOf(
   if (start + packed > bytes.length) throw new Error(`${name} is cut off`);
   const stored = bytes.subarray(start, start + packed);
   if (method !== 0 && method !== 8) throw new Error(`${name} is compressed in the unknown way ${method}`);
-  const contents = method === 0 ? stored : await unpack(stored, { maxOutputLength: Math.max(1, size) });
+  const contents = method === 0 ? stored : await unpack(stored, size);
   if (contents.length !== size) throw new Error(`${name} has ${contents.length} bytes instead of ${size}`);
   const breather = new Breather();
   let sum = 0;

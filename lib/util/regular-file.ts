@@ -5,6 +5,9 @@ import { type FileHandle, open } from "node:fs/promises";
 // Without waiting for a pipe's writer.
 const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
+/** Bytes that are read at a time. */
+const PIECE = 1 << 22;
+
 function requireRegular(info: Stats): void {
   if (info.isDirectory()) throw new Error("it is a folder");
   if (!info.isFile()) throw new Error("it is not a file, but a pipe or a device");
@@ -26,7 +29,14 @@ export async function openRegularFile(file: string): Promise<FileHandle> {
 export async function readRegularFile(file: string): Promise<Buffer> {
   const handle = await openRegularFile(file);
   try {
-    return await handle.readFile();
+    const { size } = await handle.stat();
+    if (size === 0) return await handle.readFile(); // the kernel's own files don't tell their size
+    // `readFile` puts its pieces together in one go, which holds the event loop up with large files.
+    const bytes = Buffer.allocUnsafeSlow(size);
+    let at = 0;
+    for (let read = 1; at < size && read > 0; at += read)
+      read = (await handle.read(bytes, at, Math.min(PIECE, size - at), at)).bytesRead;
+    return bytes.subarray(0, at);
   } finally {
     await handle.close();
   }

@@ -114,6 +114,15 @@ describe(".npy files", () => {
   });
 });
 
+describe("hostile .npy files", () => {
+  it("with a header as long as a book are refused before it is read", () => {
+    const header = Buffer.from("'shape':(".repeat(500_000));
+    const begin = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 2, 0, 0, 0, 0, 0]);
+    begin.writeUInt32LE(header.length, 8);
+    expect(() => decodeNpy(Buffer.concat([begin, header]), "x")).toThrow(dataError(/reads no more than/));
+  });
+});
+
 describe(".npz files", () => {
   const read = (name: string) => readFileSync(path.join(folder, name));
 
@@ -146,5 +155,25 @@ describe(".npz files", () => {
       }
     }
     await expect(decodeNpz(Buffer.from("x".repeat(100)), "text.npz")).rejects.toThrow(dataError(/not a zip/));
+  });
+
+  it("that lie of their members are refused, without the memory that they claim", async () => {
+    const packed = read("packed.npz");
+    const entry = packed.lastIndexOf("PK\x01\x02");
+    const lie = (offset: number, value: number): Buffer => {
+      const bytes = Buffer.from(packed);
+      bytes.writeUInt32LE(value, entry + offset);
+      return bytes;
+    };
+    const lies: [Buffer, RegExp][] = [
+      [lie(24, 0xffff_fff0), /claims more than it can hold/],
+      [lie(24, 10), /holds more than it claims/],
+      [lie(24, 500_000), /bytes instead of 500000/],
+      [lie(20, 0x7fff_ffff), /overlap/],
+      [lie(42, 0x7fff_ffff), /header of .* is damaged/],
+      [lie(10, 12), /unknown way 12/],
+    ];
+    for (const [bytes, message] of lies)
+      await expect(decodeNpz(bytes, "x.npz")).rejects.toThrow(dataError(message));
   });
 });
