@@ -168,7 +168,6 @@ describe(".npz files", () => {
     const lies: [Buffer, RegExp][] = [
       [lie(24, 0xffff_fff0), /claims more than it can hold/],
       [lie(24, 10), /holds more than it claims/],
-      [lie(24, 500_000), /bytes instead of 500000/],
       [lie(20, 0x7fff_ffff), /overlap/],
       [lie(42, 0x7fff_ffff), /header of .* is damaged/],
       [lie(10, 12), /unknown way 12/],
