@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "core/graph/module_paths.h"
+#include "core/graph/operator_traits.h"
 
 namespace torchsearch {
 
@@ -48,7 +49,10 @@ class Answers {
     for (const auto& use : uses) {
       Node* query = use.user;
       if (asksForType(query)) {
-        any = askAnother(query, *tensor) || any;
+        any = askAnother(query, 0, *tensor) || answer(query, *tensor) || any;
+      } else if (const auto* schema = query->maybeSchema();
+                 schema != nullptr && askedOf(*schema, use.offset) == Asked::kType) {
+        any = askAnother(query, use.offset, *tensor) || any;
       } else if (asksForSize(query)) {
         any = answer(query, *tensor) || any;
       }
@@ -64,7 +68,7 @@ class Answers {
     return nullptr;
   }
 
-  bool askAnother(Node* query, const at::Tensor& tensor) {
+  bool askAnother(Node* query, size_t input, const at::Tensor& tensor) {
     for (const auto& [name, other] : tensors_) {
       if (removed_.count(name) > 0 || other.scalar_type() != tensor.scalar_type() ||
           other.device() != tensor.device() || other.layout() != tensor.layout()) {
@@ -74,10 +78,10 @@ class Answers {
       Value* value = graph_.inputs()[0];
       std::istringstream parts(name);
       for (std::string part; std::getline(parts, part, '.');) value = graph_.insertGetAttr(value, part);
-      query->replaceInput(0, value);
+      query->replaceInput(input, value);
       return true;
     }
-    return answer(query, tensor);
+    return false;
   }
 
   bool answer(Node* query, const at::Tensor& tensor) {

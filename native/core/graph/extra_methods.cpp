@@ -121,7 +121,7 @@ std::vector<ExtraMethod> extraMethods(const Module& module, MethodGraphs graphs)
     if (function == nullptr) continue;
     ExtraMethod extra;
     extra.name = method->name();
-    extra.servesForward = serving.count(method) > 0;
+    extra.servesForward = method->name().starts_with("_") && serving.count(method) > 0;
     extra.graph = graphs == MethodGraphs::kCopied ? function->graph()->copy() : function->graph();
     methods.push_back(std::move(extra));
   }

@@ -19,7 +19,8 @@ struct ExtraMethod {
   std::set<std::string> used;
   // Whether all calls are inlined and all modules known: only then does `used` tell everything.
   bool isKnown = true;
-  bool servesForward = false;  // forward calls it: it may be no more than a part of that
+  // Forward calls it, and its name begins with an underscore: it is no more than a part of that.
+  bool servesForward = false;
 };
 
 enum class MethodGraphs : uint8_t { kCopied, kInPlace };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/graph/dependent_nodes.h"
+#include "core/graph/operator_traits.h"
 #include "core/graph/storage_classes.h"
 
 namespace torchsearch {
@@ -191,8 +192,11 @@ class LivenessPass {
     const auto& slots = program_.slots;
     std::vector<Condition> read(slots.size());
     const auto mark = [&](int32_t index, const Condition& condition) {
-      for (const auto& argument : program_.instructions[index].arguments) {
-        forEachSlot(argument, [&](SlotId slot) { read[slot].either(condition); });
+      const auto& instruction = program_.instructions[index];
+      for (size_t a = 0; a < instruction.arguments.size(); ++a) {
+        // Another tensor of the module can tell a type: export/tensor_queries sees to it.
+        if (askedOf(*instruction.schema, a) == Asked::kType) continue;
+        forEachSlot(instruction.arguments[a], [&](SlotId slot) { read[slot].either(condition); });
       }
     };
     for (size_t i = 0; i < program_.instructions.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 namespace torchsearch {
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr OperatorTraits kDropout{.isDropout = true, .mayPassThrough = true, .ignoresLayout = true};
 constexpr OperatorTraits kProduct{.isMatrixProduct = true};
+constexpr OperatorTraits kRecurrent{.isRecurrent = true};
 constexpr OperatorTraits kPassing{.mayPassThrough = true};
 constexpr OperatorTraits kAnyLayout{.ignoresLayout = true};
 constexpr OperatorTraits kReading{.readsValues = true};
@@ -37,6 +39,15 @@ const std::unordered_map<std::string_view, OperatorTraits>& table() {
       {"mm", kProduct},
       {"mv", kProduct},
       {"tensordot", kProduct},
+
+      {"gru", kRecurrent},
+      {"gru_cell", kRecurrent},
+      {"lstm", kRecurrent},
+      {"lstm_cell", kRecurrent},
+      {"rnn_relu", kRecurrent},
+      {"rnn_relu_cell", kRecurrent},
+      {"rnn_tanh", kRecurrent},
+      {"rnn_tanh_cell", kRecurrent},
 
       {"atleast_1d", kPassing},
       {"atleast_2d", kPassing},
@@ -126,6 +137,24 @@ bool isAttention(const std::string& name) {
 
 bool isRunningStatistic(const c10::FunctionSchema& schema, const c10::Argument& argument) {
   return argument.name().starts_with("running_") && schema.name().find("_norm") != std::string::npos;
+}
+
+Asked askedOf(const c10::FunctionSchema& schema, size_t argument) {
+  // By name: the argument, and what is asked of it. The type includes the device.
+  static const std::unordered_map<std::string_view, std::pair<std::string_view, Asked>> rows = {
+      {"aten::empty_like", {"self", Asked::kShape}}, {"aten::expand_as", {"other", Asked::kShape}},
+      {"aten::full_like", {"self", Asked::kShape}},  {"aten::new_empty", {"self", Asked::kType}},
+      {"aten::new_full", {"self", Asked::kType}},    {"aten::new_ones", {"self", Asked::kType}},
+      {"aten::new_zeros", {"self", Asked::kType}},   {"aten::ones_like", {"self", Asked::kShape}},
+      {"aten::rand_like", {"self", Asked::kShape}},  {"aten::randint_like", {"self", Asked::kShape}},
+      {"aten::randn_like", {"self", Asked::kShape}}, {"aten::reshape_as", {"other", Asked::kShape}},
+      {"aten::to", {"other", Asked::kType}},         {"aten::type_as", {"other", Asked::kType}},
+      {"aten::view_as", {"other", Asked::kShape}},   {"aten::zeros_like", {"self", Asked::kShape}},
+  };
+  const auto found = rows.find(schema.name());
+  if (found == rows.end() || argument >= schema.arguments().size()) return Asked::kNumbers;
+  const auto& [name, asked] = found->second;
+  return schema.arguments()[argument].name() == name ? asked : Asked::kNumbers;
 }
 
 bool runsForEvaluation(const Instruction& instruction) {

@@ -12,6 +12,7 @@ namespace torchsearch {
 struct OperatorTraits {
   bool isDropout = false;        // has an argument `train`; in evaluation it gives its argument back
   bool isMatrixProduct = false;  // of what is given, whole or by batches
+  bool isRecurrent = false;      // a layer or a cell, with its weights
   bool mayPassThrough = false;   // may hand its argument on, although its schema does not say so
   bool ignoresLayout =
       false;  // gives the same elements whatever its operands' layout, and writes through no view
@@ -27,6 +28,10 @@ bool isAttention(const std::string& name);    // in one operator, its projection
 
 // Whether an operator updates this argument, the running statistics of a norm, without its schema saying so.
 bool isRunningStatistic(const c10::FunctionSchema& schema, const c10::Argument& argument);
+
+// What an operator asks of a tensor that it takes.
+enum class Asked : uint8_t { kType, kShape, kNumbers };
+Asked askedOf(const c10::FunctionSchema& schema, size_t argument);
 
 // Whether an argument says that an instruction neither draws random numbers nor updates statistics, as
 // dropout, attention and norms do otherwise.

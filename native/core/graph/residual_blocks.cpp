@@ -265,7 +265,8 @@ class BlockSearch {
     if (!std::all_of(candidate.between.begin(), candidate.between.end(), goes)) return false;
     const bool computes = std::any_of(candidate.between.begin(), candidate.between.end(), [&](int32_t i) {
       const std::string& name = program_.instructions[i].schema->name();
-      return isConvolution(name) || traitsOf(name).isMatrixProduct || isAttention(name);
+      const OperatorTraits& traits = traitsOf(name);
+      return isConvolution(name) || traits.isMatrixProduct || traits.isRecurrent || isAttention(name);
     });
     return computes && graphAllows(candidate, liveness, goes);
   }

@@ -1,5 +1,6 @@
 #include "core/graph/unread_results.h"
 
+#include "core/graph/operator_traits.h"
 #include "core/graph/storage_classes.h"
 
 namespace torchsearch {
@@ -23,7 +24,9 @@ std::vector<bool> unreadInstructions(const Program& program) {
     }
     unread[i] = !isRead;
     if (!isRead) continue;
-    for (const auto& argument : instruction.arguments) mark(argument);
+    for (size_t a = 0; a < instruction.arguments.size(); ++a) {
+      if (askedOf(*instruction.schema, a) == Asked::kNumbers) mark(instruction.arguments[a]);
+    }
   }
   return unread;
 }

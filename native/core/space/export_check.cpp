@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/call/arguments.h"
+#include "core/graph/operator_traits.h"
 #include "core/graph/recorder.h"
 #include "core/graph/size_arithmetic.h"
 #include "core/model/mode_guard.h"
@@ -34,14 +35,16 @@ int64_t bytesOfSizes(const Program& program) {
                            [](const auto& each) { return each.runs() && isSizeArithmetic(each.node); });
 }
 
-// The parameters that instructions read, by slot.
+// The parameters whose numbers instructions read.
 template <typename Runs>
 std::set<std::string> parametersRead(const Program& program, Runs&& runs) {
   std::set<std::string> names;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     if (!program.instructions[i].runs() || !runs(i)) continue;
-    for (const auto& argument : program.instructions[i].arguments) {
-      forEachSlot(argument, [&](SlotId slot) {
+    const auto& instruction = program.instructions[i];
+    for (size_t a = 0; a < instruction.arguments.size(); ++a) {
+      if (askedOf(*instruction.schema, a) != Asked::kNumbers) continue;
+      forEachSlot(instruction.arguments[a], [&](SlotId slot) {
         if (program.slots[slot].kind == Slot::Kind::kParameter) names.insert(program.slots[slot].name);
       });
     }

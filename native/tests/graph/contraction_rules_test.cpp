@@ -108,6 +108,14 @@ TEST_CASE("rules of einsum") {
   for (const auto& test : cases) checkRule(test);
 }
 
+TEST_CASE("rules of distances") {
+  const std::vector<RuleCase> cases = {
+      {"a 4 6 | b 5 6", "y = torch.cdist(self.a, self.b)", "a p k | b q k | y p q"},
+      {"a 2 4 6 | b 5 6", "y = torch.cdist(self.a, self.b, 1.0)", "a b p k | b q k | y b p q"},
+  };
+  for (const auto& test : cases) checkRule(test);
+}
+
 TEST_CASE("rules of scaled_dot_product_attention") {
   const std::vector<RuleCase> cases = {
       {"q 2 3 4 5 | k 2 3 6 5 | v 2 3 6 7",

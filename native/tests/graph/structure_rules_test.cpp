@@ -17,6 +17,7 @@ TEST_CASE("rules of permutations") {
       {"a 3 4 5", "y = torch.mT(self.a)", "a p q r | y p r q"},
       {"a 3 4 5", "y = torch.adjoint(self.a)", "a p q r | y p r q"},
       {"a 3 4 5", "y = torch.flip(self.a, [1, -1])", "a p q r | y p ~q ~r"},
+      {"a 3 4 2", "y = torch.view_as_real(torch.view_as_complex(self.a) * 2)", "a p q . | y p q ."},
       {"a 3 4 5", "y = torch.roll(self.a, [1], [1])", "a p . r | y p . r"},
       {"a 3 4 5", "y = torch.roll(self.a, [1, 4, -2], [0, 1, 2])", "a . . . | y . . ."},
       {"a 3 4 5", "y = torch.roll(self.a, [1, 0], [0, 1])", "a . q r | y . q r"},

@@ -64,6 +64,26 @@ void addedProductRule(const Rule& rule) {
   rule.setResult(std::move(product));
 }
 
+// cdist: the distance of each row of the one to each row of the other.
+void distanceRule(const Rule& rule) {
+  const SlotId left = rule.slot("x1");
+  const SlotId right = rule.slot("x2");
+  const int64_t rank = std::max(rule.rank(left), rule.rank(right));
+  rule.contract({left, rule.rank(left) - 1}, {right, rule.rank(right) - 1});
+  std::vector<Labels> result;
+  for (int64_t d = 0; d + 2 < rank; ++d) {
+    std::vector<Place> places;
+    for (const SlotId slot : {left, right}) {
+      const int64_t own = d - (rank - rule.rank(slot));
+      if (own >= 0) places.push_back({slot, own});
+    }
+    result.push_back(rule.shared(places));
+  }
+  result.push_back(rule.labels(left)[rule.rank(left) - 2]);
+  result.push_back(rule.labels(right)[rule.rank(right) - 2]);
+  rule.setResult(std::move(result));
+}
+
 void outerRule(const Rule& rule) {
   const auto slots = tensorArguments(rule.instruction);
   rule.setResult({rule.labels(slots.at(0)).at(0), rule.labels(slots.at(1)).at(0)});

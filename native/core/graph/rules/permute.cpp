@@ -53,6 +53,17 @@ void permuteRule(const Rule& rule) {
   rule.setResult(std::move(result));
 }
 
+void complexViewRule(const Rule& rule) {
+  auto labels = rule.labels(rule.input());
+  if (rule.rank(rule.result()) > rule.rank(rule.input())) {
+    labels.emplace_back();
+  } else {
+    rule.fix(labels.back());
+    labels.pop_back();
+  }
+  rule.setResult(std::move(labels));
+}
+
 void flipRule(const Rule& rule) {
   auto in = rule.labels(rule.slot("self"));
   for (const int64_t d : rule.dimensions("dims", static_cast<int64_t>(in.size()))) {

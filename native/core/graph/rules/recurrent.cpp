@@ -78,8 +78,7 @@ class RecurrentLayers {
     // The states of all layers and directions lie in one tensor: their units have one number.
     const Labels units = unitsOf(rule_, first.state, gates_);
     const Labels outputs = first.projection == kNoSlot ? units : rule_.labels(first.projection).at(0);
-    // LibTorch tells a projection by another width of the state, so it must never be as wide as the units.
-    if (first.projection != kNoSlot) rule_.fix(units);
+    if (first.projection != kNoSlot) keepWider(units, outputs.size());
     Labels below = in.back();
     for (int64_t layer = 0; layer < layers; ++layer) {
       Labels above;
@@ -106,6 +105,13 @@ class RecurrentLayers {
     }
     if (next < perCell_) cell.projection = at[next];
     return cell;
+  }
+
+  // LibTorch tells a projection by another width of the state, so units always outnumber what they become.
+  void keepWider(const Labels& units, size_t projected) const {
+    const auto end = units.begin() + static_cast<int64_t>(std::min(units.size(), projected + 1));
+    rule_.analysis.fix(Labels(units.begin(), end),
+                       "'" + rule_.name() + "' needs more units than its projection is wide");
   }
 
   void tieCell(const Cell& cell, const Labels& below, const Labels& units, const Labels& outputs) const {

@@ -122,6 +122,7 @@ void convolutionRule(const Rule& rule);
 void linearRule(const Rule& rule);
 void matmulRule(const Rule& rule);
 void addedProductRule(const Rule& rule);
+void distanceRule(const Rule& rule);
 void outerRule(const Rule& rule);
 void chainRule(const Rule& rule);
 void tensordotRule(const Rule& rule);
@@ -165,6 +166,8 @@ void meshgridRule(const Rule& rule);
 
 // Indices of some dimensions change their places; the others pass.
 void flipRule(const Rule& rule);
+// Pairs of numbers become one, or the other way round.
+void complexViewRule(const Rule& rule);
 void rollRule(const Rule& rule);
 
 // Rows are looked up by index.
