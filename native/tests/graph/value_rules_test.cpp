@@ -180,13 +180,6 @@ TEST_CASE("rules of recurrent layers and cells") {
        "self.e, self.f], True, 2, 0.0, False, False, True)",
        "a . . i | h . . u | c . . u | w 4*u i | v 4*u u | b 4*u | d 4*u | p 4*u u | q 4*u u | e 4*u | f 4*u "
        "| y . . u"},
-      // As many units as the projection is wide, and one more, stay.
-      {"a 3 2 5 | h 1 2 2 | c 1 2 6 | w 24 5 | v 24 2 | r 2 6",
-       "y, z, s = torch.lstm(self.a, [self.h, self.c], [self.w, self.v, self.r], False, 1, 0.0, False, "
-       "False, "
-       "False)",
-       "a . . i | h . . o | c . . .3+u | w .3+u+.3+u+.3+u+.3+u i | v .3+u+.3+u+.3+u+.3+u o | r o .3+u "
-       "| y . . o"},
       {"a 2 5 | h 2 3 | c 2 3 | w 12 5 | v 12 3",
        "y, z = torch.lstm_cell(self.a, [self.h, self.c], self.w, self.v)",
        "a . i | h . u | c . u | w 4*u i | v 4*u u | y . u"},
