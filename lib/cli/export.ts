@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
+import { type FileFormat, formatOf } from "../model/file-format";
 import type { SearchRecord } from "../model/history";
 import type { SearchSpace } from "../space/search-space";
 import type { SpaceSearchState, SubnetConfig } from "../space/types";
@@ -30,6 +31,7 @@ type ExportRequest = DataRequest &
   Pick<SearchRequest, "dtype" | "recalibrate" | "calibrationBatches" | "maxBatches" | "output"> & {
     /** Whether layers make up for the channels that they lack. */
     reconstruct: boolean;
+    to: FileFormat | null;
   };
 
 async function run(model: string, given: GivenOf<"export">): Promise<void> {
@@ -109,6 +111,7 @@ async function exportSubnet(
   const module = await loadModel(request, signal);
   const closing: { close(): void }[] = [module];
   try {
+    formatOf(request.output, request.to);
     await requireOutput(request.output);
     if (request.reconstruct && request.data.length === 0)
       throw badOption(
@@ -146,7 +149,7 @@ async function exportSubnet(
     }
     const subnet = await space.export({ signal, search });
     closing.push(subnet);
-    await subnet.save(request.output, { signal });
+    await subnet.save(request.output, { signal, format: request.to });
     return {
       config: space.active,
       costs: space.costs(space.active),

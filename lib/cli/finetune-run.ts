@@ -1,5 +1,6 @@
 /** Training a model by a request: the work behind `torchsearch finetune` and `search --finetune-epochs`. */
 import type { DataSource } from "../data/data-source";
+import { TorchSearchError } from "../errors";
 import { LOSS_TABLE, type Loss, lossFor } from "../evaluation/losses";
 import { meanSquaredError, topKAccuracy } from "../evaluation/scores";
 import type { ScoreFunction } from "../evaluation/types";
@@ -11,7 +12,8 @@ import {
   type TrainingOptions,
 } from "../finetune/options";
 import type { EpochRecord } from "../finetune/training-state";
-import type { Module } from "../model/module";
+import { isExportedName } from "../model/file-format";
+import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import { parseInputs } from "../profile/input-spec";
 import type { SubnetConfig } from "../space/types";
@@ -70,6 +72,13 @@ export async function trainRequest(
     const load = { signal, device };
     const module = opened(await loadModelFile(model, load));
     await requireOutput(output);
+    if (isExportedName(output) && (await Module.sampleInputs(model, { signal })) === null) {
+      throw new TorchSearchError(
+        "ERR_EXPORTED_WRITE",
+        `${output} would be an exported program, which is recorded on sample inputs, and ${model} has none. Give the file ` +
+          "a name that ends with .pt, and save it as .pt2 with Module.save's option input.",
+      );
+    }
     if (parseInputs(request.input ?? [], module.signature).specs.length > 0)
       throw badOption("--input of finetune takes numbers, such as sr=16000: shapes come from the data.");
     const teacher = request.teacher === null ? null : opened(await loadModelFile(request.teacher, load));

@@ -1,7 +1,6 @@
 import { CommanderError } from "commander";
 
 import { TorchSearchError } from "../errors";
-import { requireTorchScriptName } from "../model/torchscript-name";
 import { requireWritable } from "../util/atomic-file";
 import { Interrupted } from "./interrupt";
 
@@ -30,7 +29,6 @@ export function watchStreams(): void {
 
 /** Refuses an output that can't be written, before the work begins. @throws `ERR_FILE_WRITE` */
 export async function requireOutput(file: string): Promise<void> {
-  requireTorchScriptName(file);
   try {
     await requireWritable(file);
   } catch (error) {

@@ -9,6 +9,7 @@ import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { convert } from "../mode/convert";
+import { formatOf } from "../model/file-format";
 import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import type { LoadOptions } from "../model/types";
@@ -332,6 +333,7 @@ function settingsOf(options: CompleteCompressOptions): Record<string, unknown> {
 }
 
 async function writable(output: string): Promise<void> {
+  formatOf(output, "torchscript"); // each step is a TorchScript file, and the best one is copied
   try {
     await requireWritable(output);
   } catch (error) {

@@ -6,12 +6,21 @@ import type { NativeModule } from "../native/types/module";
 import type { NativeNamedTensor } from "../native/types/tensor";
 import { isRecord, requireOptions, requirePath } from "../util/check";
 import { checkConfig } from "../util/complete-config";
-import { type ConfigRule, orNull, plainRules } from "../util/rules";
+import { type ConfigRule, oneOf, orNull, plainRules } from "../util/rules";
+import { FILE_FORMATS, formatOf } from "./file-format";
 import { forwardNative } from "./forward";
 import { type ModeRecord, readHistory } from "./history";
+import { nativeInputsOf } from "./inputs";
 import { Tensor } from "./tensor";
-import { requireTorchScriptName } from "./torchscript-name";
-import type { CallOptions, Input, LoadOptions, NamedTensor, Output, SampleInputs } from "./types";
+import type {
+  CallOptions,
+  Input,
+  LoadOptions,
+  NamedTensor,
+  Output,
+  SampleInputs,
+  SaveOptions,
+} from "./types";
 import { fromNative } from "./values";
 
 const LOAD_RULES: Readonly<Record<keyof LoadOptions, ConfigRule>> = {
@@ -24,6 +33,12 @@ const LOAD_RULES: Readonly<Record<keyof LoadOptions, ConfigRule>> = {
   timeoutMs: plainRules.positiveInteger,
   verify: plainRules.boolean,
   model: plainRules.text,
+  signal: orNull(plainRules.signal),
+};
+
+const SAVE_RULES: Readonly<Record<keyof SaveOptions, ConfigRule>> = {
+  format: orNull(oneOf(FILE_FORMATS)),
+  input: { expected: "the inputs of a forward", accepts: () => true },
   signal: orNull(plainRules.signal),
 };
 
@@ -127,15 +142,29 @@ export class Module {
   }
 
   /**
-   * Saves as a TorchScript file. It appears whole or not at all; an earlier file survives a failure.
+   * Saves as a TorchScript file, or as an exported program where the name ends with `.pt2` or the option `format` says
+   * so (docs/exported-programs.md). It appears whole or not at all; an earlier file survives a failure.
    *
-   * @throws `ERR_EXPORTED_WRITE` for a path that ends with `.pt2`: exported programs are read only; `ERR_FILE_WRITE`, `ERR_CLOSED`, `ERR_ABORTED`
+   * An exported program is what one forward did: it is recorded on the option `input`, in the module's mode. Without
+   * that option it is recorded on the sample inputs of the exported program that the module comes from, or on those that
+   * its search space was made with. What was written is read again and compared before the file gets its name.
+   *
+   * @throws `ERR_EXPORTED_WRITE` for a model that has what an exported program can't have, or where no inputs are
+   * known; `ERR_INPUT`, `ERR_FORWARD`, `ERR_FILE_WRITE`, `ERR_CLOSED`, `ERR_ABORTED`, `ERR_CONFIG_VALUE`,
+   * `ERR_UNKNOWN_CONFIG_KEY`
    */
-  async save(path: string, options: CallOptions = {}): Promise<void> {
-    requireOptions(options, "Module.save");
+  async save(path: string, options: SaveOptions = {}): Promise<void> {
+    const { signal, format, input } = checkConfig(options, SAVE_RULES, {
+      whole: "Module.save's options",
+      key: "option of Module.save",
+    }) as SaveOptions;
     const file = resolve(requirePath(path, "save"));
-    requireTorchScriptName(file);
-    await callNative((call) => this.native.save(file, call), options.signal);
+    if (formatOf(file, format) === "torchscript") {
+      await callNative((call) => this.native.save(file, call), signal);
+      return;
+    }
+    const { args, kwargs } = input === undefined ? { args: null, kwargs: null } : nativeInputsOf(input);
+    await callNative((call) => this.native.saveExported(file, args, kwargs, call), signal);
   }
 
   /**

@@ -1,4 +1,5 @@
 /** Inputs and outputs of models, and the options of calls on them. */
+import type { FileFormat } from "./file-format";
 import type { Tensor } from "./tensor";
 
 /** An input of a model: tensors, plain values, and arrays (list, tuple) and records (dict) of them. */
@@ -28,6 +29,17 @@ export type Output =
 export interface CallOptions {
   /** Rejects with `ERR_ABORTED`: at once while the call waits for its turn, else when the running operation ends. */
   signal?: AbortSignal | null;
+}
+
+/** Options of `Module.save`. */
+export interface SaveOptions extends CallOptions {
+  /** By default what the name says: an exported program where it ends with `.pt2`. */
+  format?: FileFormat | null;
+  /**
+   * What an exported program is recorded on, as the `dummyInput` of `convert`: one value, or an array of arguments whose
+   * last item may be a record of keyword arguments. By default what is known of the module.
+   */
+  input?: unknown;
 }
 
 /** Options of `Module.load`. */

@@ -52,6 +52,7 @@ void ModuleWrap::define(Napi::Env env, Napi::Object exports) {
       {StaticMethod<&ModuleWrap::load>("load"), StaticMethod<&ModuleWrap::sampleInputs>("sampleInputs"),
        InstanceMethod<&ModuleWrap::forward>("forward"),
        InstanceMethod<&ModuleWrap::forwardSchema>("forwardSchema"), InstanceMethod<&ModuleWrap::save>("save"),
+       InstanceMethod<&ModuleWrap::saveExported>("saveExported"),
        InstanceMethod<&ModuleWrap::extraFile>("extraFile"),
        InstanceMethod<&ModuleWrap::setExtraFile>("setExtraFile"),
        InstanceMethod<&ModuleWrap::namedParameters>("namedParameters"),
@@ -160,6 +161,22 @@ Napi::Value ModuleWrap::save(const Napi::CallbackInfo& info) {
           module->save(path);
           return [](Napi::Env env) { return env.Undefined(); };
         });
+  });
+}
+
+// (path: string, args: unknown[] or null, kwargs: record, call)
+Napi::Value ModuleWrap::saveExported(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    if (!info[0].IsString()) fail(env, "ERR_INPUT", "saveExported needs the path of the file to write.");
+    std::optional<Inputs> example;
+    if (info[1].IsArray()) example = toInputs(module_->schema().get(), info[1], info[2]);
+    return runJob(env, CallOptions::read(info[3]),
+                  [module = module_, path = info[0].As<Napi::String>().Utf8Value(),
+                   example = std::move(example)](const JobContext& context) -> Finish {
+                    module->saveExported(path, example, context.cancel);
+                    return [](Napi::Env env) { return env.Undefined(); };
+                  });
   });
 }
 

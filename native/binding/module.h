@@ -32,6 +32,7 @@ class ModuleWrap : public Napi::ObjectWrap<ModuleWrap> {
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value forwardSchema(const Napi::CallbackInfo& info);
   Napi::Value save(const Napi::CallbackInfo& info);
+  Napi::Value saveExported(const Napi::CallbackInfo& info);
   Napi::Value extraFile(const Napi::CallbackInfo& info);
   Napi::Value setExtraFile(const Napi::CallbackInfo& info);
   Napi::Value namedParameters(const Napi::CallbackInfo& info);

@@ -45,15 +45,29 @@ describe("the command on a .pt2 file", () => {
     expect(other.stderr).toMatch(/ERR_MODEL_NAME.*"model"/s);
   });
 
-  it("asks for inputs where a file has none, and writes no .pt2", async () => {
+  it("asks for inputs where a file has none", async () => {
     const { stderr, status } = await torchsearch(scratch, "profile", fixture("digits_cnn.pt"));
     expect(status).toBe(2);
     expect(stderr).toMatch(/ERR_CLI_OPTION.*--input/s);
-    const search = await torchsearch(
+  });
+
+  it("writes a subnet as .pt2", { timeout: 120_000 }, async () => {
+    const asked = ["export", fixture("digits_cnn.pt"), "--input", "4x1x8x8", "--config", "{}"];
+    const wrong = await torchsearch(scratch, ...asked, "--output", "small.pt2", "--to", "torchscript");
+    expect(wrong.stderr).toMatch(/ERR_EXPORTED_WRITE/);
+    const { stderr, status } = await torchsearch(scratch, ...asked, "--output", "small.ep", "--to", "pt2");
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const profiled = await torchsearch(scratch, "profile", path.join(scratch, "small.ep"), "--json");
+    const profile = JSON.parse(profiled.stdout) as { inputs: unknown };
+    expect(profile.inputs).toEqual([{ keyword: null, shape: [4, 1, 8, 8], dtype: "float32" }]);
+    const larger = await torchsearch(
       scratch,
-      ...["search", tiny, "--data", fixture("digits.npz"), "--constraint", "flops=60%"],
-      ...["--output", "small.pt2"],
+      "profile",
+      path.join(scratch, "small.ep"),
+      "--input",
+      "7x1x8x8",
     );
-    expect(search.stderr).toMatch(/ERR_EXPORTED_WRITE/);
+    expect(larger.status).toBe(0);
   });
 });

@@ -204,9 +204,4 @@ describe("files that are refused", () => {
     expect(bitsOf(await other.forward(...args))).toEqual(bitsOf(outputs[0]));
     await expectCode("ERR_MODEL_NAME", () => Module.load(at("cnn.pt"), { model: "other" }));
   });
-
-  it("writing one, which is not possible yet", async () => {
-    using module = await Module.load(at("cnn.pt2"));
-    await expectCode("ERR_EXPORTED_WRITE", () => module.save(at("small.pt2")));
-  });
 });

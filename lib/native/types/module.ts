@@ -31,6 +31,13 @@ export interface NativeModule extends NativeForwardable {
   /** Names of its own methods, forward among them. */
   methods(): string[];
   save(path: string, call: NativeCall): Promise<void>;
+  /** As an exported program, recorded on these inputs, else on what is known of the module. */
+  saveExported(
+    path: string,
+    args: unknown[] | null,
+    kwargs: Record<string, unknown> | null,
+    call: NativeCall,
+  ): Promise<void>;
   /** A text that the file holds beside the model (`extra/NAME` in the archive); null without one. */
   extraFile(name: string): string | null;
   /** `save` writes it with the model. */

@@ -16,6 +16,8 @@ class AtomicFile {
 
   void write(const void* data, size_t size);
   void commit();
+  // Where what was written is until then.
+  const std::string& temporary() const { return temporary_; }
 
  private:
   [[noreturn]] void fail(const char* what) const;

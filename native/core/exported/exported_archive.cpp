@@ -149,6 +149,17 @@ std::string ExportedArchive::text(const std::string& record) const {
   return bytes;
 }
 
+std::map<std::string, std::string> ExportedArchive::extraFiles() const {
+  constexpr std::string_view kFolder = "extra/";
+  constexpr uint64_t kMostBytes = uint64_t{1} << 20;
+  std::map<std::string, std::string> files;
+  for (const auto& [name, entry] : entries_) {
+    if (name.starts_with(kFolder) && entry.size <= kMostBytes)
+      files.emplace(name.substr(kFolder.size()), text(name));
+  }
+  return files;
+}
+
 FileView ExportedArchive::window(const std::string& record) const {
   const ZipEntry& found = entry(record);
   return {*file_, found.dataOffset, found.size};

@@ -32,6 +32,8 @@ class ExportedArchive {
   std::optional<uint64_t> sizeOf(const std::string& record) const;
   // A record's bytes. ERR_EXPORTED_PROGRAM where there is none.
   std::string text(const std::string& record) const;
+  // What lies beside the programs, by name: texts of at most a mebibyte each.
+  std::map<std::string, std::string> extraFiles() const;
   at::Storage storage(const std::string& record) const;
   // A record as a file of its own.
   FileView window(const std::string& record) const;

@@ -14,6 +14,7 @@
 #include "core/exported/node_builder.h"
 #include "core/exported/scalar_types.h"
 #include "core/exported/stored_tensors.h"
+#include "core/exported/write/program_origin.h"
 
 namespace torchsearch {
 
@@ -220,6 +221,8 @@ class ProgramReader {
     for (const auto& [value, argument] : values) inputs.unpack(value, *argument, names_);
     const c10::IValue contract = c10::ivalue::Tuple::create(std::move(contracts));
     module_.register_attribute(kInputContract, contract.type(), contract);
+    const c10::IValue origin = originOf(program_, inputs.symbols());
+    module_.register_attribute(kProgramOrigin, origin.type(), origin);
     return arguments;
   }
 

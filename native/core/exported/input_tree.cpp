@@ -158,6 +158,12 @@ std::vector<int64_t> InputTree::sizeRange(const Json& size) {
   return {number, least, most};
 }
 
+std::vector<std::string> InputTree::symbols() const {
+  std::vector<std::string> names(symbols_.size());
+  for (const auto& [name, number] : symbols_) names.at(static_cast<size_t>(number)) = name;
+  return names;
+}
+
 void InputTree::unpack(Value* value, const Tree& tree, Names& names) {
   torch::jit::Graph& graph = context_.graph;
   if (tree.kind == Tree::Kind::kLeaf) {

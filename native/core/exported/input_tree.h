@@ -25,6 +25,8 @@ class InputTree {
   };
   // One argument of `forward`. To be called for each, in order.
   Argument describe(const Tree& tree);
+  // The symbols of what was described, by their numbers in the contract.
+  std::vector<std::string> symbols() const;
   // Names the leaves that `value` holds. Likewise.
   void unpack(torch::jit::Value* value, const Tree& tree, Names& names);
 

@@ -36,6 +36,11 @@ void refuseProgram(const std::string& why) {
                   "; save it again with torch.export.save(ep, path).");
 }
 
+void refuseWriting(const std::string& what, const std::string& remedy) {
+  throw Error("ERR_EXPORTED_WRITE",
+              "The model can't be written as an exported program: it has " + what + ". " + remedy);
+}
+
 void refuseFeature(const std::string& what, const std::string& remedy) {
   throw Error("ERR_UNSUPPORTED_EXPORT", "The exported program has " + what + "; " + remedy);
 }

@@ -14,6 +14,9 @@ using Json = nlohmann::json;
 // ERR_UNSUPPORTED_EXPORT: a sound file with something that this reader doesn't know.
 [[noreturn]] void refuseFeature(const std::string& what, const std::string& remedy);
 
+// ERR_EXPORTED_WRITE: a model that has what a written program can't have.
+[[noreturn]] void refuseWriting(const std::string& what, const std::string& remedy);
+
 // Parses a text. Nesting is bounded before anything is made of it. ERR_EXPORTED_PROGRAM
 Json parseJson(const std::string& text, const std::string& what);
 

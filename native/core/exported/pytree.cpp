@@ -51,7 +51,31 @@ Tree readNode(const Json& node) {
   return tree;
 }
 
+Json writeNode(const Tree& tree) {
+  if (tree.kind == Tree::Kind::kLeaf)
+    return {{"type", nullptr}, {"context", nullptr}, {"children_spec", Json::array()}};
+  Json children = Json::array();
+  for (const Tree& child : tree.children) children.push_back(writeNode(child));
+  const bool dict = tree.kind == Tree::Kind::kDict;
+  return {{"type", dict                             ? "builtins.dict"
+                   : tree.kind == Tree::Kind::kList ? "builtins.list"
+                                                    : "builtins.tuple"},
+          {"context", dict ? Json(tree.keys).dump() : "null"},
+          {"children_spec", std::move(children)}};
+}
+
 }  // namespace
+
+std::string writeTree(const Tree& tree) {
+  return Json::array({kProtocol, writeNode(tree)}).dump();
+}
+
+size_t countLeaves(const Tree& tree) {
+  if (tree.kind == Tree::Kind::kLeaf) return 1;
+  size_t count = 0;
+  for (const Tree& child : tree.children) count += countLeaves(child);
+  return count;
+}
 
 Tree parseTree(const std::string& text) {
   const Json spec = parseJson(text, "a treespec");

@@ -17,5 +17,8 @@ struct Tree {
 
 // Reads a treespec such as `[1, {"type": …}]`. ERR_EXPORTED_PROGRAM, ERR_UNSUPPORTED_EXPORT
 Tree parseTree(const std::string& text);
+// Such a text: tuples, lists and dictionaries of Python's own.
+std::string writeTree(const Tree& tree);
+size_t countLeaves(const Tree& tree);
 
 }  // namespace torchsearch::exported

@@ -26,7 +26,6 @@ constexpr std::array<std::pair<int64_t, at::ScalarType>, 18> kScalarTypes{{{1, a
                                                                            {30, at::kFloat8_e5m2},
                                                                            {34, at::kUInt32},
                                                                            {35, at::kUInt64}}};
-constexpr int64_t kStridedLayout = 7;
 constexpr int64_t kLastLayout = 7;
 
 }  // namespace
@@ -37,6 +36,26 @@ at::ScalarType scalarTypeOf(int64_t number) {
   }
   refuseFeature("a tensor of the dtype with the number " + std::to_string(number),
                 "export it with dtypes such as float32, float16, bfloat16 or int64.");
+}
+
+int64_t numberOf(at::ScalarType type) {
+  for (const auto& [number, known] : kScalarTypes) {
+    if (known == type) return number;
+  }
+  refuseWriting(std::string("a tensor of the dtype ") + c10::toString(type), "Save it as TorchScript.");
+}
+
+int64_t numberOf(at::MemoryFormat format) {
+  switch (format) {
+    case at::MemoryFormat::Contiguous:
+      return 1;
+    case at::MemoryFormat::ChannelsLast:
+      return 2;
+    case at::MemoryFormat::ChannelsLast3d:
+      return 3;
+    default:
+      return 4;
+  }
 }
 
 at::Layout layoutOf(int64_t number) {

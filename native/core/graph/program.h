@@ -91,6 +91,12 @@ struct Question {
   int32_t before = 0;                      // the instruction that came next
 };
 
+// An attribute of the module that the pass gave another value.
+struct Assignment {
+  const torch::jit::Node* node = nullptr;  // in Program::graph
+  ValueTree value;
+};
+
 // What one forward pass did: the straight line of tensor operators, with control flow and scalar arithmetic
 // resolved for the recorded input shapes.
 struct Program {
@@ -102,6 +108,7 @@ struct Program {
   std::vector<SlotId>
       inputs;  // tensors of the inputs, positional first, then keyword in schema order, depth first
   ValueTree output;
+  std::vector<Assignment> assignments;  // in the order of execution, those of branches that ran
   // The tensors whose sizes an aten::size node told.
   std::unordered_map<const torch::jit::Node*, std::vector<SlotId>> sized;
   bool dataDependent = false;  // control flow or sizes depended on tensor values: valid for these inputs only

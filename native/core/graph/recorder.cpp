@@ -116,6 +116,7 @@ class Recorder : public InterpreterObserver {
   }
 
   void onAttributeSet(Node* node, const IValue& value, bool speculative) override {
+    if (!speculative) program_->assignments.push_back({node, treeOf(value, Slot::Kind::kConstant)});
     if (speculative || !program_->carriedState.empty() || !isTainted({value})) return;
     const auto& graph = *program_->graph;
     const auto& name = node->s(torch::jit::attr::name);

@@ -11,6 +11,7 @@
 #include "core/call/input_contract.h"
 #include "core/device/tensor_memory.h"
 #include "core/hash/sha256.h"
+#include "core/model/exported_file.h"
 #include "core/model/module_file.h"
 
 namespace torchsearch {
@@ -101,8 +102,10 @@ Module::Module(torch::jit::Module module, ExtraFiles extraFiles)
 }
 
 std::shared_ptr<Module> Module::load(const std::string& path, const LoadOptions& options) {
-  auto [module, extraFiles] = readModuleFile(path, options);
-  return std::make_shared<Module>(std::move(module), std::move(extraFiles));
+  auto [module, extraFiles, example] = readModuleFile(path, options);
+  auto loaded = std::make_shared<Module>(std::move(module), std::move(extraFiles));
+  if (example) loaded->setExample(std::make_shared<const Inputs>(std::move(*example)));
+  return loaded;
 }
 
 // Recomputes what the cheap questions answer from.
@@ -198,6 +201,34 @@ void Module::save(const std::string& path) const {
     files = extraFiles_;
   }
   writeModuleFile(jit(), files, path);
+}
+
+void Module::saveExported(const std::string& path, const std::optional<Inputs>& example,
+                          const CancelToken& cancel) const {
+  const auto guard = lock();
+  const std::shared_ptr<const Inputs> own = this->example();
+  if (!example && own == nullptr) {
+    throw Error(
+        "ERR_EXPORTED_WRITE",
+        "An exported program is recorded on inputs, and none are known for this model: give the option "
+        "input, such as { input: [tensor] }.");
+  }
+  ExtraFiles files;
+  {
+    const std::lock_guard state(state_);
+    files = extraFiles_;
+  }
+  writeExportedFile(jit(), files, onDevice(example ? *example : *own, device()), path, cancel);
+}
+
+std::shared_ptr<const Inputs> Module::example() const {
+  const std::lock_guard guard(state_);
+  return example_;
+}
+
+void Module::setExample(std::shared_ptr<const Inputs> example) {
+  const std::lock_guard guard(state_);
+  example_ = std::move(example);
 }
 
 std::optional<std::string> Module::extraFile(const std::string& name) const {
@@ -321,6 +352,11 @@ std::string Module::fingerprint() const {
 
 int64_t Module::bytes() const {
   return list()->bytes;
+}
+
+void inheritExample(Module& made, const Module& from, const Inputs& analysed) {
+  const std::shared_ptr<const Inputs> own = from.example();
+  made.setExample(own != nullptr ? own : std::make_shared<const Inputs>(copied(analysed)));
 }
 
 }  // namespace torchsearch

@@ -66,6 +66,13 @@ class Module : public Forwardable {
   // Written to a temporary file beside `path` and renamed, so an earlier file survives a failure.
   // ERR_FILE_WRITE
   void save(const std::string& path) const;
+  // Likewise, as an exported program (core/model/exported_file.h), recorded on `example`, else on the
+  // module's own. ERR_EXPORTED_WRITE
+  void saveExported(const std::string& path, const std::optional<Inputs>& example,
+                    const CancelToken& cancel) const;
+  // Inputs that it can be recorded on: those with which its program was exported, or a search space was made.
+  std::shared_ptr<const Inputs> example() const;
+  void setExample(std::shared_ptr<const Inputs> example);
 
   // Names of its own methods, forward among them. ERR_CLOSED
   std::vector<std::string> methods() const;
@@ -116,6 +123,7 @@ class Module : public Forwardable {
   std::shared_ptr<Evaluator> evaluator_;  // null before the first use
   std::shared_ptr<const c10::FunctionSchema> schema_;
   ExtraFiles extraFiles_;
+  std::shared_ptr<const Inputs> example_;  // null where none is known
   c10::Device device_ = c10::kCPU;
   std::atomic<bool> training_ = false;
   // Whether code of the module gives attributes other values, buffers among them.
@@ -124,5 +132,8 @@ class Module : public Forwardable {
   int announced_ = 0;  // switches of the mode that wait
   bool announcedMode_ = false;
 };
+
+// Gives a module that was made from another one that one's example, or else the inputs it was analysed on.
+void inheritExample(Module& made, const Module& from, const Inputs& analysed);
 
 }  // namespace torchsearch

@@ -68,10 +68,13 @@ void requireTypes(const std::string& path, const torch::jit::Module& module) {
   }
 }
 
-torch::jit::Module readExported(std::shared_ptr<FileView> file, const LoadOptions& options) {
+ModuleFile readExported(std::shared_ptr<FileView> file, const LoadOptions& options) {
   try {
     const ExportedArchive archive(std::move(file), options.maxModelBytes, options.verify);
-    return readExportedProgram(archive, options.model, options.device);
+    ExtraFiles extraFiles;
+    for (auto& [name, bytes] : archive.extraFiles()) extraFiles.set(name, std::move(bytes));
+    return {readExportedProgram(archive, options.model, options.device), std::move(extraFiles),
+            readSampleInputs(archive, options.model)};
   } catch (const Error&) {
     throw;
   } catch (...) {
@@ -90,10 +93,10 @@ ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
   checkRecurrentCalls();
   auto file = std::make_shared<FileView>(path);
   if (ExportedArchive::recognizes(*file)) {
-    torch::jit::Module module = readExported(std::move(file), options);
-    requireAllowed(path, *module._ivalue()->compilation_unit(), options.allowUnsafe);
-    makeStoragesGrowable(module);
-    return {module, {}};
+    ModuleFile read = readExported(std::move(file), options);
+    requireAllowed(path, *read.module._ivalue()->compilation_unit(), options.allowUnsafe);
+    makeStoragesGrowable(read.module);
+    return read;
   }
   if (options.model) {
     throw Error("ERR_MODEL_NAME", "\"" + path +
@@ -120,7 +123,7 @@ ModuleFile readModuleFile(const std::string& path, const LoadOptions& options) {
   requireAllowed(path, *module->_ivalue()->compilation_unit(), options.allowUnsafe);
   requireTypes(path, *module);
   makeStoragesGrowable(*module);
-  return {*module, ExtraFiles(archive)};
+  return {*module, ExtraFiles(archive), std::nullopt};
 }
 
 std::optional<Inputs> readSampleInputs(const std::string& path, const LoadOptions& options) {

@@ -11,6 +11,7 @@ namespace torchsearch {
 struct ModuleFile {
   torch::jit::Module module;
   ExtraFiles extraFiles;
+  std::optional<Inputs> example;  // an exported program's sample inputs, where they can be read
 };
 
 // Reads a TorchScript file once ModelArchive has checked it, or an exported program, which holds no code.

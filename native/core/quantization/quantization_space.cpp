@@ -225,6 +225,7 @@ std::shared_ptr<Module> QuantizationSpace::exportModule() {
     auto exported = std::make_shared<Module>(
         exportQuantizedModule(module_->jit(), *program_, *quantizers_, layerFormats(), weights));
     verify(*exported);
+    inheritExample(*exported, *module_, dummyInput_);
     return exported;
   });
 }

@@ -341,6 +341,7 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
       costs.memory = promised(Metric::kMemory);
     }
     requireKeptPromises(*subnet, *model_, selected.kept, costs);
+    inheritExample(*subnet, *module(), model_->dummyInput);
     return subnet;
   });
 }

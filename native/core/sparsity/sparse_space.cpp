@@ -81,6 +81,7 @@ std::shared_ptr<SparseSpace> SparseSpace::convert(const std::shared_ptr<Module>&
   const torch::jit::Module jit = module->jit();
   space->dense_ = std::make_shared<Module>(deepCopyOf(jit));
   space->sparse_ = std::make_shared<Module>(deepCopyOf(jit));
+  space->dense_->setExample(module->example());
   for (const auto& copy : {space->dense_, space->sparse_}) {
     if (copy->training()) copy->train(false);
   }
@@ -348,6 +349,7 @@ std::shared_ptr<Module> SparseSpace::exportModule(bool masks) const {
     auto exported =
         std::make_shared<Module>(masks && !byName.empty() ? withMasks(jit, byName) : deepCopyOf(jit));
     verify(*exported);
+    inheritExample(*exported, *dense_, dummyInput_);
     if (training_) exported->train(true);
     return exported;
   });

@@ -1,8 +1,9 @@
 /** Options that say which subnet is asked for. */
 
 import type { Constraints } from "../../../contract/types";
+import { FILE_FORMATS } from "../../../model/file-format";
 import { exampleBounds } from "../../../profile/metrics";
-import { constraints, file, flag, text } from "../kinds";
+import { choice, constraints, file, flag, text } from "../kinds";
 import { row } from "../row";
 
 export const SUBNET_OPTIONS = [
@@ -49,5 +50,14 @@ export const SUBNET_OPTIONS = [
     kind: flag,
     default: false,
     help: "fit the layers' weights to the channels that are left, by the data",
+  }),
+  row({
+    flag: "--to <format>",
+    commands: ["export"],
+    key: "to",
+    kind: choice(FILE_FORMATS),
+    default: null,
+    defaultText: "pt2 where the name ends with .pt2",
+    help: "the file's format: TorchScript, or an exported program",
   }),
 ] as const;

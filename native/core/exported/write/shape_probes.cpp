@@ -1,0 +1,318 @@
+#include "core/exported/write/shape_probes.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/call/arguments.h"
+#include "core/call/input_contract.h"
+#include "core/graph/recorder.h"
+
+namespace torchsearch::exported {
+
+using c10::IValue;
+
+namespace {
+
+// Python takes sizes of 0 and 1 for cases of their own.
+constexpr int64_t kLeast = 2;
+// How many other values each symbol is seen at.
+constexpr size_t kProbes = 3;
+
+using TensorChange = std::function<at::Tensor(const at::Tensor&)>;
+
+IValue changed(const IValue& value, const TensorChange& change) {
+  if (value.isTensor()) return value.toTensor().defined() ? IValue(change(value.toTensor())) : value;
+  if (value.isTuple()) {
+    std::vector<IValue> items;
+    for (const IValue& item : value.toTupleRef().elements()) items.push_back(changed(item, change));
+    const auto type = value.type()->cast<c10::TupleType>();
+    if (type && type->name()) return c10::ivalue::Tuple::createNamed(std::move(items), type);
+    return c10::ivalue::Tuple::create(std::move(items));
+  }
+  if (value.isList() && !value.isIntList() && !value.isDoubleList() && !value.isBoolList()) {
+    c10::impl::GenericList list(value.toList().elementType());
+    for (const IValue& item : value.toListRef()) list.push_back(changed(item, change));
+    return list;
+  }
+  if (value.isGenericDict()) {
+    const auto dict = value.toGenericDict();
+    c10::impl::GenericDict made(dict.keyType(), dict.valueType());
+    for (const auto& item : dict) made.insert(item.key(), changed(item.value(), change));
+    return made;
+  }
+  return value;
+}
+
+std::vector<IValue> changedAll(const std::vector<IValue>& values, const TensorChange& change) {
+  std::vector<IValue> made;
+  for (const IValue& value : values) made.push_back(changed(value, change));
+  return made;
+}
+
+// Rows are repeated or left out, so that numbers which stand for something, such as tokens, stay sound.
+at::Tensor resized(const at::Tensor& tensor, int64_t dimension, int64_t size) {
+  const int64_t old = tensor.size(dimension);
+  if (old == size || old == 0) return tensor;
+  return tensor.index_select(dimension, at::arange(size, at::kLong).remainder(old));
+}
+
+// Calls `visit(tensor, numbers)` for each tensor that the contract describes, depth first.
+template <typename Visit>
+void visitContract(const IValue& entry, const IValue& value, Visit&& visit) {
+  if (!entry.isTuple() || entry.toTupleRef().elements().empty()) return;
+  const auto& parts = entry.toTupleRef().elements();
+  if (!parts[0].isString()) return;
+  const std::string& kind = parts[0].toStringRef();
+  if (kind == "tensor" && value.isTensor() && parts.size() > 2 && parts[2].isIntList()) {
+    visit(value.toTensor(), parts[2].toIntVector());
+  } else if (kind == "any" && value.isInt()) {
+    refuseWriting("a number as an input that may have other values", "Export it with a tensor in its place.");
+  } else if (kind == "items" || (kind == "fields" && value.isTuple())) {
+    const size_t step = kind == "items" ? 1 : 2;
+    std::vector<IValue> items;
+    if (value.isTuple()) items = value.toTupleRef().elements().vec();
+    if (value.isList()) items = value.toListRef().vec();
+    for (size_t i = 0; i < items.size() && step * (i + 1) < parts.size(); ++i)
+      visitContract(parts[step * (i + 1)], items[i], visit);
+  } else if (kind == "fields" && value.isGenericDict()) {
+    const auto dict = value.toGenericDict();
+    for (size_t i = 1; i + 1 < parts.size(); i += 2) {
+      const auto found = dict.find(parts[i]);
+      if (found != dict.end()) visitContract(parts[i + 1], found->value(), visit);
+    }
+  }
+}
+
+bool sameTree(const ValueTree& a, const ValueTree& b) {
+  return a.kind == b.kind && a.slot == b.slot &&
+         std::equal(a.children.begin(), a.children.end(), b.children.begin(), b.children.end(), sameTree);
+}
+
+bool sameTrees(const std::vector<ValueTree>& a, const std::vector<ValueTree>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), sameTree);
+}
+
+bool sameSteps(const Program& a, const Program& b) {
+  const auto sameInstruction = [](const Instruction& one, const Instruction& other) {
+    return one.node == other.node && one.schema == other.schema &&
+           sameTrees(one.arguments, other.arguments) && sameTrees(one.results, other.results);
+  };
+  const auto sameAssignment = [](const Assignment& one, const Assignment& other) {
+    return one.node == other.node && sameTree(one.value, other.value);
+  };
+  const auto sameRank = [](const Slot& one, const Slot& other) {
+    return one.sizes.size() == other.sizes.size() && one.dtype == other.dtype;
+  };
+  return std::equal(a.instructions.begin(), a.instructions.end(), b.instructions.begin(),
+                    b.instructions.end(), sameInstruction) &&
+         std::equal(a.slots.begin(), a.slots.end(), b.slots.begin(), b.slots.end(), sameRank) &&
+         std::equal(a.assignments.begin(), a.assignments.end(), b.assignments.begin(), b.assignments.end(),
+                    sameAssignment) &&
+         sameTree(a.output, b.output);
+}
+
+bool close(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.is_floating_point()) return at::equal(a, b);
+  const double scale = b.numel() == 0 ? 0 : b.abs().max().item<double>();
+  return at::allclose(a.to(at::kDouble), b.to(at::kDouble), 1e-3, 1e-4 * std::max(scale, 1e-3), true);
+}
+
+}  // namespace
+
+ShapeProbes::ShapeProbes(std::shared_ptr<InlinedGraph> graph, const Inputs& example, const Json& origin,
+                         const CancelToken& cancel)
+    : graph_(std::move(graph)), cancel_(cancel) {
+  const auto& schema = graph_->module().get_method("forward").function().getSchema();
+  // Each tensor is one of its own, so that one that was given twice is two inputs.
+  arguments_ = changedAll(bindArguments(schema, example), [](const at::Tensor& tensor) {
+    return tensor.detach().clone(at::MemoryFormat::Contiguous);
+  });
+  const bool promised = graph_->module().type()->findAttributeSlot(kInputContract).has_value();
+  if (promised) {
+    readContract(origin);
+  } else {
+    proposeBatch();
+  }
+  enlarge();
+  probe();
+  const auto isSeen = [&](size_t symbol) {
+    return std::any_of(points_.begin(), points_.end(),
+                       [&](const auto& point) { return point[symbol] != points_[0][symbol]; });
+  };
+  for (size_t symbol = 0; promised && symbol < symbols_.size(); ++symbol) {
+    if (isSeen(symbol)) continue;
+    refuseWriting("an input whose size " + symbols_[symbol].name +
+                      " may differ, and takes no other path only at " + std::to_string(points_[0][symbol]),
+                  "Export the model with that size fixed.");
+  }
+  if (promised || symbols_.empty() || (isSeen(0) && rowsStayApart())) return;
+  symbols_.clear();
+  points_ = {{}};
+  programs_.resize(1);
+  outputs_.resize(1);
+}
+
+void ShapeProbes::readContract(const Json& origin) {
+  const IValue contract = graph_->module().attr(kInputContract);
+  if (!contract.isTuple()) return;
+  const auto& entries = contract.toTupleRef().elements();
+  std::vector<at::Tensor> tensors;
+  for (const IValue& argument : arguments_) collectTensors(argument, tensors);
+  const Json* names = findField(origin, "symbols");
+  const Json* ranges = findField(origin, "ranges");
+  std::vector<int64_t> numbers;
+  const auto symbolOf = [&](int64_t number, int64_t least, int64_t most) -> InputSymbol& {
+    const auto known = std::find(numbers.begin(), numbers.end(), number);
+    if (known != numbers.end()) return symbols_[known - numbers.begin()];
+    numbers.push_back(number);
+    InputSymbol symbol{.name = "s" + std::to_string(number),
+                       .least = std::max(least, kLeast),
+                       .most = std::nullopt,
+                       .range = {{"min_val", std::max(least, kLeast)}, {"max_val", nullptr}}};
+    if (most != std::numeric_limits<int64_t>::max()) {
+      symbol.most = most;
+      symbol.range["max_val"] = most;
+    }
+    if (names != nullptr && names->is_array() && static_cast<size_t>(number) < names->size()) {
+      symbol.name = textOf((*names)[number]);
+      const Json* range = ranges == nullptr ? nullptr : findField(*ranges, symbol.name.c_str());
+      if (range != nullptr) symbol.range = *range;
+    }
+    symbols_.push_back(std::move(symbol));
+    return symbols_.back();
+  };
+  const auto note = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes) {
+    const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                    [&](const at::Tensor& other) { return other.is_same(tensor); });
+    const auto index = static_cast<size_t>(found - tensors.begin());
+    for (size_t d = 0; 3 * d + 2 < sizes.size(); ++d) {
+      if (sizes[3 * d + 1] == sizes[3 * d + 2]) continue;
+      if (sizes[3 * d] < 0) {
+        refuseWriting("an input whose dimension " + std::to_string(d) + " is an expression of other sizes",
+                      "Export the model with Dim.AUTO there, or save the subnet as TorchScript.");
+      }
+      symbolOf(sizes[3 * d], sizes[3 * d + 1], sizes[3 * d + 2])
+          .places.push_back({index, static_cast<int64_t>(d)});
+    }
+  };
+  for (size_t i = 0; i < entries.size() && i < arguments_.size(); ++i)
+    visitContract(entries[i], arguments_[i], note);
+}
+
+void ShapeProbes::proposeBatch() {
+  if (graph_->module().hasattr("training") && graph_->module().is_training()) return;
+  std::vector<at::Tensor> tensors;
+  for (const IValue& argument : arguments_) collectTensors(argument, tensors);
+  if (tensors.empty()) return;
+  InputSymbol batch{.name = "s0",
+                    .least = kLeast,
+                    .most = std::nullopt,
+                    .range = {{"min_val", kLeast}, {"max_val", nullptr}}};
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (tensors[i].dim() == 0 || tensors[i].size(0) == 0 || tensors[0].dim() == 0 ||
+        tensors[i].size(0) != tensors[0].size(0)) {
+      return;
+    }
+    batch.places.push_back({i, 0});
+  }
+  symbols_.push_back(std::move(batch));
+}
+
+std::vector<IValue> ShapeProbes::argumentsAt(const std::vector<int64_t>& point) const {
+  size_t index = 0;
+  return changedAll(arguments_, [&](const at::Tensor& tensor) {
+    at::Tensor made = tensor;
+    for (size_t s = 0; s < symbols_.size(); ++s) {
+      for (const auto& place : symbols_[s].places) {
+        if (place.tensor == index) made = resized(made, place.dimension, point[s]);
+      }
+    }
+    ++index;
+    return made.is_same(tensor) ? tensor.clone(at::MemoryFormat::Contiguous) : made;
+  });
+}
+
+void ShapeProbes::enlarge() {
+  std::vector<at::Tensor> tensors;
+  for (const IValue& argument : arguments_) collectTensors(argument, tensors);
+  std::vector<int64_t> base;
+  for (const InputSymbol& symbol : symbols_) {
+    const auto& place = symbol.places.at(0);
+    base.push_back(std::max(tensors.at(place.tensor).size(place.dimension), kLeast));
+  }
+  arguments_ = argumentsAt(base);
+  points_.push_back(std::move(base));
+}
+
+bool ShapeProbes::tryPoint(std::vector<int64_t> point) {
+  try {
+    const Recording recording = record(graph_, Inputs{argumentsAt(point), {}}, RecordOptions(), cancel_);
+    if (!sameSteps(*programs_[0], *recording.program)) return false;
+    programs_.push_back(recording.program);
+    outputs_.push_back(recording.output);
+  } catch (const Error& error) {
+    if (error.code() == "ERR_ABORTED" || error.code() == "ERR_OUT_OF_MEMORY") throw;
+    return false;  // a size that the model does not take
+  }
+  points_.push_back(std::move(point));
+  return true;
+}
+
+void ShapeProbes::probeAlong(size_t symbol) {
+  const int64_t n = points_[0][symbol];
+  const int64_t most = symbols_[symbol].most.value_or(std::numeric_limits<int64_t>::max());
+  std::vector<int64_t> tried{n};
+  size_t seen = 0;
+  for (const int64_t size : {n + 1, n + 3, 2 * n + 1, 2 * n, 3 * n, n - 1, n - 3, 4 * n, n / 2, n - 2}) {
+    if (seen == kProbes) return;
+    if (size < symbols_[symbol].least || size > most || std::count(tried.begin(), tried.end(), size) > 0)
+      continue;
+    tried.push_back(size);
+    std::vector<int64_t> point = points_[0];
+    point[symbol] = size;
+    if (tryPoint(std::move(point))) ++seen;
+  }
+}
+
+void ShapeProbes::probe() {
+  Recording recording = record(graph_, Inputs{argumentsAt(points_[0]), {}}, RecordOptions(), cancel_);
+  programs_.push_back(recording.program);
+  outputs_.push_back(recording.output);
+  if (recording.program->dataDependent) {
+    refuseWriting("numbers or control flow that follow from its inputs' values (" +
+                      recording.program->dataDependence + ")",
+                  "Save it as TorchScript.");
+  }
+  std::vector<std::vector<int64_t>> joint;
+  for (size_t symbol = 0; symbol < symbols_.size(); ++symbol) {
+    const size_t before = points_.size();
+    probeAlong(symbol);
+    for (size_t i = before; i < points_.size(); ++i) {
+      if (joint.size() <= i - before) joint.push_back(points_[0]);
+      joint[i - before][symbol] = points_[i][symbol];
+    }
+  }
+  for (size_t i = 0; symbols_.size() > 1 && i < joint.size(); ++i) tryPoint(joint[i]);
+}
+
+// Whether a larger batch, whose first rows are the smaller one's, gives the same for those.
+bool ShapeProbes::rowsStayApart() const {
+  std::vector<at::Tensor> base;
+  collectTensors(outputs_[0], base);
+  const int64_t rows = points_[0][0];
+  for (size_t p = 1; p < points_.size(); ++p) {
+    std::vector<at::Tensor> other;
+    collectTensors(outputs_[p], other);
+    if (points_[p][0] < rows || other.size() != base.size()) continue;
+    for (size_t i = 0; i < base.size(); ++i) {
+      if (base[i].dim() == 0 || base[i].size(0) != rows || other[i].size(0) != points_[p][0]) return false;
+      if (!close(other[i].narrow(0, 0, rows), base[i])) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace torchsearch::exported
