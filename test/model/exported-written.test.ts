@@ -22,7 +22,7 @@ interface Verdict {
 }
 
 const NARROWED = ["cnn", "cnn_batch", "block", "block_static", "encoder", "resnet18", "mobilenet_v2"];
-const WHOLE = ["keywords", "half"];
+const WHOLE = ["keywords", "half", "mutating", "lstm", "bfloat16", "truths", "no_grad"];
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 beforeAll(() => makePrograms([...NARROWED, ...WHOLE, "cnn_train", "sizes", "choice"]), 600_000);
