@@ -82,7 +82,15 @@ export {
   type TypedArray,
 } from "./model/tensor";
 export { getThreads, setThreads } from "./model/threads";
-export type { CallOptions, Input, LoadOptions, NamedTensor, Output, SampleInputs, SaveOptions } from "./model/types";
+export type {
+  CallOptions,
+  Input,
+  LoadOptions,
+  NamedTensor,
+  Output,
+  SampleInputs,
+  SaveOptions,
+} from "./model/types";
 export { initialize } from "./native/load";
 export { type FormatProfileOptions, formatProfile } from "./profile/format";
 export { LatencyTable } from "./profile/latency-table";

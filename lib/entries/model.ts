@@ -23,6 +23,14 @@ export {
   type TypedArray,
 } from "../model/tensor";
 export { getThreads, setThreads } from "../model/threads";
-export type { CallOptions, Input, LoadOptions, NamedTensor, Output, SampleInputs, SaveOptions } from "../model/types";
+export type {
+  CallOptions,
+  Input,
+  LoadOptions,
+  NamedTensor,
+  Output,
+  SampleInputs,
+  SaveOptions,
+} from "../model/types";
 export { initialize } from "../native/load";
 export type { RunVersions } from "../native/versions";
