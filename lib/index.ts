@@ -61,7 +61,7 @@ export { type SupernetResult, trainSupernet } from "./finetune/supernet";
 export type { SupernetOptions } from "./finetune/supernet-options";
 export type { Mode, ModeMap } from "./mode/built-in";
 export { convert } from "./mode/convert";
-export { type ModeDescriptor, type ModeSearcher, modeNames, registerMode } from "./mode/registry";
+export { type ModeDescriptor, type ModeSearcher, registerMode } from "./mode/registry";
 export { exportModel, type SearchCallConfig, search } from "./mode/search";
 export {
   type DeviceMemory,

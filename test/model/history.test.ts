@@ -10,14 +10,13 @@ import {
   exportModel,
   type ModeSpace,
   Module,
-  modeNames,
   RandomSearcher,
   registerMode,
   type SearchSpace,
   search,
   Tensor,
 } from "../../lib";
-import { findMode, recordExport } from "../../lib/entries/mode";
+import { findMode, modeNames, recordExport } from "../../lib/entries/mode";
 import { HISTORY_FILE, UNREADABLE_FILE } from "../../lib/model/history";
 import { torchsearch } from "../cli/command";
 import { runPython } from "../data/python";
