@@ -1,5 +1,5 @@
 /** The command on an exported program, test/fixtures/exported/tiny.pt2 (scripts/fixtures/exported_programs.py). */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -52,7 +52,8 @@ describe("the command on a .pt2 file", () => {
   });
 
   it("writes a subnet as .pt2", { timeout: 120_000 }, async () => {
-    const asked = ["export", fixture("digits_cnn.pt"), "--input", "4x1x8x8", "--config", "{}"];
+    writeFileSync(path.join(scratch, "widths.json"), "{}");
+    const asked = ["export", fixture("digits_cnn.pt"), "--input", "4x1x8x8", "--config", "widths.json"];
     const wrong = await torchsearch(scratch, ...asked, "--output", "small.pt2", "--to", "torchscript");
     expect(wrong.stderr).toMatch(/ERR_EXPORTED_WRITE/);
     const { stderr, status } = await torchsearch(scratch, ...asked, "--output", "small.ep", "--to", "pt2");

@@ -1,10 +1,12 @@
-// A library for LD_PRELOAD that lets one call of a kind fail: the file system's, and allocations of native code.
+// A library for LD_PRELOAD that lets one call of a kind fail: the file system's, and allocations of native
+// code.
 //
-// The environment says which, and may change while nothing runs: TORCHSEARCH_FAULT is "KIND N FOLDER HIT". The N-th call
-// of KIND fails, once: open, read, write, fsync or rename of a file in FOLDER; storage (of a tensor), object (any
-// other allocation of the addon of at least 4 KiB: where less can't be had, Node ends by itself), or small (an
-// allocation of the addon of any size, on any thread but Node's main one). Then the file HIT is made. With the kind
-// full, every write from the N-th on fails. A new value begins to count anew; without one nothing fails.
+// The environment says which, and may change while nothing runs: TORCHSEARCH_FAULT is "KIND N FOLDER HIT".
+// The N-th call of KIND fails, once: open, read, write, fsync or rename of a file in FOLDER; storage (of a
+// tensor), object (any other allocation of the addon of at least 4 KiB: where less can't be had, Node ends by
+// itself), or small (an allocation of the addon of any size, on any thread but Node's main one). Then the
+// file HIT is made. With the kind full, every write from the N-th on fails. A new value begins to count anew;
+// without one nothing fails.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -20,6 +22,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace {
 
@@ -78,6 +81,8 @@ class Library {
     const auto at = reinterpret_cast<uintptr_t>(address);
     return at >= begin_ && at < end_;
   }
+  // From where the library begins; of an address that it holds.
+  uintptr_t offsetOf(const void* address) const { return reinterpret_cast<uintptr_t>(address) - begin_; }
 
  private:
   static int look(dl_phdr_info* info, size_t, void* self) {
@@ -106,6 +111,23 @@ bool isMainThread() {
   return answer;
 }
 
+// PyTorch's header makes a dictionary in the move of a torch::jit::Module, which is noexcept: memory that is
+// missing there ends the process, whatever we do. TORCHSEARCH_FAULT_SPARED="offset:size", hexadecimal, is
+// that constructor.
+bool isSpared(const void* caller) {
+  static const auto spared = [] {
+    std::pair<uintptr_t, uintptr_t> range{0, 0};
+    if (const char* text = getenv("TORCHSEARCH_FAULT_SPARED")) {
+      char* end = nullptr;
+      range.first = strtoull(text, &end, 16);
+      if (*end == ':') range.second = strtoull(end + 1, nullptr, 16);
+    }
+    return range;
+  }();
+  const uintptr_t at = addon.offsetOf(caller);
+  return at >= spared.first && at < spared.first + spared.second;
+}
+
 template <typename Function>
 Function* next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
@@ -115,18 +137,18 @@ Function* next(const char* name) {
 
 #define NEXT(name) next<__typeof__(name)>(#name)
 
-#define OPEN(name)                                      \
+#define OPEN(name)                                        \
   extern "C" int name(const char* path, int flags, ...) { \
-    va_list list;                                       \
-    va_start(list, flags);                              \
-    const int mode = va_arg(list, int);                 \
-    va_end(list);                                       \
-    if (fails("open", path)) {                          \
-      errno = EMFILE;                                   \
-      return -1;                                        \
-    }                                                   \
-    static auto* const real = NEXT(name);               \
-    return real(path, flags, mode);                     \
+    va_list list;                                         \
+    va_start(list, flags);                                \
+    const int mode = va_arg(list, int);                   \
+    va_end(list);                                         \
+    if (fails("open", path)) {                            \
+      errno = EMFILE;                                     \
+      return -1;                                          \
+    }                                                     \
+    static auto* const real = NEXT(name);                 \
+    return real(path, flags, mode);                       \
   }
 OPEN(open)
 OPEN(open64)
@@ -146,8 +168,10 @@ ON_FD("read", EIO, ssize_t, pread64, (int fd, void* to, size_t size, off64_t at)
 ON_FD("read", EIO, ssize_t, preadv64, (int fd, const iovec* to, int count, off64_t at), fd, to, count, at)
 ON_FD("write", ENOSPC, ssize_t, write, (int fd, const void* from, size_t size), fd, from, size)
 ON_FD("write", ENOSPC, ssize_t, writev, (int fd, const iovec* from, int count), fd, from, count)
-ON_FD("write", ENOSPC, ssize_t, pwrite64, (int fd, const void* from, size_t size, off64_t at), fd, from, size, at)
-ON_FD("write", ENOSPC, ssize_t, pwritev64, (int fd, const iovec* from, int count, off64_t at), fd, from, count, at)
+ON_FD("write", ENOSPC, ssize_t, pwrite64, (int fd, const void* from, size_t size, off64_t at), fd, from, size,
+      at)
+ON_FD("write", ENOSPC, ssize_t, pwritev64, (int fd, const iovec* from, int count, off64_t at), fd, from,
+      count, at)
 ON_FD("fsync", EIO, int, fsync, (int fd), fd)
 ON_FD("fsync", EIO, int, fdatasync, (int fd), fd)
 
@@ -169,7 +193,8 @@ extern "C" int posix_memalign(void** to, size_t alignment, size_t size) noexcept
 
 void* operator new(size_t size) {
   if (wantedFault() != nullptr && addon.holds(__builtin_return_address(0)) &&
-      ((size >= 4096 && fails("object", nullptr)) || (!isMainThread() && fails("small", nullptr))))
+      ((size >= 4096 && fails("object", nullptr)) ||
+       (!isMainThread() && !isSpared(__builtin_return_address(0)) && fails("small", nullptr))))
     throw std::bad_alloc();
   if (void* memory = malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();

@@ -19,6 +19,14 @@ let tried: Map<string, Tried>;
 let jobs: Map<string, Tried>;
 const library = path.join(scratch, "faults.so");
 
+/** Where the addon has the constructor that faults.cpp spares. */
+function spared(): string {
+  const addon = path.join(root, "build", "Release", "torchsearch.node");
+  const symbols = execFileSync("nm", ["-CS", addon], { encoding: "utf8", maxBuffer: 2 ** 28 });
+  const found = /^(\w+) (\w+) \w c10::Dict<std.*, c10::List<c10::IValue> >::Dict\(\)$/m.exec(symbols);
+  return found === null ? "" : `${found[1]}:${found[2]}`;
+}
+
 /** What a program of this folder tried, by target. */
 async function runUnder(program: string): Promise<Map<string, Tried>> {
   const script = path.join(scratch, `${program}.cjs`);
@@ -32,7 +40,12 @@ async function runUnder(program: string): Promise<Map<string, Tried>> {
     [script, path.join(root, "test", "fixtures"), scratch],
     {
       encoding: "utf8",
-      env: { ...process.env, LD_PRELOAD: library, NODE_PATH: path.join(root, "node_modules") },
+      env: {
+        ...process.env,
+        LD_PRELOAD: library,
+        NODE_PATH: path.join(root, "node_modules"),
+        TORCHSEARCH_FAULT_SPARED: spared(),
+      },
       maxBuffer: 2 ** 26,
     },
   );
