@@ -153,12 +153,8 @@ export class AutoQuantizeSearcher extends BaseSearcher<
 
     // Step 2: measures what the state does not hold yet.
     const maxBatches = this.config.sensitivityBatches ?? this.config.maxIterDataLoader;
-    const options = {
-      ...this.config,
-      data: this.config.dataLoader as DataSource,
-      maxBatches,
-      share: this.share,
-    };
+    const data = this.config.dataLoader as DataSource;
+    const options = { ...this.config, data, maxBatches, share: this.share };
     const names = space.hyperparameters.map(({ name }) => name);
     await measureFormats(space, state.sensitivity, options, async (at) => {
       await this.saveSearchCheckpoint();

@@ -3,9 +3,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { satisfies } from "../../../lib/contract/constraints";
-import { bisect, thresholdsOf } from "../../../lib/search/width/binary";
+import { bisect } from "../../../lib/search/width/binary";
 import { grow } from "../../../lib/search/width/grow";
 import { degradationOf, type Sensitivity } from "../../../lib/search/width/sensitivity";
+import { thresholdsOf } from "../../../lib/search/width/thresholds";
 import { boundedCosts } from "../../../lib/space/sampling";
 import type { SearchSpace } from "../../../lib/space/search-space";
 import { iterativeState, Trials } from "../../../lib/space/trials";

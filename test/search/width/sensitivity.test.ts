@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-
-import { thresholdsOf } from "../../../lib/search/width/binary";
 import { choicesToMeasure, degradationOf } from "../../../lib/search/width/sensitivity";
+import { thresholdsOf } from "../../../lib/search/width/thresholds";
 
 describe("degradationOf", () => {
   it("takes the worst from each choice up, and never rewards narrowing", () => {
