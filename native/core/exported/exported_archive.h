@@ -14,6 +14,9 @@
 
 namespace torchsearch {
 
+// Of torch.export's serialized programs: the version that is read, and written.
+inline constexpr int64_t kSchemaMajor = 8;
+
 // The zip archive of torch.export.save, checked as far as it can be without reading its programs: one folder,
 // stored records within the file, no name that can be taken for another's, checksums, byte order.
 class ExportedArchive {

@@ -24,7 +24,6 @@ using torch::jit::Value;
 namespace exported {
 namespace {
 
-constexpr int64_t kSchemaMajor = 8;
 constexpr std::string_view kCounter = "num_batches_tracked";
 
 Json readProgram(const ExportedArchive& archive, const std::string& model) {

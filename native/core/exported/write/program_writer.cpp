@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/exported/exported_archive.h"
 #include "core/exported/write/graph_writer.h"
 #include "core/exported/write/program_origin.h"
 
@@ -16,7 +17,6 @@ namespace {
 constexpr const char* kModel = "model";
 constexpr uint64_t kFileVersion = 6;
 // What PyTorch 2.13 writes.
-constexpr int64_t kSchemaMajor = 8;
 constexpr int64_t kSchemaMinor = 20;
 constexpr int64_t kOpset = 10;
 
