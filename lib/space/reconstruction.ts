@@ -9,6 +9,7 @@ import type { NativeSearchSpace } from "../native/types/search-space";
 import { throwIfAborted } from "../util/abort";
 import { expected } from "../util/check";
 import { completeConfig } from "../util/complete-config";
+import { memoryGroups } from "../util/memory-groups";
 import { orNull, plainRules as rules } from "../util/rules";
 import { feedMeasure } from "./measure";
 
@@ -66,8 +67,10 @@ export async function reconstructLayers(
   const measure = makeReconstruction();
   await callNative((call) => space.findNarrowedLayers(measure, call), signal);
   const done: ReconstructedLayer[] = [];
-  for (const group of groups(measure.layers(), sparseParameters(model), memoryBudget)) {
-    measure.collect(group);
+  const sparse = sparseParameters(model);
+  const layers = [...measure.layers().entries()].filter(([, { parameter }]) => !sparse.has(parameter));
+  for (const group of memoryGroups(layers, ([, { bytes }]) => bytes, memoryBudget)) {
+    measure.collect(group.map(([at]) => at));
     await feedMeasure({ phase: "reconstruct", model, space, measure }, data, config, { ...config, signal });
     done.push(...(await callNative((call) => space.reconstruct(measure, damping, call), signal)));
   }
@@ -78,24 +81,4 @@ export async function reconstructLayers(
 function sparseParameters(space: object): ReadonlySet<string> {
   const layers = claimedPatterns(earlierRecords(space)).flatMap((claim) => claim.layers);
   return new Set(layers.flatMap((layer) => [layer, `${layer}.weight`]));
-}
-
-/** Positions of layers whose sums fit in memory together; a layer that never fits goes alone. */
-function groups(
-  layers: readonly { parameter: string; bytes: number }[],
-  excluded: ReadonlySet<string>,
-  budget: number,
-): number[][] {
-  const found: number[][] = [];
-  let free = 0;
-  for (const [at, { parameter, bytes }] of layers.entries()) {
-    if (excluded.has(parameter)) continue;
-    if (found.length === 0 || bytes > free) {
-      found.push([]);
-      free = budget;
-    }
-    found.at(-1)?.push(at);
-    free -= bytes;
-  }
-  return found;
 }

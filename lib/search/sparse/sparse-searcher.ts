@@ -8,6 +8,7 @@ import type { DensityConfig, LayerSparsity, SparseMetric } from "../../sparsity/
 import { SparseSpace } from "../../sparsity/space";
 import { throwIfAborted } from "../../util/abort";
 import { isRecord } from "../../util/check";
+import { memoryGroups } from "../../util/memory-groups";
 import { type ConfigRule, orNull } from "../../util/rules";
 import { sameNumbers } from "../../util/same-numbers";
 import { SavePace } from "../../util/save-pace";
@@ -206,18 +207,8 @@ export abstract class SparseSearcher<
    * Layers whose inputs are gathered in one pass: as many as the memory allows, or one when each needs the one before.
    */
   #groups(names: readonly string[]): string[][] {
-    const groups: string[][] = [];
-    let free = 0;
-    for (const name of names) {
-      const bytes = this.model.bytesToCollect(name);
-      if (groups.length === 0 || this.sequential || bytes > free) {
-        groups.push([]);
-        free = this.config.memoryBudget;
-      }
-      groups.at(-1)?.push(name);
-      free -= bytes;
-    }
-    return groups;
+    if (this.sequential) return names.map((name) => [name]);
+    return memoryGroups(names, (name) => this.model.bytesToCollect(name), this.config.memoryBudget);
   }
 
   override async afterSearch(): Promise<void> {

@@ -1,7 +1,6 @@
 #include "core/model/exported_file.h"
 
 #include <algorithm>
-#include <exception>
 #include <memory>
 #include <vector>
 
@@ -14,27 +13,10 @@
 #include "core/exported/write/written_call.h"
 #include "core/forward/agreement.h"
 #include "core/graph/recorder.h"
+#include "core/model/zip_output.h"
 
 namespace torchsearch {
 namespace {
-
-// LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a
-// destructor. So a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
-void writeInto(AtomicFile& file, const WrittenProgram& program) {
-  std::exception_ptr failed;
-  withFailureCode("ERR_FILE_WRITE", [&] {
-    writeArchive(program, [&](const void* data, size_t size) {
-      if (failed) return size;
-      try {
-        file.write(data, size);
-      } catch (...) {
-        failed = std::current_exception();
-      }
-      return size;
-    });
-  });
-  if (failed) std::rethrow_exception(failed);
-}
 
 void collectLeaves(const c10::IValue& value, std::vector<c10::IValue>& leaves) {
   if (value.isTuple()) {
@@ -101,7 +83,7 @@ void writeExportedFile(const torch::jit::Module& module, const ExtraFiles& extra
   const WrittenProgram program = withFailureCode(
       "ERR_EXPORTED_WRITE", [&] { return writeProgram(module, example, extraFiles.all(), cancel); });
   AtomicFile file(path);
-  writeInto(file, program);
+  writeArchiveInto(file, [&](auto write) { writeArchive(program, write); });
   verify(file.temporary(), module, program, cancel);
   cancel.throwIfCancelled();
   file.commit();

@@ -3,8 +3,6 @@
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/csrc/jit/serialization/import.h>
 
-#include <exception>
-
 #include "core/archive/model_archive.h"
 #include "core/base/atomic_file.h"
 #include "core/base/error.h"
@@ -14,6 +12,7 @@
 #include "core/model/growable_storages.h"
 #include "core/model/recurrent_checks.h"
 #include "core/model/torchvision_operators.h"
+#include "core/model/zip_output.h"
 
 namespace torchsearch {
 namespace {
@@ -142,22 +141,8 @@ void writeModuleFile(const torch::jit::Module& module, const ExtraFiles& extraFi
   // more.
   std::vector<c10::IValue> references;
   for (const c10::IValue& attribute : module.attributes()) references.push_back(attribute);
-  // LibTorch's zip writer ends the process when a write fails, as it tries to finish the archive in a
-  // destructor. So a failure is kept, the writer goes on into the void, and the failure is thrown afterwards.
-  std::exception_ptr failed;
-  withFailureCode("ERR_FILE_WRITE", [&] {
-    const auto write = [&](const void* data, size_t size) {
-      if (failed) return size;
-      try {
-        file.write(data, size);
-      } catch (...) {
-        failed = std::current_exception();
-      }
-      return size;
-    };
-    torch::jit::ExportModule(module, write, {files.begin(), files.end()});
-  });
-  if (failed) std::rethrow_exception(failed);
+  writeArchiveInto(
+      file, [&](auto write) { torch::jit::ExportModule(module, write, {files.begin(), files.end()}); });
   file.commit();
 }
 

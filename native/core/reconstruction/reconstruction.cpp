@@ -38,6 +38,15 @@ at::Tensor biasOf(const c10::FunctionSchema& schema, const std::vector<c10::IVal
   return at && arguments.at(*at).isTensor() ? arguments.at(*at).toTensor() : at::Tensor();
 }
 
+// Runs the whole model as it is written.
+void runObserved(const MeasuredBatch& batch, ExecutionObserver& observer, const CancelToken& cancel) {
+  RunOptions options;
+  options.observer = &observer;
+  Bindings bindings;
+  bindings.values = batch.values;
+  batch.executor.run(bindings, batch.inputs, cancel, options);
+}
+
 // What a run does with one parameter.
 struct Uses {
   std::set<int32_t> instructions;
@@ -78,11 +87,7 @@ UsesByParameter findUses(const torch::jit::Module& module, const MeasuredBatch& 
   for (size_t i = 0; i < tensors.size(); ++i) {
     numbers.emplace(tensors[i].unsafeGetTensorImpl(), static_cast<int32_t>(i));
   }
-  RunOptions options;
-  options.observer = &observer;
-  Bindings bindings;
-  bindings.values = batch.values;
-  batch.executor.run(bindings, batch.inputs, cancel, options);
+  runObserved(batch, observer, cancel);
   return uses;
 }
 
@@ -190,11 +195,7 @@ void Reconstruction::add(const MeasuredBatch& batch, const CancelToken& cancel) 
     const auto found = byName.find(name);
     wanted.push_back(found == byName.end() ? std::nullopt : std::optional<size_t>(found->second));
   }
-  RunOptions options;
-  options.observer = &observer;
-  Bindings bindings;
-  bindings.values = batch.values;
-  batch.executor.run(bindings, batch.inputs, cancel, options);
+  runObserved(batch, observer, cancel);
 }
 
 Reconstruction::Outcome Reconstruction::solve(double damping, const CancelToken& cancel) {
