@@ -32,15 +32,24 @@ export const LAYER_CHOICE_RULES: Record<keyof LayerChoice, ConfigRule> = {
 
 const LISTED = 40;
 
+/** By list of layers, and glob: whether it is the name of any of them. */
+const named = new WeakMap<readonly ChoosableLayer[], Map<string, boolean>>();
+
+function isName(glob: string, all: readonly ChoosableLayer[]): boolean {
+  const known = named.get(all) ?? new Map<string, boolean>();
+  named.set(all, known);
+  const is = known.get(glob) ?? all.some(({ name }) => matchesGlob([name], [glob]));
+  known.set(glob, is);
+  return is;
+}
+
 /** Whether a layer's name is one of some globs; or its kind, for a glob that is the name of no layer. */
 export function matchesLayer(
   { name, kind }: ChoosableLayer,
   globs: readonly string[],
   all: readonly ChoosableLayer[],
 ): boolean {
-  return globs.some((glob) =>
-    matchesGlob([all.some((layer) => matchesGlob([layer.name], [glob])) ? name : kind], [glob]),
-  );
+  return globs.some((glob) => matchesGlob([isName(glob, all) ? name : kind], [glob]));
 }
 
 /** Refuses globs that match nothing: most likely a typing error. @throws `ERR_UNKNOWN_LAYER` naming the nearest name */

@@ -1,13 +1,26 @@
-/** Globs over names: `layer1.*`, `*.conv[12]`, `{stem,head}`. */
-import { minimatch } from "minimatch";
+/** Globs over names: `layer1.*`, `*.conv[12]`, `{stem,head}`, `block{1..3}`. A `*` stands for any characters, dots too. */
+import { GlobPattern } from "./glob-pattern";
 
-// `*` stands for any characters of a name, dots and slashes too: paths of modules have no folders.
-const OPTIONS = { dot: true, nocomment: true, nonegate: true } as const;
-const flat = (text: string): string => text.replaceAll("/", "\u2215");
+/** The longest glob; a longer one is the text itself or nothing. */
+export const LONGEST_GLOB = 1000;
+
+/** What was compared last, since a glob meets many names. */
+const patterns = new Map<string, GlobPattern>();
+const KEPT = 100;
+
+function patternOf(glob: string): GlobPattern {
+  let pattern = patterns.get(glob);
+  if (pattern === undefined) {
+    pattern = new GlobPattern(glob);
+    if (patterns.size >= KEPT) patterns.clear();
+    patterns.set(glob, pattern);
+  }
+  return pattern;
+}
 
 /** Whether any of the texts is one of some globs. A glob that is the text itself matches it, whatever it holds. */
 export function matchesGlob(texts: readonly string[], globs: readonly string[]): boolean {
   return globs.some((glob) =>
-    texts.some((text) => text === glob || minimatch(flat(text), flat(glob), OPTIONS)),
+    texts.some((text) => text === glob || (glob.length <= LONGEST_GLOB && patternOf(glob).matches(text))),
   );
 }

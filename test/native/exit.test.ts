@@ -1,22 +1,32 @@
-/**
- * Processes and workers that end in the middle of native work: they end cleanly, at once, with their own exit code.
- * Needs dist/.
- */
-import { mkdtempSync, rmSync } from "node:fs";
+/** Processes and workers that end in the middle of native work: they end cleanly, at once, with their own exit code. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Random } from "../../lib/util/random";
-import { byTwo, endlessJobs, program, run } from "../support/endings";
+import { bundleLibrary, type EndlessJob, endlessJobs, inLanes, program, run } from "../support/endings";
+import { root } from "../support/zoo";
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-endings-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
+// Within the checkout, so that the library finds the packages that it imports.
+const builds = path.join(root, ".build");
+mkdirSync(builds, { recursive: true });
+const place = mkdtempSync(path.join(builds, "endings-"));
+let library: string;
+beforeAll(async () => {
+  library = await bundleLibrary(place);
+});
+afterAll(() => {
+  for (const made of [scratch, place]) rmSync(made, { recursive: true });
+});
 const JOBS = endlessJobs(scratch);
+const jobOf = (name: string): EndlessJob => JOBS[name] as EndlessJob;
 
 /** Ends of each job, half of them by process.exit() and half by an exception; and workers that are terminated. */
 const ENDS = Number(process.env.TORCHSEARCH_ENDS ?? 50);
-const LATEST_MS = 150;
+/** Processes at a time: one more than cores, since one of them waits for its moment. */
+const LANES = os.availableParallelism() + 1;
 const random = new Random(16);
 
 describe("a process that ends in the middle of native work", () => {
@@ -26,13 +36,15 @@ describe("a process that ends in the middle of native work", () => {
   ] as const;
 
   it.each(Object.keys(JOBS))("exits with its own code: %s", { timeout: 1_200_000 }, async (job) => {
+    const { body, length } = jobOf(job);
     const endings = Array.from({ length: ENDS }, (_, i) => ({
       way: ways[i % 2] as (typeof ways)[number],
-      wait: random.integer(LATEST_MS),
+      wait: random.integer(length),
     }));
-    await byTwo(
+    await inLanes(
+      LANES,
       endings.map(({ way: [how, wanted], wait }) => async () => {
-        const source = program(`setTimeout(() => ${how}, ${wait}); ${JOBS[job]}`);
+        const source = program(`setTimeout(() => ${how}, ${wait}); ${body}`, library);
         const { code, signal, stderr } = await run(source);
         const what = `${how} after ${wait} ms: ${stderr}`;
         expect({ code, signal }, what).toEqual({ code: wanted, signal: null });
@@ -41,10 +53,13 @@ describe("a process that ends in the middle of native work", () => {
   });
 
   it("does not wait for a model that never ends", { timeout: 60_000 }, async () => {
-    const source = program(`
+    const source = program(
+      `
       const slow = await ts.Module.load(fixtures + "/ioforms/slow.pt");
       slow.forward(ts.Tensor.from([[1, 2], [3, 4]]), 1e12).catch(() => {});
-      setTimeout(() => process.exit(7), 50);`);
+      setTimeout(() => process.exit(7), 50);`,
+      library,
+    );
     const start = performance.now();
     const { code, signal } = await run(source);
     expect({ code, signal }).toEqual({ code: 7, signal: null });
@@ -54,12 +69,13 @@ describe("a process that ends in the middle of native work", () => {
 
 describe("a worker that is terminated in the middle of native work", () => {
   it.each(Object.keys(JOBS))("leaves the process alone: %s", { timeout: 1_200_000 }, async (job) => {
-    const worker = program(`require("node:worker_threads").parentPort.postMessage(1); ${JOBS[job]}`);
-    const waits = Array.from({ length: ENDS }, () => random.integer(LATEST_MS));
-    const source = `
+    const { body, length } = jobOf(job);
+    const worker = program(`require("node:worker_threads").parentPort.postMessage(1); ${body}`, library);
+    const waits = Array.from({ length: ENDS }, () => random.integer(length));
+    const source = (some: readonly number[]): string => `
       const { Worker } = require("node:worker_threads");
       (async () => {
-        for (const wait of ${JSON.stringify(waits)}) {
+        for (const wait of ${JSON.stringify(some)}) {
           const worker = new Worker(${JSON.stringify(worker)}, { eval: true });
           await new Promise((resolve) => worker.once("message", resolve));
           await new Promise((resolve) => setTimeout(resolve, wait));
@@ -67,18 +83,26 @@ describe("a worker that is terminated in the middle of native work", () => {
         }
         process.exit(9);
       })();`;
-    const { code, signal, stderr } = await run(source, 1_000_000);
-    expect({ code, signal }, stderr).toEqual({ code: 9, signal: null });
+    const half = Math.ceil(ENDS / 2);
+    await Promise.all(
+      [waits.slice(0, half), waits.slice(half)].map(async (some) => {
+        const { code, signal, stderr } = await run(source(some), 1_000_000);
+        expect({ code, signal }, stderr).toEqual({ code: 9, signal: null });
+      }),
+    );
   });
 });
 
 describe("a forward that takes too long", () => {
   it("rejects with ERR_TIMEOUT; later calls say ERR_BUSY", { timeout: 60_000 }, async () => {
-    const source = program(`
+    const source = program(
+      `
       const slow = await ts.Module.load(fixtures + "/ioforms/slow.pt", { timeoutMs: 100 });
       const code = await slow.forward(ts.Tensor.from([[1, 2], [3, 4]]), 1e12).then(() => "none", (error) => error.code);
       const later = await m.forward(x).then(() => "none", (error) => error.code);
-      process.exit(code === "ERR_TIMEOUT" && later === "ERR_BUSY" ? 5 : 6);`);
+      process.exit(code === "ERR_TIMEOUT" && later === "ERR_BUSY" ? 5 : 6);`,
+      library,
+    );
     const { code, stderr } = await run(source);
     expect(code, stderr).toBe(5);
   });
