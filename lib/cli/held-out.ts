@@ -1,6 +1,7 @@
 /** Rating the outcome of a search on data that the search did not use. */
 
 import type { Module } from "../model/module";
+import { listed } from "../util/listed";
 import { BatchRange, splitBatches } from "./batch-range";
 import { openFitting } from "./fitting-data";
 import type { OpenData } from "./open-data";
@@ -60,7 +61,7 @@ export async function openHeldOut(
   if (request.evalData.join() === request.data.join() && other.inputs.join() === data.inputs.join()) {
     other.loader.close();
     throw badOption(
-      `--eval-data has the arrays that the search itself uses (${data.inputs.join(", ")}): name others, or use --holdout.`,
+      `--eval-data has the arrays that the search itself uses (${listed(data.inputs)}): name others, or use --holdout.`,
     );
   }
   const { loader } = other;

@@ -1,7 +1,7 @@
 /** Opening the data of a request: which arrays are inputs, and which one is the target. */
+
 import { stat } from "node:fs/promises";
 import path from "node:path";
-
 import { ArrayFile } from "../data/array-file";
 import { ImageFolderLoader } from "../data/image-folder";
 import { closeTensors } from "../data/raw-tensor";
@@ -10,6 +10,7 @@ import { TorchSearchError } from "../errors";
 import type { ForwardArgument } from "../model/signature";
 import { Tensor } from "../model/tensor";
 import type { NumberSpec } from "../profile/input-spec";
+import { listed } from "../util/listed";
 import { badOption } from "./options/kinds";
 import type { DataRequest } from "./request";
 import { labelsOf, rowsOf, type TargetRows } from "./target-rows";
@@ -135,10 +136,7 @@ function choose(
 ): { inputs: string[]; target: string | null } {
   for (const name of [...(inputArrays ?? []), ...(targetArray === null ? [] : [targetArray])]) {
     if (names.includes(name)) continue;
-    throw new TorchSearchError(
-      "ERR_DATA_KEYS",
-      `${file} has no array "${name}"; it has ${names.join(", ")}.`,
-    );
+    throw new TorchSearchError("ERR_DATA_KEYS", `${file} has no array "${name}"; it has ${listed(names)}.`);
   }
   const few = ordered && names.length <= 2;
   const inputs =
@@ -148,7 +146,7 @@ function choose(
   if (inputs === null) {
     throw new TorchSearchError(
       "ERR_DATA_KEYS",
-      `${file} holds the arrays ${names.join(", ") || "none"}: choose with --input-array and --target-array.`,
+      `${file} holds the arrays ${listed(names)}: choose with --input-array and --target-array.`,
     );
   }
   const rest = names.filter((name) => !inputs.includes(name));
@@ -262,7 +260,7 @@ function opened(loader: TensorDataLoader, place: Placed, target: string | null):
     loader.close();
     throw new TorchSearchError(
       "ERR_DATASET",
-      `The data have no samples: the first dimension of ${inputs.join(", ")} is 0. Give arrays of at least one sample.`,
+      `The data have no samples: the first dimension of ${listed(inputs)} is 0. Give arrays of at least one sample.`,
     );
   }
   const batch = loader.batch(0) as Record<string, Tensor>;

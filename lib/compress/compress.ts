@@ -199,6 +199,9 @@ async function run(
     }
   }
   await saver.save();
+  const best = bestOf(input, records);
+  // An earlier run's file is copied only where it is the model that it was.
+  if (best !== undefined) (await loadStep(best.step)).close();
   return finish(options, { input, records, rater, ended, seconds: saver.seconds });
 }
 

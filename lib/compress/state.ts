@@ -9,7 +9,10 @@ import {
 } from "../data/checkpoint-file";
 import { TorchSearchError } from "../errors";
 import { isRecord } from "../util/check";
+import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
+import { listed } from "../util/listed";
 import type { StepRecord } from "./plan";
+import { storedSteps } from "./stored-steps";
 
 const FORMAT: CheckpointFormat = {
   name: "torchsearch-compression",
@@ -22,6 +25,12 @@ export interface CompressState {
   records: StepRecord[];
   /** Seconds of all runs. */
   seconds: number;
+}
+
+/** Of a text that anyone may have written. */
+function parsed(text: string): unknown {
+  if (jsonDepth(text) > MAX_JSON_DEPTH) throw new Error("its values are nested too deeply.");
+  return JSON.parse(text);
 }
 
 /** The checkpoint of one run; without a file, every method but {@link state} does nothing. */
@@ -58,8 +67,8 @@ export class CompressSaver {
     this.#claim = await claimCheckpoint(file);
     const found = await readCheckpointFile(file, FORMAT, ({ metadata, state }) => ({
       fingerprint: metadata.fingerprint ?? "",
-      settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
-      state: JSON.parse(state) as unknown,
+      settings: parsed(metadata.settings ?? "{}") as Record<string, unknown>,
+      state: parsed(state),
     }));
     if (found === null) {
       await forgetPrevious(file);
@@ -85,16 +94,20 @@ export class CompressSaver {
     if (other.length > 0) {
       throw new TorchSearchError(
         "ERR_CHECKPOINT_OPTIONS",
-        `Checkpoint ${file} was written with another ${other.join(", ")}. Give the same, or name another checkpoint file.`,
+        `Checkpoint ${file} was written with another ${listed(other)}. Give the same, or name another checkpoint file.`,
       );
     }
-    if (!isRecord(found.state) || !Array.isArray(found.state.records)) {
+    const { records, seconds } = isRecord(found.state) ? found.state : {};
+    try {
+      if (!Number.isFinite(seconds) || (seconds as number) < 0) throw new Error("its seconds are no number");
+      Object.assign(this.state, { records: storedSteps(records), seconds });
+    } catch (error) {
       throw new TorchSearchError(
         "ERR_CHECKPOINT_CORRUPT",
-        `Checkpoint ${file} can't be used: it has no list of steps. Start a new one at another path.`,
+        `Checkpoint ${file} can't be used: ${(error as Error).message}. Start a new one at another path.`,
+        { cause: error },
       );
     }
-    Object.assign(this.state, found.state);
     this.#earlier = this.state.seconds;
   }
 

@@ -1,5 +1,3 @@
-import type { Group } from "../distributed/group";
-import { SharedSearch } from "../distributed/shared-search";
 import { ALONE, type WorkShare } from "../distributed/work-share";
 import { TorchSearchError } from "../errors";
 import { exclusively, isModel, restoring, SEARCHER_BUSY } from "../evaluation/model-guard";
@@ -22,6 +20,7 @@ import {
 import { type ConstructForwardLoopOptions, constructForwardLoop } from "./construct-forward-loop";
 import { enforceFinalMembers } from "./final-members";
 import { plainSettings, SearchCheckpoint } from "./search-checkpoint";
+import { beginSharing } from "./search-share";
 import { copyState } from "./state-values";
 import type { Constraints, ConstraintsOf, Deployment, SearchResult, SearchStateDict } from "./types";
 import { UserSteps } from "./user-steps";
@@ -261,31 +260,19 @@ export abstract class BaseSearcher<
     this.random = new Random(seed);
     this.forwardLoop = this.constructForwardLoop({ silent: !verbose });
     throwIfAborted(signal);
-    if (group !== null && group.worldSize > 1) this.#share = await this.#shareWith(group);
+    const searcher = this.constructor.name;
+    const { sharesWork } = this;
+    this.#share = await beginSharing(group, {
+      searcher,
+      sharesWork,
+      model,
+      constraints,
+      config: this.config,
+      signal,
+    });
     await this.#checkpoint.begin(checkpoint);
     await this.loadSearchCheckpoint();
     throwIfAborted(signal);
-  }
-
-  /** Begins the search in a group, where rank 0 begins the same one. */
-  async #shareWith(group: Group): Promise<WorkShare> {
-    const { signal } = this.#baseConfig;
-    if (!this.sharesWork) {
-      throw new TorchSearchError(
-        "ERR_CONFIG_VALUE",
-        `${this.constructor.name} measures nothing that several processes could share: leave group out of its config, and run it in one process.`,
-      );
-    }
-    const config = plainSettings(this.config);
-    for (const key of ["group", "verbose", "signal", "onProgress", "checkpoint", "activationCache"])
-      delete config[key];
-    const facts = {
-      searcher: this.constructor.name,
-      model: await this.model.fingerprint({ signal }),
-      constraints: this.constraints,
-      config,
-    };
-    return SharedSearch.begin(group, facts, signal);
   }
 
   /** Whether the searcher can run in a group, where every rank runs it and {@link share} spreads what it measures. */

@@ -20,6 +20,7 @@ import type { RawTensor } from "../data/safetensors";
 import { TorchSearchError } from "../errors";
 import type { AtomicWriteOptions } from "../util/atomic-file";
 import { requirePath } from "../util/check";
+import { listed } from "../util/listed";
 import type { RandomState } from "../util/random";
 import { placeOf } from "./checkpoint-path";
 import { decodeState, encodeState } from "./state-values";
@@ -140,8 +141,8 @@ export function requireFitting(
   const extra = keys === null ? [] : found.filter((key) => !keys.includes(key));
   if (missing.length > 0 || extra.length > 0) {
     const parts = [
-      missing.length > 0 ? `it lacks ${missing.join(", ")}` : "",
-      extra.length > 0 ? `it has ${extra.join(", ")} too many` : "",
+      missing.length > 0 ? `it lacks ${listed(missing)}` : "",
+      extra.length > 0 ? `it has ${listed(extra)} too many` : "",
     ];
     throw new TorchSearchError(
       "ERR_CHECKPOINT_KEYS",

@@ -3,7 +3,9 @@ import path from "node:path";
 import { TorchSearchError } from "../errors";
 import { whenLoaded } from "../native/load";
 import { requirePath } from "../util/check";
+import { listed } from "../util/listed";
 import { readRegularFile } from "../util/regular-file";
+import { sortedBeside } from "../util/sorted-beside";
 import { decodeNpz, listNpz } from "./npz";
 import { decodeSafetensors, type RawTensor } from "./safetensors";
 
@@ -43,19 +45,19 @@ export class ArrayFile {
     const bytes = await readDataFile(file);
     let tensors: Map<string, RawTensor>;
     try {
-      ({ tensors } = decodeSafetensors(bytes));
+      ({ tensors } = await decodeSafetensors(bytes));
     } catch (error) {
       throw new TorchSearchError("ERR_DATA_FILE", `${file} can't be read: ${(error as Error).message}`, {
         cause: error,
       });
     }
-    const names = [...tensors.keys()].sort();
+    const names = await sortedBeside([...tensors.keys()]);
     return new ArrayFile(file, names, false, (keys) => {
       const missing = keys.find((key) => !tensors.has(key));
       if (missing !== undefined) {
         throw new TorchSearchError(
           "ERR_DATA_KEYS",
-          `${file} has no tensor "${missing}"; it has ${names.join(", ") || "none"}.`,
+          `${file} has no tensor "${missing}"; it has ${listed(names)}.`,
         );
       }
       return new Map(keys.map((key) => [key, tensors.get(key) as RawTensor]));

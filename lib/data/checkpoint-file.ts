@@ -107,7 +107,7 @@ async function readGeneration<Checkpoint>(
     );
   }
   try {
-    const { metadata, tensors } = decodeSafetensors(bytes);
+    const { metadata, tensors } = await decodeSafetensors(bytes);
     if (metadata.format !== format.name) throw new Error(`it is a safetensors file, but not ${format.what}.`);
     const version = Number(metadata.format_version);
     if (!Number.isInteger(version) || version < 1) throw new Error("it has no format version.");

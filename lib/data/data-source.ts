@@ -1,7 +1,9 @@
 /** Where batches come from, and how they are walked: any iterable, more than once. */
+
 import { TorchSearchError } from "../errors";
 import { isAbort, orAbandoned, throwIfAborted } from "../util/abort";
 import { isRecord } from "../util/check";
+import { listed } from "../util/listed";
 
 /** Batches in order, sync or async. */
 export type BatchIterable<Batch = unknown> = Iterable<Batch> | AsyncIterable<Batch>;
@@ -134,7 +136,7 @@ export function elementAt(batch: unknown, at: number | string): unknown {
     if (found !== undefined) return found;
     throw new TorchSearchError(
       "ERR_BATCH",
-      `A batch has no element ${JSON.stringify(at)}; it is ${Array.isArray(batch) ? `an array of ${batch.length}` : `a record of ${Object.keys(batch).join(", ")}`}. Set collectFunc to pick the model's inputs.`,
+      `A batch has no element ${JSON.stringify(at)}; it is ${Array.isArray(batch) ? `an array of ${batch.length}` : `a record of ${listed(Object.keys(batch))}`}. Set collectFunc to pick the model's inputs.`,
     );
   }
   if (at === 0) return batch;

@@ -49,6 +49,9 @@ const BEGINNINGS: readonly (readonly (number | null)[])[] = [
   [0x4d, 0x4d, 0x00, 0x2b],
 ];
 
+/** Pixels of the largest image: Pillow refuses larger ones too, as a file of some kilobytes can claim them. */
+const MOST_PIXELS = 2 * 89_478_485;
+
 /** The decoder goes by what a file holds, whatever its name, and could do more than is asked of it: draw an SVG. */
 function requireKnownKind(bytes: Uint8Array): void {
   const begins = (beginning: readonly (number | null)[]): boolean =>
@@ -72,7 +75,9 @@ export async function decodeImage(file: string, target: ImageTarget): Promise<Ui
   try {
     const bytes = await readRegularFile(file);
     requireKnownKind(bytes);
-    const { data, width, height, channels } = await pixelsOf(sharp(bytes, { ignoreIcc: true }));
+    const { data, width, height, channels } = await pixelsOf(
+      sharp(bytes, { ignoreIcc: true, limitInputPixels: MOST_PIXELS }),
+    );
     const longer = Math.trunc((resize * Math.max(width, height)) / Math.min(width, height));
     const [columns, rows] = width <= height ? [resize, longer] : [longer, resize];
     return await resizeAndCrop(data, {

@@ -2,11 +2,16 @@
  * The .npy format of NumPy (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), versions 1 to 3.
  */
 import { TorchSearchError } from "../errors";
+import { Breather } from "../util/breather";
+import { listed } from "../util/listed";
 import type { RawTensor, SafetensorsDtype } from "./safetensors";
 
 /** NumPy's type codes without byte order, as our tensors hold them. Unsigned ones that PyTorch lacks are widened. */
 const DTYPES: Readonly<
-  Record<string, { dtype: SafetensorsDtype; size: number; widen?: (view: DataView) => Uint8Array }>
+  Record<
+    string,
+    { dtype: SafetensorsDtype; size: number; widen?: (bytes: Uint8Array) => Promise<Uint8Array> }
+  >
 > = {
   b1: { dtype: "BOOL", size: 1 },
   i1: { dtype: "I8", size: 1 },
@@ -17,34 +22,54 @@ const DTYPES: Readonly<
   f2: { dtype: "F16", size: 2 },
   f4: { dtype: "F32", size: 4 },
   f8: { dtype: "F64", size: 8 },
-  u2: {
-    dtype: "I32",
-    size: 2,
-    widen: (view) =>
-      bytesOf(Int32Array.from({ length: view.byteLength / 2 }, (_, i) => view.getUint16(2 * i, true))),
-  },
+  u2: { dtype: "I32", size: 2, widen: widened(Int32Array, (view, i) => view.getUint16(2 * i, true), 2) },
   u4: {
     dtype: "I64",
     size: 4,
-    widen: (view) =>
-      bytesOf(
-        BigInt64Array.from({ length: view.byteLength / 4 }, (_, i) => BigInt(view.getUint32(4 * i, true))),
-      ),
+    widen: widened(BigInt64Array, (view, i) => BigInt(view.getUint32(4 * i, true)), 4),
   },
   u8: { dtype: "U64", size: 8 },
 };
+
+/** Elements that are moved at a time. */
+const SLICE = 1 << 14;
+
+/** Runs something for the first and the last of some elements, piece by piece, beside the event loop. */
+async function inSlices(count: number, run: (from: number, to: number) => void): Promise<void> {
+  const breather = new Breather();
+  for (let from = 0; from < count; from += SLICE) {
+    run(from, Math.min(count, from + SLICE));
+    await breather.breathe();
+  }
+}
+
+/** A conversion of each element to one of another array's. */
+function widened<Value extends number | bigint>(
+  Wide: new (length: number) => NodeJS.TypedArray & { [at: number]: Value },
+  read: (view: DataView, at: number) => Value,
+  size: number,
+): (bytes: Uint8Array) => Promise<Uint8Array> {
+  return async (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const wide = new Wide(bytes.length / size);
+    await inSlices(wide.length, (from, to) => {
+      for (let at = from; at < to; at++) wide[at] = read(view, at);
+    });
+    return new Uint8Array(wide.buffer, wide.byteOffset, wide.byteLength);
+  };
+}
 
 /** NumPy's own limit (`max_header_size`): a longer text may take its reader long. */
 const MAX_HEADER = 10_000;
 
 /**
- * Reads the contents of a .npy file. Fortran-ordered arrays are put in row-major order; uint16 becomes int32 and
+ * Reads the contents of a .npy file, with turns of the event loop in between. Fortran-ordered arrays are put in row-major order; uint16 becomes int32 and
  * uint32 becomes int64, since PyTorch computes with neither; uint64 stays what it is.
  *
  * @param file the file's name, for messages
  * @throws `ERR_DATA_FILE` when it is damaged, big-endian, or of a type that no tensor has
  */
-export function decodeNpy(bytes: Uint8Array, file: string): RawTensor {
+export async function decodeNpy(bytes: Uint8Array, file: string): Promise<RawTensor> {
   const fail = (what: string): TorchSearchError =>
     new TorchSearchError("ERR_DATA_FILE", `${file} can't be read as .npy: ${what}.`);
   if (
@@ -92,17 +117,15 @@ export function decodeNpy(bytes: Uint8Array, file: string): RawTensor {
   const data = bytes.subarray(start + headerLength);
   if (data.length !== count * kind.size) {
     throw fail(
-      `it has ${data.length} bytes of elements where its shape (${shape.join(", ")}) needs ${count * kind.size}`,
+      `it has ${data.length} bytes of elements where its shape (${listed(shape)}) needs ${count * kind.size}`,
     );
   }
-  const ordered = order === "True" ? rowMajor(data, shape, kind.size) : data;
-  const widened =
-    kind.widen?.(new DataView(ordered.buffer, ordered.byteOffset, ordered.byteLength)) ?? ordered;
-  return { dtype: kind.dtype, shape, bytes: widened };
+  const ordered = order === "True" ? await rowMajor(data, shape, kind.size) : data;
+  return { dtype: kind.dtype, shape, bytes: (await kind.widen?.(ordered)) ?? ordered };
 }
 
 /** Column-major elements in row-major order. */
-function rowMajor(data: Uint8Array, shape: readonly number[], size: number): Uint8Array {
+async function rowMajor(data: Uint8Array, shape: readonly number[], size: number): Promise<Uint8Array> {
   if (shape.length < 2) return data;
   const strides: number[] = []; // of the source, in elements: the first dimension is the fastest
   let stride = 1;
@@ -113,19 +136,17 @@ function rowMajor(data: Uint8Array, shape: readonly number[], size: number): Uin
   const out = new Uint8Array(data.length);
   const index = new Array<number>(shape.length).fill(0);
   let source = 0;
-  for (let target = 0; target < stride; target++) {
-    for (let b = 0; b < size; b++) out[target * size + b] = data[source * size + b] as number;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      index[axis] = (index[axis] as number) + 1;
-      source += strides[axis] as number;
-      if ((index[axis] as number) < (shape[axis] as number)) break;
-      source -= (strides[axis] as number) * (shape[axis] as number);
-      index[axis] = 0;
+  await inSlices(stride, (from, to) => {
+    for (let target = from; target < to; target++) {
+      for (let b = 0; b < size; b++) out[target * size + b] = data[source * size + b] as number;
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        index[axis] = (index[axis] as number) + 1;
+        source += strides[axis] as number;
+        if ((index[axis] as number) < (shape[axis] as number)) break;
+        source -= (strides[axis] as number) * (shape[axis] as number);
+        index[axis] = 0;
+      }
     }
-  }
+  });
   return out;
-}
-
-function bytesOf(array: NodeJS.TypedArray): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

@@ -3,6 +3,8 @@ import { crc32, createInflateRaw } from "node:zlib";
 
 import { TorchSearchError } from "../errors";
 import { Breather } from "../util/breather";
+import { listed } from "../util/listed";
+import { requireInMemory } from "../util/regular-file";
 import { decodeNpy } from "./npy";
 import type { RawTensor } from "./safetensors";
 
@@ -43,10 +45,10 @@ export async function decodeNpz(
       if (keys === undefined) continue; // a member that is not an array
       throw new TorchSearchError(
         "ERR_DATA_KEYS",
-        `${file} has no array "${key}"; it has ${available.join(", ") || "none"}.`,
+        `${file} has no array "${key}"; it has ${listed(available)}.`,
       );
     }
-    arrays.set(key, decodeNpy(content, `${file}:${key}`));
+    arrays.set(key, await decodeNpy(content, `${file}:${key}`));
   }
   return arrays;
 }
@@ -107,6 +109,7 @@ function readDirectory(bytes: Uint8Array): Member[] {
 /** Piece by piece, on a thread of libuv's, into memory of the size that the archive claims. */
 async function unpack(stored: Uint8Array, size: number): Promise<Uint8Array> {
   if (size > LARGEST_RATIO * stored.length + 64) throw new Error("it claims more than it can hold");
+  requireInMemory(size, "it claims");
   const contents = new Uint8Array(size);
   const stream = createInflateRaw({ chunkSize: 1 << 18 });
   stream.end(stored);

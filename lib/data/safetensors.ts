@@ -5,8 +5,10 @@
  */
 import { TorchSearchError } from "../errors";
 import { arrayClassOf, DTYPE_NAMES, type FileDType, fileDTypeOf } from "../model/dtype";
+import { Breather } from "../util/breather";
 import { isRecord, requirePath } from "../util/check";
 import { openRegularFile, readRegularFile } from "../util/regular-file";
+import { jsonMembers } from "./json-members";
 
 /** Element types, as safetensors spells them: the dtypes of tensors, and 8-bit floats. */
 export type SafetensorsDtype = FileDType | "F8_E5M2" | "F8_E4M3";
@@ -78,11 +80,12 @@ export function encodeSafetensors(
 }
 
 /**
- * Reads a file's contents. The tensors' bytes are views of `file`, not copies, and may be unaligned.
+ * Reads a file's contents, with turns of the event loop in between. The tensors' bytes are views of `file`, not copies,
+ * and may be unaligned.
  *
  * @throws `ERR_SAFETENSORS` saying what is wrong with the file
  */
-export function decodeSafetensors(file: Uint8Array): SafetensorsFile {
+export async function decodeSafetensors(file: Uint8Array): Promise<SafetensorsFile> {
   if (file.byteLength < 8) throw fail("the file is shorter than its eight-byte header length");
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const length = view.getBigUint64(0, true);
@@ -90,13 +93,15 @@ export function decodeSafetensors(file: Uint8Array): SafetensorsFile {
     throw fail(`its header claims ${length} bytes, the file has ${file.byteLength - 8}`);
   }
   const start = 8 + Number(length);
-  const header = parseHeader(file.subarray(8, start));
+  const header = await parseHeader(file.subarray(8, start));
   const data = file.subarray(start);
 
   const tensors = new Map<string, RawTensor>();
   let metadata: Record<string, string> = {};
-  const spans: [begin: number, end: number][] = [];
+  const spans: Span[] = [];
+  const breather = new Breather();
   for (const [name, entry] of header) {
+    await breather.breathe();
     if (name === METADATA_KEY) {
       if (!isRecord(entry) || !Object.values(entry).every((value) => typeof value === "string")) {
         throw fail("its metadata must map strings to strings");
@@ -109,12 +114,8 @@ export function decodeSafetensors(file: Uint8Array): SafetensorsFile {
     spans.push([begin, end]);
     tensors.set(name, { dtype, shape, bytes: data.subarray(begin, end) });
   }
-  spans.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  let covered = 0;
-  for (const [begin, end] of spans) {
-    if (begin !== covered) throw fail("its tensors overlap or leave a gap");
-    covered = end;
-  }
+  const covered = await coveredFromStart(spans);
+  if (covered === null) throw fail("its tensors overlap or leave a gap");
   if (covered !== data.byteLength)
     throw fail(`${data.byteLength - covered} bytes at its end belong to no tensor`);
   return { tensors, metadata };
@@ -142,7 +143,7 @@ export async function readSafetensorsHeader(
     await file.read(json, 0, json.length, 8);
     const tensors = new Map<string, Omit<RawTensor, "bytes">>();
     let metadata: Record<string, string> = {};
-    for (const [name, entry] of parseHeader(json)) {
+    for (const [name, entry] of await parseHeader(json)) {
       if (name === METADATA_KEY) metadata = entry as Record<string, string>;
       else {
         const { dtype, shape } = checkEntry(name, entry);
@@ -155,15 +156,35 @@ export async function readSafetensorsHeader(
   }
 }
 
-function parseHeader(bytes: Uint8Array): [string, unknown][] {
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw fail("its header is not JSON", error);
+type Span = readonly [begin: number, end: number];
+
+/** Where spans that follow each other from 0 on end; null where they overlap, or leave a gap. */
+async function coveredFromStart(spans: readonly Span[]): Promise<number | null> {
+  const breather = new Breather();
+  const ends = new Map<number, number>();
+  for (const [begin, end] of spans) {
+    await breather.breathe();
+    if (begin === end) continue;
+    if (ends.has(begin)) return null;
+    ends.set(begin, end);
   }
-  if (!isRecord(header)) throw fail("its header is not a JSON object");
-  return Object.entries(header);
+  const borders = new Set([0]);
+  let covered = 0;
+  for (let end = ends.get(0); end !== undefined; end = ends.get(end)) {
+    await breather.breathe();
+    borders.add(end);
+    covered = end;
+  }
+  const all = borders.size === ends.size + 1 && spans.every(([begin]) => borders.has(begin));
+  return all ? covered : null;
+}
+
+async function parseHeader(bytes: Uint8Array): Promise<Map<string, unknown>> {
+  try {
+    return await jsonMembers(bytes);
+  } catch (error) {
+    throw fail(`its header is not a sound JSON object: ${(error as Error).message}`, error);
+  }
 }
 
 function checkEntry(

@@ -5,6 +5,7 @@ import { Tensor } from "../model/tensor";
 import { makeDataset } from "../native/dataset";
 import type { NativeDataset } from "../native/types/dataset";
 import { describe, expected, isPositiveInteger, isRecord, requireOptions } from "../util/check";
+import { listed } from "../util/listed";
 import { ArrayFile, readDataFile } from "./array-file";
 import { OWNED_BATCHES } from "./data-source";
 import { decodeNpy } from "./npy";
@@ -190,7 +191,7 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
       throw expected("ERR_ARGUMENT", "paths of .npy files", "files", files);
     const arrays = new Map<string, RawTensor>();
     for (const [key, file] of Object.entries(named))
-      arrays.set(key, decodeNpy(await readDataFile(file), path.basename(file)));
+      arrays.set(key, await decodeNpy(await readDataFile(file), path.basename(file)));
     return TensorDataLoader.#fromRaw(arrays, "The list of files", options, isRecord(files), conversion);
   }
 
@@ -210,7 +211,7 @@ export class TensorDataLoader<Batch extends TensorBatch = TensorBatch> implement
     if (options.keys === undefined && arrays.names.length > 1) {
       throw new TorchSearchError(
         "ERR_DATA_KEYS",
-        `${file} holds several tensors (${arrays.names.join(", ")}); say with keys which to use and in which order.`,
+        `${file} holds several tensors (${listed(arrays.names)}); say with keys which to use and in which order.`,
       );
     }
     return TensorDataLoader.fromArrays(arrays, options);
@@ -290,10 +291,10 @@ function inPlaceOf(name: string, tensor: Tensor, { dtypes, replace, onInexact }:
 function requireSameLength(tensors: readonly Tensor[], keys: readonly string[] | null): void {
   const shapes = tensors.map(({ shape }) => shape);
   if (shapes.some(([length]) => length === undefined || length !== shapes[0]?.[0])) {
-    const list = shapes.map((shape, i) => `${keys?.[i] ?? i}: [${shape.join(", ")}]`);
+    const list = shapes.map((shape, i) => `${keys?.[i] ?? i}: [${listed(shape)}]`);
     throw new TorchSearchError(
       "ERR_DATASET",
-      `The tensors of a loader must share their first dimension, the samples, but are ${list.join(", ")}. Choose fitting ones.`,
+      `The tensors of a loader must share their first dimension, the samples, but are ${listed(list)}. Choose fitting ones.`,
     );
   }
 }

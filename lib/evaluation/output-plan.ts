@@ -1,10 +1,12 @@
 /** How a score reads the model's outputs: decided once, on a first batch, from what the outputs and targets are. */
+
 import type { DataSource } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import type { ModelInputs } from "../model/inputs";
 import type { Tensor } from "../model/tensor";
 import type { NativeScoreKind } from "../native/types/score";
+import { listed } from "../util/listed";
 import { callModel, type ForwardLoopOptions, runForwardLoop } from "./forward-loop";
 import {
   areProbabilities,
@@ -98,7 +100,7 @@ export function pickAloud(output: unknown, options: OutputOptions): PickedOutput
   const picked = pickOutput(output, options.outputKey);
   if (picked.guessed) {
     noticeOf(options)(
-      `The output has the tensors ${tensorPaths(output).join(", ")}; "${picked.path}", the first floating one, is scored. ` +
+      `The output has the tensors ${listed(tensorPaths(output))}; "${picked.path}", the first floating one, is scored. ` +
         "Name another with outputKey (--output-key).",
     );
   }

@@ -2,12 +2,14 @@
  * Scores of outputs that the addon's scores don't take: a named part of the output, classes in the last dimension, and
  * targets that are class probabilities. Sums are in float64.
  */
+
 import { isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import { decodeElement } from "../model/dtype";
 import type { Tensor } from "../model/tensor";
 import type { NativeScoreKind } from "../native/types/score";
 import { isRecord } from "../util/check";
+import { listed } from "../util/listed";
 
 /** Where the classes of an output are: in its second dimension, as in `[N, C, …]`, or in its last one. */
 export type ClassDimension = "second" | "last";
@@ -50,7 +52,7 @@ export function pickOutput(output: unknown, key?: string | null): PickedOutput {
     for (const part of key.split(".")) found = elementOf(found, part);
     if (isTensor(found)) return { tensor: found, path: key, guessed: false };
     throw misfit(
-      `The output has no tensor "${key}"; it has ${tensorPaths(output).join(", ") || "no tensor"}. Name one of them as the output key.`,
+      `The output has no tensor "${key}"; it has ${listed(tensorPaths(output))}. Name one of them as the output key.`,
     );
   }
   return usual(output, "") ?? firstFloating(output);

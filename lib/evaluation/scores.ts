@@ -15,6 +15,7 @@ import type { ModelInputs } from "../model/inputs";
 import type { Tensor } from "../model/tensor";
 import type { NativeScoreKind } from "../native/types/score";
 import { expected, isPositiveInteger, requireOptions } from "../util/check";
+import { listed } from "../util/listed";
 import { callModel, forEachBatch, withProgress } from "./forward-loop";
 import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine";
 import { needsLook, type OutputOptions, type OutputPlan, planOutputs } from "./output-plan";
@@ -357,7 +358,7 @@ function positionOf(loader: TensorDataLoader, at: number | string): number {
   if (index === null) {
     throw new TorchSearchError(
       "ERR_BATCH",
-      `the loader's batches have no element ${JSON.stringify(at)}; name one of ${loader.keys?.join(", ") ?? "its positions"}`,
+      `the loader's batches have no element ${JSON.stringify(at)}; name one of ${loader.keys == null ? "its positions" : listed(loader.keys)}`,
     );
   }
   return index;

@@ -5,6 +5,7 @@ import { makeQuantizationSpace as makeNativeSpace } from "../native/quantization
 import { conflict } from "../space/layer-choice";
 import { expected } from "../util/check";
 import { matchesGlob } from "../util/globs";
+import { listed } from "../util/listed";
 import { type ConfigRule, orNull } from "../util/rules";
 import { type FormatChoice, readFormats } from "./formats";
 import { QuantizationSpace } from "./space";
@@ -86,7 +87,7 @@ export async function makeQuantizationSpace(
     for (const [key, patterns] of Object.entries({ include: include ?? [], exclude })) {
       const unused = patterns.find((pattern) => !names.some((name) => fits(pattern, name)));
       if (unused === undefined) continue;
-      throw expected("ERR_ARGUMENT", `the path of a layer (${names.join(", ")})`, key, String(unused));
+      throw expected("ERR_ARGUMENT", `the path of a layer (${listed(names)})`, key, String(unused));
     }
     const useless = include?.find((pattern) =>
       names.every((name) => !fits(pattern, name) || isExcluded(name)),

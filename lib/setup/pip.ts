@@ -1,9 +1,10 @@
 /** Fetching a wheel by pip, where Python has one. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 
 import { TorchSearchError } from "../errors";
+import { makeScratchFolder } from "../util/atomic-file";
 
 /** The first `python3` (or `python`) on PATH that has pip; null without one. */
 export function pythonWithPip(): string | null {
@@ -33,7 +34,7 @@ export async function downloadByPip<T>(
   { signal, say }: { signal: AbortSignal | null; say: (line: string) => void },
   keep: (wheel: string) => Promise<T>,
 ): Promise<T> {
-  const place = mkdtempSync(path.join(folder, "pip-"));
+  const place = await makeScratchFolder(path.join(folder, "pip"));
   try {
     const [first, ...more] = indexes ?? [];
     const from = [

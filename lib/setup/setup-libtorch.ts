@@ -1,6 +1,6 @@
 /** Fetching LibTorch out of PyTorch's wheel, for a machine without Python or without PyTorch. */
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { TorchSearchError } from "../errors";
@@ -9,6 +9,7 @@ import { downloadFolder, downloadRoot } from "../native/downloads";
 import { readLibTorchVersion } from "../native/locate";
 import { sharedLibrary } from "../native/paths";
 import { abortError } from "../util/abort";
+import { makeScratchFolder } from "../util/atomic-file";
 import type { ProgressListener } from "../util/progress";
 import { fetchFile } from "./fetch-file";
 import { downloadByPip, pythonWithPip } from "./pip";
@@ -151,7 +152,7 @@ async function install(
     onProgress: ProgressListener | null;
   },
 ): Promise<SetupResult> {
-  const temporary = await mkdtemp(path.join(folder, ".unpacking-"));
+  const temporary = await makeScratchFolder(path.join(folder, "unpacking"));
   try {
     await unpack(wheel, temporary, (name) => isNeeded(name, headers), {
       signal,

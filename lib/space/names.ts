@@ -1,6 +1,8 @@
 /** Lookups by name, whose errors name the nearest one, and configs: records by name. Every space uses them. */
+
 import { TorchSearchError } from "../errors";
 import { describe, expected } from "../util/check";
+import { listed } from "../util/listed";
 import { suggestion } from "../util/nearest";
 import { Random } from "../util/random";
 
@@ -15,7 +17,7 @@ export function unknownName(
     code,
     typeof name === "string"
       ? `unknown ${what} ${JSON.stringify(name)}: ${suggestion(name, known)}`
-      : `expected the name of a ${what} but received ${describe(name)}; use one of ${known.join(", ")}`,
+      : `expected the name of a ${what} but received ${describe(name)}; use one of ${listed(known)}`,
   );
 }
 

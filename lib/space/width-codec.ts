@@ -3,6 +3,7 @@
 import { TorchSearchError } from "../errors";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected, isRecord } from "../util/check";
+import { listed } from "../util/listed";
 import type { AddedHyperparameter } from "./custom-hyperparameter";
 import { byName, NameIndex } from "./names";
 import type { Hyperparameter, SubnetConfig } from "./types";
@@ -146,7 +147,7 @@ export class WidthCodec {
     throw new TorchSearchError(
       "ERR_UNKNOWN_HYPERPARAMETER",
       `unknown hyperparameter "${name}": earlier versions numbered widths of buffers, and of weights in a list of ` +
-        `operands. They are named after these now: use one of ${widths.map((width) => width.name).join(", ")}`,
+        `operands. They are named after these now: use one of ${listed(widths.map((width) => width.name))}`,
     );
   }
 

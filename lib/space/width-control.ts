@@ -1,5 +1,7 @@
 /** What a user may fix of a space of widths: layers, least and greatest widths, rounding, ties. */
+
 import { isRecord } from "../util/check";
+import { listed } from "../util/listed";
 import { type ConfigRule, orNull, plainRules } from "../util/rules";
 import {
   conflict,
@@ -234,7 +236,7 @@ function tieOf(members: readonly ControlledHyperparameter[]): ControlledHyperpar
   const choices = first.choices.filter((choice) => others.every((other) => other.choices.includes(choice)));
   if (choices.length === 0) {
     throw conflict(
-      `${members.map(({ name }) => name).join(", ")} are tied, and have no width in common: change include, exclude, ` +
+      `${listed(members.map(({ name }) => name))} are tied, and have no width in common: change include, exclude, ` +
         "minWidth or maxWidth, so that they have",
     );
   }

@@ -1,4 +1,5 @@
 import { distance } from "fastest-levenshtein";
+import { listed } from "./listed";
 import { renamed } from "./renamed";
 
 /**
@@ -11,8 +12,10 @@ export function nearest(name: string, candidates: readonly string[]): string | n
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const other = normalize(candidate);
-    const d = distance(wanted, other);
     const tolerated = Math.max(1, Math.floor(Math.max(wanted.length, other.length) * 0.45));
+    // At least that far, and comparing takes the product of the lengths.
+    if (Math.abs(wanted.length - other.length) > tolerated) continue;
+    const d = distance(wanted, other);
     if (d <= tolerated && d < bestDistance) {
       best = candidate;
       bestDistance = d;
@@ -23,7 +26,7 @@ export function nearest(name: string, candidates: readonly string[]): string | n
 
 /** The remedy for an unknown name: the name it has now, or the nearest one, and all the candidates. */
 export function suggestion(name: string, candidates: readonly string[]): string {
-  const all = `known are ${candidates.join(", ")}`;
+  const all = `known are ${listed(candidates)}`;
   const present = renamed(name, candidates);
   if (present !== null) return `${present} (${all})`;
   const near = nearest(name, candidates);

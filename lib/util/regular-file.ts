@@ -1,6 +1,7 @@
 /** Reading files that people name: a pipe or a device may have no end, and is refused. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { totalmem } from "node:os";
 
 // Without waiting for a pipe's writer.
 const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
@@ -25,12 +26,19 @@ export async function openRegularFile(file: string): Promise<FileHandle> {
   }
 }
 
+/** Refuses what no memory holds: a sparse file can be of any size. */
+export function requireInMemory(bytes: number, what: string): void {
+  if (bytes > totalmem())
+    throw new Error(`${what} ${bytes} bytes, and this machine has ${totalmem()} bytes of memory`);
+}
+
 /** The bytes of a regular file. */
 export async function readRegularFile(file: string): Promise<Buffer> {
   const handle = await openRegularFile(file);
   try {
     const { size } = await handle.stat();
     if (size === 0) return await handle.readFile(); // the kernel's own files don't tell their size
+    requireInMemory(size, "it has");
     // `readFile` puts its pieces together in one go, which holds the event loop up with large files.
     const bytes = Buffer.allocUnsafeSlow(size);
     let at = 0;

@@ -202,7 +202,7 @@ describe("a checkpoint's digest", () => {
     ["the settings", "settings", '{"a":1}'],
   ])("covers %s", async (_, key, value) => {
     await writeCheckpoint(file, checkpoint);
-    const { tensors, metadata } = decodeSafetensors(readFileSync(file));
+    const { tensors, metadata } = await decodeSafetensors(readFileSync(file));
     expect(metadata[key]).toBeDefined();
     writeFileSync(file, Buffer.concat(encodeSafetensors(tensors, { ...metadata, [key]: value })));
     expect((await codeOf(readCheckpoint(file))).code).toBe("ERR_CHECKPOINT_CORRUPT");
@@ -210,7 +210,7 @@ describe("a checkpoint's digest", () => {
 
   it("covers dtypes and shapes, and may be an earlier version's, which didn't", async () => {
     await writeCheckpoint(file, checkpoint);
-    const { tensors, metadata } = decodeSafetensors(readFileSync(file));
+    const { tensors, metadata } = await decodeSafetensors(readFileSync(file));
     const { frame_digest: _, ...earlier } = metadata;
     const [[name, tensor]] = [...tensors] as [[string, { dtype: "F32"; shape: number[]; bytes: Uint8Array }]];
     const other = new Map([[name, { ...tensor, shape: [1, 2] }]]);

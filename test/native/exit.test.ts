@@ -23,27 +23,30 @@ afterAll(() => {
 const JOBS = endlessJobs(scratch);
 const jobOf = (name: string): EndlessJob => JOBS[name] as EndlessJob;
 
-/** Ends of each job, half of them by process.exit() and half by an exception; and workers that are terminated. */
-const ENDS = Number(process.env.TORCHSEARCH_ENDS ?? 50);
+/** Ends of each job by way: 50 in all, since a process takes long to start; or so many of each way, as every night. */
+const EACH = process.env.TORCHSEARCH_ENDS;
+const ENDS =
+  EACH === undefined
+    ? { exit: 16, throw: 16, terminate: 18 }
+    : { exit: +EACH, throw: +EACH, terminate: +EACH };
 /** Processes at a time: one more than cores, since one of them waits for its moment. */
 const LANES = os.availableParallelism() + 1;
 const random = new Random(16);
 
 describe("a process that ends in the middle of native work", () => {
   const ways = [
-    ["process.exit(7)", 7],
-    ["(() => { throw new Error('uncaught'); })()", 1],
-  ] as const;
+    { how: "process.exit(7)", wanted: 7, count: ENDS.exit },
+    { how: "(() => { throw new Error('uncaught'); })()", wanted: 1, count: ENDS.throw },
+  ];
 
   it.each(Object.keys(JOBS))("exits with its own code: %s", { timeout: 1_200_000 }, async (job) => {
     const { body, length } = jobOf(job);
-    const endings = Array.from({ length: ENDS }, (_, i) => ({
-      way: ways[i % 2] as (typeof ways)[number],
-      wait: random.integer(length),
-    }));
+    const endings = ways.flatMap(({ how, wanted, count }) =>
+      Array.from({ length: count }, () => ({ how, wanted, wait: random.integer(length) })),
+    );
     await inLanes(
       LANES,
-      endings.map(({ way: [how, wanted], wait }) => async () => {
+      endings.map(({ how, wanted, wait }) => async () => {
         const source = program(`setTimeout(() => ${how}, ${wait}); ${body}`, library);
         const { code, signal, stderr } = await run(source);
         const what = `${how} after ${wait} ms: ${stderr}`;
@@ -71,7 +74,7 @@ describe("a worker that is terminated in the middle of native work", () => {
   it.each(Object.keys(JOBS))("leaves the process alone: %s", { timeout: 1_200_000 }, async (job) => {
     const { body, length } = jobOf(job);
     const worker = program(`require("node:worker_threads").parentPort.postMessage(1); ${body}`, library);
-    const waits = Array.from({ length: ENDS }, () => random.integer(length));
+    const waits = Array.from({ length: ENDS.terminate }, () => random.integer(length));
     const source = (some: readonly number[]): string => `
       const { Worker } = require("node:worker_threads");
       (async () => {
@@ -83,7 +86,7 @@ describe("a worker that is terminated in the middle of native work", () => {
         }
         process.exit(9);
       })();`;
-    const half = Math.ceil(ENDS / 2);
+    const half = Math.ceil(ENDS.terminate / 2);
     await Promise.all(
       [waits.slice(0, half), waits.slice(half)].map(async (some) => {
         const { code, signal, stderr } = await run(source(some), 1_000_000);

@@ -152,7 +152,7 @@ async function run({ file, inputs: inputsFile, folder, divisor, seed, randoms })
       label: step,
     });
   };
-  const { tensors } = decodeSafetensors(readFileSync(inputsFile));
+  const { tensors } = await decodeSafetensors(readFileSync(inputsFile));
   const names = [...tensors.keys()].sort((a, b) => Number(a.slice(5)) - Number(b.slice(5)));
   const inputs = names.map((name) => tensorFromRaw(tensors.get(name)));
   let module;

@@ -3,7 +3,7 @@ import { crc32, deflateSync } from "node:zlib";
 
 import type { Dice } from "../dice";
 
-function chunk(type: string, data: Buffer): Buffer {
+export function chunk(type: string, data: Buffer): Buffer {
   const bytes = Buffer.alloc(12 + data.length);
   bytes.writeUInt32BE(data.length, 0);
   bytes.write(type, 4, "latin1");
@@ -13,7 +13,7 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** A grey image of 8 bits, of the width and height it claims, with whatever pixels. */
-function png(width: number, height: number, pixels: Buffer, extra: Buffer = Buffer.alloc(0)): Buffer {
+export function png(width: number, height: number, pixels: Buffer, extra: Buffer = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);
   head.writeUInt32BE(height, 4);
