@@ -5,11 +5,12 @@ import {
   type CheckpointFormat,
   forgetPrevious,
   readCheckpointFile,
+  storedJson,
+  storedRecord,
   writeCheckpointFile,
 } from "../data/checkpoint-file";
 import { TorchSearchError } from "../errors";
 import { isRecord } from "../util/check";
-import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
 import { listed } from "../util/listed";
 import type { StepRecord } from "./plan";
 import { storedSteps } from "./stored-steps";
@@ -25,12 +26,6 @@ export interface CompressState {
   records: StepRecord[];
   /** Seconds of all runs. */
   seconds: number;
-}
-
-/** Of a text that anyone may have written. */
-function parsed(text: string): unknown {
-  if (jsonDepth(text) > MAX_JSON_DEPTH) throw new Error("its values are nested too deeply.");
-  return JSON.parse(text);
 }
 
 /** The checkpoint of one run; without a file, every method but {@link state} does nothing. */
@@ -67,8 +62,8 @@ export class CompressSaver {
     this.#claim = await claimCheckpoint(file);
     const found = await readCheckpointFile(file, FORMAT, ({ metadata, state }) => ({
       fingerprint: metadata.fingerprint ?? "",
-      settings: parsed(metadata.settings ?? "{}") as Record<string, unknown>,
-      state: parsed(state),
+      settings: storedRecord(metadata.settings, "settings"),
+      state: storedJson(state, "steps"),
     }));
     if (found === null) {
       await forgetPrevious(file);

@@ -15,13 +15,19 @@
  * | `frame_digest` | hex SHA-256 over the other texts and the tensors' names, dtypes and shapes, as JSON; may be missing |
  */
 
-import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
+import {
+  type CheckpointFormat,
+  readCheckpointFile,
+  storedJson,
+  storedRecord,
+  writeCheckpointFile,
+} from "../data/checkpoint-file";
 import type { RawTensor } from "../data/safetensors";
 import { TorchSearchError } from "../errors";
 import type { AtomicWriteOptions } from "../util/atomic-file";
 import { requirePath } from "../util/check";
 import { listed } from "../util/listed";
-import type { RandomState } from "../util/random";
+import { Random, type RandomState } from "../util/random";
 import { placeOf } from "./checkpoint-path";
 import { decodeState, encodeState } from "./state-values";
 import type { SearchStateDict } from "./types";
@@ -92,9 +98,9 @@ export async function readCheckpoint(checkpoint: string): Promise<Checkpoint | n
   return readCheckpointFile(file, FORMAT, ({ metadata, state, tensors }) => ({
     state: decodeState({ json: JSON.parse(state), tensors: new Map(tensors) }),
     fingerprint: metadata.fingerprint ?? "",
-    random: JSON.parse(metadata.random ?? "") as RandomState,
+    random: Random.fromState(storedJson(metadata.random ?? "", "random numbers") as RandomState).state,
     searcher: metadata.searcher ?? "",
-    settings: JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>,
+    settings: storedRecord(metadata.settings, "settings"),
     libraryVersion: metadata.library_version,
   }));
 }

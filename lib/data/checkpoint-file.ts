@@ -6,7 +6,9 @@ import { TorchSearchError } from "../errors";
 import { LIBRARY_VERSION } from "../native/versions";
 import { type AtomicWriteOptions, previousOf, writeFileAtomic } from "../util/atomic-file";
 import { Breather } from "../util/breather";
+import { isRecord } from "../util/check";
 import { jsonDigest } from "../util/digest";
+import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
 import { readRegularFile } from "../util/regular-file";
 import { decodeSafetensors, encodeSafetensors, type RawTensor } from "./safetensors";
 
@@ -133,6 +135,22 @@ async function readGeneration<Checkpoint>(
       { cause: error },
     );
   }
+}
+
+/**
+ * A JSON text of a checkpoint, which anyone may have written: it goes no deeper than what walks over it by calling itself.
+ * For use in the `parse` of {@link readCheckpointFile}. @throws Error
+ */
+export function storedJson(text: string, what: string): unknown {
+  if (jsonDepth(text) > MAX_JSON_DEPTH) throw new Error(`its ${what} are nested too deeply.`);
+  return JSON.parse(text);
+}
+
+/** As {@link storedJson}, for an object; an absent text is an empty one. @throws Error */
+export function storedRecord(text: string | undefined, what: string): Record<string, unknown> {
+  const value = storedJson(text ?? "{}", what);
+  if (!isRecord(value)) throw new Error(`its ${what} are no object.`);
+  return value;
 }
 
 /** The error of a checkpoint that can't be written. */

@@ -17,7 +17,13 @@
  * Tensors: `weights/NAME` (buffers among them), `optimizer/NAME.WHAT`, and `kept/NAME`, the best weights so far.
  */
 
-import { type CheckpointFormat, readCheckpointFile, writeCheckpointFile } from "../data/checkpoint-file";
+import {
+  type CheckpointFormat,
+  readCheckpointFile,
+  storedJson,
+  storedRecord,
+  writeCheckpointFile,
+} from "../data/checkpoint-file";
 import { tensorFromFile, tensorToRaw } from "../data/raw-tensor";
 import type { RawTensor } from "../data/safetensors";
 import { LOSSES } from "../evaluation/losses";
@@ -74,9 +80,9 @@ export function readTrainingCheckpoint<State>(file: string): Promise<TrainingChe
   return readCheckpointFile(file, FORMAT, async ({ metadata, state, tensors }) => ({
     fingerprint: metadata.fingerprint ?? "",
     fingerprintNow: metadata.fingerprint_now ?? "",
-    settings: presentSettings(JSON.parse(metadata.settings ?? "{}") as Record<string, unknown>),
-    annotations: JSON.parse(metadata.annotations ?? "{}") as Record<string, unknown>,
-    state: JSON.parse(state) as State,
+    settings: presentSettings(storedRecord(metadata.settings, "settings")),
+    annotations: storedRecord(metadata.annotations, "annotations"),
+    state: storedJson(state, "numbers") as State,
     tensors: await readTensors(tensors),
   }));
 }

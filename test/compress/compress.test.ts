@@ -1,5 +1,5 @@
 /** `compress()` on digits: what comes out is loaded, priced by `profile` and rated anew. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -13,6 +13,7 @@ import {
   TensorDataLoader,
   topKAccuracy,
 } from "../../lib";
+import { forgedBy } from "../fuzz/mutations/checkpoint";
 import { expectCode } from "../support/tensors";
 import { root } from "../support/zoo";
 
@@ -96,6 +97,7 @@ describe("compress", { timeout: 900_000 }, () => {
     expect(result.steps.map(({ step }) => step)).toEqual(result.steps.map((_, at) => at + 1));
     expect(result.met).toBe(true);
     await expectCode("ERR_CHECKPOINT_OPTIONS", async () => compress(await load(), { ...options, epochs: 2 }));
+    await refusesForged(checkpoint, async () => compress(await load(), options));
     const whole = await compress(await load(), {
       ...options,
       checkpoint: null,
@@ -104,6 +106,36 @@ describe("compress", { timeout: 900_000 }, () => {
     const [one, other] = await Promise.all([Module.load(result.output), Module.load(whole.output)]);
     expect(await one.fingerprint()).toBe(await other.fingerprint());
   });
+
+  /** Other steps in a checkpoint, with the digest that belongs to them; and then as it was. */
+  async function refusesForged(checkpoint: string, resume: () => Promise<unknown>): Promise<void> {
+    const sound = readFileSync(checkpoint);
+    const forged = async (
+      code: string,
+      edit: (steps: Record<string, unknown>[]) => unknown,
+    ): Promise<void> => {
+      const other = forgedBy(sound, (metadata) => {
+        const state = JSON.parse(metadata.state as string) as { records: Record<string, unknown>[] };
+        state.records = (edit(state.records) ?? state.records) as typeof state.records;
+        metadata.state = JSON.stringify(state);
+      });
+      writeFileSync(checkpoint, other);
+      rmSync(`${checkpoint}.previous`, { force: true });
+      await expectCode(code, resume);
+    };
+    const each = (fields: Record<string, unknown>) => (steps: Record<string, unknown>[]) =>
+      steps.map((step) => ({ ...step, ...fields }));
+    await forged("ERR_CHECKPOINT_CORRUPT", each({ file: 5 }));
+    // Files of others aren't copied to the output, and nothing waits for them.
+    const secret = path.join(folder, "secret");
+    writeFileSync(secret, "secret");
+    const output = readFileSync(path.join(folder, "resumed.pt"));
+    await forged("ERR_NOT_TORCHSCRIPT", each({ file: secret }));
+    await forged("ERR_FILE_READ", each({ file: "/dev/zero" }));
+    await forged("ERR_CHECKPOINT_MODEL", each({ file: path.join(fixtures, "digits_cnn.pt") }));
+    expect(readFileSync(path.join(folder, "resumed.pt")).equals(output)).toBe(true);
+    writeFileSync(checkpoint, sound);
+  }
 
   it("is surer by the interval than by the drop, and better before training where layers are reconstructed", async () => {
     const options = { target: { flops: "70%" as const }, maxDrop: 0.2, searchBatches: 4 };

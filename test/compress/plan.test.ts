@@ -9,6 +9,7 @@ import {
   type PlanInput,
   type StepRecord,
 } from "../../lib/compress/plan";
+import { storedSteps } from "../../lib/compress/stored-steps";
 
 describe("intervals", () => {
   it("of a share are Wilson's: 81 of 263, 15 of 148 (Newcombe 1998, one sample, table I, method 3)", () => {
@@ -129,5 +130,45 @@ describe("a bisection over budgets", () => {
     expect(nextStep(free, [good, record(2, 0.48, "worse")])).toBeNull();
     expect(nextStep({ ...free, steps: 2 }, [good, record(2, 0.25, "worse")])).toBeNull();
     expect(bestOf(free, [good, record(2, 0.25, "worse")])?.step).toBe(1);
+  });
+});
+
+describe("steps of a checkpoint", () => {
+  const sound = {
+    step: 1,
+    from: 0,
+    at: 0.5,
+    bounds: { flops: 5 },
+    end: "good",
+    reason: null,
+    file: "a.pt",
+    fingerprint: "f00d",
+    costs: { flops: 4 },
+    untrained: 0.5,
+    rating: 0.9,
+    drop: 0.01,
+    interval: { low: 0, high: 0.1 },
+    latency: null,
+    seconds: 3,
+  };
+
+  it("are taken as they are, when they are sound", () => {
+    const steps = [sound, { ...sound, step: 2, from: 1, end: "failed", file: null, rating: null }];
+    expect(storedSteps(steps)).toEqual(steps);
+  });
+
+  it.each(Object.keys(sound))("are refused with a wrong %s", (field) => {
+    for (const value of [[], true, { low: "x" }, Number.NaN, undefined])
+      expect(() => storedSteps([{ ...sound, [field]: value }])).toThrow(field);
+  });
+
+  it.each([[null], [{}], ["x"], [[null]], [[5]], [[[]]], [[{}]]])("%j are refused", (steps) => {
+    expect(() => storedSteps(steps)).toThrow(/step/);
+  });
+
+  it("are refused out of order, or good without a model", () => {
+    expect(() => storedSteps([sound, sound])).toThrow("number");
+    expect(() => storedSteps([{ ...sound, from: 1 }])).toThrow("from");
+    expect(() => storedSteps([{ ...sound, file: null }])).toThrow("model");
   });
 });

@@ -4,7 +4,7 @@ import type { Sample } from "../kinds";
 export interface Attack extends Sample {
   /** Who reads it (`READERS`). */
   kind: string;
-  /** The last step's result: "ok", a code, or one of several. */
+  /** What the first step gave that wasn't "ok", or "ok"; or one of several. */
   wanted: string | readonly string[];
 }
 

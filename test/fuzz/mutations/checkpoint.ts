@@ -6,7 +6,8 @@ import { safetensors, takeApart } from "./arrays";
 import { mutatedJson, otherToken } from "./json";
 import { JSON_VALUES } from "./values";
 
-interface Header {
+/** What a checkpoint's header holds. */
+export interface Header {
   __metadata__: Record<string, string>;
   [name: string]: unknown;
 }
@@ -41,6 +42,18 @@ function forged(base: Buffer, dice: Dice): Buffer {
         ? dice.pick(JSON_VALUES)
         : mutatedJson(Buffer.from(metadata[key] ?? ""), dice).toString();
   if (key !== "digest") metadata.digest = digestOf(header, data);
+  return safetensors(header, data);
+}
+
+/** The base with metadata that `edit` changes, and the digest that belongs to it. */
+export function forgedBy(base: Buffer, edit: (metadata: Record<string, string>) => void): Buffer {
+  const { header: text, data } = takeApart(base);
+  const header = JSON.parse(text) as Header;
+  const metadata = header.__metadata__;
+  edit(metadata);
+  // Earlier versions wrote none, and it would be another one.
+  delete metadata.frame_digest;
+  metadata.digest = digestOf(header, data);
   return safetensors(header, data);
 }
 
