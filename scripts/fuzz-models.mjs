@@ -15,6 +15,7 @@ const HELP = `npm run fuzz:models -- [options]
   --count N     how many, default 100
   --first N     the index of the first one, default 0; with --count 1 it repeats one model
   --jobs N      so many at the same time, default 1
+  --seconds S   no model is begun after so many; default 0, no limit
   --shrink S    seconds for making one failing model small, default 60; 0 for none
   --known       what is known to fail, too (scripts/fuzz/models/grammar/known.py)
   --trees FILE  the models of a table such as test/fuzz/random-models.json instead of drawn ones
@@ -27,6 +28,7 @@ const OPTIONS = {
   count: { type: "string", default: "100" },
   first: { type: "string", default: "0" },
   jobs: { type: "string", default: "1" },
+  seconds: { type: "string", default: "0" },
   shrink: { type: "string", default: "60" },
   known: { type: "boolean", default: false },
   trees: { type: "string" },
@@ -39,7 +41,7 @@ const OPTIONS = {
 function readOptions() {
   try {
     const options = parseArgs({ options: OPTIONS }).values;
-    for (const name of ["seed", "count", "first", "jobs", "shrink"]) {
+    for (const name of ["seed", "count", "first", "jobs", "seconds", "shrink"]) {
       const value = Number(options[name]);
       if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} takes a whole number`);
       options[name] = value;

@@ -1,21 +1,28 @@
 /**
- * A hundred random models, by the command that tries more (`npm run fuzz:models`): each is converted, and its subnets
- * are held against PyTorch. TORCHSEARCH_FUZZ_SEED chooses others; the seed is printed.
+ * Random models, by the command that tries more (`npm run fuzz:models`): each is converted, and its subnets are held
+ * against PyTorch (docs/fuzzing.md).
  *
- * Then the models that once broke a promise (random-models.json), held against the same oracles.
+ * Those of a fixed seed, and those that once broke a promise (random-models.json), must keep every promise. Each commit
+ * has a hundred more, of a seed of its own. What these find is printed and written to a file, and fails the nightly
+ * workflow, which tries the seeds of the day's commits again: it may be no fault of the commit.
  */
-import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { root } from "../support/zoo";
 
-const COUNT = 100;
-// The nightly workflow tries new seeds. Here there is one, until 2,000 models in a row had no fault: what a new seed
-// finds must not stop an unrelated change.
-const seed = process.env.TORCHSEARCH_FUZZ_SEED ?? "4";
+const FIXED = { seed: "4", count: 40 };
+/** So many are begun in the first seconds; a slow machine tries fewer. */
+const FRESH = { seed: process.env.TORCHSEARCH_FUZZ_SEED ?? commitTime(), count: 100, seconds: 120 };
+
+/** Seconds since 1970, when HEAD was committed; outside of a repository now. */
+function commitTime(): string {
+  const { status, stdout } = spawnSync("git", ["log", "-1", "--format=%ct"], { cwd: root, encoding: "utf8" });
+  return status === 0 && stdout.trim() !== "" ? stdout.trim() : String(Math.floor(Date.now() / 1000));
+}
 
 interface Summary {
   models: number;
@@ -47,16 +54,36 @@ async function fuzz(...args: string[]): Promise<Summary> {
   return JSON.parse(out) as Summary;
 }
 
+/** A generator that makes no models, or models without anything to narrow, would find nothing. */
+function expectModels(found: Summary, count: number): void {
+  expect(found.models).toBeGreaterThan(0.9 * count);
+  expect(found.hyperparameters).toBeGreaterThan(2 * found.models);
+  expect(found.subnets).toBeGreaterThan(4 * found.models);
+}
+
 describe("random models", () => {
-  it(`of seed ${seed} keep every promise`, { timeout: 1_800_000 }, async () => {
-    const found = await fuzz("--seed", seed, "--count", String(COUNT), "--jobs", "2", "--shrink", "30");
-    const { known = [], refused, refusals } = found;
-    console.log(`TORCHSEARCH_FUZZ_SEED=${seed}`, { leftOut: known, refused, refusals });
+  it(`of seed ${FIXED.seed} keep every promise`, { timeout: 900_000 }, async () => {
+    const { seed, count } = FIXED;
+    const found = await fuzz("--seed", seed, "--count", String(count), "--jobs", "2", "--shrink", "30");
     expect(found.failures.map(({ text }) => text).join("\n")).toBe("");
-    // A generator that makes no models, or models without anything to narrow, would find nothing.
-    expect(found.models).toBeGreaterThan(0.9 * COUNT);
-    expect(found.hyperparameters).toBeGreaterThan(2 * COUNT);
-    expect(found.subnets).toBeGreaterThan(4 * COUNT);
+    expectModels(found, count);
+  });
+
+  it(`of seed ${FRESH.seed}, this commit's own, are tried and judged`, { timeout: 900_000 }, async () => {
+    const { seed, count, seconds } = FRESH;
+    const limits = ["--count", String(count), "--seconds", String(seconds), "--shrink", "20"];
+    const found = await fuzz("--seed", seed, ...limits, "--jobs", "2");
+    const { models, known = [], refused, refusals, failures } = found;
+    console.log(`TORCHSEARCH_FUZZ_SEED=${seed}`, { models, leftOut: known, refused, refusals });
+    const file = path.join(root, ".build", `random-models-${seed}.txt`);
+    rmSync(file, { force: true });
+    if (failures.length > 0) {
+      const text = failures.map((failure) => failure.text).join("\n");
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, text);
+      console.warn(`${failures.length} promises broken; tonight this fails. Kept in ${file}\n${text}`);
+    }
+    expectModels(found, Math.min(count, 10));
   });
 });
 

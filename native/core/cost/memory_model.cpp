@@ -1,13 +1,15 @@
 #include "core/cost/memory_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
 
 namespace torchsearch {
 
-MemoryModel::MemoryModel(const Dependencies& dependencies, const ResidualBlocks& blocks)
-    : plan_(dependencies.program(), blocks) {
+MemoryModel::MemoryModel(const Dependencies& dependencies, const ResidualBlocks& blocks,
+                         std::vector<NarrowView> views)
+    : plan_(dependencies.program(), blocks), views_(std::move(views)) {
   std::map<SizeForm, int32_t> places;
   for (const SlotId slot : plan_.owners()) {
     const Slot& tensor = dependencies.program().slots[slot];
@@ -38,7 +40,12 @@ double MemoryModel::at(const std::vector<int64_t>& widths, const std::vector<boo
     for (const int32_t form : size.forms) product *= forms[form];
     bytes.push_back(std::round(product));
   }
-  return plan_.peak(bytes, kept);
+  MemoryPlan::Views views;
+  for (const auto& [result, viewOf, ones] : views_) {
+    const auto isOne = [&](const SizeForm& form) { return form.at(widths) == 1; };
+    if (std::all_of(ones.begin(), ones.end(), isOne)) views.emplace(result, viewOf);
+  }
+  return plan_.peak(bytes, kept, views);
 }
 
 }  // namespace torchsearch

@@ -7,9 +7,10 @@
 namespace torchsearch {
 
 SubnetCosts::SubnetCosts(const Dependencies& dependencies, const ResidualBlocks& blocks,
-                         std::vector<int64_t> smallest, std::vector<int64_t> full)
+                         std::vector<int64_t> smallest, std::vector<int64_t> full,
+                         std::vector<NarrowView> views)
     : costs_(dependencies, blocks),
-      memory_(dependencies, blocks),
+      memory_(dependencies, blocks, std::move(views)),
       shapes_(operatorShapes(dependencies, smallest)),
       conditions_(blocks.liveness.instructions),
       smallest_(std::move(smallest)),

@@ -20,9 +20,9 @@ namespace torchsearch {
 class SubnetCosts {
  public:
   // `blocks` are those of the dependencies' program; `smallest` and `full`: the widths by group of the
-  // smallest subnet and of the whole model.
+  // smallest subnet and of the whole model; `views`: results that some widths make views.
   SubnetCosts(const Dependencies& dependencies, const ResidualBlocks& blocks, std::vector<int64_t> smallest,
-              std::vector<int64_t> full);
+              std::vector<int64_t> full, std::vector<NarrowView> views);
 
   // `widths` by group, `kept` by block. ERR_NO_LATENCY_TABLE
   double at(const std::vector<int64_t>& widths, const std::vector<bool>& kept, Metric metric) const;

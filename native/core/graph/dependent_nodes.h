@@ -2,7 +2,9 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <set>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "core/graph/fixed_branches.h"
@@ -21,10 +23,11 @@ struct DependentNodes {
 DependentNodes dependentNodes(const std::vector<const torch::jit::Node*>& sources, const NodeSet& barriers,
                               const BlockSet& never = {});
 
-// The `barriers` that use what the node gives, or what is computed from it without passing a barrier. Does
-// not go into the blocks `never`.
+// The `barriers` that use what the node gives, or what is computed from it without passing a barrier, also
+// where that is written into another tensor. Does not go into the blocks `never`.
 struct DirectUsers {
   NodeSet nodes;
+  std::set<std::pair<const torch::jit::Node*, size_t>> inputs;  // of those nodes: which take it
   bool reachesOutput = false;
 };
 DirectUsers directUsers(const torch::jit::Node* node, const NodeSet& barriers, const BlockSet& never);

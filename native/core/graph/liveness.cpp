@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/graph/dependent_nodes.h"
+#include "core/graph/module_paths.h"
 #include "core/graph/operator_traits.h"
 #include "core/graph/storage_classes.h"
 
@@ -188,6 +189,55 @@ class LivenessPass {
     liveness_.sums[block] = condition;
   }
 
+  // What no instruction that runs reads may be read on a side that did not run, such as training's: it is
+  // wanted when what that side gives is.
+  void findReadAside(std::vector<Condition>& read) {
+    std::unordered_map<std::string, SlotId> slots;
+    for (size_t slot = 0; slot < read.size(); ++slot) {
+      if (program_.slots[slot].isStored() && read[slot].isNever()) {
+        slots.emplace(program_.slots[slot].name, static_cast<SlotId>(slot));
+      }
+    }
+    if (slots.empty()) return;
+    // A shared one goes by its first name.
+    std::unordered_map<std::string, SlotId> named;
+    std::unordered_map<const c10::TensorImpl*, SlotId> known;
+    const auto name = [&](const std::string& path, const at::Tensor& tensor) {
+      const auto own = slots.find(path);
+      if (own != slots.end()) known.emplace(tensor.unsafeGetTensorImpl(), own->second);
+      const auto found = known.find(tensor.unsafeGetTensorImpl());
+      if (found != known.end()) named.emplace(path, found->second);
+    };
+    for (const auto& item : program_.graph->module().named_parameters()) name(item.name, item.value);
+    for (const auto& item : program_.graph->module().named_buffers()) name(item.name, item.value);
+    const ModulePaths paths(program_.graph->graph());
+    for (const auto* node : program_.graph->nodes()) {
+      if (node->kind() != torch::jit::prim::GetAttr) continue;
+      const auto path = paths.attributeOf(node);
+      const auto found = path ? named.find(*path) : named.end();
+      if (found != named.end()) read[found->second].either(ofUsers(node));
+    }
+  }
+
+  // When an instruction uses what the node gives, or the forward returns it.
+  Condition ofUsers(const torch::jit::Node* node) const {
+    const DirectUsers users = directUsers(node, ran_, never_);
+    if (users.reachesOutput) return Condition::always();
+    Condition condition;
+    for (const auto* user : users.nodes) {
+      for (const int32_t i : instructionsOf_.at(user)) condition.either(liveness_.instructions[i]);
+    }
+    for (const auto& [user, input] : users.inputs) {
+      const auto block = blockOf_.find(instructionsOf_.at(user).front());
+      if (block == blockOf_.end()) continue;
+      const auto& argument = program_.instructions[block->first].arguments[input];
+      if (argument.isSlot() && argument.slot == additions_[block->second].kept) {
+        condition.either(liveness_.sums[block->second]);
+      }
+    }
+    return condition;
+  }
+
   void findStored() {
     const auto& slots = program_.slots;
     std::vector<Condition> read(slots.size());
@@ -205,6 +255,7 @@ class LivenessPass {
     // Numbers may have been read off such a result, and numbers are no slots.
     for (const int32_t index : liveness_.unread) mark(index, Condition::always());
     forEachSlot(program_.output, [&](SlotId slot) { read[slot] = Condition::always(); });
+    if (!additions_.empty()) findReadAside(read);
     std::unordered_map<std::string, Condition> ofModule;
     for (size_t slot = 0; slot < slots.size(); ++slot) {
       if (slots[slot].isStored()) ofModule[ownerOf(slots[slot].name)].either(read[slot]);

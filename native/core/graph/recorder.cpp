@@ -37,15 +37,6 @@ bool isTensorLike(const c10::TypePtr& type) {
   }
 }
 
-// `repeat_interleave` by a number, or with its result's size given, has a shape that follows from no value.
-bool readsValues(const c10::FunctionSchema& schema, const std::vector<IValue>& arguments) {
-  if (!traitsOf(schema.name()).readsValues) return false;
-  const auto repeats = schema.argumentIndexWithName("repeats");
-  if (!repeats.has_value()) return true;
-  const auto size = schema.argumentIndexWithName("output_size");
-  return arguments[*repeats].isTensor() && (!size.has_value() || arguments[*size].isNone());
-}
-
 class Recorder : public InterpreterObserver {
  public:
   Recorder(const std::shared_ptr<InlinedGraph>& graph, const RecordOptions& options)
@@ -192,6 +183,15 @@ class Recorder : public InterpreterObserver {
     instruction.operation = splitWithSizes().getOperation();
     instruction.schema = &splitWithSizes().schema();
     instruction.arguments = {instruction.arguments[0], std::move(sizesTree), std::move(dimTree)};
+  }
+
+  // The shape that `repeat_interleave` gives follows from no value where its size, or how often, is known.
+  bool readsValues(const c10::FunctionSchema& schema, const std::vector<IValue>& arguments) const {
+    if (!traitsOf(schema.name()).readsValues) return false;
+    const auto size = schema.argumentIndexWithName("output_size");
+    if (size.has_value() && !arguments[*size].isNone()) return false;
+    const auto repeats = schema.argumentIndexWithName("repeats");
+    return !repeats.has_value() || isTainted({arguments[*repeats]});
   }
 
   void noteSized(const Node* node, const at::Tensor& tensor) {

@@ -21,7 +21,9 @@ using Substitute = ResidualBlock::Substitute;
 
 struct Candidate {
   ResidualBlock block;
-  std::vector<int32_t> between;  // instructions that lead from x to f(x)
+  SlotId source = kNoSlot;  // what f is computed from: x; or in "x + f(x) + g(x)" what came before x + f(x)
+  int32_t begin = 0;        // the first instruction after the one that made it
+  std::vector<int32_t> between;  // instructions that lead from it to f(x)
 };
 
 // Strides of a dimension of one say nothing.
@@ -72,7 +74,7 @@ class BlockSearch {
     for (size_t i = 0; i < program_.instructions.size(); ++i) {
       if (givenUp.count(static_cast<int32_t>(i)) > 0) continue;
       for (const int32_t kept : {0, 1}) {
-        auto candidate = candidateAt(static_cast<int32_t>(i), kept);
+        auto candidate = candidateAt(static_cast<int32_t>(i), kept, candidates);
         if (!candidate) continue;
         candidates.push_back(std::move(*candidate));
         break;
@@ -112,28 +114,40 @@ class BlockSearch {
     return alpha.isScalar() && alpha.toScalar().equal(1) && instructionsOf_.at(instruction.node).size() == 1;
   }
 
-  std::optional<Candidate> candidateAt(int32_t index, int32_t kept) const {
+  std::optional<Candidate> candidateAt(int32_t index, int32_t kept,
+                                       const std::vector<Candidate>& before) const {
     const auto& instruction = program_.instructions[index];
     if (!isPlainAddition(instruction)) return std::nullopt;
     Candidate candidate;
-    const SlotId sum = instruction.results[0].slot;
+    const SlotId y = instruction.results[0].slot;
     const SlotId x = instruction.arguments[kept].slot;
     const SlotId f = instruction.arguments[1 - kept].slot;
-    candidate.block.addition = {index, sum, x, f};
+    candidate.block.addition = {index, y, x, f};
     candidate.block.keptArgument = kept;
     const Slot& given = program_.slots[x];
     const Slot& added = program_.slots[f];
-    const Slot& result = program_.slots[sum];
+    const Slot& result = program_.slots[y];
     if (x == f || given.isStored() || given.kind == Slot::Kind::kConstant) return std::nullopt;
     if (given.sizes != added.sizes || given.sizes != result.sizes || given.dtype != added.dtype ||
         given.dtype != result.dtype) {
       return std::nullopt;
     }
-    if (sum == f && branchIsReadAfter(instruction.node, 1 - kept)) return std::nullopt;
+    if (y == f && branchIsReadAfter(instruction.node, 1 - kept)) return std::nullopt;
     const auto substitute = substituteFor(candidate.block.addition);
     if (!substitute) return std::nullopt;
     candidate.block.substitute = *substitute;
-    candidate.between = between(candidate.block.addition);
+    const int32_t maker = makerOfKept(candidate.block.addition);
+    candidate.source = x;
+    candidate.begin = maker + 1;
+    candidate.between = between(candidate);
+    if (!candidate.between.empty()) return candidate;
+    const auto sum = std::find_if(before.begin(), before.end(), [&](const Candidate& other) {
+      return other.block.addition.instruction == maker;
+    });
+    if (sum == before.end()) return std::nullopt;
+    candidate.source = sum->source;
+    candidate.begin = sum->begin;
+    candidate.between = between(candidate);
     if (candidate.between.empty()) return std::nullopt;
     return candidate;
   }
@@ -165,11 +179,10 @@ class BlockSearch {
     return writtenLater(addition.sum) || writtenLater(addition.kept) ? Substitute::kCopy : Substitute::kSame;
   }
 
-  // What x, as it is when it is added, leads to and f(x) comes from; empty when f(x) does not come from x.
-  std::vector<int32_t> between(const ResidualAddition& addition) const {
-    const int32_t begin = makerOfKept(addition) + 1;
-    const auto after = descendants(addition, begin);
-    const auto before = ancestors(addition, begin);
+  // What the source, as it was made, leads to and f(x) comes from; empty when f(x) does not come from it.
+  std::vector<int32_t> between(const Candidate& candidate) const {
+    const auto after = descendants(candidate);
+    const auto before = ancestors(candidate.block.addition, candidate.begin);
     std::vector<int32_t> both;
     std::set_intersection(after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(both));
     return both;
@@ -190,12 +203,12 @@ class BlockSearch {
     return index;
   }
 
-  // From `begin` up to the addition: what computes with x, or with what came of it. Ascending.
-  std::vector<int32_t> descendants(const ResidualAddition& addition, int32_t begin) const {
-    const SlotId memory = storage_.of(addition.kept);
-    std::unordered_set<SlotId> reached = {addition.kept};
+  // Up to the addition: what computes with the source, or with what came of it. Ascending.
+  std::vector<int32_t> descendants(const Candidate& candidate) const {
+    const SlotId memory = storage_.of(candidate.source);
+    std::unordered_set<SlotId> reached = {candidate.source};
     std::vector<int32_t> found;
-    for (int32_t i = begin; i < addition.instruction; ++i) {
+    for (int32_t i = candidate.begin; i < candidate.block.addition.instruction; ++i) {
       const auto& instruction = program_.instructions[i];
       if (!instruction.runs()) continue;
       const bool reads = readsAny(
@@ -262,13 +275,19 @@ class BlockSearch {
 
   bool servesTheAdditionOnly(const Candidate& candidate, int32_t block, const Liveness& liveness) const {
     const auto goes = [&](int32_t index) { return liveness.instructions[index].needs(block); };
-    if (!std::all_of(candidate.between.begin(), candidate.between.end(), goes)) return false;
-    const bool computes = std::any_of(candidate.between.begin(), candidate.between.end(), [&](int32_t i) {
-      const std::string& name = program_.instructions[i].schema->name();
-      const OperatorTraits& traits = traitsOf(name);
-      return isConvolution(name) || traits.isMatrixProduct || traits.isRecurrent || isAttention(name);
-    });
+    // A norm may serve others too: "n = norm(x); x + f(n) + g(n)".
+    bool computes = false;
+    for (const int32_t i : candidate.between) {
+      if (!isLayer(program_.instructions[i].schema->name())) continue;
+      if (!goes(i)) return false;
+      computes = true;
+    }
     return computes && graphAllows(candidate, liveness, goes);
+  }
+
+  static bool isLayer(const std::string& name) {
+    const OperatorTraits& traits = traitsOf(name);
+    return isConvolution(name) || traits.isMatrixProduct || traits.isRecurrent || isAttention(name);
   }
 
   // Numbers are no slots, but the graph computes them too: from the size of a tensor that would be gone, say.

@@ -27,8 +27,9 @@ struct ResidualBlocks {
   Liveness liveness;                  // what runs and what is stored, by the blocks that are kept
 };
 
-// The residual blocks that can be left out: x, f(x) and y have one shape and dtype; all that lies between x
-// and f(x) serves this addition only; and at least one convolution or matrix product lies there.
+// The residual blocks that can be left out: x, f(x) and y have one shape and dtype; the layers between x and
+// f(x) serve this addition only; and at least one convolution or matrix product lies there. In "x + f(x) +
+// g(x)" there are two.
 // Those that end in an addition of `givenUp` (instructions) stay.
 ResidualBlocks findResidualBlocks(const Program& program, const std::set<int32_t>& givenUp = {});
 

@@ -16,6 +16,12 @@ std::vector<SlotId> slotsIn(const std::vector<ValueTree>& trees) {
   return slots;
 }
 
+bool asksTensor(const torch::jit::Node& node) {
+  return std::any_of(node.inputs().begin(), node.inputs().end(), [](const torch::jit::Value* value) {
+    return value->type()->isSubtypeOf(*c10::OptionalType::ofTensor());
+  });
+}
+
 }  // namespace
 
 MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
@@ -31,8 +37,8 @@ MemoryPlan::MemoryPlan(const Program& program, const ResidualBlocks& blocks)
   auto question = program.questions.begin();
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     for (; question != program.questions.end() && question->before <= static_cast<int32_t>(i); ++question) {
-      // What is read of a tuple: executors put what was put into it in its place, and so may an export.
-      if (question->node->kind() == torch::jit::prim::TupleIndex) continue;
+      // What is read of a container: executors put what was put into it in its place, and so may an export.
+      if (!asksTensor(*question->node)) continue;
       const auto index = static_cast<size_t>(question - program.questions.begin());
       const int32_t condition = conditionOf(whole ? Condition::always() : blocks.liveness.questions[index]);
       questions_.push_back({question->slot, static_cast<int32_t>(steps_.size()), condition});
@@ -85,7 +91,7 @@ int32_t MemoryPlan::conditionOf(const Condition& condition) {
   return place;
 }
 
-MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept) const {
+MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept, const Views& views) const {
   std::vector<bool> holds(conditions_.size());
   for (size_t c = 0; c < conditions_.size(); ++c) holds[c] = conditions_[c].holds(kept);
   Lifetimes lives{std::vector<int32_t>(owners_.size(), kNothing),
@@ -127,10 +133,12 @@ MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept) const
     ran = i;
     for (const SlotId slot : step.reads) read(slot, i);
     for (const Result& result : step.results) {
-      if (result.viewOf == kNoSlot) {
+      const auto view = views.find(result.slot);
+      const SlotId viewOf = view == views.end() ? result.viewOf : view->second;
+      if (viewOf == kNoSlot) {
         make(result.slot, i);
       } else {
-        holder[result.slot] = holder[result.viewOf];
+        holder[result.slot] = holder[viewOf];
       }
     }
   }
@@ -138,8 +146,9 @@ MemoryPlan::Lifetimes MemoryPlan::lifetimes(const std::vector<bool>& kept) const
   return lives;
 }
 
-double MemoryPlan::peak(const std::vector<double>& bytes, const std::vector<bool>& kept) const {
-  const auto [first, last] = lifetimes(kept);
+double MemoryPlan::peak(const std::vector<double>& bytes, const std::vector<bool>& kept,
+                        const Views& views) const {
+  const auto [first, last] = lifetimes(kept, views);
   double now = 0;
   std::vector<double> made(steps_.size()), freed(steps_.size() + 1);
   for (size_t p = 0; p < owners_.size(); ++p) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "core/graph/liveness.h"
@@ -21,8 +22,11 @@ class MemoryPlan {
   // not counted.
   const std::vector<SlotId>& owners() const { return owners_; }
 
+  // Results, each with the slot that it is a view of although the plan has memory for it.
+  using Views = std::unordered_map<SlotId, SlotId>;
+
   // The largest sum that is in memory at a time. `bytes` by place in `owners`, `kept` by block.
-  double peak(const std::vector<double>& bytes, const std::vector<bool>& kept) const;
+  double peak(const std::vector<double>& bytes, const std::vector<bool>& kept, const Views& views = {}) const;
 
  private:
   static constexpr int32_t kNothing = -1;
@@ -54,7 +58,7 @@ class MemoryPlan {
     std::vector<int32_t> first, last;
   };
 
-  Lifetimes lifetimes(const std::vector<bool>& kept) const;
+  Lifetimes lifetimes(const std::vector<bool>& kept, const Views& views) const;
   int32_t conditionOf(const Condition& condition);
   void own(SlotId slot, bool permanent);
 

@@ -14,6 +14,7 @@
 #include "core/space/export_check.h"
 #include "core/space/export_losses.h"
 #include "core/space/find_hyperparameters.h"
+#include "core/space/narrow_views.h"
 #include "core/space/subnet_bindings.h"
 #include "core/space/subnet_timing.h"
 #include "core/space/subnet_trial.h"
@@ -42,8 +43,9 @@ std::shared_ptr<SearchSpace> SearchSpace::convert(const std::shared_ptr<Module>&
     smallest.push_back(hyperparameter.choices.front());
     full.push_back(hyperparameter.full);
   }
-  space->costs_.emplace(dependencies, model->blocks, space->subnetOf(smallest).widths,
-                        space->subnetOf(full).widths);
+  const auto least = space->subnetOf(smallest).widths;
+  space->costs_.emplace(dependencies, model->blocks, least, space->subnetOf(full).widths,
+                        findNarrowViews(*model, least, cancel));
   space->select(full);
   if (progress) progress({3, 3, "done"});
   return space;

@@ -9,13 +9,10 @@
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/call/arguments.h"
-#include "core/forward/executor.h"
 #include "core/graph/size_form.h"
-#include "core/model/output_check.h"
 #include "core/space/find_hyperparameters.h"
 #include "core/space/prefix_analysis.h"
-#include "core/space/subnet_bindings.h"
+#include "core/space/subnet_run.h"
 
 namespace torchsearch {
 
@@ -174,22 +171,9 @@ class Trial {
   }
 
   std::optional<std::string> failureOf(const std::vector<int64_t>& widths, const std::vector<bool>& kept) {
-    const at::NoGradGuard noGrad;
-    const auto program = std::make_shared<const Program>(withoutBlocks(*model_.program, model_.blocks, kept));
-    Subnet subnet;
-    subnet.widths = widths;
-    subnet.kept = kept;
-    const auto& module = model_.module->jit();
-    const Bindings bindings = bindSubnet(*program, *model_.dependencies, module, subnet, {});
-    SizeCheck check(*program, *model_.dependencies, widths);
-    RunOptions options;
-    options.observer = &check;
-    Executor executor(std::make_shared<const ExecutionPlan>(program));
+    SizeCheck check(*model_.program, *model_.dependencies, widths);
     try {
-      outputsWithoutTrace(module, [&] {
-        return executor.run(bindings, inputTensors(*model_.graph, copied(model_.dummyInput)), cancel_,
-                            options);
-      });
+      runSubnet(model_, widths, kept, check, cancel_);
     } catch (const Error& error) {
       if (error.code() != "ERR_FORWARD") throw;
       return check.reason();

@@ -168,6 +168,24 @@ def forward(self, x):
   CHECK(model.stored("w1") == Condition::allOf({0, 1}));
 }
 
+TEST_CASE("blocks side by side may share their norm") {
+  const std::vector<std::string> sums = {"(x + f) + g", "g + (x + f)", "(f + x).add_(g)"};
+  for (const auto& sum : sums) {
+    CAPTURE(sum);
+    Case model(
+        "def forward(self, x):\n    n = torch.relu(x)\n    f = self.conv(n, self.w0)\n    g = self.conv(n, "
+        "self.w1)\n" +
+        ("    return " + sum) + "\n");
+    REQUIRE(model.found.blocks.size() == 2);
+    const at::Tensor n = at::relu(model.input);
+    CHECK(close(model.without({false, true}), model.input + model.conv(n, 1)));
+    CHECK(close(model.without({true, false}), model.input + model.conv(n, 0)));
+    CHECK(close(model.without({false, false}), model.input));
+    CHECK(model.stored("w0") == Condition::allOf({0}));
+    CHECK(model.stored("w1") == Condition::allOf({1}));
+  }
+}
+
 TEST_CASE("what several blocks share goes with the last of them") {
   Case model(R"JIT(
 def forward(self, x):
@@ -235,6 +253,32 @@ def forward(self, x):
 )JIT");
   REQUIRE(model.found.blocks.size() == 1);
   CHECK(close(model.without({false}), model.input));
+}
+
+TEST_CASE("what only training reads goes with the block that its result is for") {
+  Case model(R"JIT(
+def forward(self, x):
+    if self.training:
+        f = self.conv(x, self.w0)
+    else:
+        f = x
+    y = x + self.conv(f, self.w1)
+    g = y.clone()
+    if self.training:
+        g.mul_(self.conv(y, self.w2))
+    z = y + self.conv(g, self.w3)
+    if self.training:
+        z = z + self.conv(z, self.w4)
+    return z
+)JIT");
+  REQUIRE(model.found.blocks.size() == 2);
+  // Written into what only the second block reads.
+  const std::vector<std::pair<std::string, int32_t>> owners = {{"w0", 0}, {"w1", 0}, {"w2", 1}, {"w3", 1}};
+  for (const auto& [name, block] : owners) {
+    CAPTURE(name);
+    CHECK(model.stored(name) == Condition::allOf({block}));
+  }
+  CHECK(model.stored("w4").isAlways());
 }
 
 TEST_CASE("a flag's other branch, which never runs, may use the same weights and the branch's value") {

@@ -112,4 +112,40 @@ TEST_CASE("a model without parameters is refused") {
   }
 }
 
+// The export checks that a fresh profile gives the promised bytes, or else it throws.
+TEST_CASE("a copy that widths of one make a view has no memory of its own") {
+  const auto module = twoConvolutions(R"JIT(
+    n, c, h, w = y.size()
+    y = y.permute([0, 2, 3, 1]).reshape([n, h * w, -1]).transpose(1, 2).reshape([n, -1, h, w])
+)JIT");
+  const auto space = convert(module, at::randn({2, 3, 6, 6}));
+  REQUIRE(space->hyperparameters().size() == 1);
+  for (const int64_t width : {1, 2, 8}) {
+    space->select({width});
+    CHECK_NOTHROW(space->exportSubnet());
+  }
+}
+
+TEST_CASE("what a container holds is not kept by it, whether a block opens it or not") {
+  const auto module = twoConvolutions(R"JIT(
+    kept = {"before": y}
+    parts: List[Tensor] = []
+    parts.append(y.relu())
+    parts.append(torch.conv2d(y, torch.eye(y.size(1))[:, :, None, None]) + y)
+    y = torch.cat(parts, 1).view([y.size(0), 2, -1, 6, 6]).sum(1)
+    y = y + torch.conv2d(torch.conv2d(y, self.second, None, [1, 1], [1, 1]), self.first[:, :1].expand([-1, 4, 3, 3]), self.bias, [1, 1], [1, 1])
+    y = y * kept["before"].mean()
+)JIT");
+  const auto space = convert(module, at::randn({2, 3, 6, 6}));
+  std::vector<int64_t> values;
+  bool leavesOut = false;
+  for (const auto& each : space->hyperparameters()) {
+    values.push_back(each.kind == HyperparameterKind::kDepth ? 0 : each.full);
+    leavesOut = leavesOut || values.back() == 0;
+  }
+  REQUIRE(leavesOut);
+  space->select(values);
+  CHECK_NOTHROW(space->exportSubnet());
+}
+
 }  // namespace torchsearch::testing

@@ -36,10 +36,11 @@ function kindsOf(faults) {
 }
 
 /**
- * @param {{ seed: number, first?: number, count: number, trees?: object[], jobs?: number, shrink?: number, known?: boolean, python: string,
- *   env: Record<string, string>, keep?: string, onModel?: (done: object) => void,
+ * @param {{ seed: number, first?: number, count: number, trees?: object[], jobs?: number, shrink?: number, seconds?: number, known?: boolean,
+ *   python: string, env: Record<string, string>, keep?: string, onModel?: (done: object) => void,
  *   onFailure?: (failure: object) => void }} options
- *   `trees`: models to check instead of drawn ones; `shrink`: seconds for making one failing model small, 0 for none
+ *   `trees`: models to check instead of drawn ones; `shrink`: seconds for making one failing model small, 0 for none;
+ *   `seconds`: after so many, no model is begun, 0 for no limit
  * @returns {Promise<object>} counts, and failures with their minimal sources
  */
 export async function fuzzModels({
@@ -49,6 +50,7 @@ export async function fuzzModels({
   trees,
   jobs = 1,
   shrink = 60,
+  seconds = 0,
   known = false,
   python,
   env,
@@ -72,9 +74,10 @@ export async function fuzzModels({
   };
   const shrunk = {};
   let next = first;
+  const end = seconds > 0 ? performance.now() + seconds * 1000 : Infinity;
 
   async function work(lane) {
-    while (next < first + count) {
+    while (next < first + count && performance.now() < end) {
       const index = next++;
       const tree = trees === undefined ? await lane.draw(seed, index, known) : trees[index];
       const result = await lane.check(tree, {

@@ -32,7 +32,7 @@ def on_make(request: dict) -> dict:
         return {"invalid": f"{type(error).__name__}: {last_line(error)}"}
     MADE[request["folder"]] = made
     return {
-        "file": str(made.file),
+        "file": made.original.file,
         "inputs": str(made.folder / "inputs.safetensors"),
         "shapes": [list(x.shape) for x in made.inputs],
         "source": made.source,

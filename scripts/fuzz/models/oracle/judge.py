@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .made import Made, gradients_of, live_parameters
+from .made import Made, Reloaded, gradients_of, live_parameters
 from .masked import NotASlice, kept_indices, masked_state, patch_norms, slice_of
 from .outputs import RAISED, difference, shapes, tensors_of
 
@@ -15,6 +15,9 @@ warnings.filterwarnings("ignore")
 
 #: Relative to an output's largest magnitude. Other orders of summation, and other kernels, stay far below.
 TOLERANCE = 2e-4
+
+#: How `exportLosses` says that a branch for training is lost.
+LOST_TRAINING = "do in training mode what they do in evaluation mode"
 
 
 def last_line(error: Exception) -> str:
@@ -30,6 +33,7 @@ class Judge:
         self.skipped: list[str] = []
         #: For each tensor of the export its indices in the original; None for one whose numbers may change.
         self.kept: dict[str, list[Tensor] | None] = {}
+        self.file = Reloaded(subnet["file"])
 
     def fault(self, kind: str, message: str) -> None:
         self.faults.append({"kind": kind, "message": message, "label": self.subnet["label"]})
@@ -43,7 +47,7 @@ class Judge:
             return False
 
     def load(self) -> torch.jit.ScriptModule:
-        return torch.jit.load(self.subnet["file"]).eval()
+        return self.file.take()
 
     def judge(self) -> None:
         if not self.attempt("python-load", self.load):
@@ -211,7 +215,7 @@ class Judge:
         """In double precision it computes the same, where the original does."""
         x = self.made.inputs[0]
         wide = x.double() if x.is_floating_point() else x
-        original = self.made.load().double()
+        original = self.made.original.fresh().double()
         try:
             with torch.no_grad():
                 plain = difference(tensors_of(original(wide.clone())), self.made.outputs[0])
@@ -222,7 +226,7 @@ class Judge:
         subnet = self.load()
         with torch.no_grad():
             before = tensors_of(subnet(x.clone()))
-        wide_subnet = self.load().double()
+        wide_subnet = self.file.fresh().double()
         with torch.no_grad():
             after = tensors_of(wide_subnet(wide.clone()))
         if (d := difference(after, before)) > TOLERANCE:
@@ -278,6 +282,9 @@ class Judge:
     def train(self) -> None:
         """In training mode it computes what the masked model does, where nothing is random; the same weights learn."""
         x = self.made.inputs[0]
+        if any(LOST_TRAINING in sentence for sentence in self.subnet["said"]):
+            self.skipped.append("in training mode: a branch that was said to be lost")
+            return
         try:
             original = live_parameters(self.made.load(), x, train=True)
         except RAISED:

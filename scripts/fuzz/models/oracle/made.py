@@ -17,6 +17,35 @@ from .outputs import RAISED, difference, tensors_of
 warnings.filterwarnings("ignore")
 
 
+class Reloaded:
+    """A file's module. Loading takes longer than most runs, so it is loaded once and put back as it was."""
+
+    def __init__(self, file: Path | str) -> None:
+        self.file = str(file)
+        self.module: torch.jit.ScriptModule | None = None
+        self.state: dict[str, Tensor] = {}
+        self.learns: list[bool] = []
+
+    def fresh(self) -> torch.jit.ScriptModule:
+        """A module of its own, for what changes more than numbers and modes."""
+        return torch.jit.load(self.file).eval()
+
+    def take(self) -> torch.jit.ScriptModule:
+        """The module as it was loaded: state, gradients and mode. It is the same object every time."""
+        if self.module is None:
+            self.module = self.fresh()
+            self.state = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+            self.learns = [p.requires_grad for p in self.module.parameters()]
+            return self.module
+        with torch.no_grad():
+            for name, tensor in self.module.state_dict().items():
+                tensor.copy_(self.state[name])
+        for p, learns in zip(self.module.parameters(), self.learns, strict=True):
+            p.requires_grad_(learns)
+            p.grad = None
+        return self.module.eval()
+
+
 @dataclass
 class Made:
     tree: Tree
@@ -24,7 +53,7 @@ class Made:
     program: Program
     make: type
     folder: Path
-    file: Path
+    original: Reloaded
     full: dict[str, Tensor]
     inputs: list[Tensor]
     outputs: list[list[Tensor]]
@@ -43,7 +72,7 @@ class Made:
         return model.eval()
 
     def load(self) -> torch.jit.ScriptModule:
-        return torch.jit.load(str(self.file)).eval()
+        return self.original.take()
 
 
 def unique_numbers(model: nn.Module, generator: torch.Generator) -> None:
@@ -104,7 +133,7 @@ def make(tree: Tree, folder: Path) -> Made:
     )
     scripted.save(str(file))
     full = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    made = Made(tree, source, program, net, folder, file, full, [], [], [], set())
+    made = Made(tree, source, program, net, folder, Reloaded(file), full, [], [], [], set())
     take_inputs(made, model, inputs)
     if not made.inputs:
         raise ValueError("the file doesn't take its dummy input")
