@@ -240,7 +240,7 @@ describe("a group", { timeout: 240_000 }, () => {
   });
 
   it("goes on when strangers write to its port", async () => {
-    const told = { numIters: 12, delay: 30 };
+    const told = { numIters: 24, delay: 200 };
     const expected = await alone(told);
     const port = await freePort();
     const ranks = startRanks(command(told), 2, port);
@@ -248,9 +248,30 @@ describe("a group", { timeout: 240_000 }, () => {
     const random = new Random(9);
     // As a client of c10d begins.
     const magic = Buffer.from([0, 0xce, 0xf7, 0x85, 0x3c]);
-    for (let i = 0; i < 60; i++) {
+    // Some never say more than a byte at a time, and stay until the end.
+    const slow = Array.from({ length: 20 }, () => {
+      const socket = connect(port, "127.0.0.1").on("error", () => {});
+      const timer = setInterval(() => socket.write(magic.subarray(0, 1)), 100);
+      return { socket, timer };
+    });
+    // Each kind of request, of a key or with a count of keys that no memory holds.
+    const lengths = [2n ** 63n, 2n ** 64n - 1n, 2n ** 40n, 2n ** 31n].map((length) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64LE(length);
+      return bytes;
+    });
+    const huge = Array.from({ length: 20 }, (_, kind) => kind).flatMap((kind) =>
+      lengths.map((length) =>
+        Buffer.concat([magic, Buffer.alloc(4), Buffer.from([kind]), length, Buffer.alloc(64)]),
+      ),
+    );
+    for (let i = 0; i < 60 + huge.length; i++) {
       const noise = Buffer.from(Array.from({ length: 1 + random.integer(300) }, () => random.integer(256)));
-      const texts = [noise, Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Buffer.concat([magic, noise])];
+      const request = huge[i - 60];
+      const texts =
+        request !== undefined
+          ? [request, Buffer.concat([request.subarray(0, 5), request.subarray(9)])]
+          : [noise, Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Buffer.concat([magic, noise])];
       await new Promise<void>((resolve) => {
         const socket = connect(port, "127.0.0.1", () => socket.end(random.choice(texts)));
         socket.on("error", () => resolve());
@@ -261,5 +282,9 @@ describe("a group", { timeout: 240_000 }, () => {
     }
     for (const { output } of await Promise.all(ranks.map((rank) => rank.ended)))
       expect(lineOf(output, "result")).toBe(expected);
+    for (const { socket, timer } of slow) {
+      clearInterval(timer);
+      socket.destroy();
+    }
   });
 });
