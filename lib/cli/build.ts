@@ -8,7 +8,7 @@ import { TorchSearchError } from "../errors";
 import { locateLibTorch } from "../native/locate";
 import { packageRoot } from "../native/paths";
 import { declare, type GivenOf } from "./options/declare";
-import { printJson, say } from "./output";
+import { print, printJson, say } from "./output";
 
 async function run({ json = false }: GivenOf<"build">): Promise<void> {
   const libTorch = locateLibTorch();
@@ -31,7 +31,7 @@ async function run({ json = false }: GivenOf<"build">): Promise<void> {
     );
   }
   if (json) printJson({ torch: libTorch.version, libTorch: libTorch.root });
-  else process.stdout.write("Built. `torchsearch doctor` shows what is used.\n");
+  else print("Built. `torchsearch doctor` shows what is used.\n");
 }
 
 /** Adds `torchsearch build`. */

@@ -26,7 +26,7 @@ import { declare, type GivenOf } from "./options/declare";
 import { badOption, readShare } from "./options/kinds";
 import { mergeSettings } from "./options/settings";
 import type { OptionsOf } from "./options/table";
-import { printJson, requireOutput, say } from "./output";
+import { print, printJson, requireOutput, say } from "./output";
 import { formatDuration, startLiveLine } from "./search-progress";
 import { requireImageFolder } from "./search-request";
 import { requireFiles } from "./stored-files";
@@ -74,7 +74,7 @@ async function run(model: string, given: GivenOf<"compress">): Promise<void> {
     }
   });
   if (settings.json) printJson({ model: request.model, checkpoint, ...outcome });
-  else process.stdout.write(formatOutcome(outcome, checkpoint));
+  else print(formatOutcome(outcome, checkpoint));
 }
 
 /** The options of `compress()` that a request has under the same names. */

@@ -11,7 +11,7 @@ import { type LibTorchCandidate, listLibTorchCandidates, locateLibTorch } from "
 import { BUILD_COMMAND } from "../native/paths";
 import type { ProbeReport } from "../native/probe";
 import { declare } from "./options/declare";
-import { printJson } from "./output";
+import { print, printJson } from "./output";
 
 /** Something that keeps torchsearch from working, and how to fix it. */
 export interface Problem {
@@ -171,7 +171,7 @@ export function addDoctorCommand(program: Command): void {
   declare(program, "doctor", (_, { json = false }) => {
     const report = examine();
     if (json) printJson(report);
-    else process.stdout.write(describe(report));
+    else print(describe(report));
     if (report.problems.length > 0) process.exitCode = 1;
   });
 }

@@ -18,7 +18,7 @@ import { declare, type GivenOf } from "./options/declare";
 import { badOption } from "./options/kinds";
 import { readJson } from "./options/settings";
 import { defaultsOf } from "./options/table";
-import { printJson, requireOutput, say } from "./output";
+import { print, printJson, requireOutput, say } from "./output";
 import type { DataRequest, SearchRequest, SpaceRequest } from "./request";
 import { adapterOf } from "./search-modes";
 import { recordedRequest } from "./search-request";
@@ -51,7 +51,7 @@ async function run(model: string, given: GivenOf<"export">): Promise<void> {
     exportSubnet(request, widths, { fingerprint, search }, signal),
   );
   if (json) printJson({ model: request.model, output: request.output, ...costs });
-  else process.stdout.write(`Saved the subnet as ${request.output}\n`);
+  else print(`Saved the subnet as ${request.output}\n`);
 }
 
 interface ExportOutcome {

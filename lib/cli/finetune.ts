@@ -16,7 +16,7 @@ import { declare, type GivenOf } from "./options/declare";
 import { badOption } from "./options/kinds";
 import { mergeSettings } from "./options/settings";
 import type { SettingsOf } from "./options/table";
-import { printJson, say } from "./output";
+import { print, printJson, say } from "./output";
 import { startLiveLine } from "./search-progress";
 import { requireImageFolder } from "./search-request";
 import { requireFiles } from "./stored-files";
@@ -55,7 +55,7 @@ async function run(model: string, given: GivenOf<"finetune">): Promise<void> {
     }
   });
   if (settings.json) printJson(outcome);
-  else process.stdout.write(formatOutcome(outcome));
+  else print(formatOutcome(outcome));
 }
 
 /** Refuses settings that contradict each other. @throws `ERR_CLI_OPTION` */

@@ -2,17 +2,14 @@ import type { Command } from "commander";
 import { type ModeRecord, readHistory } from "../model/history";
 import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
-import { printJson } from "./output";
+import { print, printJson } from "./output";
 
 async function run(file: string, { json = false }: GivenOf<"history">): Promise<void> {
   using module = await loadModelFile(file);
   const { records, problem } = readHistory(module.native);
   if (problem !== null) throw problem;
   if (json) printJson({ model: file, history: records });
-  else
-    process.stdout.write(
-      records.length === 0 ? `${file} has no history.\n` : records.map(describeRecord).join("\n"),
-    );
+  else print(records.length === 0 ? `${file} has no history.\n` : records.map(describeRecord).join("\n"));
 }
 
 /** A record as a few lines. */

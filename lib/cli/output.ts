@@ -2,6 +2,7 @@ import { CommanderError } from "commander";
 
 import { TorchSearchError } from "../errors";
 import { requireWritable } from "../util/atomic-file";
+import { printable } from "../util/terminal";
 import { Interrupted } from "./interrupt";
 
 /** Prints the one JSON document of `--json` on standard output. */
@@ -9,9 +10,14 @@ export function printJson(document: unknown): void {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
+/** Prints a result for people on standard output. */
+export function print(text: string): void {
+  process.stdout.write(printable(text));
+}
+
 /** Prints a line on standard error: progress, never a result. */
 export function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${printable(line)}\n`);
 }
 
 /**

@@ -9,7 +9,7 @@ import { describedInputs } from "./described-inputs";
 import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { defaultsOf } from "./options/table";
-import { printJson } from "./output";
+import { print, printJson } from "./output";
 
 async function run(file: string, given: GivenOf<"profile">): Promise<void> {
   const options = { ...defaultsOf("profile"), ...given };
@@ -31,7 +31,7 @@ async function run(file: string, given: GivenOf<"profile">): Promise<void> {
       });
       bar.stop();
       if (options.json) printJson({ model: file, inputs: described, ...result });
-      else process.stdout.write(formatProfile(result, { top: options.top }));
+      else print(formatProfile(result, { top: options.top }));
     } finally {
       bar.stop();
     }

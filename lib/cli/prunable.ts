@@ -14,7 +14,7 @@ import { describedInputs } from "./described-inputs";
 import { loadModelFile } from "./load-model";
 import { declare, type GivenOf } from "./options/declare";
 import { defaultsOf } from "./options/table";
-import { printJson } from "./output";
+import { print, printJson } from "./output";
 
 async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
   const options = { ...defaultsOf("prunable"), ...given };
@@ -50,7 +50,7 @@ async function run(file: string, given: GivenOf<"prunable">): Promise<void> {
       );
       printJson({ model: file, inputs: given.described, hyperparameters, ...found });
     } else {
-      process.stdout.write(describe(space.hyperparameters, found, options));
+      print(describe(space.hyperparameters, found, options));
     }
     space.close();
   } finally {

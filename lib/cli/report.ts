@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { readReportData, writeReport } from "../report";
 import { requireApart } from "./file-roles";
 import { declare, type GivenOf } from "./options/declare";
-import { printJson } from "./output";
+import { print, printJson } from "./output";
 import { readSearchCheckpoint } from "./stored-files";
 
 async function run(state: string, { output: asked, json = false }: GivenOf<"report">): Promise<void> {
@@ -16,7 +16,7 @@ async function run(state: string, { output: asked, json = false }: GivenOf<"repo
   requireApart({ "--output": output }, { "the checkpoint": state });
   await writeReport(state, output);
   if (json) printJson({ output, ...(await readReportData(state)) });
-  else process.stdout.write(`Wrote the report ${output}\n`);
+  else print(`Wrote the report ${output}\n`);
 }
 
 /** Adds `torchsearch report`. */

@@ -9,7 +9,7 @@ import { untilInterrupted } from "./interrupt";
 import { endWithLauncher } from "./launch";
 import { trustArguments } from "./load-model";
 import { declare } from "./options/declare";
-import { printJson, say } from "./output";
+import { print, printJson, say } from "./output";
 import type { SearchRequest } from "./request";
 import { formatOutcome } from "./search-outcome";
 import { startLiveLine } from "./search-progress";
@@ -56,7 +56,7 @@ async function perform(
   });
   if (outcome === null) return; // rank 0 has it
   if (json) printJson(outcome);
-  else process.stdout.write(formatOutcome(outcome));
+  else print(formatOutcome(outcome));
 }
 
 async function resume(file: string, given: OutputOptions & { output?: string | null }): Promise<void> {

@@ -7,7 +7,7 @@ import { commandLine } from "./command-line";
 import { untilInterrupted } from "./interrupt";
 import { declare, type GivenOf } from "./options/declare";
 import { badOption } from "./options/kinds";
-import { printJson, say } from "./output";
+import { print, printJson, say } from "./output";
 
 async function run(given: GivenOf<"setup">): Promise<void> {
   const { json = false, torch = null, cuda = null, index = null, python = true, headers = false } = given;
@@ -30,7 +30,7 @@ async function run(given: GivenOf<"setup">): Promise<void> {
   if (json) printJson(result);
   else {
     const state = result.fetched ? "is ready" : "was there already";
-    process.stdout.write(
+    print(
       `LibTorch ${result.version} ${state}: ${result.root}\n\`torchsearch doctor\` shows what is used.\n`,
     );
   }

@@ -8,6 +8,7 @@ import { expected, requireOptions } from "../util/check";
 import type { ProgressEvent } from "../util/progress";
 import { Random } from "../util/random";
 import type { ConfigRule } from "../util/rules";
+import { printable } from "../util/terminal";
 import { requireImplemented } from "./abstract-members";
 import { baseConfigDefaults, type SearchConfig, sanitizeConfig } from "./config";
 import {
@@ -422,7 +423,7 @@ export abstract class BaseSearcher<
 
   /** Prints a line on standard error when the config is verbose. */
   protected log(message: string): void {
-    if (this.#baseConfig.verbose) process.stderr.write(`${message}\n`);
+    if (this.#baseConfig.verbose) process.stderr.write(`${printable(message)}\n`);
   }
 
   #context(silent: boolean): RunContext {

@@ -23,6 +23,7 @@ import { describe, isRecord } from "../util/check";
 import { Random } from "../util/random";
 import { sameNumbers } from "../util/same-numbers";
 import { SavePace } from "../util/save-pace";
+import { printable } from "../util/terminal";
 import { subnetsOf } from "./candidates";
 import { prepareLatency } from "./latency-constraint";
 import { completedConfig } from "./proposals";
@@ -397,7 +398,7 @@ export class Study {
   }
 
   #log(line: string): void {
-    if (this.#options.verbose) process.stderr.write(`${line}\n`);
+    if (this.#options.verbose) process.stderr.write(`${printable(line)}\n`);
   }
 }
 

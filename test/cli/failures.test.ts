@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Module, Tensor } from "../../lib";
 import { tensorToRaw } from "../../lib/data/raw-tensor";
-import { encodeSafetensors } from "../../lib/data/safetensors";
+import { encodeSafetensors, type RawTensor } from "../../lib/data/safetensors";
 import { fixture, torchsearch, torchsearchInto } from "./command";
 
 let folder: string;
@@ -52,6 +52,22 @@ describe("with --json, a failed", { timeout: 60_000 }, () => {
     expect(run.stderr).toContain(error.message.split("\n")[0]);
     expect(run.stderr).not.toMatch(/^\s+at /m);
   });
+});
+
+it("names in files don't command the terminal", { timeout: 60_000 }, async () => {
+  const data = new Map(
+    ["\u001b[2Ja", "b\u009b31m", "c\r\u202e"].map((name): [string, RawTensor] => [
+      name,
+      { dtype: "F32", shape: [1], bytes: new Uint8Array(4) },
+    ]),
+  );
+  const file = path.join(folder, "escapes.safetensors");
+  writeFileSync(file, Buffer.concat(encodeSafetensors(data)));
+  const { stderr, stdout } = await torchsearch(folder, "search", MODEL, "--data", file, ...BOUND);
+  expect(stderr).toContain("\\u001b[2Ja");
+  expect(stderr).toContain("b\\u009b31m");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be printed
+  expect(stderr + stdout).not.toMatch(/[\u001b\u009b\r\u202e]/);
 });
 
 describe("a settings file that is wrong", { timeout: 60_000 }, () => {

@@ -115,6 +115,26 @@ describe(".npy files", () => {
 });
 
 describe("hostile .npy files", () => {
+  it("in columns are put in rows with turns of the event loop in between", async () => {
+    const header = "{'descr': '<u2', 'fortran_order': True, 'shape': (500, 2, 1000), }".padEnd(117);
+    const begin = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]);
+    const elements = new Uint16Array(1_000_000).map((_, at) => at);
+    const file = Buffer.concat([begin, Buffer.from(`${header}\n`), Buffer.from(elements.buffer)]);
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    const { bytes } = await decodeNpy(file, "x");
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(3);
+    const rows = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    for (const [i, j, k] of [
+      [0, 0, 0],
+      [499, 1, 999],
+      [3, 1, 7],
+      [250, 0, 998],
+    ] as [number, number, number][])
+      expect(rows[(i * 2 + j) * 1000 + k]).toBe((i + 500 * (j + 2 * k)) % 65_536);
+  });
+
   it("with a header as long as a book are refused before it is read", async () => {
     const header = Buffer.from("'shape':(".repeat(500_000));
     const begin = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 2, 0, 0, 0, 0, 0]);
