@@ -8,14 +8,16 @@ export function canDrawLive(stream: { isTTY?: boolean } = process.stderr, env = 
   return stream.isTTY === true && env.TERM !== "dumb" && !server;
 }
 
+/** Control characters but tabs and ends of lines (`\p{Cc}`), and those that turn the direction of writing. */
+const COMMANDS = /(?![\t\n])\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu;
+
 /**
  * A text with nothing in it that commands a terminal: names in files from strangers may hold such characters. They are
  * shown as their codes.
  */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be printed
   return text.replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    COMMANDS,
     (character) => `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, "0")}`,
   );
 }
