@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/support/property-seed.ts"],
     // LibTorch's threads do not survive worker_threads being torn down; a process of its own per file does.
     pool: "forks",
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
