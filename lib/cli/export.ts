@@ -31,7 +31,7 @@ type ExportRequest = DataRequest &
   Pick<SearchRequest, "dtype" | "recalibrate" | "calibrationBatches" | "maxBatches" | "output"> & {
     /** Whether layers make up for the channels that they lack. */
     reconstruct: boolean;
-    to: FileFormat | null;
+    to: FileFormat | "recipe" | null;
   };
 
 async function run(model: string, given: GivenOf<"export">): Promise<void> {
@@ -111,7 +111,8 @@ async function exportSubnet(
   const module = await loadModel(request, signal);
   const closing: { close(): void }[] = [module];
   try {
-    formatOf(request.output, request.to);
+    const { to } = request;
+    if (to !== "recipe") formatOf(request.output, to);
     await requireOutput(request.output);
     if (request.reconstruct && request.data.length === 0)
       throw badOption(
@@ -147,9 +148,12 @@ async function exportSubnet(
         maxBatches,
       });
     }
-    const subnet = await space.export({ signal, search });
-    closing.push(subnet);
-    await subnet.save(request.output, { signal, format: request.to });
+    if (to === "recipe") await space.saveRecipe(request.output, { signal });
+    else {
+      const subnet = await space.export({ signal, search });
+      closing.push(subnet);
+      await subnet.save(request.output, { signal, format: to });
+    }
     return {
       config: space.active,
       costs: space.costs(space.active),

@@ -8,10 +8,11 @@ import { exclusively } from "../evaluation/model-guard";
 import type { ForwardLoop, SearchModel } from "../evaluation/types";
 import type { Module } from "../model/module";
 import type { CallOptions } from "../model/types";
+import { callNative } from "../native/call";
 import type { NativeSearchSpace, NativeWidths } from "../native/types/search-space";
 import type { LatencyTable } from "../profile/latency-table";
 import { orAbandoned, throwIfAborted } from "../util/abort";
-import { expected, requireOptions } from "../util/check";
+import { expected, requireOptions, requirePath } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { Random } from "../util/random";
 import { CostBook } from "./cost-book";
@@ -35,6 +36,7 @@ import {
 } from "./latency";
 import type { ExportOptions } from "./mode-space";
 import { byName, sampleChoices } from "./names";
+import { recipeText, writeRecipe } from "./recipe";
 import { type ReconstructedLayer, type ReconstructOptions, reconstructLayers } from "./reconstruction";
 import { Study } from "./study";
 import type { StudyOptions } from "./study-options";
@@ -473,6 +475,23 @@ export class SearchSpace<Own extends string = never>
     const subnet = await this.exported((call) => this.native.exportSubnet(call), result, options);
     warnOfLostMethods(this.native, subnet.native);
     return subnet.training ? subnet.eval() : subnet;
+  }
+
+  /**
+   * Writes how the selected subnet comes of the model, for `python/torchsearch_recipe.py`, which does the same to the
+   * `nn.Module` that the model's file was made of: the indices that each parameter's dimensions keep, the numbers that
+   * follow, the blocks that are left out, and what the subnet gives for some inputs, so that the result is checked
+   * (docs/recipes.md). Written atomically.
+   *
+   * @throws `ERR_RECIPE` where {@link addHyperparameter} put a number in place of one of the graph's; `ERR_FILE_WRITE`,
+   *   `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async saveRecipe(file: string, options: CallOptions = {}): Promise<void> {
+    requireOptions(options, "saveRecipe");
+    requirePath(file, "SearchSpace.saveRecipe");
+    const config = this.active;
+    const recipe = await callNative((call) => this.native.recipe(call), options.signal);
+    await writeRecipe(file, recipeText(recipe, config));
   }
 
   /**

@@ -61,6 +61,7 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
                InstanceMethod<&Wrap::timeSubnets>("timeSubnets"),
                InstanceMethod<&Wrap::useLatencyTable>("useLatencyTable"),
                InstanceMethod<&Wrap::exportSubnet>("exportSubnet"),
+               InstanceMethod<&Wrap::recipe>("recipe"),
                InstanceMethod<&Wrap::measure>("measure"),
                InstanceMethod<&Wrap::measureAll>("measureAll"),
                InstanceMethod<&Wrap::scores>("scores"),

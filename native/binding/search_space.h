@@ -53,6 +53,7 @@ class SearchSpaceWrap : public SpaceWrap<SearchSpaceWrap, SearchSpace> {
   Napi::Value findNarrowedLayers(const Napi::CallbackInfo& info);
   Napi::Value reconstruct(const Napi::CallbackInfo& info);
   Napi::Value exportSubnet(const Napi::CallbackInfo& info);
+  Napi::Value recipe(const Napi::CallbackInfo& info);
   Napi::Value module(const Napi::CallbackInfo& info);
 
   void onClose(Napi::Env env) override { reportMemory(env); }

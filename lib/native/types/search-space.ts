@@ -4,6 +4,7 @@ import type { NativeLoopOptions, NativeLoopResult } from "./evaluate";
 import type { NativeImportance, NativeMeasure } from "./importance";
 import type { NativeLatencyOperator, NativeTimingOptions } from "./latency-table";
 import type { NativeForwardable, NativeModule } from "./module";
+import type { NativeRecipe } from "./recipe";
 import type { NativeReconstructedLayer, NativeReconstruction } from "./reconstruction";
 import type { NativeTensor } from "./tensor";
 
@@ -182,6 +183,8 @@ export interface NativeSearchSpace extends NativeForwardable {
   ): Promise<NativeReconstructedLayer[]>;
   /** The active subnet as a module of its own, with copied, smaller weights. */
   exportSubnet(call: NativeCall): Promise<NativeModule>;
+  /** How the active subnet comes of the model. ERR_RECIPE */
+  recipe(call: NativeCall): Promise<NativeRecipe>;
   /** A handle of the module whose weights it shares, of its own; don't close it, which would close the module. */
   module(): NativeModule;
   /** Lets go of the module, and leaves it open. */

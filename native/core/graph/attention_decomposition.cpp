@@ -102,6 +102,11 @@ bool divides(const std::optional<int64_t>& embedDim, const std::optional<int64_t
   return embedDim.has_value() && heads.has_value() && *heads > 0 && *embedDim % *heads == 0;
 }
 
+// What was emitted for a kernel comes from where it came from.
+void placeLike(Node* kernel, Node* before) {
+  for (Node* node = before->next(); node != kernel; node = node->next()) node->copyMetadata(kernel);
+}
+
 void decomposeAttention(Node* node) {
   const auto in = node->inputs();
   const auto embedDim = known<int64_t>(in[3]);
@@ -109,11 +114,13 @@ void decomposeAttention(Node* node) {
   const auto average = known<bool>(in[11]);
   const bool isSelfAttention = in[0] == in[1] && in[1] == in[2];
   if (!isSelfAttention || !divides(embedDim, heads) || !isNone(in[9]) || !average.has_value()) return;
+  Node* const before = node->prev();
   Emitter emitter(node);
   const auto result = emitter.attention(
       in[0], {*embedDim, *heads, in[5], in[6], in[7], in[8], node->outputs()[1]->hasUses(), *average});
   node->outputs()[0]->replaceAllUsesWith(result.output);
   if (result.weights != nullptr) node->outputs()[1]->replaceAllUsesWith(result.weights);
+  placeLike(node, before);
   node->destroy();
 }
 
@@ -128,6 +135,7 @@ void decomposeEncoderLayer(Node* node) {
       !isNone(in[18])) {
     return;
   }
+  Node* const before = node->prev();
   Emitter emitter(node);
   const auto norm = [&](Value* input, size_t weight) {
     return emitter.emit("layer_norm", {input, emitter.constant(std::vector<int64_t>{*embedDim}), in[weight],
@@ -148,6 +156,7 @@ void decomposeEncoderLayer(Node* node) {
     value = norm(emitter.emit("add", {value, feedForward(value)}), 12);
   }
   node->output()->replaceAllUsesWith(value);
+  placeLike(node, before);
   node->destroy();
 }
 

@@ -13,30 +13,6 @@ namespace {
 
 constexpr int64_t kElementsAtOnce = int64_t{1} << 18;
 
-// The old index at each new one: the k-th index of a class takes the place of the k-th index of the class
-// whose position it takes.
-std::vector<int64_t> permutation(const Dependencies& dependencies, const Labels& labels,
-                                 const ChannelOrder& order) {
-  std::vector<std::vector<std::vector<int64_t>>> indices(order.size());
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const ClassPlace place = dependencies.placeOf(labels[i]);
-    if (place.group == kNoGroup) continue;
-    auto& group = indices[place.group];
-    if (group.empty()) group.resize(order[place.group].size());
-    group[place.position].push_back(static_cast<int64_t>(i));
-  }
-  std::vector<int64_t> result(labels.size());
-  std::iota(result.begin(), result.end(), 0);
-  for (size_t g = 0; g < order.size(); ++g) {
-    for (size_t p = 0; p < indices[g].size(); ++p) {
-      const auto& target = indices[g][p];
-      const auto& source = indices[g][order[g][p]];
-      for (size_t k = 0; k < target.size(); ++k) result[target[k]] = source[k];
-    }
-  }
-  return result;
-}
-
 // A piece at a time along the longest other dimension, whose indices are permuted alike.
 void permuteInPlace(const at::Tensor& tensor, int64_t dimension, const std::vector<int64_t>& order) {
   const at::Tensor index = at::tensor(order, at::kLong).to(tensor.device());
@@ -73,6 +49,30 @@ ChannelOrder descendingOrder(const ChannelScores& scores) {
   return order;
 }
 
+// The k-th index of a class takes the place of the k-th index of the class
+// whose position it takes.
+std::vector<int64_t> permutationOf(const Dependencies& dependencies, const Labels& labels,
+                                   const ChannelOrder& order) {
+  std::vector<std::vector<std::vector<int64_t>>> indices(order.size());
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const ClassPlace place = dependencies.placeOf(labels[i]);
+    if (place.group == kNoGroup) continue;
+    auto& group = indices[place.group];
+    if (group.empty()) group.resize(order[place.group].size());
+    group[place.position].push_back(static_cast<int64_t>(i));
+  }
+  std::vector<int64_t> result(labels.size());
+  std::iota(result.begin(), result.end(), 0);
+  for (size_t g = 0; g < order.size(); ++g) {
+    for (size_t p = 0; p < indices[g].size(); ++p) {
+      const auto& target = indices[g][p];
+      const auto& source = indices[g][order[g][p]];
+      for (size_t k = 0; k < target.size(); ++k) result[target[k]] = source[k];
+    }
+  }
+  return result;
+}
+
 void permuteChannels(const Dependencies& dependencies, const std::vector<at::Tensor>& tensors,
                      const ChannelOrder& order) {
   const Program& program = dependencies.program();
@@ -88,7 +88,7 @@ void permuteChannels(const Dependencies& dependencies, SlotId slot, const at::Te
   for (int64_t d = 0; d < rank; ++d) {
     const Labels& labels = dependencies.labels(slot, d);
     if (labels.empty()) continue;
-    const auto indices = permutation(dependencies, labels, order);
+    const auto indices = permutationOf(dependencies, labels, order);
     if (std::is_sorted(indices.begin(), indices.end())) continue;
     permuteInPlace(tensor.detach(), d, indices);
   }

@@ -17,6 +17,10 @@ using ChannelOrder = std::vector<std::vector<int64_t>>;
 // The highest score first; among equal ones, the first.
 ChannelOrder descendingOrder(const ChannelScores& scores);
 
+// For labels of a dimension, the old index at each new one.
+std::vector<int64_t> permutationOf(const Dependencies& dependencies, const Labels& labels,
+                                   const ChannelOrder& order);
+
 // Reorders parameters and buffers (by SlotId) in place. What it needs on the way is small beside the largest
 // of them. Must not be interrupted: half an order is another model.
 void permuteChannels(const Dependencies& dependencies, const std::vector<at::Tensor>& tensors,

@@ -305,19 +305,18 @@ std::string SearchSpace::reorder(const Importance& importance) {
   return digestOf(order);
 }
 
+std::vector<at::Tensor> SearchSpace::subnetOutputs(const Inputs& inputs) {
+  const auto restore = c10::make_scope_exit(
+      [this, before = current_.recalibrating]() noexcept { current_.recalibrating = before; });
+  current_.recalibrating = false;
+  checkWeights();
+  return outputsWithoutTrace(module()->jit(), [&] { return runSelection(copied(inputs), CancelToken()); });
+}
+
 // A graph may guard against other widths than the full model's, in ways that no rule knows.
 void SearchSpace::verify(Module& subnet) {
-  std::vector<at::Tensor> expected;
-  {
-    const auto restore = c10::make_scope_exit(
-        [this, before = current_.recalibrating]() noexcept { current_.recalibrating = before; });
-    current_.recalibrating = false;
-    checkWeights();
-    expected = outputsWithoutTrace(module()->jit(),
-                                   [&] { return runSelection(copied(model_->dummyInput), CancelToken()); });
-  }
   requireSameOutputs(
-      outputsWithoutTrace(subnet, model_->dummyInput), expected,
+      outputsWithoutTrace(subnet, model_->dummyInput), subnetOutputs(model_->dummyInput),
       "The exported subnet computes something else than the selected one, so it was not given out. "
       "Please report the model; another width for the hyperparameters may work.");
 }
@@ -346,6 +345,29 @@ std::shared_ptr<Module> SearchSpace::exportSubnet() {
     inheritExample(*subnet, *module(), model_->dummyInput);
     return subnet;
   });
+}
+
+Recipe SearchSpace::recipe() {
+  const auto moduleLock = module()->lock();
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  adoptSelection();
+  const Subnet& selected = current_.subnet;
+  const auto bindings =
+      bindSubnet(*model_->program, *model_->dependencies, module()->jit(), selected, ownTensors());
+  Recipe recipe = describeSubnet(*model_, selected, bindings, order_);
+  const auto areFinite = [](const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); };
+  for (const bool patterned : {true, false}) {
+    recipe.patterned = patterned;
+    recipe.inputs = patterned ? patternOf(model_->dummyInput) : model_->dummyInput;
+    recipe.outputSizes.clear();
+    recipe.outputSamples.clear();
+    for (const auto& output : subnetOutputs(recipe.inputs)) {
+      recipe.outputSizes.push_back(output.sizes().vec());
+      recipe.outputSamples.push_back(sampleOf(output));
+    }
+    if (std::all_of(recipe.outputSamples.begin(), recipe.outputSamples.end(), areFinite)) break;
+  }
+  return recipe;
 }
 
 }  // namespace torchsearch

@@ -22,6 +22,7 @@
 #include "core/space/custom_hyperparameter.h"
 #include "core/space/graph_constants.h"
 #include "core/space/hyperparameter.h"
+#include "core/space/recipe.h"
 #include "core/space/selection.h"
 #include "core/space/shape_program.h"
 
@@ -145,6 +146,9 @@ class SearchSpace : public Forwardable {
   // Checked against the subnet on the dummy input. ERR_EXPORT, ERR_EXPORT_CONFLICT, ERR_EXPORT_MISMATCH
   std::shared_ptr<Module> exportSubnet();
 
+  // How the active subnet comes of the model, and what it gives for some inputs. ERR_RECIPE
+  Recipe recipe();
+
   const std::shared_ptr<Module>& module() const { return model_->module; }
 
  private:
@@ -163,6 +167,7 @@ class SearchSpace : public Forwardable {
   void bind(ShapeProgram& entry);
   Bindings bindWhole(ShapeProgram& entry);
   void prepareReuse(ShapeProgram& entry);
+  std::vector<at::Tensor> subnetOutputs(const Inputs& inputs);
   void verify(Module& subnet);
 
   // Whatever runs, or changes the members that runs use, holds the module's lock first and then this one.

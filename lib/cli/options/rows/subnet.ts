@@ -55,9 +55,9 @@ export const SUBNET_OPTIONS = [
     flag: "--to <format>",
     commands: ["export"],
     key: "to",
-    kind: choice(FILE_FORMATS),
+    kind: choice([...FILE_FORMATS, "recipe"] as const),
     default: null,
     defaultText: "pt2 where the name ends with .pt2",
-    help: "the file's format: TorchScript, or an exported program",
+    help: "the file's format: TorchScript, an exported program, or a recipe for the model's Python source",
   }),
 ] as const;
