@@ -135,7 +135,9 @@ for name in ("train", "calibration"):
 `,
     folder,
   );
-  // As it is called once installed.
+  // As they are found once installed.
+  mkdirSync(path.join(folder, "node_modules", "torchsearch"), { recursive: true });
+  symlinkSync(path.join(root, "python"), path.join(folder, "node_modules", "torchsearch", "python"));
   mkdirSync(path.join(folder, "bin"));
   writeFileSync(
     path.join(folder, "bin", "torchsearch"),
