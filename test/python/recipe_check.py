@@ -194,17 +194,33 @@ MODELS = {
 }
 
 
+def without_library():
+    """torchvision's wheel for CUDA has no library that a PyTorch for the CPU can load; importing it asks for these."""
+    if hasattr(without_library, "library"):
+        return
+    without_library.library = torch.library.Library("torchvision", "FRAGMENT")
+    try:
+        import torchvision
+    except RuntimeError:
+        for module in [key for key in sys.modules if key.startswith("torchvision")]:
+            del sys.modules[module]
+        for operator in ("nms", "qnms"):
+            without_library.library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
 def model_of(name):
     torch.manual_seed(0)
     if name in MODELS:
         make, inputs = MODELS[name]
         model = make()
     elif name.startswith("timm/"):
+        without_library()
         import timm
         model = timm.create_model(name[5:])
         size = model.pretrained_cfg["input_size"]
         inputs = lambda batch: (torch.randn(batch, *size),)
     else:
+        without_library()
         import torchvision
         model = torchvision.models.get_model(name)
         size = 299 if name == "inception_v3" else 224
