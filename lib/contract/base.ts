@@ -7,10 +7,9 @@ import { throwIfAborted } from "../util/abort";
 import { expected, requireOptions } from "../util/check";
 import type { ProgressEvent } from "../util/progress";
 import { Random } from "../util/random";
-import type { ConfigRule } from "../util/rules";
 import { printable } from "../util/terminal";
 import { requireImplemented } from "./abstract-members";
-import { baseConfigDefaults, type SearchConfig, sanitizeConfig } from "./config";
+import { baseConfigDefaults, type SearchConfig } from "./config";
 import {
   type Costs,
   type ParsedConstraints,
@@ -22,6 +21,7 @@ import { type ConstructForwardLoopOptions, constructForwardLoop } from "./constr
 import { enforceFinalMembers } from "./final-members";
 import { plainSettings, SearchCheckpoint } from "./search-checkpoint";
 import { beginSharing } from "./search-share";
+import { SearcherHooks } from "./searcher-hooks";
 import { copyState } from "./state-values";
 import type { Constraints, ConstraintsOf, Deployment, SearchResult, SearchStateDict } from "./types";
 import { UserSteps } from "./user-steps";
@@ -57,7 +57,7 @@ export abstract class BaseSearcher<
   Config extends Partial<SearchConfig> = SearchConfig,
   Model extends SearchModel = SearchModel,
   Subnet = Model,
-> {
+> extends SearcherHooks<State, Config> {
   /** Members that a subclass must implement, and how each is written; for the message of `ERR_ABSTRACT_CLASS`. */
   protected static readonly abstractMembers: Readonly<Record<string, string>> = {
     defaultStateDict: "a getter defaultStateDict",
@@ -93,6 +93,7 @@ export abstract class BaseSearcher<
 
   /** Final: a subclass may have a constructor without parameters only. */
   constructor(...surplus: never[]) {
+    super();
     requireImplemented(this);
     enforceFinalMembers(this, BaseSearcher, ["search", "stateDict"], surplus.length);
   }
@@ -133,37 +134,6 @@ export abstract class BaseSearcher<
     this.#state = state;
   }
 
-  /**
-   * All config keys with their defaults. A subclass adds its own: `{ ...super.defaultSearchConfig, population: 100 }`.
-   * It may also leave keys out; these are then unknown to its users, and the base class goes by their defaults.
-   */
-  get defaultSearchConfig(): Config {
-    return baseConfigDefaults() as unknown as Config;
-  }
-
-  /** The state at the beginning of a search. `state` starts as a deep copy of it, and has exactly its keys. */
-  abstract get defaultStateDict(): State;
-
-  /** Rules for a subclass's own config keys; a key without a rule must have its default's type. */
-  protected get searchConfigRules(): Readonly<Record<string, ConfigRule>> {
-    return {};
-  }
-
-  /** Further values for the checkpoint's `settings`, beside constraints and config; reports read them. */
-  protected get checkpointSettings(): Readonly<Record<string, unknown>> {
-    return {};
-  }
-
-  /** Metrics that constraints may name beyond the usual ones. */
-  protected get knownConstraints(): readonly string[] {
-    return [];
-  }
-
-  /** Whether a constraint may be a pair `[lower, upper]`; a searcher that meets lower bounds returns true. */
-  protected get takesLowerBounds(): boolean {
-    return false;
-  }
-
   /** The names that the constraints bound, such as `flops` or `latency.p95`. */
   protected get constrained(): readonly string[] {
     return [...new Set([...Object.keys(this.#parsed.upper), ...Object.keys(this.#parsed.lower)])];
@@ -177,14 +147,6 @@ export abstract class BaseSearcher<
    */
   protected resolveConstraints(fullCosts: Costs): ResolvedConstraints {
     return resolveParsed(this.#parsed, fullCosts);
-  }
-
-  /**
-   * Completes and checks a config.
-   * @throws `ERR_UNKNOWN_CONFIG_KEY`, `ERR_CONFIG_VALUE`
-   */
-  sanitizeSearchConfig(config?: Partial<Config> | null): Config {
-    return sanitizeConfig(config, this.defaultSearchConfig, this.searchConfigRules);
   }
 
   /** The base class's keys of the config, with defaults for those that the subclass leaves out. */
@@ -276,11 +238,6 @@ export abstract class BaseSearcher<
     throwIfAborted(signal);
   }
 
-  /** Whether the searcher can run in a group, where every rank runs it and {@link share} spreads what it measures. */
-  protected get sharesWork(): boolean {
-    return true;
-  }
-
   /** Spreads what is measured among the processes of the config's `group`; without one, it is all done here. */
   protected get share(): WorkShare {
     return this.#share;
@@ -290,15 +247,6 @@ export abstract class BaseSearcher<
   resetSearch(): void | Promise<void> {
     this.state = copyState(this.defaultStateDict);
   }
-
-  /** Steps before the search: checks, `model.eval()`, measurements. Nothing by default. */
-  beforeSearch(): void | Promise<void> {}
-
-  /** The search itself. A long one calls {@link saveSearchCheckpoint} repeatedly, and checks `config.signal`. */
-  abstract runSearch(): void | Promise<void>;
-
-  /** Steps after the search. Nothing by default. */
-  afterSearch(): void | Promise<void> {}
 
   /** Makes the `subnet` that `search` returns: the searched model itself, unless a subclass exports one. */
   protected buildSubnet(): Subnet | Promise<Subnet> {
