@@ -132,7 +132,11 @@ export function elementAt(batch: unknown, at: number | string): unknown {
   if (Array.isArray(batch) || isRecord(batch)) {
     const elements: Record<string, unknown> | unknown[] = batch;
     const found =
-      typeof at === "string" ? (elements as Record<string, unknown>)[at] : Object.values(elements)[at];
+      typeof at === "number"
+        ? Object.values(elements)[at]
+        : Object.hasOwn(elements, at)
+          ? (elements as Record<string, unknown>)[at]
+          : undefined;
     if (found !== undefined) return found;
     throw new TorchSearchError(
       "ERR_BATCH",
