@@ -186,6 +186,18 @@ TEST_CASE("blocks side by side may share their norm") {
   }
 }
 
+TEST_CASE("what a tuple holds beside the kept operand goes all the same") {
+  Case model(R"JIT(
+def forward(self, x):
+    pair = (self.conv(x, self.w0), torch.relu(x))
+    a, b = pair
+    return b + self.conv(a * b, self.w1)
+)JIT");
+  REQUIRE(model.found.blocks.size() == 1);
+  CHECK(model.stored("w0") == Condition::allOf({0}));
+  CHECK(close(model.without({false}), at::relu(model.input)));
+}
+
 TEST_CASE("what several blocks share goes with the last of them") {
   Case model(R"JIT(
 def forward(self, x):

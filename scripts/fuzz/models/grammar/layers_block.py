@@ -142,3 +142,33 @@ def emit_group_scale(w: Writer, s: State, n) -> State:
     scale = w.add_parameter(g, 1)
     x = w.let(f"{s.var}.view({s.var}.size(0), {s.var}.size(1), {g}, -1)")
     return s.to(w.let(f"({x} * {scale}).flatten(2)"))
+
+
+@layer(
+    "parallel-blocks",
+    "tokens",
+    lambda d: {"width": d.width(), "norm": d.chance(0.7), "sum": d.pick("left", "right", "branches", "inplace")},
+    weight=0.7,
+)
+def emit_parallel(w: Writer, s: State, n) -> State:
+    """GPT-J's and Cohere's: attention and a feed-forward layer side by side, after the same norm."""
+    x = w.let(f"{w.add(f'nn.LayerNorm({s.c})')}({s.var})") if n["norm"] else s.var
+    query, key, value = (w.let(f"{w.add(f'nn.Linear({s.c}, 4)')}({x})[:, None]") for _ in range(3))
+    seen = w.let(f"F.scaled_dot_product_attention({query}, {key}, {value})")
+    a = w.let(f"{w.add(f'nn.Linear(4, {s.c})')}({seen}.squeeze(1))")
+    inner = w.add(f"nn.Sequential(nn.Linear({s.c}, {n['width']}), nn.GELU(), nn.Linear({n['width']}, {s.c}))")
+    m = w.let(f"{inner}({x})")
+    if n["sum"] == "inplace":
+        y = w.let(f"{s.var} + {a}")
+        w.line(f"{y} += {m}")
+        return s.to(y)
+    sums = {"left": f"{s.var} + {a} + {m}", "right": f"{m} + ({a} + {s.var})", "branches": f"{a} + {m} + {s.var}"}
+    return s.to(w.let(sums[n["sum"]]))
+
+
+@layer("summary", "tokens", lambda d: {"width": d.width()}, weight=0.5)
+def emit_summary(w: Writer, s: State, n) -> State:
+    """What all tokens have in common, beside each of them, as often as there are tokens."""
+    y = w.let(f"torch.relu({w.add('nn.Linear({}, {})'.format(s.c, n['width']))}({s.var}.mean(1)))[:, None]")
+    each = w.let(f"{y}.repeat_interleave({s.var}.size(1), dim=1)")
+    return s.to(w.let(f"torch.cat([{s.var}, {each}], 2)"), c=s.c + n["width"])
