@@ -50,11 +50,17 @@ export async function readRegularFile(file: string): Promise<Buffer> {
   }
 }
 
+/** Bytes of a file that is read at once; Node itself ends the process where the memory for one runs out. */
+const MOST_AT_ONCE = 1 << 28;
+
 /** The text of a small regular file, read at once. */
 export function readRegularTextSync(file: string): string {
   const descriptor = openSync(file, READ);
   try {
-    requireRegular(fstatSync(descriptor));
+    const info = fstatSync(descriptor);
+    requireRegular(info);
+    if (info.size > MOST_AT_ONCE)
+      throw new Error(`it has ${info.size} bytes, and ${MOST_AT_ONCE} are read at most`);
     return readFileSync(descriptor, "utf8");
   } finally {
     closeSync(descriptor);

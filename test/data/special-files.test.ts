@@ -1,6 +1,6 @@
 /** Pipes, devices and folders where a file is named: nothing waits for them, reads them without end, or replaces them. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -81,6 +81,20 @@ describe.skipIf(process.platform === "win32")("what is no file", () => {
     const [code, read] = READS[what] as (typeof READS)[string];
     for (const file of Object.values(places)) await expectCode(code, async () => read(file));
   });
+
+  it.each(Object.keys(READS))(
+    "is refused at once as %s of 4 TB without contents",
+    { timeout: 20_000 },
+    async (what) => {
+      const [code, read] = READS[what] as (typeof READS)[string];
+      const file = path.join(folder, "sparse");
+      writeFileSync(file, "");
+      truncateSync(file, 2 ** 42);
+      // Of a model only the end is looked at; other files than exported programs have no sample inputs.
+      if (what === "sample inputs") expect(await read(file)).toBeNull();
+      else await expectCode(what === "a model" ? "ERR_NOT_TORCHSCRIPT" : code, async () => read(file));
+    },
+  );
 
   it.each(Object.keys(WRITES))("is not replaced by %s", { timeout: 20_000 }, async (what) => {
     const [code, write] = WRITES[what] as (typeof WRITES)[string];

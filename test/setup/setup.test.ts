@@ -1,4 +1,6 @@
 /** `torchsearch setup` against a local server that plays the package index, honestly and not. */
+
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -22,6 +24,7 @@ import { sharedLibrary } from "../../lib/native/paths";
 import { indexSetting } from "../../lib/setup/settings";
 import { isNeeded, setupLibTorch } from "../../lib/setup/setup-libtorch";
 import { chooseWheel, fitsPlatform, parseWheelName } from "../../lib/setup/wheel-choice";
+import { placeOfProcesses } from "../../lib/util/process-place";
 import { Random } from "../../lib/util/random";
 import { expectCode } from "../support/tensors";
 
@@ -244,6 +247,14 @@ describe("torchsearch setup", () => {
     );
     expectNothing();
     expect((await run()).fetched).toBe(true);
+  });
+
+  it("removes what a process that was killed had begun to unpack", async () => {
+    const gone = spawnSync(process.execPath, ["-e", ""]).pid;
+    const left = path.join(downloadFolder(), `.unpacking.${placeOfProcesses()}-${gone}-0-1.tmp`);
+    mkdirSync(path.join(left, "torch"), { recursive: true });
+    expect((await run()).fetched).toBe(true);
+    expect(existsSync(left)).toBe(false);
   });
 
   it("is not disturbed by another one at the same time", async () => {
