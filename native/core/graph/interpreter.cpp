@@ -199,11 +199,13 @@ void Interpreter::releaseOutputs(Block* block) {
 
 void Interpreter::speculate(Block* block) {
   bool failed = false;
+  const size_t written = written_.size();
   ++speculationDepth_;
   if (observer_ != nullptr) observer_->onSpeculationBegin();
   try {
     runBlock(block);
   } catch (const Error&) {
+    restoreContainers(written);
     --speculationDepth_;
     throw;
   } catch (const std::exception&) {
@@ -215,6 +217,7 @@ void Interpreter::speculate(Block* block) {
   }
   releaseOutputs(block);
   if (observer_ != nullptr) observer_->onSpeculationEnd(failed, outputs);
+  restoreContainers(written);
   --speculationDepth_;
 }
 
@@ -235,7 +238,22 @@ void Interpreter::runLoop(Node* node) {
   for (size_t i = 0; i < carried.size(); ++i) value(node->outputs()[i]) = std::move(carried[i]);
 }
 
-void Interpreter::guardWrites(const c10::FunctionSchema& schema, Values& arguments) const {
+void Interpreter::restoreContainers(size_t count) {
+  for (; written_.size() > count; written_.pop_back()) {
+    const auto& [container, content] = written_.back();
+    if (container.isList()) {
+      auto list = container.toList();
+      list.clear();
+      for (const IValue& element : content.toListRef()) list.push_back(element);
+    } else {
+      auto dict = container.toGenericDict();
+      dict.clear();
+      for (const auto& entry : content.toGenericDict()) dict.insert(entry.key(), entry.value());
+    }
+  }
+}
+
+void Interpreter::guardWrites(const c10::FunctionSchema& schema, Values& arguments) {
   for (size_t i = 0; i < arguments.size() && i < schema.arguments().size(); ++i) {
     const auto& argument = schema.arguments()[i];
     const bool written = argument.alias_info() != nullptr && argument.alias_info()->isWrite();
@@ -243,9 +261,9 @@ void Interpreter::guardWrites(const c10::FunctionSchema& schema, Values& argumen
     if (arguments[i].isTensor() && arguments[i].toTensor().defined()) {
       arguments[i] = arguments[i].toTensor().clone();
     } else if (arguments[i].isList()) {
-      arguments[i] = arguments[i].toList().copy();
+      written_.emplace_back(arguments[i], arguments[i].toList().copy());
     } else if (arguments[i].isGenericDict()) {
-      arguments[i] = arguments[i].toGenericDict().copy();
+      written_.emplace_back(arguments[i], arguments[i].toGenericDict().copy());
     }
   }
 }

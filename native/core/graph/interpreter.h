@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/base/cancel.h"
@@ -75,7 +76,10 @@ class Interpreter {
   void releaseOutputs(torch::jit::Block* block);
   c10::IValue& value(const torch::jit::Value* value) { return values_[graph_.valueIndexOf(value)]; }
   Values inputsOf(torch::jit::Node* node);
-  void guardWrites(const c10::FunctionSchema& schema, Values& arguments) const;
+  // Tensors are written as copies. Lists and dictionaries are written themselves, so that what is read of
+  // them later is there, and restored when the speculation ends.
+  void guardWrites(const c10::FunctionSchema& schema, Values& arguments);
+  void restoreContainers(size_t count);
 
   const InlinedGraph& graph_;
   InterpreterOptions options_;
@@ -84,6 +88,7 @@ class Interpreter {
   Values values_;
   std::unordered_map<const torch::jit::Node*, torch::jit::Operation> operations_;
   int speculationDepth_ = 0;
+  std::vector<std::pair<c10::IValue, c10::IValue>> written_;  // containers, and what they held before
   const torch::jit::Node* current_ = nullptr;
 };
 

@@ -79,6 +79,30 @@ TEST_CASE("a branch that hands on another width than the executed one is given u
   }
 }
 
+TEST_CASE("a side that doesn't run reads of containers what it put there, and leaves them as they were") {
+  const auto program = withBranches(layers("    y = x @ self.a.t()\n"
+                                           "    parts = [y]\n"
+                                           "    seen = {'y': y}\n"
+                                           "    if x.size(0) > 5:\n"
+                                           "        own = [y]\n"
+                                           "        own.append(y + 1)\n"
+                                           "        parts.append(own[1])\n"
+                                           "        seen['c'] = parts[1] @ self.c.t()\n"
+                                           "        z = seen['c']\n"
+                                           "    else:\n"
+                                           "        z = y @ self.b.t()\n"
+                                           "    z = z + torch.cat(parts, 1).sum() + float(len(seen))\n"
+                                           "    return z @ self.leave.t()\n"),
+                                    at::randn({2, 3}));
+  const Dependencies dependencies(program);
+  CHECK(dependencies.givenUp().empty());
+  CHECK(isNarrowed(dependencies, "b"));
+  CHECK(isNarrowed(dependencies, "c"));
+  for (const auto& instruction : program->instructions) {
+    if (instruction.schema->name() == "aten::cat") CHECK(instruction.arguments[0].children.size() == 1);
+  }
+}
+
 TEST_CASE("what a branch returns stays whole, unless no call takes it") {
   for (const bool fixed : {false, true}) {
     const Dependencies dependencies(
