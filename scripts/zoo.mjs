@@ -19,7 +19,8 @@ const HELP = `npm run zoo -- [options]
 
   --only NAME[:FORM]   this model only (repeatable), also when it is finished
   --filter REGEX       models whose NAME:FORM matches, also when they are finished
-  --forms FORMS        scripted,traced (the default) or one of them
+  --forms FORMS        of scripted,traced,pt2 (default: the first two, docs/zoo.md; pt2 is docs/zoo-pt2.md);
+                       also --form
   --kinds KINDS        of classification,timm,segmentation,detection (the default: docs/zoo.md) and
                        transformers,timm-more,smp,monai,ultralytics (\`more\` for all: docs/zoo-more.md), which
                        are made in an environment of their own, .zoo/venv
@@ -38,7 +39,8 @@ const HELP = `npm run zoo -- [options]
 const OPTIONS = {
   only: { type: "string", multiple: true, default: [] },
   filter: { type: "string" },
-  forms: { type: "string", default: FORMS.join(",") },
+  forms: { type: "string" },
+  form: { type: "string" },
   kinds: { type: "string", default: "classification,timm,segmentation,detection" },
   "retry-failed": { type: "boolean", default: false },
   again: { type: "boolean", default: false },
@@ -63,7 +65,9 @@ function readOptions() {
 
 /** What to run: models, each with the requested forms that are not finished. */
 function plan(options, records) {
-  const forms = options.forms.split(",");
+  const forms = (options.forms ?? options.form ?? "scripted,traced").split(",");
+  const odd = forms.find((form) => !FORMS.includes(form));
+  if (odd !== undefined) throw new SetupError(`--forms are of ${FORMS.join(", ")}, not ${odd}.`);
   const kinds = options.kinds.split(",").flatMap((kind) => (kind === "more" ? MORE_KINDS : [kind]));
   const pattern = options.filter === undefined ? null : new RegExp(options.filter);
   const named = options.only.length > 0 || pattern !== null;
@@ -199,7 +203,7 @@ async function run(options, records) {
           const stem = path.join(folder, model.name.replace("/", "__"));
           const files = {
             folder,
-            file: `${stem}.${form}.pt`,
+            file: form === "pt2" ? `${stem}.pt2` : `${stem}.${form}.pt`,
             expectation: model.kind === "detection" ? null : `${stem}.io.npz`,
           };
           await checkModel(counted, files, { verifier, limits, record });
@@ -228,7 +232,9 @@ main(async () => {
   if (options.list || options["no-report"]) return;
   for (const page of PAGES) {
     const models = listModels().filter(({ kind }) => page.kinds.some(([name]) => name === kind));
-    const known = records.all().filter(({ name }) => models.some((model) => model.name === name));
+    const known = records
+      .all()
+      .filter(({ name, form }) => page.forms.includes(form) && models.some((model) => model.name === name));
     if (known.length === 0) continue; // nothing of the page ran here
     const file = path.join(root, "docs", page.file);
     writeFileSync(file, zooReport(known, models, page));

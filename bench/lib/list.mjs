@@ -158,4 +158,10 @@ export const BENCHMARKS = [
     minutes: 10,
     what: "formats found within a bound on effective bits, against ModelOpt's with --peer .peers/bin/python",
   },
+  {
+    name: "exported",
+    minutes: 3,
+    page: "exported-programs.md",
+    what: "loading exported programs against torch.export.load, and searches on them against their traces",
+  },
 ];

@@ -1,15 +1,15 @@
 /** `torchsearch compress`. */
+
 import { existsSync } from "node:fs";
 import path from "node:path";
-
 import type { Command } from "commander";
-
 import { type CompressResult, compressWith } from "../compress/compress";
 import { type CompressOptions, readCompressOptions } from "../compress/options";
 import { RATING_TITLES } from "../compress/rating";
 import { closeTensors } from "../data/raw-tensor";
 import { lossFor } from "../evaluation/losses";
 import type { CollectFunction } from "../evaluation/types";
+import { stemOf } from "../model/file-format";
 import type { Tensor } from "../model/tensor";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { formatCost, METRIC_NAMES, titleOf } from "../profile/metrics";
@@ -45,9 +45,9 @@ function heldOutFiles({ holdout }: Pick<Request, "holdout">): string[] | null {
 async function run(model: string, given: GivenOf<"compress">): Promise<void> {
   const { settings } = mergeSettings("compress", given);
   if (settings.data.length === 0) throw badOption("Compressing needs data: give --data.");
-  const stem = path.basename(model).replace(/\.pt$/, "");
+  const stem = stemOf(path.basename(model));
   const output = settings.output ?? path.resolve(`${stem}.small.pt`);
-  const checkpoint = settings.checkpoint ?? `${output.replace(/\.pt$/, "")}.compress.safetensors`;
+  const checkpoint = settings.checkpoint ?? `${stemOf(output)}.compress.safetensors`;
   const request: Request = { ...settings, model: path.resolve(model), output, checkpoint };
   requireImageFolder(request);
   const files = heldOutFiles(request);

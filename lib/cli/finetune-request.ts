@@ -1,8 +1,10 @@
 /** Training the result of a search: the settings that follow from the search's own. */
+
 import path from "node:path";
+import { stemOf } from "../model/file-format";
 
 import { parseInputs } from "../profile/input-spec";
-import { trustArguments } from "./load-model";
+import { programGiven, trustArguments } from "./load-model";
 import type { OpenData } from "./open-data";
 import { defaultsOf, type SettingsOf } from "./options/table";
 import { argumentsFor, classesArguments } from "./options/written";
@@ -23,10 +25,10 @@ export function finetuneFiles(
   model: string,
   { output = null, checkpoint = null }: { output?: string | null; checkpoint?: string | null },
 ): { output: string; checkpoint: string } {
-  const saved = output ?? path.resolve(`${path.basename(model).replace(/\.pt$/, "")}.finetuned.pt`);
+  const saved = output ?? path.resolve(`${stemOf(path.basename(model))}.finetuned.pt`);
   return {
     output: saved,
-    checkpoint: checkpoint ?? `${saved.replace(/\.pt$/, "")}.finetune.safetensors`,
+    checkpoint: checkpoint ?? `${stemOf(saved)}.finetune.safetensors`,
   };
 }
 
@@ -45,7 +47,7 @@ export function trainingOf(
   // Probabilities are no labels to train on; the teacher alone is.
   const targets = target !== null && rows !== "probabilities";
   const values = targets && !labels;
-  const output = search.output.replace(/\.pt$/, ".finetuned.pt");
+  const output = `${stemOf(search.output)}.finetuned${path.extname(search.output) || ".pt"}`;
   return {
     ...(({ json: _json, resume: _resume, settings: _settings, ...rest }) => rest)(defaultsOf("finetune")),
     data,
@@ -58,6 +60,7 @@ export function trainingOf(
     classDimension,
     input: numbers.length > 0 ? numbers : null,
     teacher: search.model,
+    teacherModel: programGiven(),
     epochs: search.finetuneEpochs ?? ADVISED_EPOCHS,
     ...(values && { loss: "meanSquaredError" as const }),
     ...(!targets && { alpha: 1 }),

@@ -13,7 +13,7 @@ import {
 } from "../finetune/options";
 import type { EpochRecord } from "../finetune/training-state";
 import { isExportedName } from "../model/file-format";
-import { Module } from "../model/module";
+import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import { parseInputs } from "../profile/input-spec";
 import type { SubnetConfig } from "../space/types";
@@ -22,7 +22,7 @@ import { requireApart } from "./file-roles";
 import type { FinetuneRequest } from "./finetune-request";
 import { searchOf, trainAsSupernet } from "./finetune-supernet";
 import { type FittingRequest, openFitting } from "./fitting-data";
-import { loadModelFile } from "./load-model";
+import { loadModelFile, sampleInputsOf } from "./load-model";
 import type { OpenData } from "./open-data";
 import { badOption } from "./options/kinds";
 import type { SettingsOf } from "./options/table";
@@ -44,12 +44,15 @@ export interface FinetuneOutcome {
   seconds: number;
 }
 
-type TrainingContext = Pick<SearchContext, "args" | "signal" | "onProgress" | "say">;
+type TrainingContext = Pick<SearchContext, "args" | "signal" | "onProgress" | "say"> & {
+  /** The program of the model's file that is trained, as {@link loadModelFile} takes it. */
+  program?: string | null;
+};
 
 /** Trains, saves the model, and rates it where data for that were given. @throws what training throws */
 export async function trainRequest(
   request: FinetuneRequest,
-  { args, signal, onProgress, say }: TrainingContext,
+  { args, signal, onProgress, say, program }: TrainingContext,
   asked: Partial<SettingsOf<"finetune">> = {},
 ): Promise<FinetuneOutcome> {
   const start = performance.now();
@@ -70,9 +73,10 @@ export async function trainRequest(
   try {
     const { model, device, output } = request;
     const load = { signal, device };
-    const module = opened(await loadModelFile(model, load));
+    const chosen = program === undefined ? {} : { program };
+    const module = opened(await loadModelFile(model, { ...load, ...chosen }));
     await requireOutput(output);
-    if (isExportedName(output) && (await Module.sampleInputs(model, { signal })) === null) {
+    if (isExportedName(output) && (await sampleInputsOf(model, chosen)) === null) {
       throw new TorchSearchError(
         "ERR_EXPORTED_WRITE",
         `${output} would be an exported program, which is recorded on sample inputs, and ${model} has none. Give the file ` +
@@ -81,7 +85,10 @@ export async function trainRequest(
     }
     if (parseInputs(request.input ?? [], module.signature).specs.length > 0)
       throw badOption("--input of finetune takes numbers, such as sr=16000: shapes come from the data.");
-    const teacher = request.teacher === null ? null : opened(await loadModelFile(request.teacher, load));
+    const teacher =
+      request.teacher === null
+        ? null
+        : opened(await loadModelFile(request.teacher, { ...load, program: request.teacherModel }));
     const data = await openFitting(dataRequest(request), module, "train", say);
     opened(data.loader);
     if (data.rows === "probabilities") {

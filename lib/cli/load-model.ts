@@ -38,6 +38,11 @@ export function givenTrust(): Pick<LoadOptions, "allowUnsafe" | "verify"> {
   return trust;
 }
 
+/** The program that `--model` names, null without it. */
+export function programGiven(): string | null {
+  return trust.model ?? null;
+}
+
 /** The options that trust a model's file as this command does, for a command that it prints. */
 export function trustArguments(): string[] {
   const { allowUnsafe = [], verify = true } = trust;
@@ -47,15 +52,34 @@ export function trustArguments(): string[] {
   ];
 }
 
-/** Loads a model of the command. @throws what `Module.load` throws */
+/**
+ * Loads a model of the command.
+ *
+ * @param options.program which program of a file with several, null for its only one; absent: as `--model` says
+ * @throws what `Module.load` throws
+ */
 export function loadModelFile(
   file: string,
-  { device = null, signal }: { device?: string | null; signal?: AbortSignal } = {},
+  options: { device?: string | null; signal?: AbortSignal; program?: string | null } = {},
 ): Promise<Module> {
-  return Module.load(file, { ...trust, ...(device !== null && { device }), ...(signal && { signal }) });
+  const { device = null, signal } = options;
+  return Module.load(file, {
+    ...trusted(options),
+    ...(device !== null && { device }),
+    ...(signal && { signal }),
+  });
+}
+
+function trusted({ program }: { program?: string | null }): typeof trust {
+  const { model, ...others } = trust;
+  const chosen = program === undefined ? model : program;
+  return typeof chosen === "string" ? { ...others, model: chosen } : others;
 }
 
 /** The inputs that a `.pt2` file of the command keeps; null for other files. */
-export function sampleInputsOf(file: string): Promise<SampleInputs | null> {
-  return Module.sampleInputs(file, trust);
+export function sampleInputsOf(
+  file: string,
+  options: { program?: string | null } = {},
+): Promise<SampleInputs | null> {
+  return Module.sampleInputs(file, trusted(options));
 }

@@ -1,7 +1,8 @@
 /** Rating the result of a search: scores, files and latency, and its training where that was asked for. */
-import { rm } from "node:fs/promises";
 
+import { rm } from "node:fs/promises";
 import { TorchSearchError } from "../errors";
+import { stemOf } from "../model/file-format";
 import { Module } from "../model/module";
 import { BatchRange } from "./batch-range";
 import { type ComparedRatings, compareRatings, fell } from "./comparison";
@@ -77,7 +78,7 @@ export async function rateOutcome(
     );
     return worse ? { ...outcome, next: await finetuneArguments(training) } : outcome;
   }
-  const checkpoint = `${request.output.replace(/\.pt$/, "")}.training.safetensors`;
+  const checkpoint = `${stemOf(request.output)}.training.safetensors`;
   const trained = await trainAnew({ ...training, checkpoint }, context);
   using tuned = await Module.load(trained.output, { signal });
   add(ratings, await rate(score, tuned, { signal }));
@@ -88,7 +89,7 @@ export async function rateOutcome(
 /** Trains the result, from a checkpoint of the same training if there is one. */
 async function trainAnew(training: FinetuneRequest, context: SearchContext): Promise<FinetuneOutcome> {
   const remove = (): Promise<void> => rm(training.checkpoint, { force: true });
-  const train = (): Promise<FinetuneOutcome> => trainRequest(training, context);
+  const train = (): Promise<FinetuneOutcome> => trainRequest(training, { ...context, program: null });
   const other = /^ERR_CHECKPOINT_(MODEL|OPTIONS)$/;
   const trained = await train().catch(async (error: unknown) => {
     if (!(error instanceof TorchSearchError) || !other.test(error.code)) throw error;

@@ -1,10 +1,11 @@
 /** Files that a command reads: that they exist, and that they are what the command takes. */
+
 import { existsSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import path from "node:path";
-
 import { type Checkpoint, readCheckpoint } from "../contract/checkpoint";
 import { TorchSearchError } from "../errors";
+import { stemOf } from "../model/file-format";
 
 /** Refuses names of files that don't exist, before anything is loaded. @throws `ERR_FILE_NOT_FOUND` naming the first */
 export function requireFiles(files: Readonly<Record<string, readonly (string | null)[]>>): void {
@@ -34,11 +35,11 @@ function missing(what: string, file: string): TorchSearchError {
 export async function readSearchCheckpoint(file: string): Promise<Checkpoint> {
   requireFiles({ Checkpoint: [file] });
   if (await isArchive(file)) {
-    const beside = `${file.replace(/\.pt$/, "")}.search.safetensors`;
+    const beside = `${stemOf(file)}.search.safetensors`;
     const advice = existsSync(beside)
       ? `Its checkpoint is ${beside}.`
       : "Name a file that torchsearch wrote (*.search.safetensors).";
-    const what = /\.pt$/.test(file) ? "a model" : "an archive, such as a model or .npz data";
+    const what = /\.pt2?$/i.test(file) ? "a model" : "an archive, such as a model or .npz data";
     throw new TorchSearchError(
       "ERR_CHECKPOINT_CORRUPT",
       `${path.basename(file)} is ${what}, not a checkpoint. ${advice}`,

@@ -9,7 +9,7 @@ import { closeTensors } from "../data/raw-tensor";
 import { TensorDataLoader } from "../data/tensor-loader";
 import { TorchSearchError } from "../errors";
 import { convert } from "../mode/convert";
-import { formatOf } from "../model/file-format";
+import { formatOf, stemOf } from "../model/file-format";
 import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import type { LoadOptions } from "../model/types";
@@ -287,7 +287,7 @@ async function replace(from: string, to: string): Promise<void> {
 }
 
 function stem(file: string): string {
-  return path.resolve(file).replace(/\.pt$/, "");
+  return stemOf(path.resolve(file));
 }
 
 function stepFiles({ output, checkpoint }: CompleteCompressOptions, step: number) {

@@ -24,3 +24,8 @@ export function formatOf(file: string, asked: FileFormat | null | undefined): Fi
   }
   return asked ?? named;
 }
+
+/** A model's path without its ending, to name what belongs to it. */
+export function stemOf(file: string): string {
+  return file.replace(/\.pt2?$/i, "");
+}

@@ -53,6 +53,10 @@ export const trainersPython = path.join(trainersVenv, "bin", "python3");
 
 const TRAINERS = [[TORCH, "numpy>=1.26", "lightning==2.6.0", "transformers==5.24.0", "accelerate==1.15.0"]];
 
+/** Packages for the suite `exporters`, beside those of the environment. */
+const EXPORTERS = ["onnx==1.23.2", "onnxscript==0.7.2", "onnxruntime==1.32.0"];
+const EXPORTERS_NEED = ["onnx_ir==1.1.0", "ml_dtypes==0.6.0", "protobuf==7.36.2", "flatbuffers==25.12.19"];
+
 /** The environment's interpreter. */
 export const python = path.join(venv, "bin", "python3");
 
@@ -106,6 +110,17 @@ export const ensureZooPython = () => ensureApart(zooVenv, zooPython, ZOO_MORE);
 
 /** Installs Lightning and transformers' Trainer, unless they are there. */
 export const ensureTrainersPython = () => ensureApart(trainersVenv, trainersPython, TRAINERS);
+
+/** A folder with ONNX's packages, for PYTHONPATH: what they need beyond these, the environment has. */
+export async function ensureExporters() {
+  const folder = path.join(root, ".zoo", "exporters");
+  const stamp = path.join(folder, "packages.json");
+  const packages = [...EXPORTERS, ...EXPORTERS_NEED];
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === JSON.stringify(packages)) return folder;
+  await install(python, [["--no-deps", "--upgrade", "--target", folder, ...packages]]);
+  writeFileSync(stamp, JSON.stringify(packages));
+  return folder;
+}
 
 /** An environment of its own with these packages. */
 async function ensureApart(venv, python, packages) {

@@ -6,6 +6,7 @@ import os from "node:os";
 import path from "node:path";
 
 import { runDoctest, settled } from "./counts.mjs";
+import { exportersSuite } from "./exporters-suite.mjs";
 import { packageSuite } from "./package-suite.mjs";
 import { ensurePython, torchRoot } from "./python.mjs";
 import { root } from "./run.mjs";
@@ -28,15 +29,15 @@ function cpp({ out, env }) {
   return runDoctest(path.join(out, "torchsearch_tests"), env);
 }
 
-/** The TypeScript tests (vitest). */
-function unit({ env }) {
+/** The TypeScript tests (vitest): all of them, or these files. */
+function unit({ env }, files = []) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-test-"));
   const report = path.join(folder, "vitest.json");
   const vitest = path.join(root, "node_modules", "vitest", "vitest.mjs");
   try {
     const { status } = runTests(
       process.execPath,
-      [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      [vitest, "run", ...files, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
       env,
     );
     const result = JSON.parse(readFileSync(report, "utf8"));
@@ -103,7 +104,8 @@ export const SUITES = {
   sanitize: (prepared) => sanitizeSuite("address,undefined", prepared),
   threads: (prepared) => sanitizeSuite("thread", prepared),
   trainers: trainersSuite,
+  exporters: (prepared) => exportersSuite(prepared, unit),
 };
 
 /** Suites that compile the whole core once more, for a sanitizer, or install much; the nightly workflow runs them. */
-export const BY_NAME_ONLY = ["sanitize", "threads", "trainers"];
+export const BY_NAME_ONLY = ["sanitize", "threads", "trainers", "exporters"];

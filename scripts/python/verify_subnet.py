@@ -1,4 +1,5 @@
-"""Judges an exported TorchScript file with PyTorch alone: does it load, agree, keep its names, and still train?
+"""Judges an exported TorchScript file, or an exported program (.pt2), with PyTorch alone: does it load, agree, keep its
+names, and still train?
 
     verify_subnet.py --model exported.pt [--inputs in.npz --expected out.npz] [--original original.pt] [--train-step]
     verify_subnet.py --serve        one JSON request a line on standard input, one JSON answer a line on standard output
@@ -7,7 +8,8 @@ A request has the flags' names in camelCase: model, inputs, expected, original, 
 `inputs` and `expected` are .npz, .npy or .safetensors files; arrays count in the file's order (safetensors: by name,
 numbers in natural order). When a file has names that begin with "input" or "output", only those are taken, so one file
 may hold both. Names that begin with "kw:" are keyword arguments. `dtype` (float16, bfloat16, float64) converts the
-floating inputs. Outputs are compared tensor by tensor, depth first.
+floating inputs. `way` is how an exported program computes its outputs: "decompose" by run_decompositions(), "onnx" by
+onnxruntime, if that is installed (else the answer is ok and `absent`). Outputs are compared tensor by tensor, depth first.
 
 The answer: ok, error (null or a sentence), reason (its last line, where there is an error), maxAbsDiff, maxRelDiff (relative
 to the largest expected magnitude), lossBefore, lossAfter, trainSamples (of a batch), gradsFinite, params, originalParams,
@@ -15,10 +17,12 @@ keysMissing (in the original only; fine when blocks were left out), keysUnexpect
 """
 
 import argparse
+import contextlib
 import json
 import math
 import re
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -128,10 +132,54 @@ def call(model: torch.jit.ScriptModule, inputs: dict[str, torch.Tensor]) -> list
     return flat_tensors(model(*positional, **keywords))
 
 
+def open_model(path: str) -> torch.nn.Module:
+    if not path.endswith(".pt2"):
+        return torch.jit.load(path)
+    # A module of an exported program has no mode; its own is that of its export.
+    return torch.export.load(path).module()
+
+
+def state_of(path: str) -> dict[str, list[int]]:
+    state = torch.export.load(path).state_dict if path.endswith(".pt2") else torch.jit.load(path).state_dict()
+    return {name: list(value.shape) for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def run_onnx(path: str, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor] | None:
+    """What onnxruntime computes of the program; None where it is not installed."""
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError:
+        return None
+    with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(sys.stderr):
+        file = f"{place}/model.onnx"
+        torch.onnx.export(torch.export.load(path), dynamo=True, verbose=False).save(file)
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        names = [value.name for value in session.get_inputs()]
+        given = [x.numpy() for x in inputs.values()]
+        if len(names) != len(given):
+            raise ValueError(f"the ONNX model has the inputs {names}, {len(given)} were given")
+        return [torch.from_numpy(output) for output in session.run(None, dict(zip(names, given)))]
+
+
+def outputs_of(path: str, way: str | None, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor] | None:
+    if way == "onnx":
+        return run_onnx(path, inputs)
+    if way == "decompose":
+        model = torch.export.load(path).run_decompositions().module()
+    else:
+        model = open_model(path)
+        if not path.endswith(".pt2"):
+            model.eval()
+    with torch.no_grad():
+        return call(model, inputs)
+
+
 def train(path: str, inputs: dict[str, torch.Tensor], steps: int, lr: float) -> dict[str, Any]:
     """A few SGD steps on one batch from the file's weights; the same dropout masks in every step."""
-    model = torch.jit.load(path)
-    model.train()
+    model = open_model(path)
+    if not path.endswith(".pt2"):
+        model.train()
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -210,29 +258,28 @@ def verify(request: dict[str, Any]) -> dict[str, Any]:
 def check(request: dict[str, Any], answer: dict[str, Any]) -> None:
     """Fills the answer and raises at the first thing that doesn't hold."""
     path = request["model"]
-    model = torch.jit.load(path)
-    model.eval()
-    answer["params"] = sum(p.numel() for p in model.parameters())
-    state = {name: list(value.shape) for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    answer["params"] = sum(p.numel() for p in open_model(path).parameters())
+    state = state_of(path)
     inputs: dict[str, torch.Tensor] = {}
     if request.get("inputs"):
         inputs = read_tensors(request["inputs"], "input")
         if request.get("dtype"):
             dtype = getattr(torch, request["dtype"])
             inputs = {name: x.to(dtype) if x.is_floating_point() else x for name, x in inputs.items()}
-        with torch.no_grad():
-            outputs = call(model, inputs)
-        del model
+        outputs = outputs_of(path, request.get("way"), inputs)
+        if outputs is None:
+            answer["absent"] = True
+            return
         if request.get("expected"):
             expected = list(read_tensors(request["expected"], "output").values())
             answer["maxAbsDiff"], answer["maxRelDiff"] = compare(outputs, expected)
-            tolerance = request.get("tolerance", 1e-5)
+            tolerance = request.get("tolerance", 1e-5) * (10 if request.get("way") == "onnx" else 1)  # other kernels
             if answer["maxRelDiff"] > tolerance:
                 raise ValueError(f"the outputs differ by {answer['maxRelDiff']:.3g} of their size, allowed is {tolerance:g}")
     if request.get("original"):
-        original = torch.jit.load(request["original"])
+        original = open_model(request["original"])
         answer["originalParams"] = sum(p.numel() for p in original.parameters())
-        shapes = {name: list(v.shape) for name, v in original.state_dict().items() if isinstance(v, torch.Tensor)}
+        shapes = state_of(request["original"])
         answer["keysMissing"] = sorted(set(shapes) - set(state))
         answer["keysUnexpected"] = sorted(set(state) - set(shapes))
         answer["shapesGrown"] = [

@@ -5,8 +5,12 @@ import path from "node:path";
 
 import { root } from "../lib/run.mjs";
 import { watch } from "./limits.mjs";
+import { CONVERTED } from "./models.mjs";
 
-export const STAGES = ["make", "load", "profile", "time", "convert", "prune", "export", "verify", "train"];
+export const STAGES = [
+  ...["make", "load", "profile", "time", "convert", "prune", "export", "verify", "train"],
+  ...["decompose", "onnx"],
+];
 
 /** The first stage that did not hold, with its code and message, or undefined. */
 export function failureOf(record) {
@@ -93,7 +97,8 @@ export async function checkModel(model, { file, expectation, folder }, { verifie
   await runChild({ task: "profile", file, expectation, oracle: model }, limits, record);
   if (model.kind === "detection") return;
 
-  const subnetFile = path.join(folder, "subnet.pt");
+  const exported = record.form === "pt2";
+  const subnetFile = path.join(folder, exported ? "subnet.pt2" : "subnet.pt");
   const tensorsFile = path.join(folder, "subnet.safetensors");
   await runChild({ task: "prune", file, expectation, subnetFile, tensorsFile }, limits, record);
   if (!allOk(record, "convert", "prune", "export")) return;
@@ -109,6 +114,12 @@ export async function checkModel(model, { file, expectation, folder }, { verifie
     lossAfter: "lossAfter",
     trainSamples: "trainSamples",
   });
+  if (!exported || !CONVERTED.includes(record.name)) return;
+  for (const stage of ["decompose", "onnx"])
+    await ask(verifier, stage, { ...comparison, original: undefined, way: stage }, limits, record, {
+      maxAbsDiff: `${stage}Difference`,
+      absent: `${stage}Absent`,
+    });
 }
 
 /** Random weights may give tiny outputs, which would pass an absolute bound; so the bound is 1e-5 of their own size. */

@@ -57,12 +57,12 @@ export function closeAll(output) {
   for (const tensor of tensorsOf(output)) tensor.close();
 }
 
-/** The inputs that scripts/fixtures made, with the eager model's outputs. */
+/** The inputs that scripts/fixtures made, with the outputs of the eager model and those of its exported program. */
 export async function readExpectation(file) {
   const arrays = await decodeNpz(readFileSync(file), file);
   const those = (what) =>
     [...arrays].filter(([name]) => name.startsWith(what)).map(([, raw]) => tensorFromRaw(raw));
-  return { inputs: those("input"), outputs: those("output") };
+  return { inputs: those("input"), outputs: those("output"), exports: those("exported") };
 }
 
 /** Writes tensors as verify_subnet.py reads them. */

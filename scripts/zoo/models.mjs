@@ -5,7 +5,8 @@ import path from "node:path";
 
 import { root } from "../lib/run.mjs";
 
-export const FORMS = ["scripted", "traced"];
+/** How a model is saved: as TorchScript, in two ways, or as an exported program. */
+export const FORMS = ["scripted", "traced", "pt2"];
 
 // The first match names the family; other models are named by the letters that their name begins with.
 const FAMILIES = [
@@ -30,6 +31,25 @@ function moreModels() {
 /** The kinds of models that zoo_more.py makes. */
 export const MORE_KINDS = ["transformers", "timm-more", "smp", "monai", "ultralytics"];
 
+/** The kinds of models that are also exported. */
+export const EXPORTED_KINDS = ["classification", "timm", "segmentation", "transformers"];
+
+/** Of these kinds of models, PyTorch also decomposes the exported subnets and converts them to ONNX. */
+export const CONVERTED = [
+  ...[
+    "resnet18",
+    "mobilenet_v3_small",
+    "densenet121",
+    "shufflenet_v2_x1_0",
+    "swin_t",
+    "vit_b_16",
+    "convnext_tiny",
+  ],
+  ...["lraspp_mobilenet_v3_large", "timm/vit_tiny_patch16_224", "timm/levit_128s", "timm/nfnet_f0"],
+  ...["timm/xcit_nano_12_p16_224", "timm/maxvit_rmlp_pico_rw_256", "timm/res2net50_26w_4s"],
+  ...["transformers/bert", "transformers/gpt2"],
+];
+
 /** Changes when the models of a kind are made in another way. */
 export function fixturesVersion(kind) {
   const hash = createHash("sha256");
@@ -39,9 +59,10 @@ export function fixturesVersion(kind) {
   return hash.digest("hex").slice(0, 12);
 }
 
-/** Detectors take a list of images of any size, which only scripts can. */
+/** Detectors take a list of images of any size, which only scripts can. Exported are only some kinds. */
 export function formsOf(kind) {
-  return kind === "detection" ? ["scripted"] : FORMS;
+  if (kind === "detection") return ["scripted"];
+  return FORMS.filter((form) => form !== "pt2" || EXPORTED_KINDS.includes(kind));
 }
 
 /**

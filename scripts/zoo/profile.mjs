@@ -13,6 +13,7 @@ const { Module, profile, Tensor, TorchSearchError } = createRequire(import.meta.
 const TOLERANCE = 1e-3;
 
 export async function run({ file, expectation, oracle }, stage) {
+  const exported = file.endsWith(".pt2");
   const { module, inputs, args } = await stage("load", async () => {
     Tensor.from([0]).close(); // the addon and LibTorch, which are not the model's memory
     const base = measure.resident();
@@ -28,11 +29,17 @@ export async function run({ file, expectation, oracle }, stage) {
       );
       return { keep: { module, inputs: [input], args: [[input]] }, memory: { base, loaded } };
     }
-    const { inputs, outputs } = await measure.readExpectation(expectation);
+    const { inputs, outputs, exports } = await measure.readExpectation(expectation);
     const { value: output, peak: forward } = await measure.peakOf(() => module.forward(...inputs));
-    const difference = measure.requireClose(measure.tensorsOf(output), outputs, "The loaded model");
+    const tensors = measure.tensorsOf(output);
+    const difference = measure.requireClose(tensors, outputs, "The loaded model");
+    const facts = { memory: { base, loaded, forward }, difference };
+    if (exported) {
+      facts.bitEqual = measure.relativeDifference(tensors, exports) === 0;
+      if (!facts.bitEqual) measure.requireClose(tensors, exports, "The loaded program", 1e-5);
+    }
     measure.closeAll(output);
-    return { keep: { module, inputs, args: inputs }, memory: { base, loaded, forward }, difference };
+    return { keep: { module, inputs, args: inputs }, ...facts };
   });
 
   await stage("profile", async () => {

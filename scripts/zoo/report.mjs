@@ -22,8 +22,11 @@ const median = (values) => {
   return sorted.length === 0 ? Number.NaN : sorted[Math.floor(sorted.length / 2)];
 };
 
-function summaryRow(title, models, records, wanted) {
-  const forms = models.flatMap((model) => formsOf(model.kind).map((form) => `${model.name}:${form}`));
+/** The forms of a kind of models that a page is about. */
+const formsOn = (page, kind) => formsOf(kind).filter((form) => page.forms.includes(form));
+
+function summaryRow(title, models, records, wanted, page) {
+  const forms = models.flatMap((model) => formsOn(page, model.kind).map((form) => `${model.name}:${form}`));
   const own = records.filter(({ name, form }) => forms.includes(`${name}:${form}`));
   const made = own.filter((record) => ok(record, "make"));
   const profiled = made.filter((record) => ok(record, "profile")).length;
@@ -44,7 +47,7 @@ function summaryRow(title, models, records, wanted) {
   ]);
 }
 
-function summary(models, records, kinds) {
+function summary(models, records, page) {
   const of = (kind) => models.filter((model) => model.kind === kind);
   return [
     row([
@@ -56,7 +59,9 @@ function summary(models, records, kinds) {
       "models whose files all pass",
     ]),
     row(["---", "---", "---", "---", "---", "---"]),
-    ...kinds.map(([kind, title]) => summaryRow(title, of(kind), records, { pruned: kind !== "detection" })),
+    ...page.kinds.map(([kind, title]) =>
+      summaryRow(title, of(kind), records, { pruned: kind !== "detection" }, page),
+    ),
   ];
 }
 
@@ -196,12 +201,12 @@ function reasons(records) {
   ];
 }
 
-function notRun(models, records) {
+function notRun(models, records, page) {
   const ran = new Set(records.map(({ name, form }) => `${name}:${form}`));
   const left = models.flatMap(({ name, kind }) => {
-    const forms = formsOf(kind).filter((form) => !ran.has(`${name}:${form}`));
+    const forms = formsOn(page, kind).filter((form) => !ran.has(`${name}:${form}`));
     if (forms.length === 0) return [];
-    return [forms.length === formsOf(kind).length ? name : `${name}:${forms[0]}`];
+    return [forms.length === formsOn(page, kind).length ? name : `${name}:${forms[0]}`];
   });
   return left.length === 0 ? "All of them ran." : `Not run: ${left.sort().join(", ")}.`;
 }
@@ -213,6 +218,8 @@ function numbers(records) {
   const large = memory.filter(({ weights }) => weights > LARGE_BYTES).map(({ ofWeights }) => ofWeights);
   const left = (metric) =>
     median(records.filter(({ costs }) => costs).map(({ costs }) => costs.half[metric] / costs.full[metric]));
+  const exported = records.filter(({ form, bitEqual }) => form === "pt2" && bitEqual !== undefined);
+  const converted = records.filter(({ stages }) => stages.onnx !== undefined);
   const trained = records.filter(({ form, trainSamples }) => form === "scripted" && trainSamples);
   const builds = new Map();
   for (const { build, commit } of records) {
@@ -230,6 +237,12 @@ function numbers(records) {
       ? []
       : [
           `- Of the ${large.length} files with more than 200 MiB of weights, the peak is ${median(large).toFixed(2)} x the weights (median; at most ${Math.max(...large).toFixed(2)} x).`,
+        ]),
+    ...(exported.length === 0
+      ? []
+      : [
+          `- Of ${exported.length} exported programs, ${exported.filter(({ bitEqual }) => bitEqual).length} give what \`ep.module()\` gives to the last bit; the others agree within 1e-5.`,
+          `- ${converted.filter((record) => ok(record, "decompose")).length} of ${converted.length} subnets decompose, and ${converted.filter((record) => ok(record, "onnx") && !record.onnxAbsent).length} give the same outputs in onnxruntime.`,
         ]),
     ...(trained.length === 0
       ? []
@@ -283,10 +296,32 @@ leaves out the products of LSTMs (timm/sequencer2d_s), which \`profile()\` count
 transformers and ultralytics are called through a wrapper that gives their tensors in a tuple, and are only traced.
 `;
 
-/** The pages, and the kinds of models on each with their titles. */
+const EXPORTED = `# The zoo as exported programs
+
+\`npm run zoo -- --form pt2 --kinds classification,timm,segmentation,transformers\` writes this page; don't edit it. The
+models are those of [zoo.md](zoo.md) and the transformers of [zoo-more.md](zoo-more.md), as \`torch.export.save\` saves
+them, with a dynamic batch where the model has one. What \`torch.export.export\` refuses isn't counted. The stages are
+those of zoo.md, with these differences: a loaded program also gives what \`torch.export.load(file).module()\` gives,
+within 1e-5; the subnet at half widths is exported as \`.pt2\`, and Python loads, runs and trains that. Some models go
+through \`run_decompositions()\`, \`torch.onnx.export\` and onnxruntime as well (\`CONVERTED\` in scripts/zoo/models.mjs).
+`;
+
+/** The pages, the forms of the models on each, and their kinds with titles. */
 export const PAGES = [
   {
+    file: "zoo-pt2.md",
+    introduction: EXPORTED,
+    forms: ["pt2"],
+    kinds: [
+      ["classification", "torchvision, classification"],
+      ["timm", "timm"],
+      ["segmentation", "torchvision, segmentation"],
+      ["transformers", "transformers"],
+    ],
+  },
+  {
     file: "zoo.md",
+    forms: ["scripted", "traced"],
     introduction: INTRODUCTION,
     kinds: [
       ["classification", "torchvision, classification"],
@@ -297,6 +332,7 @@ export const PAGES = [
   },
   {
     file: "zoo-more.md",
+    forms: ["scripted", "traced"],
     introduction: MORE,
     kinds: [
       ["transformers", "transformers"],
@@ -309,14 +345,14 @@ export const PAGES = [
 ];
 
 /** A page's text. */
-export function zooReport(known, models, { introduction, kinds }) {
-  const page = [
-    introduction,
-    ...summary(models, known, kinds),
+export function zooReport(known, models, page) {
+  const text = [
+    page.introduction,
+    ...summary(models, known, page),
     "",
     ...numbers(known),
     "",
-    notRun(models, known),
+    notRun(models, known, page),
     "",
     "## What failed",
     "",
@@ -333,5 +369,5 @@ export function zooReport(known, models, { introduction, kinds }) {
     COLUMNS,
     ...tables(known),
   ];
-  return `${wrapped(page.join("\n"))}\n`;
+  return `${wrapped(text.join("\n"))}\n`;
 }

@@ -1,10 +1,15 @@
 /** The command on an exported program, test/fixtures/exported/tiny.pt2 (scripts/fixtures/exported_programs.py). */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 
+import { Module, Tensor } from "../../lib";
+import { readZip, writeZip } from "../fuzz/zip";
 import { fixture, torchsearch } from "./command";
+
+/** Elements of two samples for test/fixtures/finetune/small.pt. */
+const SAMPLE = 2 * 2 * 4 * 4;
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), "torchsearch-cli-exported-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -70,5 +75,77 @@ describe("the command on a .pt2 file", () => {
       "7x1x8x8",
     );
     expect(larger.status).toBe(0);
+  });
+
+  it("names a teacher's program apart from that of the model", { timeout: 120_000 }, async () => {
+    const at = (name: string): string => path.join(scratch, name);
+    using small = await Module.load(fixture("finetune/small.pt"));
+    await small.save(at("small.pt2"), { input: [Tensor.from(new Float32Array(SAMPLE), [2, 2, 4, 4])] });
+    const records = readZip(readFileSync(at("small.pt2"))).entries.map(({ name, data }) => ({
+      name: name.replace(/^[^/]*\//, "two/"),
+      data,
+      deflate: false,
+    }));
+    const second = records
+      .filter(({ name }) => /\/models\/|\/model[_.]/.test(name))
+      .map((each) => ({ ...each, name: each.name.replace(/model([_.])/, "other$1") }));
+    writeFileSync(at("two.pt2"), writeZip([...records, ...second]));
+    const data = ["--data", fixture("finetune/data.npz"), "--target-array", "labels", "--batch-size", "8"];
+    const tune = [
+      "finetune",
+      "small.pt2",
+      ...data,
+      "--teacher",
+      "two.pt2",
+      "--epochs",
+      "1",
+      "--output",
+      "tuned.pt2",
+    ];
+    const unnamed = await torchsearch(scratch, ...tune);
+    expect(unnamed.stderr).toMatch(/ERR_MODEL_NAME.*"model", "other"/s);
+    const { status, stderr } = await torchsearch(
+      scratch,
+      ...tune,
+      "--teacher-model",
+      "other",
+      "--model",
+      "model",
+    );
+    expect(stderr).not.toMatch(/ERR_/);
+    expect(status).toBe(0);
+    using tuned = await Module.load(at("tuned.pt2"));
+    expect(await tuned.fingerprint()).not.toBe(await small.fingerprint());
+  });
+
+  it("trains a result that is a .pt2 into another one", { timeout: 120_000 }, async () => {
+    const search = [
+      "search",
+      fixture("digits_cnn.pt"),
+      "--data",
+      fixture("digits.npz"),
+      "--searcher",
+      "random",
+    ];
+    const arrays = ["--input-array", "train_images", "--target-array", "train_labels", "--max-batches", "1"];
+    const rest = [
+      "--constraint",
+      "flops=60%",
+      "--iterations",
+      "2",
+      "--finetune-epochs",
+      "1",
+      "--output",
+      "found.pt2",
+    ];
+    const { status, stderr } = await torchsearch(scratch, ...search, ...arrays, ...rest);
+    expect(stderr).not.toMatch(/ERR_/);
+    expect(status).toBe(0);
+    using found = await Module.load(path.join(scratch, "found.pt2"));
+    using tuned = await Module.load(path.join(scratch, "found.finetuned.pt2"));
+    expect(tuned.namedParameters().map(({ name }) => name)).toEqual(
+      found.namedParameters().map(({ name }) => name),
+    );
+    expect(await tuned.fingerprint()).not.toBe(await found.fingerprint());
   });
 });

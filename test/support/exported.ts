@@ -5,9 +5,12 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 
+import { expect } from "vitest";
+
 import { type Input, Tensor } from "../../lib";
 import { tensorFromRaw } from "../../lib/data/raw-tensor";
 import { readSafetensors } from "../../lib/data/safetensors";
+import { numbersOf } from "./tensors";
 import { python, root } from "./zoo";
 
 type Nest = { tensor: string } | { dict: Record<string, Nest> } | { items: Nest[] } | { value: unknown };
@@ -72,4 +75,21 @@ export async function firstOf(name: string) {
   const [first] = (await caseOf(name)).sets;
   if (first === undefined) throw new Error(`${name} has no inputs`);
   return first;
+}
+
+/** Requires the same nesting, with numbers and tensors' elements within `tolerance`: for outputs of another machine. */
+export function expectClose(actual: unknown, expected: unknown, tolerance: number): void {
+  if (expected instanceof Tensor && actual instanceof Tensor) {
+    expect([actual.dtype, actual.shape]).toEqual([expected.dtype, expected.shape]);
+    const wanted = numbersOf(expected).map(Number);
+    const off = numbersOf(actual).map((value, i) => Math.abs(Number(value) - (wanted[i] as number)));
+    expect(off.length).toBe(wanted.length);
+    for (const each of off) expect(each).toBeLessThanOrEqual(tolerance);
+  } else if (typeof expected === "object" && expected !== null) {
+    expect(Object.keys(actual as object)).toEqual(Object.keys(expected));
+    for (const [key, value] of Object.entries(expected))
+      expectClose((actual as Record<string, unknown>)[key], value, tolerance);
+  } else {
+    expect(actual).toEqual(expected);
+  }
 }

@@ -1,6 +1,8 @@
 /** Settings as the arguments that would give them. */
+
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
+import { stemOf } from "../../model/file-format";
 
 import { isRecord } from "../../util/check";
 import type { CommandName } from "./commands";
@@ -32,7 +34,7 @@ export function argumentsFor<Name extends CommandName>(
 /** The argument that names an image folder's classes: they are saved beside `model`, as NAME.classes.txt. */
 export async function classesArguments(images: ImageRequest | null, model: string): Promise<string[]> {
   if (images?.classes === undefined) return [];
-  const file = `${model.replace(/\.pt$/, "")}.classes.txt`;
+  const file = `${stemOf(model)}.classes.txt`;
   await writeFile(file, `${images.classes.join("\n")}\n`);
   return ["--image-classes", path.relative(process.cwd(), file)];
 }

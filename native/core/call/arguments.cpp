@@ -12,6 +12,58 @@ namespace {
   throw Error("ERR_INPUT", what + " The module's signature is " + signatureOf(schema) + ".");
 }
 
+// Files and copies forget the types of containers: the value with the containers that its type asks for, as
+// far as they fit, a record for a tuple with names among them.
+c10::IValue fitted(const c10::IValue& value, const c10::TypePtr& type) {
+  if (const auto optional = type->cast<c10::OptionalType>())
+    return value.isNone() ? value : fitted(value, optional->getElementType());
+  if (value.isTensor() || value.type()->isSubtypeOf(*type)) return value;
+  if (const auto tuple = type->cast<c10::TupleType>()) {
+    std::vector<c10::IValue> items;
+    const size_t count = tuple->elements().size();
+    if (value.isTuple() && value.toTupleRef().size() == count) {
+      items = value.toTupleRef().elements().vec();
+    } else if (tuple->schema() && value.isGenericDict() && value.toGenericDict().size() == count) {
+      const auto dict = value.toGenericDict();
+      for (const c10::Argument& field : tuple->schema()->arguments()) {
+        const auto found = dict.find(field.name());
+        if (found == dict.end()) return value;
+        items.push_back(found->value());
+      }
+    } else {
+      return value;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      items[i] = fitted(items[i], tuple->elements()[i]);
+      if (!items[i].type()->isSubtypeOf(*tuple->elements()[i])) return value;
+    }
+    if (tuple->name()) return c10::ivalue::Tuple::createNamed(std::move(items), tuple);
+    return c10::ivalue::Tuple::create(std::move(items));
+  }
+  if (const auto list = type->cast<c10::ListType>(); list && value.isList()) {
+    c10::impl::GenericList made(list->getElementType());
+    for (const c10::IValue& item : value.toListRef()) {
+      const c10::IValue one = fitted(item, list->getElementType());
+      if (!one.type()->isSubtypeOf(*list->getElementType())) return value;
+      made.push_back(one);
+    }
+    return made;
+  }
+  if (const auto dict = type->cast<c10::DictType>(); dict && value.isGenericDict()) {
+    c10::impl::GenericDict made(dict->getKeyType(), dict->getValueType());
+    for (const auto& item : value.toGenericDict()) {
+      const c10::IValue one = fitted(item.value(), dict->getValueType());
+      if (!item.key().type()->isSubtypeOf(*dict->getKeyType()) ||
+          !one.type()->isSubtypeOf(*dict->getValueType())) {
+        return value;
+      }
+      made.insert(item.key(), one);
+    }
+    return made;
+  }
+  return value;
+}
+
 void checkType(const c10::FunctionSchema& schema, const c10::Argument& argument, const c10::IValue& value) {
   if (value.isTensor() && argument.type()->kind() == c10::TypeKind::TensorType) return;
   if (value.type()->isSubtypeOf(*argument.type())) return;
@@ -68,11 +120,11 @@ std::vector<c10::IValue> bindArguments(const c10::FunctionSchema& schema, const 
       if (keyword != inputs.kwargs.end()) {
         misfit(schema, "Argument \"" + argument.name() + "\" was given both by position and by name.");
       }
-      checkType(schema, argument, inputs.args[i]);
-      stack.push_back(inputs.args[i]);
+      stack.push_back(fitted(inputs.args[i], argument.type()));
+      checkType(schema, argument, stack.back());
     } else if (keyword != inputs.kwargs.end()) {
-      checkType(schema, argument, keyword->second);
-      stack.push_back(keyword->second);
+      stack.push_back(fitted(keyword->second, argument.type()));
+      checkType(schema, argument, stack.back());
       ++used;
     } else if (argument.default_value()) {
       stack.push_back(*argument.default_value());

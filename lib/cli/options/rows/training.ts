@@ -10,7 +10,7 @@ import {
   TRAINING_DEFAULTS,
 } from "../../../finetune/options";
 import { SUPERNET_DEFAULTS } from "../../../finetune/supernet-options";
-import { choice, file, flag, number, positive, whole } from "../kinds";
+import { choice, file, flag, number, positive, text, whole } from "../kinds";
 import { row } from "../row";
 
 /** `1e-3 for adamw, 1e-2 for sgd` */
@@ -24,7 +24,15 @@ export const TRAINING_OPTIONS = [
     key: "teacher",
     kind: file,
     default: null,
-    help: "a TorchScript file, such as the full model, to learn from too",
+    help: "a model, such as the full one, to learn from too",
+  }),
+  row({
+    flag: "--teacher-model <name>",
+    commands: ["finetune"],
+    key: "teacherModel",
+    kind: text,
+    default: null,
+    help: "of a --teacher with several programs: which one; --model is for the model that is trained",
   }),
   row({
     flag: "--alpha <share>",

@@ -4,6 +4,8 @@
 #include <deque>
 #include <utility>
 
+#include "core/exported/write/fake_quantize_nodes.h"
+#include "core/exported/write/node_sink.h"
 #include "core/exported/write/written_call.h"
 #include "core/graph/module_paths.h"
 
@@ -253,6 +255,12 @@ Json GraphWriter::addResults(const Instruction& step, const std::string& base) {
 
 void GraphWriter::addNode(size_t instruction) {
   const Steps steps = stepsOf(instruction);
+  if (isFakeQuantize(*steps[0])) {
+    const SlotId result = steps[0]->results.at(0).slot;
+    NodeSink sink(nodes_, tensorValues_, names_, stacks_.at(steps[0]->scope));
+    slotNames_[result] = addFakeQuantize(*steps[0], program_, slotNames_, metaOf(result, false), sink);
+    return;
+  }
   const auto call = writtenCall(steps, program_);
   const std::string own = steps[0]->schema->name();
   if (!call) {
@@ -299,18 +307,10 @@ void GraphWriter::addAssignments() {
       refuseWriting("an attribute that its forward changes ('" + path + "')",
                     "Make it a buffer of one size, or save it as TorchScript.");
     }
-    const std::string name = names_.unique("copy_");
-    tensorValues_[name] = tensorValues_[buffer->name];
-    const auto argument = [](const char* key, Json tensor) {
-      return Json{{"name", key}, {"arg", {{"as_tensor", std::move(tensor)}}}, {"kind", 1}};
-    };
-    nodes_.push_back(
-        {{"target", "torch.ops.aten.copy_.default"},
-         {"inputs", {argument("self", {{"name", buffer->name}}), argument("src", arguments_.tensor(slot))}},
-         {"outputs", Json::array({{{"as_tensor", {{"name", name}}}}})},
-         {"metadata", {{"nn_module_stack", stacks_.at("")}}},
-         {"is_hop_single_tensor_return", nullptr},
-         {"name", name}});
+    NodeSink(nodes_, tensorValues_, names_, stacks_.at(""))
+        .add("copy_.default",
+             {{"self", tensorOperand(buffer->name)}, {"src", {{"as_tensor", arguments_.tensor(slot)}}}},
+             Json(tensorValues_[buffer->name]));
   }
 }
 

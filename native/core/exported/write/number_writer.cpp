@@ -5,8 +5,8 @@
 namespace torchsearch::exported {
 namespace {
 
-using Factor = SizeFormula::Factor;
 using Term = SizeFormula::Term;
+using Whole = SizeFormula::Whole;
 
 std::string call(const char* function, const std::vector<std::string>& operands) {
   if (operands.size() == 1) return operands[0];
@@ -23,6 +23,14 @@ Json input(const char* name, Json argument) {
   return {{"name", name}, {"arg", std::move(argument)}, {"kind", 1}};
 }
 
+Json number(int64_t value) {
+  return {{"as_int", value}};
+}
+
+SizeFormula termFormula(const Term& term) {
+  return {.offset = 0, .scale = 1, .factors = {{0, {term}}}};
+}
+
 Json named(const std::string& name) {
   return {{"as_sym_int", {{"as_name", name}}}};
 }
@@ -37,22 +45,30 @@ SizeFormula NumberWriter::fit(const std::vector<int64_t>& values, const std::str
                 "Export the model with fewer dynamic dimensions, or save it as TorchScript.");
 }
 
-std::string NumberWriter::textOfFormula(const SizeFormula& formula) const {
-  std::vector<std::string> sum;
-  for (const Term& term : formula.terms) {
+std::string NumberWriter::textOfSum(const SizeFormula::Sum& sum) const {
+  std::vector<std::string> terms;
+  for (const Term& term : sum.terms) {
+    const auto& [symbol, shift, divisor] = term.whole;
+    std::vector<std::string> shifted{"Symbol('" + probes_.symbols()[symbol].name +
+                                     "', positive=True, integer=True)"};
+    if (shift != 0) shifted.push_back(integer(shift));
+    std::string whole = call("Add", shifted);
+    if (divisor != 1) whole = "FloorDiv(" + whole + ", " + integer(divisor) + ")";
     std::vector<std::string> product;
     if (term.scale != 1) product.push_back(integer(term.scale));
-    for (const Factor& factor : term.factors) {
-      std::vector<std::string> shifted{"Symbol('" + probes_.symbols()[factor.symbol].name +
-                                       "', positive=True, integer=True)"};
-      if (factor.shift != 0) shifted.push_back(integer(factor.shift));
-      const std::string whole = call("Add", shifted);
-      product.push_back(factor.divisor == 1 ? whole
-                                            : "FloorDiv(" + whole + ", " + integer(factor.divisor) + ")");
-    }
-    sum.push_back(call("Mul", product));
+    product.insert(product.end(), static_cast<size_t>(term.power), whole);
+    terms.push_back(call("Mul", product));
   }
-  if (formula.offset != 0 || sum.empty()) sum.push_back(integer(formula.offset));
+  if (sum.offset != 0) terms.push_back(integer(sum.offset));
+  return call("Add", terms);
+}
+
+std::string NumberWriter::textOfFormula(const SizeFormula& formula) const {
+  std::vector<std::string> product;
+  if (formula.scale != 1) product.push_back(integer(formula.scale));
+  for (const auto& factor : formula.factors) product.push_back(textOfSum(factor));
+  std::vector<std::string> sum{call("Mul", product)};
+  if (formula.offset != 0) sum.push_back(integer(formula.offset));
   return call("Add", sum);
 }
 
@@ -103,49 +119,62 @@ std::string NumberWriter::arithmetic(const char* target, const std::string& base
   return name;
 }
 
+std::string NumberWriter::nameOfWhole(const Whole& whole) {
+  SizeFormula own = termFormula({1, {whole.symbol, 0, 1}, 1});
+  auto& part = own.factors[0].terms[0].whole;
+  const auto symbol =
+      std::find_if(known_.begin(), known_.end(), [&](const auto& item) { return item.first == own; });
+  std::string name;
+  if (symbol != known_.end()) {
+    name = symbol->second;
+  } else {
+    name = symbolNode(whole.symbol);
+    values_[name] = metaOf(own);
+    known_.emplace_back(own, name);
+  }
+  part.shift = whole.shift;
+  if (whole.shift != 0) name = arithmetic("_operator.add", "add", {named(name), number(whole.shift)}, own);
+  part.divisor = whole.divisor;
+  if (whole.divisor != 1)
+    name = arithmetic("_operator.floordiv", "floordiv", {named(name), number(whole.divisor)}, own);
+  return name;
+}
+
+std::string NumberWriter::nameOfSum(const SizeFormula::Sum& sum) {
+  std::string name;
+  SizeFormula soFar{.offset = 0, .scale = 1, .factors = {{}}};
+  for (const Term& term : sum.terms) {
+    std::string part = nameOfWhole(term.whole);
+    if (term.power == 2)
+      part = arithmetic("_operator.mul", "mul", {named(part), named(part)}, termFormula({1, term.whole, 2}));
+    if (term.scale != 1)
+      part = arithmetic("_operator.mul", "mul", {named(part), number(term.scale)}, termFormula(term));
+    soFar.factors[0].terms.push_back(term);
+    name = name.empty() ? part : arithmetic("_operator.add", "add", {named(name), named(part)}, soFar);
+  }
+  soFar.factors[0].offset = sum.offset;
+  return sum.offset == 0 ? name
+                         : arithmetic("_operator.add", "add", {named(name), number(sum.offset)}, soFar);
+}
+
 std::string NumberWriter::nameOf(const SizeFormula& formula) {
   const auto known =
       std::find_if(known_.begin(), known_.end(), [&](const auto& item) { return item.first == formula; });
   if (known != known_.end()) return known->second;
-  const auto number = [](int64_t value) { return Json{{"as_int", value}}; };
-  // One part after the other: the symbol, its shift, its divisor, their product, the scale, the sum.
-  std::string sum;
+  std::string name;
   SizeFormula soFar;
-  for (const Term& term : formula.terms) {
-    std::string product;
-    SizeFormula meaning{.offset = 0, .terms = {{1, {}}}};
-    for (const Factor& factor : term.factors) {
-      SizeFormula own{.offset = 0, .terms = {{1, {{factor.symbol, 0, 1}}}}};
-      const auto symbol =
-          std::find_if(known_.begin(), known_.end(), [&](const auto& item) { return item.first == own; });
-      std::string name;
-      if (symbol != known_.end()) {
-        name = symbol->second;
-      } else {
-        name = symbolNode(factor.symbol);
-        values_[name] = metaOf(own);
-        known_.emplace_back(own, name);
-      }
-      own.terms[0].factors[0].shift = factor.shift;
-      if (factor.shift != 0)
-        name = arithmetic("_operator.add", "add", {named(name), number(factor.shift)}, own);
-      own.terms[0].factors[0].divisor = factor.divisor;
-      if (factor.divisor != 1)
-        name = arithmetic("_operator.floordiv", "floordiv", {named(name), number(factor.divisor)}, own);
-      meaning.terms[0].factors.push_back(factor);
-      product =
-          product.empty() ? name : arithmetic("_operator.mul", "mul", {named(product), named(name)}, meaning);
-    }
-    meaning.terms[0].scale = term.scale;
-    if (term.scale != 1)
-      product = arithmetic("_operator.mul", "mul", {named(product), number(term.scale)}, meaning);
-    soFar.terms.push_back(term);
-    sum = sum.empty() ? product : arithmetic("_operator.add", "add", {named(sum), named(product)}, soFar);
+  for (const auto& factor : formula.factors) {
+    const std::string part = nameOfSum(factor);
+    soFar.factors.push_back(factor);
+    name = name.empty() ? part : arithmetic("_operator.mul", "mul", {named(name), named(part)}, soFar);
   }
+  soFar.scale = formula.scale;
+  if (formula.scale != 1)
+    name = arithmetic("_operator.mul", "mul", {named(name), number(formula.scale)}, soFar);
   soFar.offset = formula.offset;
   if (formula.offset != 0)
-    sum = arithmetic("_operator.add", "add", {named(sum), number(formula.offset)}, soFar);
-  return sum;
+    name = arithmetic("_operator.add", "add", {named(name), number(formula.offset)}, soFar);
+  return name;
 }
 
 }  // namespace torchsearch::exported

@@ -31,9 +31,12 @@ class NumberWriter {
 
  private:
   SizeFormula fit(const std::vector<int64_t>& values, const std::string& what) const;
+  std::string textOfSum(const SizeFormula::Sum& sum) const;
   std::string textOfFormula(const SizeFormula& formula) const;
   Json metaOf(const SizeFormula& formula) const;
   std::string nameOf(const SizeFormula& formula);
+  std::string nameOfSum(const SizeFormula::Sum& sum);
+  std::string nameOfWhole(const SizeFormula::Whole& whole);
   std::string arithmetic(const char* target, const std::string& base, const std::vector<Json>& operands,
                          const SizeFormula& meaning);
   std::string symbolNode(size_t symbol);

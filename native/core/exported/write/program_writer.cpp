@@ -1,7 +1,6 @@
 #include "core/exported/write/program_writer.h"
 
 #include <caffe2/serialize/inline_container.h>
-#include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include "core/exported/exported_archive.h"
 #include "core/exported/write/graph_writer.h"
 #include "core/exported/write/program_origin.h"
+#include "core/exported/write/sample_pickle.h"
 
 namespace torchsearch {
 namespace exported {
@@ -138,8 +138,9 @@ WrittenProgram writeProgram(const torch::jit::Module& module, const Inputs& exam
                             const std::map<std::string, std::string>& extraFiles, const CancelToken& cancel) {
   using namespace exported;
   const Json origin = findOrigin(module);
-  const ShapeProbes probes(InlinedGraph::copyOf(module, InlinedGraph::FusedAttention::kKeep), example, origin,
-                           cancel);
+  // Fused kernels of attention have no gradients in Python, and no converters.
+  const ShapeProbes probes(InlinedGraph::copyOf(module, InlinedGraph::FusedAttention::kAvoid), example,
+                           origin, cancel);
   WrittenNames names;
   const InputWriter inputs(probes, module, example, origin, names);
   GraphWriter graph(module, probes, inputs, origin, names);
@@ -163,9 +164,8 @@ WrittenProgram writeProgram(const torch::jit::Module& module, const Inputs& exam
       {"torch_version", TORCH_VERSION},
       {"guards_code", Json::array()}};
   written.texts.emplace_back(std::string("models/") + kModel + ".json", program.dump());
-  const std::vector<char> samples = torch::jit::pickle_save(inputs.samples());
   written.texts.emplace_back(std::string("data/sample_inputs/") + kModel + ".pt",
-                             std::string(samples.begin(), samples.end()));
+                             pickleSamples(inputs.samples()));
   for (const auto& [name, text] : extraFiles) written.texts.emplace_back("extra/" + name, text);
   written.texts.emplace_back("archive_format", "pt2");
   written.texts.emplace_back("archive_version", "0");
