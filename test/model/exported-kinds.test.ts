@@ -8,8 +8,7 @@ import { describeRuns, passed, type Run, verdictsOf } from "../support/exported-
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 beforeAll(
-  () =>
-    makePrograms(["cnn_batch", "cnn_train", "records", "derived", "attend", "enlarging", "vit", "resnet18"]),
+  () => makePrograms(["cnn_batch", "cnn_train", "records", "attend", "enlarging", "vit", "resnet18"]),
   600_000,
 );
 
@@ -109,7 +108,7 @@ describe("exported programs of results", () => {
 });
 
 describe("exported programs of models", () => {
-  it.each(["records", "derived", "attend", "enlarging", "vit"])(
+  it.each(["records", "attend", "enlarging", "vit"])(
     "whole and narrowed: %s",
     { timeout: 120_000 },
     async (name) => {

@@ -1,12 +1,10 @@
 #include "core/call/input_contract.h"
 
-#include <cstdlib>
 #include <limits>
 #include <map>
 #include <sstream>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "core/base/error.h"
 
@@ -26,19 +24,9 @@ class ContractCheck {
     const auto& entries = contract.toTupleRef().elements();
     for (size_t i = 0; i < entries.size() && i < arguments.size() && i + 1 < schema_.arguments().size(); ++i)
       visit(entries[i], arguments[i], schema_.arguments()[i + 1].name());
-    for (const Derived& each : derived_) checkDerived(each);
   }
 
  private:
-  // A size that is scale * symbol + offset.
-  struct Derived {
-    int64_t size;
-    int64_t symbol;
-    int64_t scale;
-    int64_t offset;
-    std::string where;
-  };
-
   static c10::IValue at(const c10::ivalue::Tuple& entry, size_t index) {
     return index < entry.elements().size() ? entry.elements()[index] : c10::IValue();
   }
@@ -125,33 +113,6 @@ class ContractCheck {
       checkSize(tensor.size(i), numbers[from], numbers[from + 1], numbers[from + 2],
                 "Dimension " + std::to_string(i) + " of the input " + where);
     }
-    if (!at(entry, 3).isIntList()) return;
-    const std::vector<int64_t> lines = at(entry, 3).toIntVector();
-    for (size_t i = 0; i + 3 < lines.size(); i += 4) {
-      if (lines[i] < 0 || lines[i] >= tensor.dim()) continue;
-      derived_.push_back({tensor.size(lines[i]), lines[i + 1], lines[i + 2], lines[i + 3],
-                          "Dimension " + std::to_string(lines[i]) + " of the input " + where});
-    }
-  }
-
-  // Once all other sizes are known. A symbol that no size is by itself gets its value here.
-  void checkDerived(const Derived& each) {
-    const int64_t multiple = each.size - each.offset;
-    const std::string relation = std::to_string(each.scale) + " x n" + (each.offset < 0 ? " - " : " + ") +
-                                 std::to_string(std::abs(each.offset));
-    if (each.scale == 0) return;
-    if (multiple % each.scale != 0) {
-      throw Error("ERR_INPUT", each.where + " is " + std::to_string(each.size) +
-                                   ", but the export found it to be " + relation + " for a whole n." +
-                                   kRemedy);
-    }
-    const auto [known, isNew] =
-        symbols_.emplace(each.symbol, std::pair(multiple / each.scale, "n of that of " + each.where));
-    if (!isNew && known->second.first != multiple / each.scale) {
-      throw Error("ERR_INPUT", each.where + " is " + std::to_string(each.size) +
-                                   ", but the export found it to be " + relation + ", where n is " +
-                                   std::to_string(known->second.first) + " (" + known->second.second + ").");
-    }
   }
 
   void checkSize(int64_t size, int64_t symbol, int64_t least, int64_t most, const std::string& where) {
@@ -175,7 +136,6 @@ class ContractCheck {
 
   const c10::FunctionSchema& schema_;
   std::map<int64_t, std::pair<int64_t, std::string>> symbols_;
-  std::vector<Derived> derived_;
 };
 
 }  // namespace

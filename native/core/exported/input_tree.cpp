@@ -2,11 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
-#include <cstdlib>
 #include <limits>
-#include <optional>
-#include <string_view>
 #include <utility>
 
 #include "core/exported/scalar_types.h"
@@ -46,76 +42,14 @@ IValue tupleOf(std::vector<IValue> items) {
   return c10::ivalue::Tuple::create(std::move(items));
 }
 
-// scale * symbol + offset; without a symbol, the offset.
-struct Line {
-  std::string symbol;
-  int64_t scale = 0;
-  int64_t offset = 0;
-};
-
-// Reads such an expression as PyTorch writes it: "Add(Mul(Integer(2), Symbol('s77', positive=True,
-// integer=True)), Integer(1))". Nothing for any other.
-class LineReader {
- public:
-  explicit LineReader(const std::string& text) : text_(text) {}
-
-  std::optional<Line> read() {
-    const auto line = part(0);
-    return line && at_ == text_.size() ? line : std::nullopt;
-  }
-
- private:
-  static constexpr int kDeepest = 8;
-  static constexpr int64_t kLargest = int64_t{1} << 31;
-
-  bool take(std::string_view word) {
-    if (!std::string_view(text_).substr(at_).starts_with(word)) return false;
-    at_ += word.size();
-    return true;
-  }
-
-  std::optional<Line> part(int depth) {
-    if (depth > kDeepest) return std::nullopt;
-    if (take("Symbol('")) {
-      const size_t end = text_.find('\'', at_);
-      const size_t close = text_.find(')', at_);
-      if (end == std::string::npos || close == std::string::npos || close < end) return std::nullopt;
-      Line line{text_.substr(at_, end - at_), 1, 0};
-      at_ = close + 1;
-      if (line.symbol.empty()) return std::nullopt;
-      return line;
-    }
-    if (take("Integer(")) return integer();
-    const bool sum = take("Add(");
-    if (!sum && !take("Mul(")) return std::nullopt;
-    Line whole{"", 0, sum ? 0 : 1};
-    do {
-      const auto next = part(depth + 1);
-      if (!next || (!whole.symbol.empty() && !next->symbol.empty())) return std::nullopt;
-      const Line& named = whole.symbol.empty() ? *next : whole;
-      const Line& plain = whole.symbol.empty() ? whole : *next;
-      whole = sum ? Line{named.symbol, named.scale, named.offset + plain.offset}
-                  : Line{named.symbol, named.scale * plain.offset, named.offset * plain.offset};
-      if (std::abs(whole.scale) > kLargest || std::abs(whole.offset) > kLargest) return std::nullopt;
-    } while (take(", "));
-    if (!take(")")) return std::nullopt;
-    return whole;
-  }
-
-  std::optional<Line> integer() {
-    const size_t close = text_.find(')', at_);
-    if (close == std::string::npos || close == at_ || close - at_ > 10) return std::nullopt;
-    int64_t number = 0;
-    const char* end = text_.data() + close;
-    const auto [last, error] = std::from_chars(text_.data() + at_, end, number);
-    if (error != std::errc() || last != end || std::abs(number) > kLargest) return std::nullopt;
-    at_ = close + 1;
-    return Line{"", 0, number};
-  }
-
-  const std::string& text_;
-  size_t at_ = 0;
-};
+// "Symbol('s77', positive=True, integer=True)" is s77; nothing for any other expression.
+std::string symbolOf(const std::string& expression) {
+  constexpr std::string_view kBegin = "Symbol('";
+  if (!expression.starts_with(kBegin)) return "";
+  const size_t end = expression.find('\'', kBegin.size());
+  if (end == std::string::npos || expression.find('(', kBegin.size()) != std::string::npos) return "";
+  return expression.substr(kBegin.size(), end - kBegin.size());
+}
 
 IValue constantOf(const Json& value) {
   const auto [kind, constant] = memberOf(value);
@@ -199,30 +133,20 @@ InputTree::Argument InputTree::describeLeaf(const Json& spec) {
 IValue InputTree::tensorContract(const std::string& name) {
   const Json& meta = field(tensors_, name.c_str());
   std::vector<int64_t> numbers;
-  std::vector<int64_t> derived;
   for (const Json& size : arrayOf(field(meta, "sizes"))) {
-    const auto dimension = static_cast<int64_t>(numbers.size() / 3);
-    const std::vector<int64_t> range = sizeRange(size, dimension, derived);
+    const std::vector<int64_t> range = sizeRange(size);
     numbers.insert(numbers.end(), range.begin(), range.end());
   }
   const auto type = static_cast<int64_t>(scalarTypeOf(intOf(field(meta, "dtype"))));
-  std::vector<IValue> parts{std::string("tensor"), type, c10::List<int64_t>(numbers)};
-  if (!derived.empty()) parts.emplace_back(c10::List<int64_t>(derived));
-  return tupleOf(std::move(parts));
+  return tupleOf({std::string("tensor"), type, c10::List<int64_t>(numbers)});
 }
 
-std::vector<int64_t> InputTree::sizeRange(const Json& size, int64_t dimension,
-                                          std::vector<int64_t>& derived) {
+std::vector<int64_t> InputTree::sizeRange(const Json& size) {
   const auto [kind, value] = memberOf(size);
   if (kind == "as_int") return {kNoSymbol, intOf(value), intOf(value)};
-  const auto line = LineReader(textOf(field(value, "expr_str"))).read();
-  if (!line || line->symbol.empty() || line->scale == 0) return {kNoSymbol, 0, kMost};
-  const std::string& symbol = line->symbol;
+  const std::string symbol = symbolOf(textOf(field(value, "expr_str")));
+  if (symbol.empty()) return {kNoSymbol, 0, kMost};
   const int64_t number = symbols_.emplace(symbol, static_cast<int64_t>(symbols_.size())).first->second;
-  if (line->scale != 1 || line->offset != 0) {
-    derived.insert(derived.end(), {dimension, number, line->scale, line->offset});
-    return {kNoSymbol, 0, kMost};
-  }
   int64_t least = 0;
   int64_t most = kMost;
   if (const Json* range = findField(ranges_, symbol.c_str())) {

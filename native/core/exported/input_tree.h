@@ -35,7 +35,7 @@ class InputTree {
   Argument describeLeaf(const Json& spec);
   c10::TypePtr recordType(const Tree& tree, const std::vector<c10::TypePtr>& types);
   c10::IValue tensorContract(const std::string& name);
-  std::vector<int64_t> sizeRange(const Json& size, int64_t dimension, std::vector<int64_t>& derived);
+  std::vector<int64_t> sizeRange(const Json& size);
 
   GraphContext& context_;
   const Json& ranges_;

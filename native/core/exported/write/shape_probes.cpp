@@ -59,7 +59,7 @@ at::Tensor resized(const at::Tensor& tensor, int64_t dimension, int64_t size) {
   return tensor.index_select(dimension, at::arange(size, at::kLong).remainder(old));
 }
 
-// Calls `visit(tensor, ranges, derived)` for each tensor that the contract describes, depth first.
+// Calls `visit(tensor, numbers)` for each tensor that the contract describes, depth first.
 template <typename Visit>
 void visitContract(const IValue& entry, const IValue& value, Visit&& visit) {
   if (!entry.isTuple() || entry.toTupleRef().elements().empty()) return;
@@ -67,8 +67,7 @@ void visitContract(const IValue& entry, const IValue& value, Visit&& visit) {
   if (!parts[0].isString()) return;
   const std::string& kind = parts[0].toStringRef();
   if (kind == "tensor" && value.isTensor() && parts.size() > 2 && parts[2].isIntList()) {
-    const bool more = parts.size() > 3 && parts[3].isIntList();
-    visit(value.toTensor(), parts[2].toIntVector(), more ? parts[3].toIntVector() : std::vector<int64_t>());
+    visit(value.toTensor(), parts[2].toIntVector());
   } else if (kind == "any" && value.isInt()) {
     refuseWriting("a number as an input that may have other values", "Export it with a tensor in its place.");
   } else if (kind == "items" || (kind == "fields" && value.isTuple())) {
@@ -185,39 +184,22 @@ void ShapeProbes::readContract(const Json& origin) {
     symbols_.push_back(std::move(symbol));
     return symbols_.back();
   };
-  const auto indexOf = [&](const at::Tensor& tensor) {
+  const auto note = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes) {
     const auto found = std::find_if(tensors.begin(), tensors.end(),
                                     [&](const at::Tensor& other) { return other.is_same(tensor); });
-    return static_cast<size_t>(found - tensors.begin());
-  };
-  const auto note = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes, const auto&) {
+    const auto index = static_cast<size_t>(found - tensors.begin());
     for (size_t d = 0; 3 * d + 2 < sizes.size(); ++d) {
-      if (sizes[3 * d + 1] == sizes[3 * d + 2] || sizes[3 * d] < 0) continue;
-      symbolOf(sizes[3 * d], sizes[3 * d + 1], sizes[3 * d + 2])
-          .places.push_back({indexOf(tensor), static_cast<int64_t>(d)});
-    }
-  };
-  const auto noteDerived = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes,
-                               const std::vector<int64_t>& derived) {
-    for (size_t d = 0; 3 * d + 2 < sizes.size(); ++d) {
-      if (sizes[3 * d + 1] == sizes[3 * d + 2] || sizes[3 * d] >= 0) continue;
-      size_t at = 0;
-      while (at + 3 < derived.size() && derived[at] != static_cast<int64_t>(d)) at += 4;
-      const bool known = at + 3 < derived.size() &&
-                         std::find(numbers.begin(), numbers.end(), derived[at + 1]) != numbers.end();
-      if (!known) {
+      if (sizes[3 * d + 1] == sizes[3 * d + 2]) continue;
+      if (sizes[3 * d] < 0) {
         refuseWriting("an input whose dimension " + std::to_string(d) + " is an expression of other sizes",
                       "Export the model with Dim.AUTO there, or save the subnet as TorchScript.");
       }
-      const auto symbol = std::find(numbers.begin(), numbers.end(), derived[at + 1]) - numbers.begin();
-      symbols_[symbol].places.push_back(
-          {indexOf(tensor), static_cast<int64_t>(d), derived[at + 2], derived[at + 3]});
+      symbolOf(sizes[3 * d], sizes[3 * d + 1], sizes[3 * d + 2])
+          .places.push_back({index, static_cast<int64_t>(d)});
     }
   };
   for (size_t i = 0; i < entries.size() && i < arguments_.size(); ++i)
     visitContract(entries[i], arguments_[i], note);
-  for (size_t i = 0; i < entries.size() && i < arguments_.size(); ++i)
-    visitContract(entries[i], arguments_[i], noteDerived);
 }
 
 void ShapeProbes::proposeBatch() {
@@ -245,7 +227,7 @@ std::vector<IValue> ShapeProbes::argumentsAt(const std::vector<int64_t>& point) 
     at::Tensor made = tensor;
     for (size_t s = 0; s < symbols_.size(); ++s) {
       for (const auto& place : symbols_[s].places) {
-        if (place.tensor == index) made = resized(made, place.dimension, place.sizeAt(point[s]));
+        if (place.tensor == index) made = resized(made, place.dimension, point[s]);
       }
     }
     ++index;

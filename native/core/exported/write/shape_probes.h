@@ -19,16 +19,12 @@ struct InputSymbol {
   struct Place {
     size_t tensor = 0;  // among the tensors of the inputs, depth first
     int64_t dimension = 0;
-    // The size is scale * symbol + offset.
-    int64_t scale = 1;
-    int64_t offset = 0;
-    int64_t sizeAt(int64_t symbol) const { return scale * symbol + offset; }
   };
   std::string name;
   int64_t least = 2;
   std::optional<int64_t> most;
   Json range;                   // as a program writes it
-  std::vector<Place> places{};  // at least one; the size of the first is the symbol
+  std::vector<Place> places{};  // at least one
 };
 
 // A model's program at the example's sizes and at others, so that each number in it is seen as a constant or
