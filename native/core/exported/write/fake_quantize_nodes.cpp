@@ -8,7 +8,7 @@ namespace {
 
 using Operand = NodeSink::Operand;
 
-const ValueTree& argumentOf(const Instruction& step, const char* name) {
+const ValueTree& quantizerArgument(const Instruction& step, const char* name) {
   const auto index = step.schema->argumentIndexWithName(name);
   if (!index) refuseWriting("a fake quantization of another PyTorch", "Save it as TorchScript.");
   return step.arguments.at(static_cast<size_t>(*index));
@@ -21,9 +21,9 @@ class FakeQuantize {
       : step_(step), program_(program), names_(names), meta_(meta), sink_(sink) {}
 
   std::string write() {
-    const std::string x = names_.at(argumentOf(step_, "self").slot);
-    low_ = argumentOf(step_, "quant_min").constant.toInt();
-    high_ = argumentOf(step_, "quant_max").constant.toInt();
+    const std::string x = names_.at(quantizerArgument(step_, "self").slot);
+    low_ = quantizerArgument(step_, "quant_min").constant.toInt();
+    high_ = quantizerArgument(step_, "quant_max").constant.toInt();
     const std::string scale = gridTensor("scale");
     const std::string zero = gridTensor("zero_point");
     // As PyTorch's kernels do: a product with the reciprocal, rounded half to even, and cut off.
@@ -57,7 +57,7 @@ class FakeQuantize {
 
   // The scale or zero point as a float tensor that can be multiplied with x.
   std::string gridTensor(const char* which) {
-    const ValueTree& value = argumentOf(step_, which);
+    const ValueTree& value = quantizerArgument(step_, which);
     if (!value.isSlot()) refuseWriting("a fake quantization whose grid is a number", "Make it a buffer.");
     std::string name = names_.at(value.slot);
     std::vector<int64_t> sizes = program_.slots[value.slot].sizes;
@@ -66,9 +66,9 @@ class FakeQuantize {
                  tensorMeta(at::empty(sizes, at::kFloat), false));
     }
     if (step_.schema->argumentIndexWithName("axis")) {
-      const size_t rank = program_.slots[argumentOf(step_, "self").slot].sizes.size();
+      const size_t rank = program_.slots[quantizerArgument(step_, "self").slot].sizes.size();
       std::vector<int64_t> wide(rank, 1);
-      wide.at(static_cast<size_t>(argumentOf(step_, "axis").constant.toInt())) = sizes.at(0);
+      wide.at(static_cast<size_t>(quantizerArgument(step_, "axis").constant.toInt())) = sizes.at(0);
       if (wide != sizes) {
         sizes = wide;
         name = add("view.default", {tensor("self", name), {"size", {{"as_ints", sizes}}}},
