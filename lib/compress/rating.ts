@@ -5,12 +5,17 @@ import { TorchSearchError } from "../errors";
 import { callModel, forEachBatch } from "../evaluation/forward-loop";
 import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import { topKAccuracy } from "../evaluation/scores";
+import {
+  floatingTensors,
+  numbersOf,
+  type OutputMeaning,
+  type TeacherView,
+  viewTeacher,
+} from "../evaluation/teacher-view";
 import type { CollectFunction } from "../evaluation/types";
-import { decodeElement } from "../model/dtype";
 import type { ModelInputs } from "../model/inputs";
 import type { Module } from "../model/module";
 import type { Tensor } from "../model/tensor";
-import { isRecord } from "../util/check";
 import { dropInterval, type Interval, pairedInterval } from "./interval";
 
 /**
@@ -45,6 +50,8 @@ export interface RatedData {
   targetFunc: CollectFunction | null;
   /** What is minimized on labelled data; null without labels. */
   loss: "crossEntropy" | "meanSquaredError" | null;
+  /** What the outputs are. */
+  outputs: OutputMeaning;
   signal: AbortSignal | null;
 }
 
@@ -55,6 +62,8 @@ export class Rater {
     readonly full: Rating,
     private readonly module: Module,
     private readonly rated: RatedData,
+    /** How outputs are compared with the full model's, without labels. */
+    readonly view: TeacherView,
   ) {}
 
   /**
@@ -63,8 +72,9 @@ export class Rater {
    * @throws `ERR_OUTPUT` where the outputs have no floating tensor; `ERR_SCORE_NAN`; errors of data and forwards
    */
   static async of(module: Module, rated: RatedData): Promise<Rater> {
-    const kind = await kindOf(module, rated);
-    return new Rater(kind, await rate(kind, module, module, rated), module, rated);
+    const view = await viewOf(module, rated);
+    const kind = kindOf(rated, view);
+    return new Rater(kind, await rate(kind, module, module, rated), module, rated, view);
   }
 
   /** Whether ratings compare with labels. */
@@ -88,30 +98,22 @@ export class Rater {
   }
 }
 
-/** Agreement is for logits `[N, C]`; everything else without labels is compared number by number. */
-async function kindOf(module: Module, { data, collectFunc, loss, signal }: RatedData): Promise<RatingKind> {
+/** Agreement is for classes `[N, C]`; everything else without labels is compared number by number. */
+function kindOf({ loss }: RatedData, { kinds }: TeacherView): RatingKind {
   if (loss !== null) return loss === "crossEntropy" ? "accuracy" : "fit";
+  const [first] = kinds;
+  return kinds.length === 1 && (first === "logits" || first === "distribution") ? "agreement" : "fidelity";
+}
+
+/** How outputs are compared with the full model's, as the first batch shows. */
+async function viewOf(module: Module, rated: RatedData): Promise<TeacherView> {
+  const { data, collectFunc, outputs, signal } = rated;
   const inputsOf = inputsPicker(collectFunc);
-  let kind: RatingKind = "fidelity";
-  await forEachBatch("score", data, { maxBatches: 1, signal }, async (batch) => {
-    const output = await callModel(module, inputsOf(batch), signal);
-    try {
-      const tensors = floatingTensors(output);
-      if (tensors.length === 0) {
-        throw new TorchSearchError(
-          "ERR_OUTPUT",
-          "The model's output has no floating tensor, so nothing can be learned from the full model: wrap the model so " +
-            "that forward returns its logits or features, and compress that.",
-        );
-      }
-      const [first] = tensors as [Tensor];
-      if (tensors.length === 1 && first.shape.length === 2 && (first.shape[1] as number) > 1)
-        kind = "agreement";
-    } finally {
-      closeTensors(output);
-    }
+  let view: TeacherView = { kinds: [], mask: null };
+  await forEachBatch("score", data, { maxBatches: 1, signal, silent: true }, async (batch) => {
+    view = await viewTeacher(module, inputsOf(batch), outputs, signal);
   });
-  return kind;
+  return view;
 }
 
 /** How a batch counts: a sum, and what it is divided by. */
@@ -170,24 +172,10 @@ async function rate(kind: RatingKind, model: Module, full: Module, rated: RatedD
   );
 }
 
-/** The floating tensors of an output, however nested, in its order. */
-export function floatingTensors(value: unknown): Tensor[] {
-  if (isTensor(value)) return value.dtype.includes("float") ? [value] : [];
-  if (Array.isArray(value)) return value.flatMap(floatingTensors);
-  return isRecord(value) ? Object.values(value).flatMap(floatingTensors) : [];
-}
-
-function numbers(tensor: Tensor): Float64Array {
-  const { dtype } = tensor;
-  return Float64Array.from(tensor.data() as ArrayLike<number | bigint>, (element) =>
-    Number(decodeElement(element, dtype)),
-  );
-}
-
 /** Samples whose largest logit is another than the reference's. */
 function disagreement(output: Tensor, reference: Tensor): Part {
   const [rows, columns] = output.shape as [number, number];
-  const [own, others] = [numbers(output), numbers(reference)];
+  const [own, others] = [numbersOf(output), numbersOf(reference)];
   let sum = 0;
   for (let row = 0; row < rows; row++)
     if (largest(own, row * columns, columns) !== largest(others, row * columns, columns)) sum += 1;
@@ -214,7 +202,7 @@ function unexplained(outputs: readonly Tensor[], references: readonly Tensor[]):
           "give targets of the outputs' shape, or none to compare with the full model.",
       );
     }
-    const [own, others] = [numbers(output), numbers(reference)];
+    const [own, others] = [numbersOf(output), numbersOf(reference)];
     const mean = others.reduce((all, value) => all + value, 0) / others.length;
     let [missed, spread] = [0, 0];
     for (let i = 0; i < own.length; i++) {

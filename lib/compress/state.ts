@@ -12,8 +12,9 @@ import {
 import { TorchSearchError } from "../errors";
 import { isRecord } from "../util/check";
 import { listed } from "../util/listed";
+import type { TriedImportance } from "./importance";
 import type { StepRecord } from "./plan";
-import { storedSteps } from "./stored-steps";
+import { storedImportances, storedSteps } from "./stored-steps";
 
 const FORMAT: CheckpointFormat = {
   name: "torchsearch-compression",
@@ -24,13 +25,15 @@ const FORMAT: CheckpointFormat = {
 /** The state of a compression. */
 export interface CompressState {
   records: StepRecord[];
+  /** What `importance: "auto"` tried; null before, or without it. */
+  importances: TriedImportance[] | null;
   /** Seconds of all runs. */
   seconds: number;
 }
 
 /** The checkpoint of one run; without a file, every method but {@link state} does nothing. */
 export class CompressSaver {
-  readonly state: CompressState = { records: [], seconds: 0 };
+  readonly state: CompressState = { records: [], importances: null, seconds: 0 };
   readonly #begun = performance.now();
   #earlier = 0;
   #claim: CheckpointClaim | null = null;
@@ -92,10 +95,14 @@ export class CompressSaver {
         `Checkpoint ${file} was written with another ${listed(other)}. Give the same, or name another checkpoint file.`,
       );
     }
-    const { records, seconds } = isRecord(found.state) ? found.state : {};
+    const { records, importances, seconds } = isRecord(found.state) ? found.state : {};
     try {
       if (!Number.isFinite(seconds) || (seconds as number) < 0) throw new Error("its seconds are no number");
-      Object.assign(this.state, { records: storedSteps(records), seconds });
+      Object.assign(this.state, {
+        records: storedSteps(records),
+        importances: storedImportances(importances),
+        seconds,
+      });
     } catch (error) {
       throw new TorchSearchError(
         "ERR_CHECKPOINT_CORRUPT",

@@ -2,20 +2,22 @@
 import { rm } from "node:fs/promises";
 import type { DataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import { crossEntropy, klDivergence, meanSquaredError } from "../evaluation/scores";
 import type { ScoreFunction } from "../evaluation/types";
 import { finetune } from "../finetune/finetune";
 import { convert } from "../mode/convert";
 import { search } from "../mode/search";
 import type { Module } from "../model/module";
+import type { Importance } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
 import type { ProgressEvent } from "../util/progress";
 import { type CarriedControl, controlFor } from "./carried-control";
+import { ranking } from "./importance";
 import { measureInTurns } from "./latency";
 import type { CompleteCompressOptions } from "./options";
 import type { PlannedStep, StepRecord } from "./plan";
 import type { Rater } from "./rating";
+import { searchScore } from "./step-score";
 
 /** What all steps share. */
 export interface StepContext {
@@ -26,6 +28,8 @@ export interface StepContext {
   /** Batches that are learned from. */
   training: DataSource;
   carried: CarriedControl;
+  /** How channels are ranked. */
+  importance: Importance | "none";
   /** The most that the rating may fall. */
   limit: number;
   signal: AbortSignal | null;
@@ -60,6 +64,10 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
     const { latency, ...others } = planned.bounds;
     const bounds = latency === undefined ? others : { ...others, latency: latency / correction };
     const scoreFunc = searchScore(context);
+    const { collectFunc, searchBatches } = options;
+    const leftOut = options.reconstruct
+      ? await space.rateReconstructed(context.training, { collectFunc, maxBatches: searchBatches, signal })
+      : 0;
     const { subnet: found, stateDict } = await search(space, bounds, options.dummyInput, {
       ...options.searcherConfig,
       searcher: options.searcher as "milp",
@@ -76,7 +84,9 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
     });
     closing.push(found);
     const best = stateDict.best?.config as SubnetConfig | undefined;
-    const subnet = best === undefined ? found : await reconstructed(space, best, found, context);
+    // What was rated is what came out, unless layers were too large to be reconstructed for every candidate.
+    const subnet =
+      best === undefined || leftOut === 0 ? found : await reconstructed(space, best, found, context);
     if (subnet !== found) closing.push(subnet);
     const costs = { ...(stateDict.best?.costs ?? {}) } as Record<string, number>;
     const untrained = (await rater.of(subnet)).value;
@@ -148,7 +158,6 @@ async function reconstructed(
   found: Module,
   { options, training, signal }: StepContext,
 ): Promise<Module> {
-  if (!options.reconstruct) return found;
   const { collectFunc, searchBatches: maxBatches } = options;
   const history = found.history.at(-1);
   space.select(config);
@@ -182,8 +191,9 @@ function judge(
 }
 
 /** The search space of a step's beginning, with the user's wishes in it. */
-async function narrowable(start: Module, from: number, { options, carried, signal }: StepContext) {
-  const given = { ...options.convert, seed: options.seed, signal };
+async function narrowable(start: Module, from: number, context: StepContext) {
+  const { options, carried, signal, importance } = context;
+  const given = { ...options.convert, ...ranking(context, importance), seed: options.seed, signal };
   if (from === 0) return convert(start, "fastnas", options.dummyInput, given);
   const plain = await convert(start, "fastnas", options.dummyInput, {
     channelDivisor: given.channelDivisor,
@@ -195,17 +205,6 @@ async function narrowable(start: Module, from: number, { options, carried, signa
   const names = plain.hyperparameters.map(({ name }) => name);
   plain.close();
   return convert(start, "fastnas", options.dummyInput, { ...given, ...controlFor(carried, names) });
-}
-
-/** How the candidates of a search are rated: on training data, so that the held-out data stay unseen. */
-export function searchScore({ options, full, rater, training }: StepContext): ScoreFunction {
-  const { collectFunc, targetFunc, searchBatches: maxBatches, loss } = options;
-  const how = { collectFunc, targetFunc, maxBatches, onNotice: () => {} };
-  if (loss === "crossEntropy") return crossEntropy(training, how);
-  if (loss === "meanSquaredError") return meanSquaredError(training, how);
-  return rater.kind === "agreement"
-    ? klDivergence(training, full, how)
-    : meanSquaredError(training, { ...how, teacher: full });
 }
 
 /** Trains a subnet in place; a sentence where that can't be done. */
@@ -226,7 +225,8 @@ async function trained(
       ...options.finetune,
       teacher: full,
       alpha: labelled ? (options.finetune.alpha ?? null) : 1,
-      loss: loss ?? (rater.kind === "agreement" ? "crossEntropy" : "meanSquaredError"),
+      loss: loss ?? "meanSquaredError",
+      teacherOutputs: labelled ? null : rater.view,
       collectFunc,
       targetFunc: labelled ? targetFunc : null,
       scoreFunc,

@@ -1,5 +1,7 @@
 /** Steps as a checkpoint holds them, which anyone may have written. */
+import { IMPORTANCES, type Importance } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
+import type { TriedImportance } from "./importance";
 import type { StepEnd, StepRecord } from "./plan";
 
 type Check = (value: unknown) => boolean;
@@ -51,4 +53,14 @@ export function storedSteps(list: unknown): StepRecord[] {
     if (step.end !== "failed" && model.includes(null)) throw wrong("model");
     return step;
   });
+}
+
+/** The measures of importance in a checkpoint, which were tried; null for none. @throws Error where they are no such list */
+export function storedImportances(list: unknown): TriedImportance[] | null {
+  if (list == null) return null;
+  const fits = (each: unknown): boolean =>
+    isRecord(each) && IMPORTANCES.includes(each.importance as Importance) && finite(each.score);
+  if (!Array.isArray(list) || list.length === 0 || !list.every(fits))
+    throw new Error("its list of importances is wrong");
+  return list as TriedImportance[];
 }

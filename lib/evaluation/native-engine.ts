@@ -7,7 +7,7 @@ import type { Tensor } from "../model/tensor";
 import { evaluate, forwardAll, scoreBatch } from "../native/evaluate";
 import { makeScore } from "../native/score";
 import type { NativeForwardable } from "../native/types/module";
-import type { NativeScore, NativeScoreKind } from "../native/types/score";
+import type { NativeScore, NativeScoreKind, NativeTeacherView } from "../native/types/score";
 import type { SearchModel } from "./types";
 
 /** The part of the data to run, and how to stop. */
@@ -98,8 +98,8 @@ export class BatchScore {
   /** @internal */
   readonly native: NativeScore;
 
-  constructor(kind: NativeScoreKind, k = 1) {
-    this.native = makeScore(kind, k);
+  constructor(kind: NativeScoreKind, k = 1, teacher?: NativeTeacherView) {
+    this.native = makeScore(kind, k, teacher);
   }
 
   /** Runs one batch and adds it to the score. */

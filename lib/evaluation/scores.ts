@@ -21,6 +21,7 @@ import { BatchScore, nativeEvaluate, requireNativeHandle } from "./native-engine
 import { needsLook, type OutputOptions, type OutputPlan, planOutputs } from "./output-plan";
 import { pickOutput, scorePart } from "./output-scores";
 import { inputsPicker, targetPicker } from "./pickers";
+import type { TeacherView } from "./teacher-view";
 import type { CollectFunction, RunContext, ScoreFunction, SearchModel } from "./types";
 
 /** Options of all built-in scores. */
@@ -127,6 +128,21 @@ export function klDivergence(
   return nativeScore("klDivergence", loader, options, { sign: -1, teacher: fullModel });
 }
 
+/**
+ * Minus the mean distance of a model's outputs from a teacher's, over all their floating tensors: 0 for equal outputs.
+ * `view` says what each tensor is; see {@link OutputKind}.
+ *
+ * @param teacher the model to compare with; must be native
+ */
+export function teacherDistance(
+  loader: DataSource,
+  teacher: SearchModel,
+  view: TeacherView,
+  options: ScoreOptions = {},
+): ScoreFunction {
+  return nativeScore("teacherDistance", loader, options, { sign: -1, teacher, view });
+}
+
 /** The mean loss of one batch. The tensors of output and batch are valid until it returns (or its promise settles). */
 export type BatchLoss = (output: never, batch: never) => number | Promise<number>;
 
@@ -173,6 +189,8 @@ interface NativeScoreSettings {
   sign: 1 | -1;
   k?: number;
   teacher?: SearchModel;
+  /** Of `teacherDistance`. */
+  view?: TeacherView;
 }
 
 function nativeScore(
@@ -181,7 +199,7 @@ function nativeScore(
   options: ScoreOptions,
   settings: NativeScoreSettings,
 ): ScoreFunction {
-  const { sign, teacher, k = 1 } = settings;
+  const { sign, teacher, k = 1, view } = settings;
   const inputsOf = inputsPicker(options.collectFunc, options.input);
   const targetOf = targetPicker(options.targetFunc, options.target);
   const needsTarget = teacher === undefined;
@@ -196,7 +214,8 @@ function nativeScore(
     always = false,
   ): Promise<void> => {
     const target = batchTarget(batch);
-    if (kind === "meanSquaredError" && teacher)
+    if (kind === "teacherDistance") plan = null;
+    else if (kind === "meanSquaredError" && teacher)
       plan = { outputKey: options.outputKey ?? null, classes: "second" };
     else if (always || needsLook(kind, target, options))
       plan = await planOutputs(kind, model, { inputs: inputsOf(batch), target }, options, context.signal);
@@ -216,7 +235,7 @@ function nativeScore(
   ): Promise<number> => {
     const inputs = [positionOf(data, options.input ?? 0)];
     const target = needsTarget ? positionOf(data, options.target ?? 1) : -1;
-    const score = new BatchScore(kind, k);
+    const score = new BatchScore(kind, k, view);
     const run = loopOptions(options, context);
     const stop = nativeStop(context, data, sign);
     let value = Number.NaN;
@@ -236,7 +255,7 @@ function nativeScore(
   };
 
   const passByBatches = async (model: SearchModel, context: RunContext): Promise<number> => {
-    const score = new BatchScore(kind, k);
+    const score = new BatchScore(kind, k, view);
     const total = { sum: 0, count: 0 };
     let batches = 0;
     const addOutput = async (

@@ -84,6 +84,8 @@ export async function finetuneWith(
     const from = await module.fingerprint({ signal });
     const names = module.namedParameters().map(({ name }) => name);
     const native = nativeOptions(options, length.totalSteps, names);
+    const { teacherOutputs, classDimension } = options;
+    const teacherView = teacherOutputs && { ...teacherOutputs, classDimension };
     const distillation = { alpha, temperature: temperature ?? DISTILLATION_DEFAULTS.temperature };
     const trainer = await createTrainer(
       module.native,
@@ -91,6 +93,7 @@ export async function finetuneWith(
         ...native,
         ...distillation,
         ...(teacher && { teacher: requireNativeHandle(teacher, "A teacher") }),
+        ...(teacherView && { teacherView }),
       },
       { signal },
     );
@@ -104,6 +107,7 @@ export async function finetuneWith(
         shuffle: options.shuffle,
         recalibrate,
         customLoss: lossFunc !== null,
+        ...(teacherView && { teacherView }),
         teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
       };
       const run = new TrainingRun(
@@ -116,6 +120,7 @@ export async function finetuneWith(
           settings,
           annotations,
           needsTarget: alpha < 1,
+          picksOutput: teacherOutputs === null || alpha < 1,
           lossFunc,
           recalibrate,
         },

@@ -5,8 +5,10 @@ import { TorchSearchError } from "../errors";
 import { LOSSES, type Loss } from "../evaluation/losses";
 import type { OutputOptions } from "../evaluation/output-plan";
 import { OUTPUT_RULES } from "../evaluation/output-rules";
+import { OUTPUT_KINDS, type TeacherView } from "../evaluation/teacher-view";
 import type { CollectFunction, ScoreFunction, SearchModel } from "../evaluation/types";
 import type { NativeTrainOptions } from "../native/types/trainer";
+import { isRecord } from "../util/check";
 import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, oneOf, orNull } from "../util/rules";
@@ -104,6 +106,11 @@ export interface FinetuneOptions extends TrainingOptions {
   alpha?: number | null;
   /** `crossEntropy`: both models' logits are divided by it for the teacher's part of the loss; default 4. */
   temperature?: number | null;
+  /**
+   * How all floating tensors of the outputs are compared with the teacher's, in place of the one that `loss` is of: what
+   * each of them is, and which input masks positions. Null (the default) for that one.
+   */
+  teacherOutputs?: TeacherView | null;
   /** Whether batch norms get the plain average of all batches' statistics after training; default false. */
   recalibrate?: boolean;
 }
@@ -151,8 +158,17 @@ export const FINETUNE_DEFAULTS: CompleteOptions<FinetuneOptions> = {
   teacher: null,
   alpha: null,
   temperature: null,
+  teacherOutputs: null,
   recalibrate: false,
 };
+
+function isTeacherView(value: unknown): boolean {
+  if (!isRecord(value) || !Array.isArray(value.kinds) || value.kinds.length === 0) return false;
+  const { kinds, mask = null } = value;
+  const masks =
+    mask === null || typeof mask === "string" || (Number.isInteger(mask) && (mask as number) >= 0);
+  return masks && kinds.every((kind) => (OUTPUT_KINDS as readonly unknown[]).includes(kind));
+}
 
 const belowOne: ConfigRule = {
   expected: "a number from 0 to below 1",
@@ -202,6 +218,10 @@ const FINETUNE_RULES: Record<keyof FinetuneOptions, ConfigRule> = {
   },
   alpha: orNull(rules.share),
   temperature: orNull(rules.positive),
+  teacherOutputs: orNull({
+    expected: `{ kinds, mask }, where kinds are of ${OUTPUT_KINDS.join(", ")}`,
+    accepts: isTeacherView,
+  }),
   recalibrate: rules.boolean,
 };
 
@@ -236,8 +256,9 @@ export function readFinetuneOptions(
   given: FinetuneOptions | null | undefined,
 ): CompleteOptions<FinetuneOptions> {
   const options = readOptions(given, FINETUNE_DEFAULTS, FINETUNE_RULES);
-  if (options.teacher === null && (options.alpha !== null || options.temperature !== null)) {
-    throw conflict("alpha and temperature belong to a teacher; give one, or drop them");
+  const { alpha, temperature, teacherOutputs } = options;
+  if (options.teacher === null && (alpha !== null || temperature !== null || teacherOutputs !== null)) {
+    throw conflict("alpha, temperature and teacherOutputs belong to a teacher; give one, or drop them");
   }
   if (options.lossFunc !== null && options.labelSmoothing > 0)
     throw conflict("lossFunc replaces the built-in loss; drop labelSmoothing");

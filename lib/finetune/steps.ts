@@ -125,11 +125,12 @@ async function trainByBatches(context: StepContext): Promise<void> {
 
 /** Decides on a batch how outputs are read. */
 async function view(context: StepContext, inputs: ModelInputs, target: Tensor | null): Promise<void> {
-  const { module, trainer, lossFunc } = context.parts;
+  const { module, trainer, lossFunc, picksOutput } = context.parts;
   const { options } = context;
+  context.viewed = true;
+  if (!picksOutput) return;
   const classes = options.loss === "crossEntropy" && lossFunc === null;
   trainer.readOutputs(await viewOutputs(module, { inputs, target, classes }, options, options.signal));
-  context.viewed = true;
 }
 
 /** A step by the built-in loss. */

@@ -102,6 +102,7 @@ export async function trainSupernet(
           },
           annotations: {},
           needsTarget: true,
+          picksOutput: true,
           lossFunc: null,
           recalibrate: false,
         },

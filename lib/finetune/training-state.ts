@@ -105,6 +105,8 @@ export interface TrainingParts {
   /** What the caller records in the checkpoint. */
   annotations: Record<string, unknown>;
   needsTarget: boolean;
+  /** Whether the loss is of one tensor of the outputs. */
+  picksOutput: boolean;
   lossFunc: BatchGradient | null;
   recalibrate: boolean;
 }

@@ -43,6 +43,15 @@ export const IMPORTANCE_TABLE = {
   taylor: { data: true, targets: true },
   /** The mean absolute value that the next layers read (Molchanov et al., ICLR 2017). */
   activation: { data: true, targets: false },
+  /** The share of a squared norm in those of all slices that are no smaller (Lee et al., ICLR 2021). */
+  lamp: WEIGHTS_ONLY,
+  /** Hessian diagonal x squared weight / 2, with the empirical Fisher matrix for a Hessian (LeCun et al., NIPS 1989). */
+  obd: { data: true, targets: true },
+  /**
+   * The place in the order in which channels are taken away, each time those that the others can best stand for where
+   * they are read (Hassibi and Stork, NIPS 1992). Meant for subnets that are reconstructed.
+   */
+  obs: { data: true, targets: false },
   /** Drawn by seed, as a baseline. */
   random: WEIGHTS_ONLY,
 } as const satisfies Record<string, ImportanceNeeds>;
@@ -71,19 +80,19 @@ export interface ImportanceConfig {
    * order. Use it for a model whose weights `trainSupernet()` has trained: the leading channels serve all its subnets.
    */
   importance?: Importance | "none";
-  /** Seed of `random`: a whole number of at least 0; default 0. */
+  /** Seed of `random` and `obd`: a whole number of at least 0; default 0. */
   seed?: number;
   /**
-   * Batches that `taylor` and `activation` learn from. They are walked once and never held together. A few hundred
+   * Batches that `taylor`, `obd`, `activation` and `obs` learn from. They are walked once and never held together. A few hundred
    * samples of training data are enough.
    */
   data?: DataSource | null;
   /** Picks the model's inputs out of a batch; null (the default) takes the batch's first element. */
   collectFunc?: CollectFunction | null;
-  /** Picks the target tensor out of a batch, for `taylor`; null (the default) takes the batch's second element. */
+  /** Picks the target tensor out of a batch, for `taylor` and `obd`; null (the default) takes the batch's second element. */
   targetFunc?: CollectFunction | null;
   /**
-   * The loss whose gradients `taylor` takes: `crossEntropy` (the default; logits `[N, C]` or `[N, C, …]`, targets whole
+   * The loss whose gradients `taylor` and `obd` take: `crossEntropy` (the default; logits `[N, C]` or `[N, C, …]`, targets whole
    * numbers `[N]` or `[N, …]`) or `meanSquaredError` (targets of the outputs' shape). It is computed natively: a
    * function written in JavaScript has no gradients.
    */

@@ -5,6 +5,7 @@ import { claimedPatterns } from "../model/claimed-patterns";
 import { earlierRecords } from "../model/record-export";
 import { callNative } from "../native/call";
 import { makeReconstruction } from "../native/reconstruction";
+import type { NativeReconstruction } from "../native/types/reconstruction";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import { throwIfAborted } from "../util/abort";
 import { expected } from "../util/check";
@@ -75,6 +76,48 @@ export async function reconstructLayers(
     done.push(...(await callNative((call) => space.reconstruct(measure, damping, call), signal)));
   }
   return done;
+}
+
+/** Sums of the layers' inputs, by which one subnet of a space after the other is reconstructed. */
+export class KeptReconstruction {
+  private constructor(
+    private readonly native: NativeSearchSpace,
+    private readonly measure: NativeReconstruction,
+    private readonly damping: number,
+    /** Layers whose sums don't fit into the memory. */
+    readonly leftOut: number,
+  ) {}
+
+  /**
+   * Gathers the inputs of every layer that the selected subnet narrows, of which the sums fit into the memory; the
+   * largest stay out.
+   */
+  static async gather(
+    model: SearchModel,
+    space: NativeSearchSpace,
+    data: DataSource,
+    options: ReconstructOptions,
+  ): Promise<KeptReconstruction> {
+    const { damping, memoryBudget, signal, ...config } = completeConfig(options, DEFAULTS, RULES);
+    if (!isDataSource(data)) throw expected("ERR_ARGUMENT", "batches", "data", data);
+    throwIfAborted(signal);
+    const measure = makeReconstruction(true);
+    await callNative((call) => space.findNarrowedLayers(measure, call), signal);
+    const sparse = sparseParameters(model);
+    const layers = [...measure.layers().entries()].filter(([, { parameter }]) => !sparse.has(parameter));
+    const smallestFirst = layers.sort(([, a], [, b]) => a.bytes - b.bytes);
+    const [fitting = []] = memoryGroups(smallestFirst, ([, { bytes }]) => bytes, memoryBudget);
+    measure.collect(fitting.map(([at]) => at));
+    if (fitting.length > 0)
+      await feedMeasure({ phase: "reconstruct", model, space, measure }, data, config, { ...config, signal });
+    return new KeptReconstruction(space, measure, damping, layers.length - fitting.length);
+  }
+
+  /** Reconstructs the subnet that is selected now. */
+  async apply(signal: AbortSignal | null): Promise<ReconstructedLayer[]> {
+    await callNative((call) => this.native.findNarrowedLayers(this.measure, call), signal);
+    return callNative((call) => this.native.reconstruct(this.measure, this.damping, call), signal);
+  }
 }
 
 /** Weights whose zeros the model's history vouches for, which a reconstruction would fill. */

@@ -37,7 +37,12 @@ import {
 import type { ExportOptions } from "./mode-space";
 import { byName, sampleChoices } from "./names";
 import { recipeText, writeRecipe } from "./recipe";
-import { type ReconstructedLayer, type ReconstructOptions, reconstructLayers } from "./reconstruction";
+import {
+  KeptReconstruction,
+  type ReconstructedLayer,
+  type ReconstructOptions,
+  reconstructLayers,
+} from "./reconstruction";
 import { Study } from "./study";
 import type { StudyOptions } from "./study-options";
 import type {
@@ -95,6 +100,8 @@ export class SearchSpace<Own extends string = never>
   readonly #codec: WidthCodec;
   /** How many layers of the selected subnet have weights of its own. */
   #reconstructed = 0;
+  /** By which candidates of searches are reconstructed; null where they aren't. */
+  #kept: KeptReconstruction | null = null;
   /** How often a subnet was selected. */
   #selections = 0;
   readonly #costs: CostBook<SearchSpace>;
@@ -450,6 +457,44 @@ export class SearchSpace<Own extends string = never>
       this.#reconstructed = layers.length;
       return layers;
     });
+  }
+
+  /**
+   * From now on searchers reconstruct every candidate before they rate it, as {@link reconstruct} does, so that they
+   * choose what is best once it is reconstructed; and the subnet that comes out. The layers' inputs are gathered here,
+   * once, and held as long as the space is. Layers beyond `memoryBudget`, the largest ones, stay as they are.
+   *
+   * @param data as for {@link reconstruct}
+   * @returns how many layers stay as they are, because the memory doesn't suffice
+   * @throws as {@link reconstruct}
+   *
+   * @example
+   * ```ts
+   * await space.rateReconstructed(data, { maxBatches: 8 });
+   * ```
+   */
+  async rateReconstructed(data: DataSource, options: ReconstructOptions = {}): Promise<number> {
+    requireOptions(options, "rateReconstructed");
+    return exclusively(this, async () => {
+      const before = this.active;
+      const blocks = this.hyperparameters.filter(({ kind }) => kind === "depth");
+      const whole = byName(blocks, ({ full }) => full as number);
+      try {
+        this.select({ ...this.smallestConfig, ...whole });
+        this.#kept = await KeptReconstruction.gather(this, this.native, data, options);
+      } finally {
+        if (!this.closed) this.select(before);
+      }
+      const { damping = null, maxBatches = null } = options;
+      this.#changes.reconstructed = JSON.stringify({ damping, maxBatches });
+      return this.#kept.leftOut;
+    });
+  }
+
+  /** @internal Reconstructs the selected subnet, where {@link rateReconstructed} asks for it. */
+  async refit(signal: AbortSignal | null): Promise<void> {
+    if (this.#kept === null) return;
+    this.#reconstructed = (await this.#kept.apply(signal)).length;
   }
 
   /**

@@ -59,11 +59,21 @@ inline const Names<ScoreKind> kScores{"A score's kind",
                                       {{"topKAccuracy", ScoreKind::kTopKAccuracy},
                                        {"crossEntropy", ScoreKind::kCrossEntropy},
                                        {"meanSquaredError", ScoreKind::kMeanSquaredError},
-                                       {"klDivergence", ScoreKind::kKlDivergence}},
+                                       {"klDivergence", ScoreKind::kKlDivergence},
+                                       {"teacherDistance", ScoreKind::kTeacherDistance}},
                                       {{"topk", "topKAccuracy"},
                                        {"cross_entropy", "crossEntropy"},
                                        {"mse", "meanSquaredError"},
                                        {"kl", "klDivergence"}}};
+
+inline const Names<DistanceKind> kDistances{"A distance",
+                                            "ERR_CONFIG_VALUE",
+                                            {{"ignored", DistanceKind::kIgnored},
+                                             {"logits", DistanceKind::kLogits},
+                                             {"distribution", DistanceKind::kDistribution},
+                                             {"probabilities", DistanceKind::kProbabilities},
+                                             {"features", DistanceKind::kFeatures}},
+                                            {}};
 
 inline const Names<ImportanceKind> kImportances{"importance",
                                                 "ERR_CONFIG_VALUE",
@@ -73,6 +83,9 @@ inline const Names<ImportanceKind> kImportances{"importance",
                                                  {"bnScale", ImportanceKind::kBnScale},
                                                  {"taylor", ImportanceKind::kTaylor},
                                                  {"activation", ImportanceKind::kActivation},
+                                                 {"lamp", ImportanceKind::kLamp},
+                                                 {"obd", ImportanceKind::kObd},
+                                                 {"obs", ImportanceKind::kObs},
                                                  {"random", ImportanceKind::kRandom}},
                                                 {{"bn_scale", "bnScale"}}};
 

@@ -8,7 +8,7 @@
 
 namespace torchsearch::binding {
 
-// new Reconstruction()
+// new Reconstruction(keeps: boolean)
 void ReconstructionWrap::define(Napi::Env env, Napi::Object exports) {
   exports.Set(kName, DefineClass(env, kName,
                                  {InstanceAccessor<&ReconstructionWrap::needsTarget>("needsTarget"),
@@ -16,7 +16,8 @@ void ReconstructionWrap::define(Napi::Env env, Napi::Object exports) {
                                   InstanceMethod<&ReconstructionWrap::collect>("collect")}));
 }
 
-ReconstructionWrap::ReconstructionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+ReconstructionWrap::ReconstructionWrap(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), reconstruction_(std::make_shared<Reconstruction>(info[0].ToBoolean())) {
   tag(info, kTag);
 }
 

@@ -24,7 +24,7 @@ class ReconstructionWrap : public Napi::ObjectWrap<ReconstructionWrap> {
   Napi::Value layers(const Napi::CallbackInfo& info);
   Napi::Value collect(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<Reconstruction> reconstruction_ = std::make_shared<Reconstruction>();
+  std::shared_ptr<Reconstruction> reconstruction_;
 };
 
 }  // namespace torchsearch::binding

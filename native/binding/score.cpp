@@ -1,12 +1,13 @@
 #include "binding/score.h"
 
 #include "binding/names.h"
+#include "binding/output_view.h"
 #include "binding/translate.h"
 #include "binding/unwrap.h"
 
 namespace torchsearch::binding {
 
-// new Score(kind: string, { k? })
+// new Score(kind: string, { k?, teacher? })
 void ScoreWrap::define(Napi::Env env, Napi::Object exports) {
   exports.Set(kName, DefineClass(env, kName,
                                  {InstanceMethod<&ScoreWrap::reset>("reset"),
@@ -19,6 +20,7 @@ ScoreWrap::ScoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     ScoreOptions options;
     if (info[1].IsObject()) {
       const Napi::Value k = info[1].As<Napi::Object>().Get("k");
+      options.teacher = readTeacherView(info[1].As<Napi::Object>().Get("teacher"));
       if (k.IsNumber()) options.k = k.As<Napi::Number>().Int64Value();
     }
     score_ = Score::make(readName(kScores, info[0]), options);

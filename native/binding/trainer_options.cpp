@@ -2,6 +2,7 @@
 
 #include "binding/evaluate.h"
 #include "binding/names.h"
+#include "binding/output_view.h"
 #include "binding/translate.h"
 #include "binding/widths.h"
 
@@ -77,6 +78,7 @@ ObjectiveSettings readObjective(const Napi::Value& value) {
   reader.read("labelSmoothing", settings.labelSmoothing);
   reader.read("alpha", settings.alpha);
   reader.read("temperature", settings.temperature);
+  if (value.IsObject()) settings.teacher = readTeacherView(value.As<Napi::Object>().Get("teacherView"));
   return settings;
 }
 

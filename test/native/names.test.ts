@@ -15,7 +15,10 @@ const refused = (make: () => unknown): { code: string; message: string } => {
 describe("names of the addon", () => {
   it.each([
     ["bn_scale", '"bn_scale" is now "bnScale"'],
-    ["l3", 'importance must be "l1", "l2", "fpgm", "bnScale", "taylor", "activation" or "random", not "l3".'],
+    [
+      "l3",
+      'importance must be "l1", "l2", "fpgm", "bnScale", "taylor", "activation", "lamp", "obd", "obs" or "random", not "l3".',
+    ],
   ])("refuses the importance %s", (name, reason) => {
     const { code, message } = refused(() => new (addon().Importance)(name, {}));
     expect(code).toBe("ERR_CONFIG_VALUE");

@@ -18,6 +18,7 @@ import {
 import { IMPORTANCES, type Importance } from "../../lib/entries/space";
 import { addon } from "../../lib/native/addon";
 import { callNative } from "../../lib/native/call";
+import { importanceNeeds } from "../../lib/space/importance";
 import { runPython } from "../data/python";
 import { expectCode, numbersOf } from "../support/tensors";
 import { root } from "../support/zoo";
@@ -26,6 +27,8 @@ const fixtures = path.join(root, "test", "fixtures");
 const oracle = JSON.parse(readFileSync(path.join(root, "test", "oracle", "importance.json"), "utf8")) as {
   batchSize: number;
   batches: number;
+  /** Samples, one in a batch, that `obd` sees. */
+  singles: number;
   /** By model, hyperparameter and importance: scores in the order of the file's channels. */
   models: Record<string, Record<string, Record<string, number[]>>>;
 };
@@ -49,6 +52,7 @@ interface Described {
 
 let folder: string;
 let train: TensorDataLoader;
+let single: TensorDataLoader;
 let oneHot: TensorDataLoader;
 let images: Tensor;
 
@@ -57,6 +61,7 @@ beforeAll(async () => {
   const file = path.join(fixtures, "digits.npz");
   const { batchSize } = oracle;
   train = await TensorDataLoader.fromNpz(file, { keys: ["train_images", "train_labels"], batchSize });
+  single = await TensorDataLoader.fromNpz(file, { keys: ["train_images", "train_labels"], batchSize: 1 });
   const whole = await TensorDataLoader.fromNpz(file, {
     keys: ["train_images", "train_labels"],
     batchSize: oracle.batches * batchSize,
@@ -92,7 +97,7 @@ function flat(output: unknown): number[] {
 
 /** What an importance needs beside its name. */
 function dataOf(importance: Importance): ConvertConfig {
-  const learns = importance === "taylor" || importance === "activation";
+  const learns = importanceNeeds(importance).data;
   return learns ? { importance, data: train, maxBatches: 2 } : { importance };
 }
 
@@ -113,8 +118,10 @@ describe("scores against PyTorch", { timeout: 240_000 }, () => {
             mse ? { loss: "meanSquaredError" } : {},
           );
           if (measure.needsData) {
-            const data = mse ? oneHot : train;
-            const run = { inputs: [0], target: measure.needsTarget ? 1 : -1, maxBatches: oracle.batches };
+            const alone = importance === "obd";
+            const data = mse ? oneHot : alone ? single : train;
+            const maxBatches = alone ? oracle.singles : oracle.batches;
+            const run = { inputs: [0], target: measure.needsTarget ? 1 : -1, maxBatches };
             await callNative((call) => native.measureAll(measure, data.native, run, call));
           }
           const all = await callNative((call) => native.scores(measure, false, call));
@@ -262,7 +269,7 @@ describe("learning from data", { timeout: 240_000 }, () => {
     };
     const events: ProgressEvent[] = [];
     const onProgress = (event: ProgressEvent) => events.push(event);
-    for (const importance of ["taylor", "activation"] as const) {
+    for (const importance of ["taylor", "activation", "obd", "obs"] as const) {
       walked = 0;
       await convert(module, "fastnas", dummyInput(), { importance, data: train, maxBatches: 2, onProgress });
       expect(events.filter(({ phase }) => phase === "importance").at(-1)).toMatchObject({
@@ -357,7 +364,7 @@ m.save(sys.argv[2])`,
       for (const importance of IMPORTANCES) {
         const module = await Module.load(file);
         const before = numbersOf((await module.forward(half)) as Tensor).map(Number);
-        const learns = importance === "taylor" || importance === "activation";
+        const learns = importanceNeeds(importance).data;
         const space = await convert(
           module,
           "fastnas",

@@ -9,14 +9,14 @@ export interface NativeMeasure {
 export interface NativeImportance extends NativeMeasure {
   /** Whether it must be fed before it gives scores. */
   readonly needsData: boolean;
-  /** How outputs are read from now on, for `taylor`. */
+  /** How outputs are read from now on, for `taylor` and `obd`. */
   readOutputs(view: NativeOutputView): void;
 }
 
 export interface NativeImportanceOptions {
-  /** `random` */
+  /** `random`, `obd` */
   seed?: number;
-  /** `taylor`: `crossEntropy` or `meanSquaredError`. */
+  /** `taylor`, `obd`: `crossEntropy` or `meanSquaredError`. */
   loss?: string;
 }
 

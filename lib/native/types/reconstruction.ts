@@ -17,5 +17,8 @@ export interface NativeReconstructedLayer {
 
 /** Exported by native/binding/reconstruction.cpp. */
 export interface ReconstructionExports {
-  Reconstruction: new () => NativeReconstruction;
+  /** `keeps`: what was gathered serves one subnet after the other. */
+  Reconstruction: new (
+    keeps: boolean,
+  ) => NativeReconstruction;
 }

@@ -1,10 +1,24 @@
-export type NativeScoreKind = "topKAccuracy" | "crossEntropy" | "meanSquaredError" | "klDivergence";
+export type NativeScoreKind =
+  | "topKAccuracy"
+  | "crossEntropy"
+  | "meanSquaredError"
+  | "klDivergence"
+  | "teacherDistance";
 
 /** Which tensor of an output counts, and where its classes are; null for the rule of the addon. */
 export interface NativeOutputView {
   outputKey?: string | null;
   /** `second` or `last`. */
   classDimension?: string | null;
+}
+
+/** How whole outputs are compared with a teacher's. */
+export interface NativeTeacherView {
+  kinds?: readonly string[];
+  /** `second` or `last`. */
+  classDimension?: string | null;
+  /** Which input is a mask. */
+  mask?: number | string | null;
 }
 
 /** A mean over batches, accumulated in float64. */
@@ -16,5 +30,5 @@ export interface NativeScore {
 
 /** Exported by native/binding/score.cpp. */
 export interface ScoreExports {
-  Score: new (kind: NativeScoreKind, options?: { k?: number }) => NativeScore;
+  Score: new (kind: NativeScoreKind, options?: { k?: number; teacher?: NativeTeacherView }) => NativeScore;
 }

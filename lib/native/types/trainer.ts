@@ -2,7 +2,7 @@ import type { NativeCall } from "./call";
 import type { NativeDataset } from "./dataset";
 import type { NativeLoopOptions } from "./evaluate";
 import type { NativeForwardable, NativeModule } from "./module";
-import type { NativeOutputView } from "./score";
+import type { NativeOutputView, NativeTeacherView } from "./score";
 import type { NativeSearchSpace, NativeWidths } from "./search-space";
 import type { NativeNamedTensor, NativeTensor } from "./tensor";
 
@@ -33,6 +33,8 @@ export interface NativeTrainOptions {
   alpha?: number;
   temperature?: number;
   teacher?: NativeForwardable;
+  /** Where it has kinds, all tensors of the outputs are compared with the teacher's. */
+  teacherView?: NativeTeacherView;
 }
 
 /** Batches of one epoch to train on. */

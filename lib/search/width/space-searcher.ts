@@ -280,7 +280,9 @@ export abstract class SpaceSearcher<
     throwIfAborted(this.config.signal);
     const config = completedConfig(this.model, partial);
     this.model.select(config);
-    if (!sameNumbers(config, this.model.fullConfig)) await this.recalibrate();
+    if (sameNumbers(config, this.model.fullConfig)) return;
+    await this.model.refit(this.config.signal);
+    await this.recalibrate();
   }
 
   /** Recalibrates what is selected. Returns false, without doing anything, when the config has no calibration data. */

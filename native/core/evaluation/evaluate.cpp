@@ -93,7 +93,7 @@ void scoreBatch(Forwardable& model, const Inputs& inputs, const at::Tensor& targ
   const c10::IValue output = model.evaluate(inputs, cancel);
   c10::IValue reference;
   if (score.needsTeacher() && teacher != nullptr) reference = teacher->evaluate(inputs, cancel);
-  withFailureCode("ERR_SCORE_INPUT", [&] { score.add(output, target, reference); });
+  withFailureCode("ERR_SCORE_INPUT", [&] { score.add(output, target, reference, inputs); });
 }
 
 }  // namespace torchsearch

@@ -23,6 +23,17 @@ class CrossEntropyLoss : public Loss {
     return at::cross_entropy_loss(atLeastFloat(logits), target.to(logits.device(), at::kLong));
   }
 
+  at::Tensor ofSamples(const c10::IValue& output, const at::Tensor& target) const override {
+    const at::Tensor logits = scoredTensor(output, "model", view_);
+    requireClasses(logits, target);
+    requireClassRange(logits, target);
+    const at::Tensor classes = target.to(logits.device(), at::kLong);
+    const at::Tensor losses =
+        at::cross_entropy_loss(atLeastFloat(logits), classes, {}, at::Reduction::None, kIgnoredClass);
+    const at::Tensor counted = classes.ne(kIgnoredClass).reshape({classes.size(0), -1}).sum(1);
+    return losses.reshape({classes.size(0), -1}).sum(1) / counted.clamp_min(1);
+  }
+
  private:
   OutputView view_;
 };
@@ -36,6 +47,14 @@ class MeanSquaredErrorLoss : public Loss {
     requireSameShape(values, target);
     const at::Tensor exact = atLeastFloat(values);
     return at::mse_loss(exact, target.to(exact.device(), exact.scalar_type()));
+  }
+
+  at::Tensor ofSamples(const c10::IValue& output, const at::Tensor& target) const override {
+    const at::Tensor values = pickedTensor(output, "model", view_);
+    requireSameShape(values, target);
+    const at::Tensor exact = atLeastFloat(values);
+    const at::Tensor squares = (exact - target.to(exact.device(), exact.scalar_type())).square();
+    return squares.reshape({squares.size(0), -1}).mean(1);
   }
 
  private:

@@ -25,6 +25,8 @@ class Loss {
   // A scalar. `output` is whatever the model returned; the view tells its tensor. ERR_SCORE_INPUT
   // where shapes or dtypes do not fit.
   virtual at::Tensor of(const c10::IValue& output, const at::Tensor& target) const = 0;
+  // The samples' own losses [N]; for equally many targets in each, `of` is their mean.
+  virtual at::Tensor ofSamples(const c10::IValue& output, const at::Tensor& target) const = 0;
 };
 
 }  // namespace torchsearch

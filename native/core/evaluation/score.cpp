@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/evaluation/score_input.h"
@@ -94,6 +95,30 @@ class KlDivergence : public Score {
   }
 };
 
+// The mean over batches, by samples, of `teacherDistance`.
+class TeacherDistance : public Score {
+ public:
+  explicit TeacherDistance(TeacherView view) : compared_(std::move(view)) {}
+
+  bool needsTarget() const override { return false; }
+  bool needsTeacher() const override { return true; }
+  double best() const override { return -1e-6; }
+
+ protected:
+  Part measureWhole(const c10::IValue& output, const at::Tensor&, const c10::IValue& teacher,
+                    const Inputs& inputs) const override {
+    const double mean =
+        teacherDistance(output, teacher, maskOf(inputs, compared_), compared_, 1).item<double>();
+    const auto tensors = floatingTensors(output);
+    const int64_t samples = tensors.front().dim() > 0 ? tensors.front().size(0) : 1;
+    return {mean * static_cast<double>(samples), samples};
+  }
+  Part measure(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override { return {0, 0}; }
+
+ private:
+  TeacherView compared_;
+};
+
 }  // namespace
 
 std::shared_ptr<Score> Score::make(ScoreKind kind, const ScoreOptions& options) {
@@ -111,6 +136,9 @@ std::shared_ptr<Score> Score::make(ScoreKind kind, const ScoreOptions& options) 
     case ScoreKind::kKlDivergence:
       score = std::make_shared<KlDivergence>();
       break;
+    case ScoreKind::kTeacherDistance:
+      score = std::make_shared<TeacherDistance>(options.teacher);
+      break;
   }
   if (score != nullptr) score->view_ = options.view;
   return score;
@@ -121,13 +149,19 @@ void Score::reset() {
   tally_ = {};
 }
 
-void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) {
+Score::Part Score::measureWhole(const c10::IValue& output, const at::Tensor& target,
+                                const c10::IValue& teacher, const Inputs&) const {
+  const at::Tensor reference = needsTeacher() ? scoredTensor(teacher, "teacher", view_) : at::Tensor();
+  return measure(scoredTensor(output, "model", view_), target, reference);
+}
+
+void Score::add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher,
+                const Inputs& inputs) {
   if (needsTarget() && !target.defined())
     misfit("This score needs a target; say which tensor of a batch it is.");
   if (needsTeacher() && teacher.isNone()) misfit("This score needs a teacher model to compare with.");
   const at::NoGradGuard noGrad;
-  const at::Tensor reference = needsTeacher() ? scoredTensor(teacher, "teacher", view_) : at::Tensor();
-  const Part part = measure(scoredTensor(output, "model", view_), target, reference);
+  const Part part = measureWhole(output, target, teacher, inputs);
   if (!std::isfinite(part.sum)) {
     throw Error("ERR_SCORE_NAN", "The score is not a finite number (" + std::to_string(part.sum) +
                                      "); check the model's output, its input and the target.");

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/evaluation/score_input.h"
+#include "core/evaluation/teacher_distance.h"
 
 namespace torchsearch {
 
@@ -16,12 +17,14 @@ enum class ScoreKind : uint8_t {
   kTopKAccuracy,  // 0 to 1
   kCrossEntropy,
   kMeanSquaredError,
-  kKlDivergence,  // from a teacher
+  kKlDivergence,     // from a teacher
+  kTeacherDistance,  // of all tensors, whatever they are
 };
 
 struct ScoreOptions {
-  int64_t k = 1;    // kTopKAccuracy
-  OutputView view;  // how outputs are read
+  int64_t k = 1;        // kTopKAccuracy
+  OutputView view;      // how outputs are read
+  TeacherView teacher;  // kTeacherDistance
 };
 
 // A number over many batches, accumulated in float64. May be used from any thread.
@@ -35,8 +38,9 @@ class Score {
   void reset();
   // Adds one batch. `output` and `teacher` are whatever the models returned; the view tells their tensors.
   // ERR_SCORE_INPUT when shapes or dtypes do not fit, ERR_SCORE_NAN when the score stops being a finite
-  // number.
-  void add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher);
+  // number. `inputs` are those of the batch, for a mask among them.
+  void add(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher,
+           const Inputs& inputs = {});
 
   double value() const;   // the mean so far; ERR_EMPTY_LOADER before the first batch
   int64_t count() const;  // what the mean is taken over: samples, targets or elements
@@ -67,6 +71,10 @@ class Score {
   };
   virtual Part measure(const at::Tensor& output, const at::Tensor& target,
                        const at::Tensor& teacher) const = 0;
+
+  // Of whole outputs; by default of the tensors that the view tells.
+  virtual Part measureWhole(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher,
+                            const Inputs& inputs) const;
 
  private:
   OutputView view_;

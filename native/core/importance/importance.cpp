@@ -15,9 +15,15 @@ std::shared_ptr<Importance> Importance::make(ImportanceKind kind, const Importan
     case ImportanceKind::kBnScale:
       return makeNormScaleImportance();
     case ImportanceKind::kTaylor:
-      return makeTaylorImportance(options.loss);
+      return makeTaylorImportance(options.loss, 1, options.seed);
     case ImportanceKind::kActivation:
       return makeActivationImportance();
+    case ImportanceKind::kLamp:
+      return makeLampImportance();
+    case ImportanceKind::kObd:
+      return makeTaylorImportance(options.loss, 2, options.seed);
+    case ImportanceKind::kObs:
+      return makeSurgeonImportance();
     case ImportanceKind::kRandom:
       return makeRandomImportance(options.seed);
   }

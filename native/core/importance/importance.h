@@ -14,10 +14,21 @@
 
 namespace torchsearch {
 
-enum class ImportanceKind : uint8_t { kL1, kL2, kFpgm, kBnScale, kTaylor, kActivation, kRandom };
+enum class ImportanceKind : uint8_t {
+  kL1,
+  kL2,
+  kFpgm,
+  kBnScale,
+  kTaylor,
+  kActivation,
+  kLamp,
+  kObd,
+  kObs,
+  kRandom
+};
 
 struct ImportanceOptions {
-  uint64_t seed = 0;                        // kRandom
+  uint64_t seed = 0;                        // kRandom, kObd
   LossKind loss = LossKind::kCrossEntropy;  // kTaylor
 };
 
@@ -50,7 +61,10 @@ class Importance : public Measure {
 std::shared_ptr<Importance> makeMagnitudeImportance(double order);
 std::shared_ptr<Importance> makeMedianImportance();
 std::shared_ptr<Importance> makeNormScaleImportance();
-std::shared_ptr<Importance> makeTaylorImportance(LossKind loss);
+// `order` 1, or 2 for the second-order measure.
+std::shared_ptr<Importance> makeTaylorImportance(LossKind loss, int order, uint64_t seed);
+std::shared_ptr<Importance> makeLampImportance();
+std::shared_ptr<Importance> makeSurgeonImportance();
 std::shared_ptr<Importance> makeActivationImportance();
 std::shared_ptr<Importance> makeRandomImportance(uint64_t seed);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <random>
 
 #include "core/base/error.h"
 #include "core/base/failure.h"
@@ -32,9 +33,15 @@ struct Leaf {
 // (Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, with the absolute value
 // in place of the square), summed over batches. A module's parameters along their first dimension - weight
 // and bias, or scale and shift - are one contribution: together they are its output channel.
+//
+// Of order 2, the second-order change: the sum of h w^2 / 2 over the slice, where h is the diagonal of the
+// Hessian (LeCun, Denker and Solla, "Optimal Brain Damage", NIPS 1989), here of the empirical Fisher matrix:
+// the sum of the squared gradients of the samples' losses. One way back gives the gradient of their sum with
+// a random sign each, whose square has that sum as its mean.
 class TaylorImportance : public Importance {
  public:
-  explicit TaylorImportance(LossKind loss) : kind_(loss), loss_(Loss::make(loss)) {}
+  TaylorImportance(LossKind loss, int order, uint64_t seed)
+      : kind_(loss), second_(order == 2), loss_(Loss::make(loss)), random_(seed) {}
 
   bool needsData() const override { return true; }
   bool needsTarget() const override { return true; }
@@ -44,7 +51,10 @@ class TaylorImportance : public Importance {
     const Dependencies& dependencies = batch.dependencies;
     Bindings bindings;
     const auto leaves = bindLeaves(batch, bindings);
-    if (!leaves.empty()) vote(dependencies, leaves, gradients(batch, bindings, leaves, cancel));
+    if (!leaves.empty()) {
+      drawSigns(batch);
+      vote(dependencies, leaves, gradients(batch, bindings, leaves, cancel));
+    }
     ++batches_;
   }
 
@@ -136,7 +146,7 @@ class TaylorImportance : public Importance {
     const TensorMemory::Scope memory;  // of the way back, too
     const at::AutoGradMode recording(true);
     const c10::IValue output = batch.executor.run(bindings, batch.inputs, cancel);
-    const at::Tensor loss = loss_->of(output, batch.target);
+    at::Tensor loss = loss_->of(output, batch.target);
     if (!loss.requires_grad()) {
       throw Error(
           "ERR_GRADIENT",
@@ -148,6 +158,10 @@ class TaylorImportance : public Importance {
                   "The loss of a batch is not a finite number. Check the data and the weights for NaN and "
                   "infinity, and that the target fits the loss.");
     }
+    if (second_) {
+      const at::Tensor losses = loss_->ofSamples(output, batch.target);
+      loss = (losses * signs_.narrow(0, 0, losses.size(0)).to(losses.device(), losses.scalar_type())).sum();
+    }
     cancel.throwIfCancelled();
     std::vector<at::Tensor> tensors;
     for (const Leaf& leaf : leaves) tensors.push_back(leaf.tensor);
@@ -156,6 +170,15 @@ class TaylorImportance : public Importance {
                                     /*create_graph=*/false, /*allow_unused=*/true),
               scale};
     });
+  }
+
+  // One for each sample of a batch, the same whatever the gradients are scaled by.
+  void drawSigns(const MeasuredBatch& batch) {
+    if (!second_) return;
+    const int64_t samples = batch.target.defined() && batch.target.dim() > 0 ? batch.target.size(0) : 1;
+    signs_ = at::empty({samples}, at::kFloat);
+    float* const signs = signs_.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < samples; ++i) signs[i] = (random_() >> 63) != 0 ? 1.0F : -1.0F;
   }
 
   void vote(const Dependencies& dependencies, const std::vector<Leaf>& leaves, const Gradients& gradients) {
@@ -174,6 +197,7 @@ class TaylorImportance : public Importance {
             rows.copy_(weight.narrow(0, begin, rows.size(0)));
             rows.mul_(gradient.narrow(0, begin, rows.size(0)));
             if (gradients.scale != 1) rows.div_(gradients.scale);
+            if (second_) rows.square_().div_(2);
           });
       const std::string& name = dependencies.program().slots[slot].name;
       for (size_t k = 0; k < dimensions.size(); ++k) {
@@ -189,17 +213,20 @@ class TaylorImportance : public Importance {
   }
 
   LossKind kind_;
+  bool second_;
   std::shared_ptr<const Loss> loss_;
   std::map<Voter, ChannelVote> votes_;
   ChannelVote made_;  // by what a channel comes from
   ChannelVote read_;  // by what reads it
+  std::mt19937_64 random_;
+  at::Tensor signs_;
   int64_t batches_ = 0;
 };
 
 }  // namespace
 
-std::shared_ptr<Importance> makeTaylorImportance(LossKind loss) {
-  return std::make_shared<TaylorImportance>(loss);
+std::shared_ptr<Importance> makeTaylorImportance(LossKind loss, int order, uint64_t seed) {
+  return std::make_shared<TaylorImportance>(loss, order, seed);
 }
 
 }  // namespace torchsearch

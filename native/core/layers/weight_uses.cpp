@@ -1,5 +1,7 @@
 #include "core/layers/weight_uses.h"
 
+#include <utility>
+
 #include "core/graph/recorder.h"
 #include "core/layers/convolution_windows.h"
 
@@ -63,6 +65,13 @@ WeightTracker::WeightTracker(const torch::jit::Module& module) {
     if (!places_.emplace(parameter.value.unsafeGetTensorImpl(), place).second) continue;
     names_.push_back(parameter.name);
     tensors_.push_back(parameter.value);
+  }
+}
+
+WeightTracker::WeightTracker(std::vector<std::string> names, std::vector<at::Tensor> tensors)
+    : names_(std::move(names)), tensors_(std::move(tensors)) {
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    places_.emplace(tensors_[i].unsafeGetTensorImpl(), Place{static_cast<int32_t>(i), false});
   }
 }
 

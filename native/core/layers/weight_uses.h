@@ -27,6 +27,8 @@ struct WeightUse {
 class WeightTracker {
  public:
   explicit WeightTracker(const torch::jit::Module& module);
+  // Of these parameters, by path.
+  WeightTracker(std::vector<std::string> names, std::vector<at::Tensor> tensors);
 
   // Paths, each tensor's first one; and the tensors.
   const std::vector<std::string>& names() const { return names_; }

@@ -147,7 +147,7 @@ SensitivityPart outputSensitivity(LayerQuantizers& quantizers, const HookSlot& s
     RunOptions rest;
     if (first >= 0) rest.resumeFrom = &before[0];
     const c10::IValue output = batch.executor.run(batch.bindings, batch.inputs, cancel, rest);
-    const auto score = Score::make(measure, {.view = view});
+    const auto score = Score::make(measure, {.view = view, .teacher = {}});
     try {
       score->add(output, expected, full);
       part.sums.push_back(score->value() * static_cast<double>(score->count()));

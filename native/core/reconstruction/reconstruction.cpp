@@ -8,10 +8,27 @@
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/reconstruction/layer_uses.h"
+#include "core/layers/layer_uses.h"
 #include "core/reconstruction/least_squares.h"
 
 namespace torchsearch {
+
+// What a run does with one parameter.
+struct ParameterUses {
+  std::set<int32_t> instructions;
+  std::optional<WeightMatrix> matrix;  // nothing where an operator takes it for something else
+  std::set<int32_t> biases;            // parameters that its operators add; -1 for anything else
+  bool isOther = false;
+};
+
+using UsesByParameter = std::map<int32_t, ParameterUses>;
+
+struct ModuleUses {
+  std::vector<int32_t> order;
+  std::vector<std::string> names;
+  std::vector<at::Tensor> tensors;
+  UsesByParameter uses;
+};
 
 namespace {
 
@@ -47,19 +64,9 @@ void runObserved(const MeasuredBatch& batch, ExecutionObserver& observer, const 
   batch.executor.run(bindings, batch.inputs, cancel, options);
 }
 
-// What a run does with one parameter.
-struct Uses {
-  std::set<int32_t> instructions;
-  std::optional<WeightMatrix> matrix;  // nothing where an operator takes it for something else
-  std::set<int32_t> biases;            // parameters that its operators add; -1 for anything else
-  bool isOther = false;
-};
-
 bool isSame(const WeightMatrix& one, const WeightMatrix& other) {
   return one.kind == other.kind && one.groups == other.groups;
 }
-
-using UsesByParameter = std::map<int32_t, Uses>;
 
 UsesByParameter findUses(const torch::jit::Module& module, const MeasuredBatch& batch,
                          std::vector<int32_t>& order, std::vector<std::string>& names,
@@ -68,7 +75,7 @@ UsesByParameter findUses(const torch::jit::Module& module, const MeasuredBatch& 
   const Program& program = batch.dependencies.program();
   std::unordered_map<const c10::TensorImpl*, int32_t> numbers;
   LayerUses observer(
-      program, module,
+      program, WeightTracker(module),
       [&](int32_t instruction, const WeightUse& use, const std::vector<c10::IValue>& arguments) {
         auto& seen = uses[use.parameter];
         if (seen.instructions.empty()) order.push_back(use.parameter);
@@ -92,7 +99,7 @@ UsesByParameter findUses(const torch::jit::Module& module, const MeasuredBatch& 
 }
 
 // The bias that a weight's operators add, where nothing else reads it; -1 for none.
-int32_t ownBias(const UsesByParameter& uses, const Uses& weight) {
+int32_t ownBias(const UsesByParameter& uses, const ParameterUses& weight) {
   if (weight.biases.size() != 1 || *weight.biases.begin() < 0) return -1;
   const int32_t bias = *weight.biases.begin();
   const auto found = uses.find(bias);
@@ -117,10 +124,12 @@ void Reconstruction::find(const torch::jit::Module& module, const MeasuredBatch&
                           const CancelToken& cancel) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const at::NoGradGuard noGrad;
-  std::vector<int32_t> order;
-  std::vector<std::string> names;
-  std::vector<at::Tensor> tensors;
-  const auto uses = findUses(module, batch, order, names, tensors, cancel);
+  if (analysis_ == nullptr || !keeps_) {
+    auto found = std::make_shared<ModuleUses>();
+    found->uses = findUses(module, batch, found->order, found->names, found->tensors, cancel);
+    analysis_ = std::move(found);
+  }
+  const auto& [order, names, tensors, uses] = *analysis_;
   std::unordered_map<std::string, SlotId> slots;
   const auto& all = batch.dependencies.program().slots;
   for (size_t i = 0; i < all.size(); ++i) {
@@ -129,9 +138,9 @@ void Reconstruction::find(const torch::jit::Module& module, const MeasuredBatch&
   module_ = module;
   widths_ = widths;
   layers_.clear();
-  products_.clear();
+  if (!keeps_) products_.clear();
   for (const int32_t parameter : order) {
-    const Uses& seen = uses.at(parameter);
+    const ParameterUses& seen = uses.at(parameter);
     const auto slot = slots.find(names[parameter]);
     const at::Tensor& weight = tensors[parameter];
     if (seen.isOther || !seen.matrix || seen.matrix->groups != 1 || slot == slots.end() ||
@@ -164,12 +173,12 @@ std::vector<int64_t> Reconstruction::widths() const {
 
 void Reconstruction::collect(const std::vector<int64_t>& layers) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::map<size_t, InputProducts> wanted;
+  std::map<std::string, InputProducts> wanted;
   for (const int64_t layer : layers) {
     if (layer < 0 || layer >= static_cast<int64_t>(layers_.size())) {
       throw Error("ERR_ARGUMENT", "There is no narrowed layer " + std::to_string(layer) + ".");
     }
-    wanted[static_cast<size_t>(layer)];
+    wanted[layers_[static_cast<size_t>(layer)].weight];
   }
   products_ = std::move(wanted);
 }
@@ -177,23 +186,23 @@ void Reconstruction::collect(const std::vector<int64_t>& layers) {
 void Reconstruction::add(const MeasuredBatch& batch, const CancelToken& cancel) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const at::NoGradGuard noGrad;
-  std::unordered_map<std::string, size_t> byName;
-  for (const auto& item : products_) byName.emplace(layers_[item.first].weight, item.first);
   const Program& program = batch.dependencies.program();
-  std::vector<std::optional<size_t>> wanted;  // layer by parameter
+  std::vector<InputProducts*> wanted;  // by parameter
   std::vector<at::Tensor> weights;
+  std::vector<std::string> names;
   LayerUses observer(
-      program, module_,
+      program, WeightTracker(module_),
       [&](int32_t instruction, const WeightUse& use, const std::vector<c10::IValue>& arguments) {
-        const auto layer = wanted[use.parameter];
-        if (!layer || !use.matrix) return;
-        products_[*layer].add(*use.matrix, weights[use.parameter], *program.instructions[instruction].schema,
-                              arguments, layers_[*layer].weight);
+        InputProducts* const products = wanted[use.parameter];
+        if (products == nullptr || !use.matrix) return;
+        products->add(*use.matrix, weights[use.parameter], *program.instructions[instruction].schema,
+                      arguments, names[use.parameter]);
       });
   weights = observer.tracker().tensors();
-  for (const auto& name : observer.tracker().names()) {
-    const auto found = byName.find(name);
-    wanted.push_back(found == byName.end() ? std::nullopt : std::optional<size_t>(found->second));
+  names = observer.tracker().names();
+  for (const auto& name : names) {
+    const auto found = products_.find(name);
+    wanted.push_back(found == products_.end() ? nullptr : &found->second);
   }
   runObserved(batch, observer, cancel);
 }
@@ -204,10 +213,17 @@ Reconstruction::Outcome Reconstruction::solve(double damping, const CancelToken&
   std::map<std::string, at::Tensor> tensors;
   for (const auto& parameter : module_.named_parameters()) tensors.emplace(parameter.name, parameter.value);
   Outcome outcome;
-  for (const auto& [number, products] : products_) {
+  const bool anySeen = std::any_of(products_.begin(), products_.end(),
+                                   [](const auto& item) { return item.second.inputs() > 0; });
+  if (!anySeen && !products_.empty()) {
+    throw Error("ERR_EMPTY_LOADER",
+                "The loader gave no batch to reconstruct layers on; give it at least one.");
+  }
+  for (const NarrowedLayer& layer : layers_) {
     cancel.throwIfCancelled();
-    const NarrowedLayer& layer = layers_[number];
-    if (products.inputs() == 0) continue;
+    const auto gathered = products_.find(layer.weight);
+    if (gathered == products_.end() || gathered->second.inputs() == 0) continue;
+    const InputProducts& products = gathered->second;
     const at::Tensor weight = tensors.at(layer.weight).detach();
     const at::Tensor rows = at::tensor(layer.rows, at::kLong).to(weight.device());
     const at::Tensor inputs = at::tensor(layer.inputs, at::kLong).to(weight.device());
@@ -226,11 +242,7 @@ Reconstruction::Outcome Reconstruction::solve(double damping, const CancelToken&
       outcome.tensors[layer.bias] = (kept.to(at::kDouble) + found.shift).to(bias.scalar_type());
     }
   }
-  if (outcome.layers.empty() && !products_.empty()) {
-    throw Error("ERR_EMPTY_LOADER",
-                "The loader gave no batch to reconstruct layers on; give it at least one.");
-  }
-  products_.clear();
+  if (!keeps_) products_.clear();
   return outcome;
 }
 

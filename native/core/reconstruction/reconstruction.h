@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -26,6 +27,9 @@ struct NarrowedLayer {
   int64_t productBytes = 0;     // that its InputProducts take
 };
 
+// What a run of the whole model does with its parameters.
+struct ModuleUses;
+
 // What became of one.
 struct ReconstructedLayer {
   std::string weight;
@@ -37,6 +41,9 @@ struct ReconstructedLayer {
 // which it lacks. Any thread, one at a time.
 class Reconstruction : public Measure {
  public:
+  // `keeps`: what was gathered serves one subnet after the other, of the same module and weights.
+  explicit Reconstruction(bool keeps = false) : keeps_(keeps) {}
+
   // Finds the layers that a subnet of these widths narrows, by a run of the whole model. `excluded`: weights
   // that stay as they are. ERR_FORWARD, ERR_ABORTED
   void find(const torch::jit::Module& module, const MeasuredBatch& batch, const std::vector<int64_t>& widths,
@@ -57,16 +64,18 @@ class Reconstruction : public Measure {
     std::vector<ReconstructedLayer> layers;
     std::map<std::string, at::Tensor> tensors;  // the subnet's weights and biases, by path
   };
-  // Of the layers whose inputs were gathered, which are forgotten then. ERR_EMPTY_LOADER, ERR_ABORTED between
-  // layers
+  // Of the layers whose inputs were gathered, which are forgotten then unless they are kept.
+  // ERR_EMPTY_LOADER, ERR_ABORTED between layers
   Outcome solve(double damping, const CancelToken& cancel);
 
  private:
+  const bool keeps_;
+  std::shared_ptr<const ModuleUses> analysis_;
   mutable std::mutex mutex_;
   torch::jit::Module module_;
   std::vector<NarrowedLayer> layers_;
   std::vector<int64_t> widths_;
-  std::map<size_t, InputProducts> products_;  // by layer
+  std::map<std::string, InputProducts> products_;  // by weight
 };
 
 }  // namespace torchsearch

@@ -67,8 +67,8 @@ double ModuleLearner::learn(const TrainBatch& batch, uint64_t) {
   const c10::IValue answer = objective_.needsTeacher() ? teacher_.answer(batch.inputs) : c10::IValue();
   const at::AutoGradMode recording(true);
   const c10::IValue output = forward_.run(batch.inputs, GraphForward::Mode::kTrain);
-  const at::Tensor loss =
-      withFailureCode("ERR_SCORE_INPUT", [&] { return objective_.of(output, batch.target, answer); });
+  const at::Tensor loss = withFailureCode(
+      "ERR_SCORE_INPUT", [&] { return objective_.of(output, batch.target, answer, batch.inputs); });
   const double value = loss.item<double>();
   if (std::isfinite(value)) backward(loss);
   return value;

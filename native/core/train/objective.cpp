@@ -49,8 +49,16 @@ at::Tensor Objective::soft(const at::Tensor& picked, const at::Tensor& answer) c
   return sum * (temperature * temperature / positions);
 }
 
-at::Tensor Objective::of(const c10::IValue& output, const at::Tensor& target,
-                         const c10::IValue& teacher) const {
+at::Tensor Objective::of(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher,
+                         const Inputs& inputs) const {
+  if (needsTeacher() && !settings_.teacher.kinds.empty()) {
+    const TeacherView& all = settings_.teacher;
+    const at::Tensor distance =
+        teacherDistance(output, teacher, maskOf(inputs, all), all, settings_.temperature);
+    if (!needsTarget()) return distance;
+    const at::Tensor picked = pickedTensor(output, "model", view_);
+    return hard(picked, target) * (1 - settings_.alpha) + distance * settings_.alpha;
+  }
   const at::Tensor values = pickedTensor(output, "model", view_);
   if (!needsTeacher()) return hard(values, target);
   const at::Tensor distance = soft(values, pickedTensor(teacher, "teacher", view_));

@@ -5,6 +5,7 @@
 
 #include "core/evaluation/loss.h"
 #include "core/evaluation/score_input.h"
+#include "core/evaluation/teacher_distance.h"
 
 namespace torchsearch {
 
@@ -14,6 +15,8 @@ struct ObjectiveSettings {
   // The share of the teacher's answers in the loss; 0 without a teacher.
   double alpha = 0;
   double temperature = 1;
+  // Where it has kinds, all tensors of the outputs are compared with the teacher's.
+  TeacherView teacher;
 };
 
 // What training minimizes, over one batch: (1 - alpha) * loss(output, target) + alpha * distillation(output,
@@ -32,8 +35,10 @@ class Objective {
   void readOutputs(const OutputView& view) { view_ = view; }
 
   // A scalar in at least float32. Outputs are whatever the models returned; the view tells their tensors.
-  // ERR_SCORE_INPUT where shapes or dtypes do not fit.
-  at::Tensor of(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher) const;
+  // `inputs` are those of the batch, for a mask among them. ERR_SCORE_INPUT where shapes or dtypes do not
+  // fit.
+  at::Tensor of(const c10::IValue& output, const at::Tensor& target, const c10::IValue& teacher,
+                const Inputs& inputs = {}) const;
 
   // The two parts alone, of tensors as `pickedTensor` gives them.
   at::Tensor hard(const at::Tensor& picked, const at::Tensor& target) const;

@@ -75,7 +75,8 @@ TEST_CASE("the best possible is never worse than what the whole pass gives") {
     if (round % 3 == 0 && kind == ScoreKind::kCrossEntropy && samples == 1) continue;
     const at::Tensor target =
         kind == ScoreKind::kMeanSquaredError ? (round % 2 == 0 ? x.clone() : outputs(samples, 4)) : labels;
-    const auto score = Score::make(kind, {.k = 1 + static_cast<int64_t>(random() % 2), .view = {}});
+    const auto score =
+        Score::make(kind, {.k = 1 + static_cast<int64_t>(random() % 2), .view = {}, .teacher = {}});
     std::vector<double> bounds;
     const PassSize pass{samples, (samples + batchSize - 1) / batchSize};
     for (int64_t at = 0; at < samples; at += batchSize) {

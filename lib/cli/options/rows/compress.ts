@@ -1,7 +1,7 @@
 /** Options of `torchsearch compress`. */
 
 import { CONVERT_DEFAULTS } from "../../../space/convert";
-import { WEIGHT_IMPORTANCES } from "../../../space/importance";
+import { IMPORTANCES } from "../../../space/importance";
 import {
   choice,
   constraints,
@@ -87,6 +87,14 @@ export const COMPRESS_OPTIONS = [
     kind: flag,
     default: true,
     help: "learn from the full model's outputs alone, although the data have targets",
+  }),
+  row({
+    flag: "--outputs <what>",
+    commands: COMPRESS,
+    key: "outputs",
+    kind: choice(["auto", "classes", "features"] as const),
+    default: "auto",
+    help: "without labels: whether the outputs say a class, or are features; auto: as they look",
   }),
   row({
     flag: "--steps <count>",
@@ -175,9 +183,9 @@ export const COMPRESS_OPTIONS = [
     flag: "--importance <name>",
     commands: COMPRESS,
     key: "importance",
-    kind: choice([...WEIGHT_IMPORTANCES, "none"]),
+    kind: choice([...IMPORTANCES, "none", "auto"]),
     default: CONVERT_DEFAULTS.importance,
-    help: "how channels are ranked",
+    help: "how channels are ranked; auto: by the measure that loses least on the data",
   }),
   row({
     flag: "--checkpoint <file>",

@@ -17,7 +17,7 @@ class LayerUses : public ExecutionObserver {
                                    const std::vector<c10::IValue>& arguments)>;
 
   // The run computes with the module's own tensors.
-  LayerUses(const Program& program, const torch::jit::Module& module, Visit visit);
+  LayerUses(const Program& program, WeightTracker tracker, Visit visit);
 
   const WeightTracker& tracker() const { return tracker_; }
 

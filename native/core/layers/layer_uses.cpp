@@ -1,11 +1,11 @@
-#include "core/reconstruction/layer_uses.h"
+#include "core/layers/layer_uses.h"
 
 #include <utility>
 
 namespace torchsearch {
 
-LayerUses::LayerUses(const Program& program, const torch::jit::Module& module, Visit visit)
-    : program_(program), tracker_(module), visit_(std::move(visit)) {}
+LayerUses::LayerUses(const Program& program, WeightTracker tracker, Visit visit)
+    : program_(program), tracker_(std::move(tracker)), visit_(std::move(visit)) {}
 
 void LayerUses::beforeInstruction(int32_t instruction, const std::vector<at::Tensor>& values) {
   arguments_.clear();
