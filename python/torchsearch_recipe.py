@@ -3,6 +3,7 @@ docs/recipes.md. `model = apply_recipe(torchvision.models.resnet18(weights="DEFA
 import base64
 import copy
 import json
+import os
 import re
 import traceback
 
@@ -31,13 +32,14 @@ class RecipeError(Exception):
 def apply_recipe(model, recipe, weights=None, call=None, tolerance=1e-3):
     """A copy of `model` as the recipe's subnet. What it gives is compared with what the subnet gave (not so where
     `weights` are given), by `tolerance` as a part of the largest output.
-    `recipe`: the JSON file's path. `weights`: a state dict for the result, such as that of the exported file, trained or
-    not. `call(model, *args, **kwargs)`: how to run it, where its file was made of a wrapper. Raises RecipeError."""
+    `recipe`: the JSON file's path. `weights`: a state dict for the result, such as that of the exported file, trained
+    or not. `call(model, *args, **kwargs)`: how to run it, where its file was made of a wrapper. Raises RecipeError."""
     with open(recipe, encoding="utf-8") as file:
         recipe = json.load(file)
     if not isinstance(recipe, dict) or (recipe.get("format"), recipe.get("version")) != ("torchsearch recipe", 1):
         raise RecipeError("This file is no torchsearch recipe of version 1.")
-    model, call, check = copy.deepcopy(model), call or (lambda net, *args, **kwargs: net(*args, **kwargs)), recipe["check"]
+    model, check = copy.deepcopy(model), recipe["check"]
+    call = call or (lambda net, *args, **kwargs: net(*args, **kwargs))
     modes = {path: module.training for path, module in model.named_modules()}
     device = next((tensor.device for tensor in model.parameters()), "cpu")
     run = lambda: call(model.eval(), *_value(check["args"], device), **_value(check["kwargs"], device))
@@ -47,7 +49,8 @@ def apply_recipe(model, recipe, weights=None, call=None, tolerance=1e-3):
     for number in recipe["numbers"]:
         module = modules.get(own(number["module"]))
         if module is None or not _follow(module, number, done):
-            left.append(f"\n  {number['operator']} has {number['whole']}, the subnet {number['narrow']}: {number['place']}")
+            whole, narrow = number["whole"], number["narrow"]
+            left.append(f"\n  {number['operator']} has {whole}, the subnet {narrow}: {number['place']}")
     hint = f" No attribute of the module holds these numbers:{''.join(left)}" if left else ""
     _narrow(model, tensors, recipe["indices"], weights is not None)
     for path, module in list(model.named_modules()):
@@ -57,8 +60,8 @@ def apply_recipe(model, recipe, weights=None, call=None, tolerance=1e-3):
             _leave_out(model, tensors, [own(block["module"]) for block in recipe["blocks"]], run)
             outputs = _tensors(run())
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename.replace("\\", "/")]
-        at = frames[-1]
+        library = os.path.dirname(torch.__file__)
+        at = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)][-1]
         raise RecipeError(f"{at.filename}:{at.lineno} (`{at.line}`) can't follow the recipe: {error}.{hint}") from error
     if weights is not None:
         _load(model, {own(name): value for name, value in weights.items()})
@@ -133,7 +136,8 @@ def _leave_out(model, tensors, sums, run):
         return
     gone = {}
     for path, module in model.named_modules():
-        held = [f"{path}.{n}" for n, _ in [*module.named_parameters(), *module.named_buffers()] if f"{path}.{n}" in tensors]
+        held = [f"{path}.{name}" for name, _ in [*module.named_parameters(), *module.named_buffers()]]
+        held = [name for name in held if name in tensors]
         inside = any(path.startswith(parent + ".") for parent in gone)
         adds = any((place + ".").startswith(path + ".") for place in sums)
         if path and held and not inside and not adds and all(tensors[name].get("leftOut") for name in held):
@@ -208,7 +212,7 @@ def _narrow(model, tensors, indices, has_weights):
             new = new.index_select(int(dimension), torch.tensor(indices[kept], device=old.device))
         values = tensor.get("ownValues", False)
         if values is True and not has_weights:
-            raise RecipeError(f"The subnet's '{full}' has values of its own: give the exported file's state as weights.")
+            raise RecipeError(f"The subnet's '{full}' has values of its own: give the exported file's as weights.")
         if isinstance(values, dict):
             new = _value(values, old.device).to(old.dtype)
         new = nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
@@ -221,7 +225,8 @@ def _resize(model, path, module, modes):
     """Attributes that repeat the sizes of a module's own parameters."""
     if isinstance(module, nn.MultiheadAttention):
         weight = module.in_proj_weight if module.in_proj_weight is not None else module.q_proj_weight
-        if weight.size(0) not in (module.embed_dim, 3 * module.embed_dim) or module.out_proj.weight.size(0) != module.embed_dim:
+        width = module.embed_dim
+        if weight.size(0) not in (width, 3 * width) or module.out_proj.weight.size(0) != width:
             modes[path] = module.training
             _put(model, path, Attention(module))
     for kind, rows in SIZES.items():

@@ -164,7 +164,8 @@ class WrittenIn(nn.Module):
 
     def forward(self, x):
         q, k, v = self.qkv(x).reshape(x.shape[0], x.shape[1], 3, 4, 8).permute(2, 0, 3, 1, 4).unbind(0)
-        return self.proj(((q @ k.transpose(-1, -2) / 8**0.5).softmax(-1) @ v).transpose(1, 2).reshape(-1, x.shape[1], 32))
+        result = (q @ k.transpose(-1, -2) / 8**0.5).softmax(-1) @ v
+        return self.proj(result.transpose(1, 2).reshape(-1, x.shape[1], 32))
 
 
 class Wrapper(nn.Module):
