@@ -33,7 +33,11 @@ std::string beginningWith(const std::vector<std::string>& scope, size_t count,
 std::string scopePath(const Program& program, int32_t instruction) {
   const std::string& given = program.instructions[instruction].scope;
   const auto scope = partsOf(given);
-  if (scope.empty()) return given;
+  const bool isWhole =
+      scope.empty() || std::any_of(program.slots.begin(), program.slots.end(), [&](const Slot& slot) {
+        return slot.isStored() && slot.name.compare(0, given.size() + 1, given + ".") == 0;
+      });
+  if (isWhole) return given;
   const auto count = static_cast<int32_t>(program.instructions.size());
   const auto lookAt = [&](int32_t index) -> std::string {
     std::string found;
@@ -52,7 +56,7 @@ std::string scopePath(const Program& program, int32_t instruction) {
     return found;
   };
   for (int32_t distance = 0; distance < count; ++distance) {
-    for (const int32_t index : {instruction + distance, instruction - distance}) {
+    for (const int32_t index : {instruction - distance, instruction + distance}) {
       const std::string found = lookAt(index);
       if (!found.empty()) return found;
     }
