@@ -60,7 +60,7 @@ def apply_recipe(model, recipe, weights=None, call=None, tolerance=1e-3):
             _leave_out(model, tensors, [own(block["module"]) for block in recipe["blocks"]], run)
             outputs = _tensors(run())
     except Exception as error:
-        library = os.path.dirname(torch.__file__)
+        library = os.path.dirname(torch.__file__) + os.sep
         at = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)][-1]
         raise RecipeError(f"{at.filename}:{at.lineno} (`{at.line}`) can't follow the recipe: {error}.{hint}") from error
     if weights is not None:
