@@ -26,7 +26,8 @@ import { describeImportances, describeStep, noStep, unreachable } from "./outcom
 import { bestOf, latencyCorrection, nextStep, type PlanInput, type StepRecord } from "./plan";
 import { Rater, type RatingKind } from "./rating";
 import { CompressSaver } from "./state";
-import { doStep, type StepContext } from "./step";
+import { doStep } from "./step";
+import type { StepContext } from "./step-context";
 
 /** The outcome of `compress()`. */
 export interface CompressResult {

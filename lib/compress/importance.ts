@@ -5,7 +5,7 @@ import type { ConvertConfig } from "../space/convert";
 import { type Importance, importanceNeeds } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
-import type { StepContext } from "./step";
+import type { StepContext } from "./step-context";
 import { searchScore } from "./step-score";
 
 /** The measures that `auto` tries; those that need labels only with labels. */

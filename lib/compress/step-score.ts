@@ -1,7 +1,7 @@
 /** How the candidates of a step's search are rated. */
 import { crossEntropy, meanSquaredError, teacherDistance } from "../evaluation/scores";
 import type { ScoreFunction } from "../evaluation/types";
-import type { StepContext } from "./step";
+import type { StepContext } from "./step-context";
 
 /** How the candidates of a search are rated: on training data, so that the held-out data stay unseen. */
 export function searchScore({ options, full, rater, training }: StepContext): ScoreFunction {

@@ -1,49 +1,21 @@
 /** One step: search, export, learn from the full model, rate. */
 import { rm } from "node:fs/promises";
-import type { DataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import type { ScoreFunction } from "../evaluation/types";
 import { finetune } from "../finetune/finetune";
 import { convert } from "../mode/convert";
 import { search } from "../mode/search";
 import type { Module } from "../model/module";
-import type { Importance } from "../space/importance";
 import type { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
 import type { ProgressEvent } from "../util/progress";
-import { type CarriedControl, controlFor } from "./carried-control";
+import { controlFor } from "./carried-control";
 import { ranking } from "./importance";
 import { measureInTurns } from "./latency";
 import type { CompleteCompressOptions } from "./options";
 import type { PlannedStep, StepRecord } from "./plan";
-import type { Rater } from "./rating";
+import type { StepContext } from "./step-context";
 import { searchScore } from "./step-score";
-
-/** What all steps share. */
-export interface StepContext {
-  options: CompleteCompressOptions;
-  /** The full model, which is only read. */
-  full: Module;
-  rater: Rater;
-  /** Batches that are learned from. */
-  training: DataSource;
-  carried: CarriedControl;
-  /** How channels are ranked. */
-  importance: Importance | "none";
-  /** The most that the rating may fall. */
-  limit: number;
-  signal: AbortSignal | null;
-  /** The latency table's file; null without a bound on latency. */
-  latencyTable: string | null;
-  /** How much slower files were than the table says. */
-  correction: number;
-  /** Loads a model of an earlier step; 0 for a copy of the full one. */
-  load(step: number): Promise<Module>;
-  loadFile(file: string): Promise<Module>;
-  /** The file of a step's model, and what stands beside it while the step is not done. */
-  files(step: number): { model: string; search: string; training: string };
-  fullCosts: Readonly<Record<string, number>>;
-}
 
 /** A bound on latency is met where the measured one is at most so much above it: timings differ. */
 const TOLERANCE = 1.03;
