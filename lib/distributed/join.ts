@@ -6,10 +6,11 @@ import { cpuCapability, joinStore, waitForKeys } from "../native/group-store";
 import { getThreads } from "../native/threads";
 import type { NativeGroupStore } from "../native/types/group-store";
 import { libraryVersions } from "../native/versions";
-import { expected, requireOptions } from "../util/check";
+import { expected, isRecord, requireOptions } from "../util/check";
 import { type GroupPlace, groupPlace } from "./environment";
 import { beatKey, Group, prefixOf, rankKey } from "./group";
 import { joinedRank, setJoinedRank } from "./own-rank";
+import { decodeValue, foreignValue } from "./values";
 
 /** Options of {@link joinGroup}. What is left out comes from the environment, or has a default. */
 export interface JoinGroupOptions {
@@ -164,7 +165,7 @@ async function introduce(
   const ranks = Array.from({ length: worldSize }, (_, each) => each);
   await waitForKeys(store, ranks.map(key), Math.round(1000 * timeout), signal);
   const found = await store.get(ranks.map(key));
-  const facts = found.map((text) => (text === null ? null : (JSON.parse(text) as { facts: Facts }).facts));
+  const facts = found.map((text) => (text === null ? null : factsOf(text)));
   // A difference first: a rank that expects another number of ranks need not come.
   requireAlike(facts);
   const missing = ranks.filter((each) => facts[each] === null);
@@ -175,6 +176,12 @@ async function introduce(
         "look at what they print, start all ranks, or give a longer timeout.",
     );
   }
+}
+
+function factsOf(text: string): Facts {
+  const { facts } = decodeValue<{ facts: Facts }>(text, "facts");
+  if (!isRecord(facts)) throw foreignValue(text);
+  return facts;
 }
 
 function requireAlike(facts: readonly (Facts | null)[]): void {

@@ -3,7 +3,7 @@ import { TorchSearchError } from "../errors";
 import { isAbort } from "../util/abort";
 import { jsonDigest } from "../util/digest";
 import type { Group } from "./group";
-import { type Ending, endingOf, errorOf, Round } from "./tickets";
+import { type Ending, endedWith, endingOf, Round } from "./tickets";
 import { largestFirst, neighbours } from "./units";
 import { decodeValue, encodeValue } from "./values";
 import type { MeasureOptions, WorkItem, WorkShare } from "./work-share";
@@ -111,7 +111,7 @@ export class SharedSearch implements WorkShare {
     const value = await this.#group.await(0, key, signal, this.#endedKey);
     if (value !== null) return value;
     const [ended = null] = await this.#group.store.get([this.#endedKey]);
-    throw errorOf(JSON.parse(ended as string) as Ending);
+    throw endedWith(ended as string);
   }
 
   async #compareFacts(facts: SearchFacts, signal: AbortSignal | null): Promise<void> {
@@ -123,7 +123,7 @@ export class SharedSearch implements WorkShare {
       await this.#group.store.set(key, JSON.stringify(own));
       return;
     }
-    const first = JSON.parse(await this.#fromRank0(key, signal)) as Record<string, string>;
+    const first = decodeValue<Record<string, string>>(await this.#fromRank0(key, signal));
     const names = new Set([...Object.keys(own), ...Object.keys(first)]);
     const differing = [...names].filter((name) => own[name] !== first[name]);
     if (differing.length === 0) return;

@@ -197,7 +197,7 @@ export class Round<T> {
 
   async #requireGoingOn(): Promise<void> {
     const [ended = null] = await this.#group.store.get([this.#keys.ended]);
-    if (ended !== null) throw errorOf(JSON.parse(ended) as Ending);
+    if (ended !== null) throw endedWith(ended);
   }
 }
 
@@ -205,6 +205,11 @@ export class Round<T> {
 export function endingOf(rank: number, error: unknown): Ending {
   const message = error instanceof Error ? error.message : String(error);
   return { rank, code: error instanceof TorchSearchError ? error.code : "ERR_GROUP_PEER_LOST", message };
+}
+
+/** The error that ended another rank, from the store. */
+export function endedWith(text: string): TorchSearchError {
+  return errorOf(decodeValue<Ending>(text, "rank", "code", "message"));
 }
 
 /** The error of a rank, on another one. */

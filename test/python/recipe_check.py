@@ -209,11 +209,42 @@ def without_library():
             without_library.library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
+class Keyed(nn.Module):
+    """Arguments of transformers by their names, and the first of its results."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids, mask):
+        return keyed(self.model, ids, mask)
+
+
+def keyed(model, ids, mask):
+    return model(input_ids=ids, attention_mask=mask)[0]
+
+
+def transformer(name):
+    without_library()
+    import transformers
+
+    sizes = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
+    if name == "bert":
+        config = transformers.BertConfig(**sizes, intermediate_size=64, max_position_embeddings=16)
+        return transformers.BertForSequenceClassification(config)
+    if name == "gpt2":
+        return transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, n_positions=16, use_cache=False))
+    return transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(**sizes, intermediate_size=64, num_key_value_heads=2, use_cache=False))
+
+
 def model_of(name):
     torch.manual_seed(0)
     if name in MODELS:
         make, inputs = MODELS[name]
         model = make()
+    elif name.startswith("transformers/"):
+        model, inputs = transformer(name.split("/")[1]), tokens
     elif name.startswith("timm/"):
         without_library()
         import timm
@@ -235,6 +266,8 @@ def model_of(name):
 
 def write(name, form, file):
     model, inputs = model_of(name)
+    if name.startswith("transformers/"):
+        model = Keyed(model)
     example = inputs(2)
     with torch.no_grad():
         if form == "pt2":
@@ -257,7 +290,10 @@ def apply(name, form, recipe, exported, other_weights=False, weights=False):
     if other_weights:
         torch.nn.init.normal_(next(model.parameters()))
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    subnet = apply_recipe(model, recipe, weights=load(exported).state_dict() if weights else None)
+    keys = name.startswith("transformers/")
+    call = keyed if keys else lambda net, *given: net(*given)
+    state = load(exported).state_dict() if weights else None
+    subnet = apply_recipe(model, recipe, weights=state, call=keyed if keys else None)
     untouched = all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     wanted = load(exported)
     result = {"untouched": untouched, "params": sum(p.numel() for p in subnet.parameters())}
@@ -268,16 +304,16 @@ def apply(name, form, recipe, exported, other_weights=False, weights=False):
         given = inputs(batch)
         with torch.no_grad():
             expected = wanted(*[value.clone() for value in given])
-            actual = subnet(*given)
+            actual = call(subnet, *given)
         differences.append(((actual - expected).abs().max() / expected.abs().max()).item())
     result["difference"] = max(differences)
-    cut = "model." if form == "wrapped" else ""
+    cut = "model." if form == "wrapped" or keys else ""
     states = {key.removeprefix(cut): value for key, value in wanted.state_dict().items()}
     own = subnet.state_dict()
     result["otherTensors"] = [key for key, value in states.items() if key in own and (
         own[key].shape != value.shape or not torch.equal(own[key], value))]
     subnet.train()
-    loss = subnet(*inputs(2)).square().mean()
+    loss = call(subnet, *inputs(2)).square().mean()
     loss.backward()
     torch.optim.SGD(subnet.parameters(), 1e-3).step()
     result["loss"] = loss.item()
