@@ -10,6 +10,7 @@
  */
 
 export { type CompressResult, compress } from "./compress/compress";
+export type { TriedImportance } from "./compress/importance";
 export type { CompressOptions } from "./compress/options";
 export { BaseSearcher } from "./contract/base";
 export { type Checkpoint, readCheckpoint } from "./contract/checkpoint";
@@ -45,6 +46,7 @@ export {
   type TopKOptions,
   topKAccuracy,
 } from "./evaluation/scores";
+export type { OutputKind, OutputMeaning, TeacherView } from "./evaluation/teacher-view";
 export type {
   CollectFunction,
   ForwardLoop,

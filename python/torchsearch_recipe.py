@@ -46,9 +46,10 @@ def apply_recipe(model, recipe, weights=None, call=None, tolerance=1e-3):
     own = _names(model, [tensor["name"] for tensor in recipe["tensors"]])
     tensors = {own(tensor["name"]): tensor for tensor in recipe["tensors"]}
     modules, done, left = dict(model.named_modules()), set(), []
+    before = {module: dict(vars(module)) for module in modules.values()}
     for number in recipe["numbers"]:
         module = modules.get(own(number["module"]))
-        if module is None or not _follow(module, number, done):
+        if module is None or not _follow(module, before[module], number, done):
             whole, narrow = number["whole"], number["narrow"]
             left.append(f"\n  {number['operator']} has {whole}, the subnet {narrow}: {number['place']}")
     hint = f" No attribute of the module holds these numbers:{''.join(left)}" if left else ""
@@ -178,19 +179,20 @@ def _put(model, path, module):
     setattr(model.get_submodule(parent), name, module)
 
 
-def _follow(module, number, done):
-    """Whether an attribute of the module held the number, and now holds the subnet's."""
+def _follow(module, before, number, done):
+    """Whether an attribute of the module held the number `before`, and now holds the subnet's."""
     whole, narrow = number["whole"], number["narrow"]
     if isinstance(module, (nn.MultiheadAttention, nn.RNNBase)) or (module, whole, narrow) in done:
         return True
-    for name, value in list(vars(module).items()):
+    for name, value in before.items():
         if not COUNTS.search(name) or OF_ONE_HEAD.search(name) or isinstance(value, bool):
             continue
         if value == whole and isinstance(value, int):
             setattr(module, name, narrow)
             done.add((module, whole, narrow))
         elif isinstance(value, (tuple, list)) and whole in value:
-            setattr(module, name, tuple(narrow if item == whole else item for item in value))
+            present = zip(value, getattr(module, name))
+            setattr(module, name, tuple(narrow if was == whole else item for was, item in present))
             done.add((module, whole, narrow))
     return (module, whole, narrow) in done
 

@@ -24,7 +24,7 @@ const WITH_SUPERNET: readonly (keyof Settings)[] = [
   "channelDivisor",
   "importance",
 ];
-const WITHOUT_SUPERNET: readonly (keyof Settings)[] = ["teacher", "recalibrate"];
+const WITHOUT_SUPERNET: readonly (keyof Settings)[] = ["teacher", "teacherModel", "recalibrate"];
 
 /** @param asked the settings that were given @throws `ERR_CLI_OPTION` for one that has no effect */
 export function requireFittingSupernet(asked: Partial<Settings>): void {

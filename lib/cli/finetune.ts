@@ -60,11 +60,13 @@ async function run(model: string, given: GivenOf<"finetune">): Promise<void> {
 
 /** Refuses settings that contradict each other. @throws `ERR_CLI_OPTION` */
 function requireSound(settings: SettingsOf<"finetune">): void {
-  const { evalData, evalInputArrays, evalTargetArray, holdout, epochs, steps } = settings;
+  const { evalData, evalInputArrays, evalTargetArray, holdout, epochs, steps, teacher, teacherModel } =
+    settings;
   if (evalData !== null && holdout !== null)
     throw badOption("Score on a part of the data (--holdout) or on other data (--eval-data), not on both.");
   if (evalData === null && (evalInputArrays !== null || evalTargetArray !== null))
     throw badOption("--eval-input-array and --eval-target-array need --eval-data.");
+  if (teacher === null && teacherModel !== null) throw badOption("--teacher-model needs --teacher.");
   if (epochs !== null && steps !== null) throw badOption("Give --epochs or --steps, not both.");
   if (!settings.supernet) requireTrainable(settings);
 }

@@ -199,6 +199,7 @@ async function run(
       if (wanted === "auto" && saver.state.importances === null) {
         const tried = await tryImportances(context, () => load(copy));
         saver.state.importances = tried;
+        await saver.save();
         context.importance = (tried[0] as TriedImportance).importance;
         onStep?.(describeImportances(tried));
       }
@@ -225,7 +226,9 @@ async function lookAt(copy: Module, options: CompleteCompressOptions) {
   const looking = target === null;
   let space: SearchSpace | null = null;
   try {
-    space = await convert(copy, "fastnas", dummyInput, { ...options.convert, signal, onProgress });
+    // Nothing is ranked here, so nothing is measured.
+    const unranked = { ...options.convert, importance: "none" as const, data: null };
+    space = await convert(copy, "fastnas", dummyInput, { ...unranked, signal, onProgress });
     const timed = looking
       ? metric === "latency"
       : Object.hasOwn(target, "latency") && target.latency !== null;

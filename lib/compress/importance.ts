@@ -1,4 +1,5 @@
 /** How channels are ranked in a compression: as the user says, or by trying the measures on the training data. */
+import { TorchSearchError } from "../errors";
 import { convert } from "../mode/convert";
 import type { Module } from "../model/module";
 import type { ConvertConfig } from "../space/convert";
@@ -12,6 +13,9 @@ import { searchScore } from "./step-score";
 const TRIED: readonly Importance[] = ["l2", "fpgm", "lamp", "bnScale", "activation", "taylor", "obd", "obs"];
 /** The shares of the full widths that each is tried at. */
 const SHARES = [0.75, 0.5];
+
+/** What a measure says that can't rank this model's channels on these data. */
+const UNMEASURABLE = new Set(["ERR_GRADIENT", "ERR_IMPORTANCE_NAN", "ERR_SCORE_NAN"]);
 
 /** What `auto` found. */
 export interface TriedImportance {
@@ -27,7 +31,15 @@ export function ranking(
 ): Partial<ConvertConfig> {
   const needs = importanceNeeds(importance);
   const { collectFunc, targetFunc, searchBatches: maxBatches, loss } = options;
-  if (!needs.data || options.convert.data != null) return { importance };
+  if (!needs.data) return { importance, data: null };
+  if (needs.targets && loss === null) {
+    throw new TorchSearchError(
+      "ERR_CONFIG_VALUE",
+      `importance "${importance}" learns from labels, which these data don't have: choose ` +
+        '"obs", "activation" or a measure of the weights, or "auto".',
+    );
+  }
+  if (options.convert.data != null) return { importance };
   const targets = needs.targets ? { targetFunc, loss } : {};
   return { importance, data: training, collectFunc, maxBatches, ...targets };
 }
@@ -40,6 +52,7 @@ export async function tryImportances(
   const { options, signal } = context;
   const labelled = options.loss !== null;
   const tried: TriedImportance[] = [];
+  let failed: unknown = null;
   for (const importance of TRIED.filter((each) => labelled || !importanceNeeds(each).targets)) {
     const module = await load();
     let space: SearchSpace | null = null;
@@ -47,11 +60,15 @@ export async function tryImportances(
       const config = { ...options.convert, ...ranking(context, importance), seed: options.seed, signal };
       space = await convert(module, "fastnas", options.dummyInput, config);
       tried.push({ importance, score: await trial(space, context) });
+    } catch (error) {
+      if (!(error instanceof TorchSearchError) || !UNMEASURABLE.has(error.code)) throw error;
+      failed = error;
     } finally {
       space?.close();
       module.close();
     }
   }
+  if (tried.length === 0) throw failed;
   // Sorting is stable: of equal ones the simpler wins.
   return tried.sort((a, b) => b.score - a.score);
 }

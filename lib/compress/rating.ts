@@ -74,7 +74,7 @@ export class Rater {
   static async of(module: Module, rated: RatedData): Promise<Rater> {
     const view = await viewOf(module, rated);
     const kind = kindOf(rated, view);
-    return new Rater(kind, await rate(kind, module, module, rated), module, rated, view);
+    return new Rater(kind, await rate(kind, module, module, rated, view), module, rated, view);
   }
 
   /** Whether ratings compare with labels. */
@@ -84,7 +84,7 @@ export class Rater {
 
   /** Rates a model. */
   of(model: Module): Promise<Rating> {
-    return rate(this.kind, model, this.module, this.rated);
+    return rate(this.kind, model, this.module, this.rated, this.view);
   }
 
   /** How far a rating is below the full model's, with its interval of 95 %; null where there is one batch only. */
@@ -110,9 +110,15 @@ async function viewOf(module: Module, rated: RatedData): Promise<TeacherView> {
   const { data, collectFunc, outputs, signal } = rated;
   const inputsOf = inputsPicker(collectFunc);
   let view: TeacherView = { kinds: [], mask: null };
-  await forEachBatch("score", data, { maxBatches: 1, signal, silent: true }, async (batch) => {
-    view = await viewTeacher(module, inputsOf(batch), outputs, signal);
-  });
+  const { training } = module;
+  module.eval();
+  try {
+    await forEachBatch("score", data, { maxBatches: 1, signal, silent: true }, async (batch) => {
+      view = await viewTeacher(module, inputsOf(batch), outputs, signal);
+    });
+  } finally {
+    if (training) module.train();
+  }
   return view;
 }
 
@@ -122,7 +128,13 @@ interface Part {
   count: number;
 }
 
-async function rate(kind: RatingKind, model: Module, full: Module, rated: RatedData): Promise<Rating> {
+async function rate(
+  kind: RatingKind,
+  model: Module,
+  full: Module,
+  rated: RatedData,
+  view: TeacherView,
+): Promise<Rating> {
   const { data, collectFunc, targetFunc, signal } = rated;
   const inputsOf = inputsPicker(collectFunc);
   const targetOf = targetPicker(targetFunc);
@@ -154,7 +166,7 @@ async function rate(kind: RatingKind, model: Module, full: Module, rated: RatedD
           add(
             kind === "agreement"
               ? disagreement(own[0] as Tensor, others[0] as Tensor)
-              : unexplained(own, others),
+              : unexplained(own, others, maskOf(view, inputs)),
           );
         }
       } finally {
@@ -189,8 +201,37 @@ function largest(values: Float64Array, from: number, count: number): number {
   return best;
 }
 
+/** Which positions of outputs `[N, T, …]` count. */
+interface Mask {
+  shape: readonly number[];
+  values: Float64Array;
+}
+
+function maskOf({ mask }: TeacherView, { args, kwargs }: ModelInputs): Mask | null {
+  const tensor = mask === null ? null : typeof mask === "number" ? args[mask] : kwargs[mask];
+  return isTensor(tensor) ? { shape: tensor.shape, values: numbersOf(tensor) } : null;
+}
+
+/** The numbers of a tensor that count: all, or those at the positions that a mask names. */
+function countedOf(tensor: Tensor, mask: Mask | null): Float64Array {
+  const values = numbersOf(tensor);
+  const { shape } = tensor;
+  const isMasked =
+    mask !== null &&
+    shape.length >= 3 &&
+    mask.shape.length === 2 &&
+    mask.shape.every((size, d) => size === shape[d]);
+  if (!isMasked) return values;
+  const each = values.length / mask.values.length;
+  return values.filter((_, at) => mask.values[Math.floor(at / each)] !== 0);
+}
+
 /** The squared differences from the references, and the references' own squared deviations from their means. */
-function unexplained(outputs: readonly Tensor[], references: readonly Tensor[]): Part {
+function unexplained(
+  outputs: readonly Tensor[],
+  references: readonly Tensor[],
+  mask: Mask | null = null,
+): Part {
   let sum = 0;
   let count = 0;
   references.forEach((reference, at) => {
@@ -202,7 +243,7 @@ function unexplained(outputs: readonly Tensor[], references: readonly Tensor[]):
           "give targets of the outputs' shape, or none to compare with the full model.",
       );
     }
-    const [own, others] = [numbersOf(output), numbersOf(reference)];
+    const [own, others] = [countedOf(output, mask), countedOf(reference, mask)];
     const mean = others.reduce((all, value) => all + value, 0) / others.length;
     let [missed, spread] = [0, 0];
     for (let i = 0; i < own.length; i++) {

@@ -199,6 +199,8 @@ async function trained(
       alpha: labelled ? (options.finetune.alpha ?? null) : 1,
       loss: loss ?? "meanSquaredError",
       teacherOutputs: labelled ? null : rater.view,
+      // There are no labels to smooth.
+      ...(!labelled && { labelSmoothing: 0 }),
       collectFunc,
       targetFunc: labelled ? targetFunc : null,
       scoreFunc,

@@ -5,7 +5,7 @@ import { jsonDigest } from "../util/digest";
 import type { Group } from "./group";
 import { type Ending, endedWith, endingOf, Round } from "./tickets";
 import { largestFirst, neighbours } from "./units";
-import { decodeValue, encodeValue } from "./values";
+import { decodeValue, encodeValue, foreignValue } from "./values";
 import type { MeasureOptions, WorkItem, WorkShare } from "./work-share";
 
 /** What has to be the same on all ranks, by the name that messages have for it. */
@@ -13,6 +13,8 @@ export type SearchFacts = Readonly<Record<string, unknown>>;
 
 /** The store takes no longer values at once. */
 const PIECE = 2 ** 22;
+/** No value has more of them: it would be 4 GiB. */
+const MOST_PIECES = 1024;
 
 /** @see WorkShare */
 export class SharedSearch implements WorkShare {
@@ -58,7 +60,9 @@ export class SharedSearch implements WorkShare {
       await this.#group.store.set(key, String(pieces));
       return decodeValue<{ value: T }>(value).value;
     }
-    const pieces = Number(await this.#fromRank0(key, signal));
+    const said = await this.#fromRank0(key, signal);
+    const pieces = Number(said);
+    if (!Number.isInteger(pieces) || pieces < 1 || pieces > MOST_PIECES) throw foreignValue(said);
     const keys = Array.from({ length: pieces }, (_, i) => `${key}/${i}`);
     const value = (await this.#group.store.get(keys)).join("");
     return decodeValue<{ value: T }>(value).value;

@@ -6,8 +6,9 @@ import { performance } from "node:perf_hooks";
 import { TorchSearchError } from "../errors";
 import { waitForKeys } from "../native/group-store";
 import { isAbort, throwIfAborted } from "../util/abort";
+import { isRecord } from "../util/check";
 import type { Group } from "./group";
-import { decodeValue, encodeValue } from "./values";
+import { decodeValue, encodeValue, foreignValue } from "./values";
 import type { MeasureOptions, WorkItem } from "./work-share";
 
 /** The keys of a round. */
@@ -66,7 +67,7 @@ export class Round<T> {
   async probe(): Promise<void> {
     const { own, agreed } = await this.#measure(0);
     if (own === agreed) return;
-    const theirs = decodeValue<Outcome<T>>(agreed);
+    const theirs = outcomeOf<T>(agreed);
     if ("error" in theirs) throw errorOf(theirs.error);
     throw new TorchSearchError(
       "ERR_GROUP_MISMATCH",
@@ -160,7 +161,7 @@ export class Round<T> {
       const found = await this.#group.store.get(items.map((item) => this.#keys.result(item)));
       for (const text of found) {
         if (text === null) break;
-        const outcome = decodeValue<Outcome<T>>(text);
+        const outcome = outcomeOf<T>(text);
         if ("error" in outcome) throw errorOf(outcome.error);
         this.#results.push(outcome.value);
         await this.#options.onResult?.(outcome.value, this.#results.length - 1);
@@ -201,6 +202,20 @@ export class Round<T> {
   }
 }
 
+/** A result in the store; a value that was undefined has no key. */
+function outcomeOf<T>(text: string): Outcome<T> {
+  const outcome = decodeValue<Outcome<T>>(text);
+  if ("error" in outcome) requireEnding(outcome.error, text);
+  return outcome;
+}
+
+function requireEnding(value: unknown, text: string): void {
+  if (!isRecord(value)) throw foreignValue(text);
+  const { rank, code, message } = value;
+  if (typeof rank !== "number" || typeof code !== "string" || typeof message !== "string")
+    throw foreignValue(text);
+}
+
 /** What an error is for the other ranks. */
 export function endingOf(rank: number, error: unknown): Ending {
   const message = error instanceof Error ? error.message : String(error);
@@ -209,7 +224,9 @@ export function endingOf(rank: number, error: unknown): Ending {
 
 /** The error that ended another rank, from the store. */
 export function endedWith(text: string): TorchSearchError {
-  return errorOf(decodeValue<Ending>(text, "rank", "code", "message"));
+  const ending = decodeValue<Ending>(text);
+  requireEnding(ending, text);
+  return errorOf(ending);
 }
 
 /** The error of a rank, on another one. */

@@ -17,6 +17,7 @@ export {
   type TopKOptions,
   topKAccuracy,
 } from "../evaluation/scores";
+export type { OutputKind, OutputMeaning, TeacherView } from "../evaluation/teacher-view";
 export type {
   CollectFunction,
   ForwardLoop,

@@ -260,6 +260,8 @@ export function readFinetuneOptions(
   if (options.teacher === null && (alpha !== null || temperature !== null || teacherOutputs !== null)) {
     throw conflict("alpha, temperature and teacherOutputs belong to a teacher; give one, or drop them");
   }
+  if (options.lossFunc !== null && teacherOutputs !== null)
+    throw conflict("teacherOutputs belongs to the built-in losses; drop it, or lossFunc");
   if (options.lossFunc !== null && options.labelSmoothing > 0)
     throw conflict("lossFunc replaces the built-in loss; drop labelSmoothing");
   return options;

@@ -4,6 +4,7 @@ import { isNativeTensor } from "../native/tensor";
 import type { NativeRecipe } from "../native/types/recipe";
 import type { NativeTensor } from "../native/types/tensor";
 import { writeFileAtomic } from "../util/atomic-file";
+import { Breather } from "../util/breather";
 import type { SubnetConfig } from "./types";
 
 /** What `python/torchsearch_recipe.py` reads; it refuses others. */
@@ -13,10 +14,51 @@ const VERSION = 1;
 /** Floating-point inputs of more elements are described, not written: element i is (7919 i mod 1000) / 1000. */
 const LARGEST_WRITTEN = 4096;
 
-/** The recipe as a JSON text, a line for each tensor. */
-export function recipeText(recipe: NativeRecipe, subnet: Readonly<SubnetConfig>): string {
+/**
+ * Writes a recipe as JSON, a line for each tensor, atomically; lets the event loop go on between lines, and closes the
+ * recipe's tensors.
+ *
+ * @throws `ERR_FILE_WRITE`
+ */
+export async function writeRecipe(
+  file: string,
+  recipe: NativeRecipe,
+  subnet: Readonly<SubnetConfig>,
+): Promise<void> {
+  try {
+    const lines = await linesOf(recipe, subnet);
+    await writeFileAtomic(file, lines).catch((error: unknown) => {
+      throw new TorchSearchError(
+        "ERR_FILE_WRITE",
+        `The recipe ${file} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
+        { cause: error },
+      );
+    });
+  } finally {
+    closeNative(recipe);
+  }
+}
+
+async function linesOf(recipe: NativeRecipe, subnet: Readonly<SubnetConfig>): Promise<Buffer[]> {
   const { patterned } = recipe;
-  const tensors = recipe.tensors.map(({ name, shape, leftOut, ownValues, values, kept }) => ({
+  const breather = new Breather();
+  const lines = [Buffer.from("{\n")];
+  const say = async (text: string): Promise<void> => {
+    lines.push(Buffer.from(text));
+    await breather.breathe();
+  };
+  const list = async <T>(key: string, items: readonly T[], write: (item: T) => unknown): Promise<void> => {
+    await say(`"${key}": [\n`);
+    for (const [at, item] of items.entries())
+      await say(`${JSON.stringify(write(item))}${at + 1 < items.length ? "," : ""}\n`);
+    await say("],\n");
+  };
+  await say(`"format": ${JSON.stringify(FORMAT)},\n"version": ${VERSION},\n`);
+  await say(`"subnet": ${JSON.stringify(subnet)},\n`);
+  await list("blocks", recipe.blocks, (block) => block);
+  await list("numbers", recipe.numbers, (number) => number);
+  await list("indices", recipe.indices, (indices) => Array.from(indices));
+  await list("tensors", recipe.tensors, ({ name, shape, leftOut, ownValues, values, kept }) => ({
     name,
     shape,
     ...(leftOut && { leftOut }),
@@ -31,40 +73,15 @@ export function recipeText(recipe: NativeRecipe, subnet: Readonly<SubnetConfig>)
       ...base64Of(sample),
     })),
   };
-  const lines: [string, unknown][] = [
-    ["format", FORMAT],
-    ["version", VERSION],
-    ["subnet", subnet],
-    ["blocks", recipe.blocks],
-    ["numbers", recipe.numbers],
-    ["indices", recipe.indices.map((indices) => Array.from(indices))],
-    ["tensors", tensors],
-    ["check", check],
-  ];
-  return `{\n${lines.map(([key, value]) => `${JSON.stringify(key)}: ${textOf(value)}`).join(",\n")}\n}\n`;
+  await say(`"check": ${JSON.stringify(check)}\n}\n`);
+  return lines;
 }
 
-/**
- * Writes it, atomically.
- *
- * @throws `ERR_FILE_WRITE`
- */
-export async function writeRecipe(file: string, text: string): Promise<void> {
-  try {
-    await writeFileAtomic(file, [Buffer.from(text)]);
-  } catch (error) {
-    throw new TorchSearchError(
-      "ERR_FILE_WRITE",
-      `The recipe ${file} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
-      { cause: error },
-    );
-  }
-}
-
-/** A list has a line for each item, so that people can read it and compare two. */
-function textOf(value: unknown): string {
-  if (!Array.isArray(value) || value.length === 0) return JSON.stringify(value);
-  return `[\n${value.map((item) => JSON.stringify(item)).join(",\n")}\n]`;
+/** Closes every tensor inside. */
+function closeNative(value: unknown): void {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return;
+  if (isNativeTensor(value)) value.close();
+  else Object.values(value).forEach(closeNative);
 }
 
 function inputOf(value: unknown, patterned: boolean): unknown {

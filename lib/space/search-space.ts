@@ -36,7 +36,7 @@ import {
 } from "./latency";
 import type { ExportOptions } from "./mode-space";
 import { byName, sampleChoices } from "./names";
-import { recipeText, writeRecipe } from "./recipe";
+import { writeRecipe } from "./recipe";
 import {
   KeptReconstruction,
   type ReconstructedLayer,
@@ -164,6 +164,9 @@ export class SearchSpace<Own extends string = never>
   /** @internal Records that training changed the shared weights to the ones of this fingerprint. */
   trainedTo(weights: string): void {
     this.#changes.trainedTo = weights;
+    // Sums of what the layers read before are of other weights: rateReconstructed() gathers them anew.
+    this.#kept = null;
+    delete this.#changes.reconstructed;
   }
 
   /**
@@ -477,8 +480,9 @@ export class SearchSpace<Own extends string = never>
     requireOptions(options, "rateReconstructed");
     return exclusively(this, async () => {
       const before = this.active;
-      const blocks = this.hyperparameters.filter(({ kind }) => kind === "depth");
-      const whole = byName(blocks, ({ full }) => full as number);
+      // Blocks are there, and tensors are the model's own: then every layer that widths narrow is gathered.
+      const others = this.hyperparameters.filter(({ kind }) => kind === "depth" || kind === "custom");
+      const whole = byName(others, ({ full }) => full as number);
       try {
         this.select({ ...this.smallestConfig, ...whole });
         this.#kept = await KeptReconstruction.gather(this, this.native, data, options);
@@ -536,7 +540,7 @@ export class SearchSpace<Own extends string = never>
     requirePath(file, "SearchSpace.saveRecipe");
     const config = this.active;
     const recipe = await callNative((call) => this.native.recipe(call), options.signal);
-    await writeRecipe(file, recipeText(recipe, config));
+    await writeRecipe(file, recipe, config);
   }
 
   /**

@@ -16,6 +16,8 @@ export interface StudiedSpace extends SampledSpace, TimedSpace, SearchModel {
   readonly smallestConfig: SubnetConfig;
   costs(config: Readonly<SubnetConfig>): SpaceCosts;
   select(config: Readonly<SubnetConfig>): void;
+  /** Reconstructs the selected subnet, where candidates are rated so. */
+  refit(signal: AbortSignal | null): Promise<void>;
   recalibrate(data: ForwardLoop, options?: RecalibrateOptions): Promise<void>;
   export(options?: ExportOptions): Promise<Module>;
 }

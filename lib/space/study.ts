@@ -337,7 +337,9 @@ export class Study {
     const { signal, onProgress } = this.#options;
     throwIfAborted(signal);
     this.#space.select(config);
-    if (this.#calibration === null || sameNumbers(config, this.#space.fullConfig)) return;
+    if (sameNumbers(config, this.#space.fullConfig)) return;
+    await this.#space.refit(signal ?? null);
+    if (this.#calibration === null) return;
     await this.#space.recalibrate(this.#calibration, { signal, onProgress, silent: true });
   }
 

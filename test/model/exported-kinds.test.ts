@@ -120,7 +120,9 @@ describe("exported programs of models", () => {
       using space = (await convert(module, "fastnas", dummyOf(sets[0] as Run), {
         channelDivisor: 2,
       })) as SearchSpace;
-      space.select(space.smallestConfig);
+      // With its blocks: without them, the smallest "attend" has no parameter left.
+      const blocks = space.hyperparameters.filter(({ kind }) => kind === "depth");
+      space.select({ ...space.smallestConfig, ...Object.fromEntries(blocks.map((each) => [each.name, 1])) });
       using subnet = await space.export();
       await write(`${name}_small`, subnet, sets);
     },

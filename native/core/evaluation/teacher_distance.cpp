@@ -10,6 +10,8 @@ namespace {
 
 // So far from 0 and 1 probabilities are held; by a straight line, so that gradients don't vanish beyond it.
 constexpr double kMargin = 1e-6;
+// Of a number: below that a batch's own divergence is no measure for others.
+constexpr double kLeastDivergence = 1e-2;
 
 at::Tensor inside(const at::Tensor& probabilities) {
   return probabilities * (1 - 2 * kMargin) + kMargin;
@@ -63,8 +65,9 @@ at::Tensor distanceOf(DistanceKind kind, const at::Tensor& output, const at::Ten
              positions;
     case DistanceKind::kProbabilities: {
       const at::Tensor truth = inside(teacher);
+      // Columns of one sample, or of equal ones, don't differ from their means.
       const at::Tensor ordinary = ownDivergence(truth, truth.mean(0, /*keepdim=*/true).expand_as(truth));
-      const double least = kMargin * static_cast<double>(truth.numel());
+      const double least = kLeastDivergence * static_cast<double>(truth.numel());
       return ownDivergence(truth, inside(output)) / ordinary.clamp_min(least);
     }
     case DistanceKind::kFeatures: {

@@ -4,6 +4,7 @@
 #include <ATen/core/List.h>
 #include <torch/csrc/jit/runtime/operator.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/error.h"
@@ -200,12 +201,14 @@ void Interpreter::releaseOutputs(Block* block) {
 void Interpreter::speculate(Block* block) {
   bool failed = false;
   const size_t written = written_.size();
+  const size_t outer = std::exchange(speculationBegin_, written);
   ++speculationDepth_;
   if (observer_ != nullptr) observer_->onSpeculationBegin();
   try {
     runBlock(block);
   } catch (const Error&) {
     restoreContainers(written);
+    speculationBegin_ = outer;
     --speculationDepth_;
     throw;
   } catch (const std::exception&) {
@@ -218,6 +221,7 @@ void Interpreter::speculate(Block* block) {
   releaseOutputs(block);
   if (observer_ != nullptr) observer_->onSpeculationEnd(failed, outputs);
   restoreContainers(written);
+  speculationBegin_ = outer;
   --speculationDepth_;
 }
 
@@ -260,7 +264,14 @@ void Interpreter::guardWrites(const c10::FunctionSchema& schema, Values& argumen
     if (!written && !isRunningStatistic(schema, argument)) continue;
     if (arguments[i].isTensor() && arguments[i].toTensor().defined()) {
       arguments[i] = arguments[i].toTensor().clone();
-    } else if (arguments[i].isList()) {
+      continue;
+    }
+    // What it held when the speculation began is kept once, however often it is written.
+    const auto begin = written_.begin() + static_cast<std::ptrdiff_t>(speculationBegin_);
+    const bool known =
+        std::any_of(begin, written_.end(), [&](const auto& each) { return each.first.is(arguments[i]); });
+    if (known) continue;
+    if (arguments[i].isList()) {
       written_.emplace_back(arguments[i], arguments[i].toList().copy());
     } else if (arguments[i].isGenericDict()) {
       written_.emplace_back(arguments[i], arguments[i].toGenericDict().copy());

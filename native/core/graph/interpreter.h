@@ -88,6 +88,7 @@ class Interpreter {
   Values values_;
   std::unordered_map<const torch::jit::Node*, torch::jit::Operation> operations_;
   int speculationDepth_ = 0;
+  size_t speculationBegin_ = 0;                               // in written_, of the innermost one
   std::vector<std::pair<c10::IValue, c10::IValue>> written_;  // containers, and what they held before
   const torch::jit::Node* current_ = nullptr;
 };

@@ -52,8 +52,8 @@ class Patient {
 
   // [alive]: how much of the outputs, in squares, each class is missed by once the other columns have made up
   // for it: tr(W_S ((C^-1)_SS)^-1 W_S^T).
-  at::Tensor damages(const at::Tensor& alive) const {
-    const at::Tensor of = columns_.index_select(0, alive);
+  at::Tensor damages(const std::vector<int64_t>& alive) const {
+    const at::Tensor of = columnsOf(alive);
     const int64_t classes = of.size(0);
     const int64_t each = of.size(1);
     if (each == 1) {
@@ -69,8 +69,8 @@ class Patient {
   }
 
   // Takes these classes away, and lets the other columns make up for them.
-  void remove(const at::Tensor& classes) {
-    const at::Tensor gone = columns_.index_select(0, classes).flatten();
+  void remove(const std::vector<int64_t>& classes) {
+    const at::Tensor gone = columnsOf(classes).flatten();
     const at::Tensor rows = inverse_.index_select(0, gone);
     const auto [lower, info] = at::linalg_cholesky_ex(rows.index_select(1, gone));
     const at::Tensor share = at::cholesky_solve(rows, lower);  // [gone, columns]
@@ -82,6 +82,10 @@ class Patient {
   }
 
  private:
+  at::Tensor columnsOf(const std::vector<int64_t>& classes) const {
+    return columns_.index_select(0, at::tensor(classes, at::kLong).to(columns_.device()));
+  }
+
   at::Tensor matrix_;
   at::Tensor inverse_;
   at::Tensor columns_;
@@ -186,6 +190,7 @@ class SurgeonImportance : public Importance {
   // [classes, some]; empty where the group's channels aren't read here, or not alike.
   static at::Tensor columnsOf(const Dependencies& dependencies, const Labels& labels, int32_t group,
                               const at::Tensor& weight, const WeightMatrix& layout) {
+    if (labels.empty()) return at::empty({0}, at::kLong);
     const auto channels = static_cast<int64_t>(labels.size());
     const int64_t positions = weight.numel() / (channels * weight.size(1 - inputSide(layout)));
     std::vector<std::vector<int64_t>> byClass(dependencies.groupSize(group));
@@ -215,7 +220,7 @@ class SurgeonImportance : public Importance {
     while (!alive.empty()) {
       at::Tensor damage;
       for (const Patient& patient : patients) {
-        const at::Tensor of = patient.damages(at::tensor(alive, at::kLong)).cpu();
+        const at::Tensor of = patient.damages(alive).cpu();
         damage = damage.defined() ? damage + of : of;
       }
       // What no number came of is the last to go.
@@ -232,7 +237,7 @@ class SurgeonImportance : public Importance {
       };
       alive.erase(std::remove_if(alive.begin(), alive.end(), isGone), alive.end());
       if (alive.empty()) break;
-      for (Patient& patient : patients) patient.remove(at::tensor(gone, at::kLong));
+      for (Patient& patient : patients) patient.remove(gone);
     }
   }
 

@@ -89,10 +89,11 @@ std::vector<RecipeNumber> describeNumbers(const Dependencies& dependencies,
     if (argument.kind != ValueTree::Kind::kConstant) continue;
     const auto whole = integersOf(argument.constant);
     const auto narrow = integersOf(item.value);
-    if (whole.size() != narrow.size()) continue;
+    if (whole.size() != narrow.size() || whole == narrow) continue;
+    const std::string module = scopePath(program, item.instruction);
     for (size_t i = 0; i < whole.size(); ++i) {
       if (whole[i] < 0 || whole[i] == narrow[i]) continue;
-      RecipeNumber number{scopePath(program, item.instruction),
+      RecipeNumber number{module,
                           instruction.schema->name(),
                           instruction.schema->arguments()[item.argument].name(),
                           whole[i],
@@ -112,6 +113,23 @@ at::Tensor patternLike(const at::Tensor& tensor) {
 }
 
 c10::IValue patternLike(const c10::IValue& value) {
+  if (value.isTuple()) {
+    std::vector<c10::IValue> elements;
+    for (const auto& element : value.toTupleRef().elements()) elements.push_back(patternLike(element));
+    return c10::ivalue::Tuple::create(std::move(elements));
+  }
+  if (value.isList()) {
+    const auto given = value.toList();
+    auto list = c10::impl::GenericList(given.elementType());
+    for (size_t i = 0; i < given.size(); ++i) list.push_back(patternLike(given.get(i)));
+    return list;
+  }
+  if (value.isGenericDict()) {
+    const auto given = value.toGenericDict();
+    auto dict = c10::impl::GenericDict(given.keyType(), given.valueType());
+    for (const auto& item : given) dict.insert(item.key(), patternLike(item.value()));
+    return dict;
+  }
   if (!value.isTensor()) return value;
   const at::Tensor& tensor = value.toTensor();
   const bool patterned = tensor.defined() && tensor.is_floating_point() && tensor.numel() > kLargestWritten;

@@ -361,7 +361,14 @@ Recipe SearchSpace::recipe() {
     recipe.inputs = patterned ? patternOf(model_->dummyInput) : model_->dummyInput;
     recipe.outputSizes.clear();
     recipe.outputSamples.clear();
-    for (const auto& output : subnetOutputs(recipe.inputs)) {
+    std::vector<at::Tensor> outputs;
+    try {
+      outputs = subnetOutputs(recipe.inputs);
+    } catch (const std::exception&) {
+      if (!patterned) throw;
+      continue;  // the model doesn't take just any numbers
+    }
+    for (const auto& output : outputs) {
       recipe.outputSizes.push_back(output.sizes().vec());
       recipe.outputSamples.push_back(sampleOf(output));
     }

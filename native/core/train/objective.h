@@ -32,7 +32,11 @@ class Objective {
   bool needsTeacher() const { return settings_.alpha > 0; }
   double alpha() const { return settings_.alpha; }
   const OutputView& view() const { return view_; }
-  void readOutputs(const OutputView& view) { view_ = view; }
+  // The teacher's part takes the classes where the labels' part does.
+  void readOutputs(const OutputView& view) {
+    view_ = view;
+    settings_.teacher.classesLast = view.classesLast;
+  }
 
   // A scalar in at least float32. Outputs are whatever the models returned; the view tells their tensors.
   // `inputs` are those of the batch, for a mask among them. ERR_SCORE_INPUT where shapes or dtypes do not

@@ -21,8 +21,10 @@ std::string pickleSamples(const c10::IValue& value) {
   });
   size_t number = 0;
   for (const at::Tensor& tensor : pickler.tensorData()) {
-    writer.writeRecord("data/" + std::to_string(number++), tensor.storage().data(),
-                       tensor.storage().nbytes());
+    const auto size = static_cast<int64_t>(tensor.storage().nbytes());
+    const at::Tensor bytes =
+        at::empty({0}, tensor.options().dtype(at::kByte)).set_(tensor.storage(), 0, {size}, {1}).cpu();
+    writer.writeRecord("data/" + std::to_string(number++), bytes.data_ptr(), static_cast<size_t>(size));
   }
   writer.writeRecord("data.pkl", bytes.data(), bytes.size());
   writer.writeRecord("byteorder", "little", 6);
