@@ -19,6 +19,7 @@ const UNMEASURABLE = new Set(["ERR_GRADIENT", "ERR_IMPORTANCE_NAN", "ERR_SCORE_N
 
 /** What `auto` found. */
 export interface TriedImportance {
+  /** The measure. */
   importance: Importance;
   /** The sum of the scores at the trial widths: the higher, the better. */
   score: number;

@@ -130,7 +130,7 @@ it("sends every number as it is", () => {
     0.1 + 0.2,
     5e-324,
   ])
-    expect(decodeValue<number[]>(encodeValue([value]))[0]).toBe(value);
+    expect(decodeValue<{ value: number }>(encodeValue({ value })).value).toBe(value);
 });
 
 it("puts neighbours into tickets that get shorter, and leaves none out", () => {
