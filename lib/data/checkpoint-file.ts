@@ -10,6 +10,7 @@ import { isRecord } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
 import { readRegularFile } from "../util/regular-file";
+import { warn } from "../util/warning";
 import { decodeSafetensors, encodeSafetensors, type RawTensor } from "./safetensors";
 
 const SLICE = 1 << 20;
@@ -79,10 +80,7 @@ export async function readCheckpointFile<Checkpoint>(
     if (!(error instanceof TorchSearchError) || error.code !== "ERR_CHECKPOINT_CORRUPT") throw error;
     const earlier = await readGeneration(previousOf(file), format, parse).catch(() => null);
     if (earlier === null) throw error;
-    process.emitWarning(`${error.message} The generation before it, ${previousOf(file)}, is used instead.`, {
-      type: "TorchSearchWarning",
-      code: error.code,
-    });
+    warn(`${error.message} The generation before it, ${previousOf(file)}, is used instead.`, error.code);
     return earlier;
   }
 }

@@ -7,6 +7,7 @@ import type { ModelInputs } from "../model/inputs";
 import type { Tensor } from "../model/tensor";
 import type { NativeScoreKind } from "../native/types/score";
 import { listed } from "../util/listed";
+import { warn } from "../util/warning";
 import { callModel, type ForwardLoopOptions, runForwardLoop } from "./forward-loop";
 import {
   areProbabilities,
@@ -149,8 +150,5 @@ function requireColumns(output: Tensor, classes: ClassDimension): void {
 
 /** Where notices go. */
 export function noticeOf({ onNotice }: OutputOptions): (message: string) => void {
-  return (
-    onNotice ??
-    ((message) => process.emitWarning(message, { type: "TorchSearchWarning", code: "SCORE_OUTPUT" }))
-  );
+  return onNotice ?? ((message) => warn(message, "SCORE_OUTPUT"));
 }

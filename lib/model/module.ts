@@ -7,6 +7,7 @@ import type { NativeNamedTensor } from "../native/types/tensor";
 import { isRecord, requireOptions, requirePath } from "../util/check";
 import { checkConfig } from "../util/complete-config";
 import { type ConfigRule, oneOf, orNull, plainRules } from "../util/rules";
+import { warn } from "../util/warning";
 import { FILE_FORMATS, formatOf } from "./file-format";
 import { forwardNative } from "./forward";
 import { type ModeRecord, readHistory } from "./history";
@@ -179,7 +180,7 @@ export class Module {
     const { records, problem, text } = readHistory(this.native);
     if (problem !== null && this.#warnedOf !== text) {
       this.#warnedOf = text;
-      process.emitWarning(problem.message, { type: "TorchSearchWarning", code: problem.code });
+      warn(problem.message, problem.code);
     }
     return records;
   }

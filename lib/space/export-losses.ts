@@ -1,10 +1,11 @@
 /** Says what exports are without, in a place that users of the command and of the library see. */
 import type { NativeModule } from "../native/types/module";
 import type { NativeSearchSpace } from "../native/types/search-space";
+import { warn } from "../util/warning";
 
 /** Gives a sentence as a process warning. */
 export function warnOfLoss(sentence: string): void {
-  process.emitWarning(sentence, { type: "TorchSearchWarning", code: "EXPORT_LOSES" });
+  warn(sentence, "EXPORT_LOSES");
 }
 
 /** Names the methods that an exported subnet is without. */
