@@ -3,21 +3,15 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
-#include <sstream>
 #include <string>
+
+#include "core/graph/module_paths.h"
 
 namespace torchsearch {
 
 namespace {
 
 using Path = std::vector<std::string>;
-
-Path split(const std::string& dotted) {
-  Path path;
-  std::istringstream stream(dotted);
-  for (std::string part; std::getline(stream, part, '.');) path.push_back(part);
-  return path;
-}
 
 std::string join(const Path& path) {
   std::string dotted;
@@ -35,7 +29,7 @@ std::vector<Parameter> parametersOf(const Program& program, const Liveness& live
   std::vector<Parameter> parameters;
   for (size_t slot = 0; slot < program.slots.size(); ++slot) {
     if (program.slots[slot].kind != Slot::Kind::kParameter || !liveness.stored[slot].needs(block)) continue;
-    Parameter parameter{split(program.slots[slot].name)};
+    Parameter parameter{pathParts(program.slots[slot].name)};
     for (const int64_t size : program.slots[slot].sizes) parameter.elements *= size;
     parameters.push_back(std::move(parameter));
   }
@@ -86,7 +80,7 @@ void nameBlocks(const Program& program, std::vector<ResidualBlock>& blocks, cons
   for (size_t b = 0; b < blocks.size(); ++b) {
     parameters.push_back(parametersOf(program, liveness, static_cast<int32_t>(b)));
     const auto& addition = program.instructions[blocks[b].addition.instruction];
-    scopes.push_back(resolved(split(addition.scope), commonModule(parameters[b])));
+    scopes.push_back(resolved(pathParts(addition.scope), commonModule(parameters[b])));
     ++additions[scopes[b]];
   }
   std::map<std::string, int> taken;

@@ -1,5 +1,7 @@
 #include "core/graph/module_paths.h"
 
+#include <sstream>
+
 namespace torchsearch {
 
 using torch::jit::Block;
@@ -57,6 +59,13 @@ std::optional<std::string> ModulePaths::attributeOf(const Node* node) const {
   const auto module = of(node->inputs()[0]);
   if (!module) return std::nullopt;
   return childPath(*module, node->s(attr::name));
+}
+
+std::vector<std::string> pathParts(const std::string& dotted) {
+  std::vector<std::string> parts;
+  std::istringstream stream(dotted);
+  for (std::string part; std::getline(stream, part, '.');) parts.push_back(part);
+  return parts;
 }
 
 }  // namespace torchsearch

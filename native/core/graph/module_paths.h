@@ -37,6 +37,9 @@ class ModulePaths {
   bool complete_ = true;
 };
 
+// "layer.0" as {"layer", "0"}.
+std::vector<std::string> pathParts(const std::string& dotted);
+
 std::string childPath(const std::string& path, const std::string& name);
 
 }  // namespace torchsearch

@@ -1,19 +1,13 @@
 #include "core/graph/scope_path.h"
 
 #include <algorithm>
-#include <sstream>
 #include <vector>
+
+#include "core/graph/module_paths.h"
 
 namespace torchsearch {
 
 namespace {
-
-std::vector<std::string> partsOf(const std::string& dotted) {
-  std::vector<std::string> parts;
-  std::istringstream stream(dotted);
-  for (std::string part; std::getline(stream, part, '.');) parts.push_back(part);
-  return parts;
-}
 
 // The shortest beginning of a parameter's path, without its own name, that holds `count` parts of the scope
 // in their order; empty where there is none.
@@ -32,7 +26,7 @@ std::string beginningWith(const std::vector<std::string>& scope, size_t count,
 
 std::string scopePath(const Program& program, int32_t instruction) {
   const std::string& given = program.instructions[instruction].scope;
-  const auto scope = partsOf(given);
+  const auto scope = pathParts(given);
   const bool isWhole =
       scope.empty() || std::any_of(program.slots.begin(), program.slots.end(), [&](const Slot& slot) {
         return slot.isStored() && slot.name.compare(0, given.size() + 1, given + ".") == 0;
@@ -45,7 +39,7 @@ std::string scopePath(const Program& program, int32_t instruction) {
     for (const auto& argument : program.instructions[index].arguments) {
       forEachSlot(argument, [&](SlotId slot) {
         if (!found.empty() || !program.slots[slot].isStored()) return;
-        const auto parameter = partsOf(program.slots[slot].name);
+        const auto parameter = pathParts(program.slots[slot].name);
         found = beginningWith(scope, scope.size(), parameter);
         // Its own last module may hold no parameter.
         if (!found.empty() || scope.size() == 1) return;
