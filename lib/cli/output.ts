@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { TorchSearchError } from "../errors";
 import { requireWritable } from "../util/atomic-file";
 import { printable } from "../util/terminal";
+import { unwritableFile } from "../util/unwritable";
 import { Interrupted } from "./interrupt";
 
 /** Prints the one JSON document of `--json` on standard output. */
@@ -38,11 +39,7 @@ export async function requireOutput(file: string): Promise<void> {
   try {
     await requireWritable(file);
   } catch (error) {
-    throw new TorchSearchError(
-      "ERR_FILE_WRITE",
-      `The output ${file} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
-      { cause: error },
-    );
+    throw unwritableFile(`The output ${file}`, error);
   }
 }
 

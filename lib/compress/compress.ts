@@ -19,6 +19,7 @@ import type { SearchSpace } from "../space/search-space";
 import { isAbort, throwIfAborted } from "../util/abort";
 import { makeScratchFolder, requireWritable } from "../util/atomic-file";
 import { expected } from "../util/check";
+import { unwritableFile } from "../util/unwritable";
 import { carriedControl } from "./carried-control";
 import { type TriedImportance, tryImportances } from "./importance";
 import { type CompleteCompressOptions, type CompressOptions, readCompressOptions } from "./options";
@@ -361,11 +362,7 @@ async function writable(output: string): Promise<void> {
   try {
     await requireWritable(output);
   } catch (error) {
-    throw new TorchSearchError(
-      "ERR_FILE_WRITE",
-      `${output} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
-      { cause: error },
-    );
+    throw unwritableFile(output, error);
   }
 }
 

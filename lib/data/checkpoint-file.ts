@@ -10,6 +10,7 @@ import { isRecord } from "../util/check";
 import { jsonDigest } from "../util/digest";
 import { jsonDepth, MAX_JSON_DEPTH } from "../util/json-depth";
 import { readRegularFile } from "../util/regular-file";
+import { unwritableFile } from "../util/unwritable";
 import { warn } from "../util/warning";
 import { decodeSafetensors, encodeSafetensors, type RawTensor } from "./safetensors";
 
@@ -153,11 +154,7 @@ export function storedRecord(text: string | undefined, what: string): Record<str
 
 /** The error of a checkpoint that can't be written. */
 export function unwritable(file: string, error: unknown): TorchSearchError {
-  return new TorchSearchError(
-    "ERR_CHECKPOINT_WRITE",
-    `Checkpoint ${path.resolve(file)} can't be written: ${messageOf(error)}. Name a file in a folder that can be written.`,
-    { cause: error },
-  );
+  return unwritableFile(`Checkpoint ${path.resolve(file)}`, error, "ERR_CHECKPOINT_WRITE");
 }
 
 /** What {@link digest} leaves out: the other texts, and the tensors' names, dtypes and shapes. */

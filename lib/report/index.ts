@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import { TorchSearchError } from "../errors";
 import { writeFileAtomic } from "../util/atomic-file";
 import { shellCommand } from "../util/shell";
+import { unwritableFile } from "../util/unwritable";
 import { makePens } from "./charts/draw";
 import { type ReportData, readReportData } from "./data";
 import { type PrintedCommands, page } from "./page";
@@ -86,10 +87,6 @@ export async function writeReport(stateFile: string, outputFile: string): Promis
   try {
     await writeFileAtomic(outputFile, [Buffer.from(text)]);
   } catch (error) {
-    throw new TorchSearchError(
-      "ERR_FILE_WRITE",
-      `The report ${outputFile} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
-      { cause: error },
-    );
+    throw unwritableFile(`The report ${outputFile}`, error);
   }
 }

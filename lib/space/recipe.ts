@@ -1,10 +1,10 @@
 /** A subnet's recipe: a JSON file by which Python makes the same subnet of the user's own `nn.Module`. */
-import { TorchSearchError } from "../errors";
 import { isNativeTensor } from "../native/tensor";
 import type { NativeRecipe } from "../native/types/recipe";
 import type { NativeTensor } from "../native/types/tensor";
 import { writeFileAtomic } from "../util/atomic-file";
 import { Breather } from "../util/breather";
+import { unwritableFile } from "../util/unwritable";
 import type { SubnetConfig } from "./types";
 
 /** What `python/torchsearch_recipe.py` reads; it refuses others. */
@@ -28,11 +28,7 @@ export async function writeRecipe(
   try {
     const lines = await linesOf(recipe, subnet);
     await writeFileAtomic(file, lines).catch((error: unknown) => {
-      throw new TorchSearchError(
-        "ERR_FILE_WRITE",
-        `The recipe ${file} can't be written: ${(error as Error).message}. Name a file in a folder that can be written.`,
-        { cause: error },
-      );
+      throw unwritableFile(`The recipe ${file}`, error);
     });
   } finally {
     closeNative(recipe);
