@@ -53,6 +53,7 @@ def emit_rms_norm(w, s, n):
     if n["spelling"] == "own":
         w.program.helpers.add("RmsNorm")
         return s.to(w.let(f"{w.add(f'RmsNorm({s.c})')}({s.var})"), zero=True)
+    w.program.own_epsilon = True
     return s.to(w.let(f"{w.add(f'nn.RMSNorm({s.c})')}({s.var})"), zero=True)
 
 

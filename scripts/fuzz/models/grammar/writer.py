@@ -55,6 +55,8 @@ class Program:
     inexact_depth: set[str] = field(default_factory=set)
     #: Why the training mode isn't compared.
     random: set[str] = field(default_factory=set)
+    #: Whether a norm's epsilon is the dtype's own, so that double precision computes something else.
+    own_epsilon: bool = False
     methods: list[str] = field(default_factory=list)
     attributes: list[str] = field(default_factory=list)
     count: int = 0
