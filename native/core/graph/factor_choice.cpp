@@ -110,9 +110,9 @@ void SurveyedFactors::average(const Labels& labels) {
   averaged_.insert(averaged_.end(), labels.begin(), labels.end());
 }
 
-std::vector<Labels> SurveyedFactors::choose(DependencyAnalysis& analysis, const Labels&,
+std::vector<Labels> SurveyedFactors::choose(DependencyAnalysis& analysis, const Labels& labels,
                                             const std::vector<int64_t>& factors, Place place) {
-  Split split{place, {}};
+  Split split{place, labels, {}};
   for (const int64_t size : factors)
     split.factors.push_back(size > 1 ? analysis.freshLabels(size) : Labels());
   splits_.push_back(split);
@@ -134,13 +134,37 @@ FactorDecisions SurveyedFactors::decide(const DependencyAnalysis& analysis) cons
     return std::any_of(labels.begin(), labels.end(),
                        [&](Atom atom) { return roots.count(analysis.find(atom)) > 0; });
   };
-  const auto isFixed = [&](const Labels& labels) {
+  std::map<Atom, std::set<const Split*>> splitsOf;
+  for (const auto& split : splits_) {
+    for (const Atom atom : split.whole) splitsOf[analysis.find(atom)].insert(&split);
+  }
+  // The splits of a factor, later on.
+  const auto partsOf = [&](const Labels& labels) {
+    std::set<const Split*> parts;
+    for (const Atom atom : labels) {
+      const auto found = splitsOf.find(analysis.find(atom));
+      if (found != splitsOf.end()) parts.insert(found->second.begin(), found->second.end());
+    }
+    return parts;
+  };
+  const auto isStuck = [&](const Labels& labels) {
     // Single indices may be fixed, as the key's and value's heads beside several of queries.
     const auto isFree = [&](Atom atom) { return !analysis.isFixed(atom); };
     return anyIn(labels, whole) || std::count_if(labels.begin(), labels.end(), isFree) < 2;
   };
+  const auto isFixed = [&](const Labels& labels) {
+    const auto parts = partsOf(labels);
+    return isStuck(labels) || std::any_of(parts.begin(), parts.end(), [&](const Split* part) {
+             return std::all_of(part->factors.begin(), part->factors.end(), isStuck);
+           });
+  };
   const auto isSummed = [&](const Split& split, const Labels& labels) {
-    if (anyIn(labels, contracted)) return true;
+    const auto parts = partsOf(labels);
+    const auto isPartSummed = std::any_of(parts.begin(), parts.end(), [&](const Split* part) {
+      return std::any_of(part->factors.begin(), part->factors.end(),
+                         [&](const Labels& factor) { return anyIn(factor, contracted); });
+    });
+    if (anyIn(labels, contracted) || isPartSummed) return true;
     return anyIn(labels, scored) && std::none_of(split.factors.begin(), split.factors.end(),
                                                  [&](const Labels& other) { return anyIn(other, averaged); });
   };

@@ -54,7 +54,8 @@ class SurveyedFactors : public FactorChoice {
                               const std::string& reason) override;
   // A factor qualifies unless something needs it whole (heads' query, key and value, which are selected) or
   // a product of activations sums over it (a head's width), or one with a parameter that gives one number
-  // (the scores of a graph attention's heads), unless an average is taken over another one. Splits that meet
+  // (the scores of a graph attention's heads), unless an average is taken over another one. A factor that is
+  // split again, as a head's width into pairs of a rotation, shares the fate of its parts. Splits that meet
   // later on choose alike. Of the factors that are left, the largest is taken.
   FactorDecisions decide(const DependencyAnalysis& analysis) const;
 
@@ -65,6 +66,7 @@ class SurveyedFactors : public FactorChoice {
  private:
   struct Split {
     Place place;
+    Labels whole;  // what is split
     std::vector<Labels> factors;
   };
   std::vector<Split> splits_;

@@ -295,6 +295,48 @@ def forward(self, x):
   checkHalves(*space, input);
 }
 
+TEST_CASE("a head's width that is split into pairs of a rotation leaves the heads to narrow") {
+  const auto module =
+      moduleOf({{"q", {24, 8}}, {"k", {24, 8}}, {"v", {24, 8}}, {"out", {5, 24}}, {"angle", {7, 3}}}, R"JIT(
+def forward(self, x):
+    b, n, c = x.size()
+    turn = torch.polar(torch.ones([7, 3]), self.angle).unsqueeze(1)
+    q = torch.view_as_complex(torch.linear(x, self.q).view(b, n, 4, 6).reshape(b, n, 4, 3, 2))
+    k = torch.view_as_complex(torch.linear(x, self.k).view(b, n, 4, 6).reshape(b, n, 4, 3, 2))
+    q = torch.view_as_real(q * turn).flatten(3).transpose(1, 2)
+    k = torch.view_as_real(k * turn).flatten(3).transpose(1, 2)
+    v = torch.linear(x, self.v).view(b, n, 4, 6).transpose(1, 2)
+    weights = torch.softmax(torch.matmul(q * 0.40824829046, k.transpose(-2, -1)), -1)
+    return torch.linear(torch.matmul(weights, v).transpose(1, 2).reshape(b, n, -1), self.out)
+)JIT");
+  const at::Tensor input = at::randn({2, 7, 8});
+  const auto space = spaceOf(module, input);
+  REQUIRE(space->hyperparameters().size() == 1);
+  CHECK(space->hyperparameters()[0].kind == HyperparameterKind::kNumHeads);
+  CHECK(space->hyperparameters()[0].full == 4);
+
+  space->select({3});
+  const at::Tensor cosine = parameter(*module, "angle").cos();
+  const at::Tensor sine = parameter(*module, "angle").sin();
+  // Su et al., 2021: each pair of a head's channels turns by an angle of its own.
+  const auto turned = [&](const at::Tensor& head) {
+    const at::Tensor even = head.slice(2, 0, 6, 2);
+    const at::Tensor odd = head.slice(2, 1, 6, 2);
+    return at::stack({even * cosine - odd * sine, even * sine + odd * cosine}, -1).flatten(2);
+  };
+  std::vector<at::Tensor> mixed;
+  for (int64_t head = 0; head < 3; ++head) {
+    const auto project = [&](const char* name) {
+      return at::matmul(input, parameter(*module, name).narrow(0, 6 * head, 6).t());
+    };
+    const at::Tensor scores = at::matmul(turned(project("q")), turned(project("k")).transpose(-2, -1));
+    mixed.push_back(at::matmul(at::softmax(scores / std::sqrt(6.0), -1), project("v")));
+  }
+  const at::Tensor expected = at::matmul(at::cat(mixed, -1), parameter(*module, "out").narrow(1, 0, 18).t());
+  CHECK(at::allclose(run(*space, input), expected, 1e-4, 1e-5));
+  checkHalves(*space, input);
+}
+
 TEST_CASE("factors that fit no boundary keep the channels whole") {
   const auto module = moduleOf({{"first", {12, 3}}, {"last", {2, 8}}}, R"JIT(
 def forward(self, x):

@@ -154,7 +154,12 @@ def emit_linear(w: Writer, s: State, h: int, d: int) -> State:
     return s.to(w.let(f"{leave}({y}.transpose(1, 2).flatten(2))"), zero=True)
 
 
-@layer("rotary", "tokens", lambda d: {"heads": d.pick(1, 2), "dim": 4}, weight=0.7)
+@layer(
+    "rotary",
+    "tokens",
+    lambda d: {"heads": d.pick(1, 2, 4), "dim": 4, "turn": d.pick("halves", "complex", "pairs")},
+    weight=0.7,
+)
 def emit_rotary(w: Writer, s: State, n) -> State:
     """Rotated queries and keys, from caches that are sliced by the length."""
     h, d, x = n["heads"], n["dim"], s.var
@@ -164,12 +169,23 @@ def emit_rotary(w: Writer, s: State, n) -> State:
     c, n_ = w.let(f"{cos}[:{x}.size(1)]"), w.let(f"{sin}[:{x}.size(1)]")
     parts = [w.add(f"nn.Linear({s.c}, {h * d}, bias=False)") for _ in range(3)]
     q, k, v = (w.let(f"{m}({x}).view({x}.size(0), {x}.size(1), {h}, {d}).transpose(1, 2)") for m in parts)
-    turned = [
-        w.let(f"{z} * {c} + torch.cat([-{z}[..., {d // 2}:], {z}[..., :{d // 2}]], dim=-1) * {n_}") for z in (q, k)
-    ]
+    turned = [emit_turned(w, z, c, n_, d, n.get("turn", "halves")) for z in (q, k)]
     y = w.let(f"F.scaled_dot_product_attention({turned[0]}, {turned[1]}, {v}, is_causal=True)")
     leave = w.add(f"nn.Linear({h * d}, {s.c}, bias=False)")
     return s.to(w.let(f"{leave}({y}.transpose(1, 2).flatten(2))"), zero=True)
+
+
+def emit_turned(w: Writer, z: str, cos: str, sin: str, d: int, spelling: str) -> str:
+    """Each pair of channels turned by its angle: the pairs are the halves', or neighbors'."""
+    if spelling == "halves":
+        return w.let(f"{z} * {cos} + torch.cat([-{z}[..., {d // 2}:], {z}[..., :{d // 2}]], dim=-1) * {sin}")
+    c, s = w.let(f"{cos}[:, :{d // 2}]"), w.let(f"{sin}[:, :{d // 2}]")
+    pairs = w.let(f"{z}.reshape({z}.size(0), {z}.size(1), {z}.size(2), -1, 2)")
+    if spelling == "complex":
+        turned = w.let(f"torch.view_as_complex({pairs}.contiguous()) * torch.complex({c}, {s})")
+        return w.let(f"torch.view_as_real({turned}).flatten(3)")
+    a, b = w.let(f"{pairs}[..., 0]"), w.let(f"{pairs}[..., 1]")
+    return w.let(f"torch.stack([{a} * {c} - {b} * {s}, {b} * {c} + {a} * {s}], dim=-1).flatten(3)")
 
 
 @layer("graph-attention", "tokens", lambda d: {"heads": d.pick(1, 2, 4), "dim": d.pick(2, 4)}, weight=0.5)

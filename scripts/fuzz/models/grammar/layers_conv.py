@@ -89,9 +89,10 @@ def emit_transposed(w, s, n):
     return s.to(w.let(f"{module}({s.var})"), c=width, size=tuple(x * stride for x in s.size), zero=True)
 
 
-@layer("weight-norm", "seq image", lambda d: {"width": d.width()}, weight=0.5, forms=("trace",))
+@layer("weight-norm", "seq image", lambda d: {"width": d.width(), "new": d.chance(0.5)}, weight=0.5, forms=("trace",))
 def emit_weight_norm(w, s, n):
-    module = w.add(f"nn.utils.weight_norm(nn.Conv{s.dims}d({s.c}, {n['width']}, 3, padding=1))")
+    norm = "parametrizations.weight_norm" if n.get("new") else "weight_norm"
+    module = w.add(f"nn.utils.{norm}(nn.Conv{s.dims}d({s.c}, {n['width']}, 3, padding=1))")
     return s.to(w.let(f"{module}({s.var})"), c=n["width"], zero=True)
 
 

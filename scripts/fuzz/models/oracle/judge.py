@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .made import Made, Reloaded, gradients_of, live_parameters
 from .masked import NotASlice, kept_indices, masked_state, patch_norms, slice_of
-from .outputs import RAISED, difference, shapes, tensors_of
+from .outputs import RAISED, difference, direction_of, is_direction, shapes, tensors_of
 
 warnings.filterwarnings("ignore")
 
@@ -73,15 +73,14 @@ class Judge:
                 self.fault("state-name", f"{name} isn't in the original's state")
                 continue
             self.kept[name] = None
-            if not full.is_floating_point() or name.endswith("weight_g") or full.numel() == 0:
+            if not full.is_floating_point() or direction_of(name) is not None or full.numel() == 0:
                 continue
             try:
                 self.kept[name] = kept_indices(full, part)
             except NotASlice as error:
                 self.fault("state-values", f"{name} {list(part.shape)} of {list(full.shape)} {error}")
-        for name in self.kept:  # weight_g follows weight_v
-            if name.endswith("weight_g") and self.kept.get(f"{name[:-1]}v") is not None:
-                v = self.kept[f"{name[:-1]}v"]
+        for name in self.kept:  # magnitudes follow directions
+            if (v := self.kept.get(direction_of(name) or "")) is not None:
                 self.kept[name] = [v[0], *([torch.tensor([0])] * (self.made.full[name].dim() - 1))]
 
     def sizes(self) -> None:
@@ -184,7 +183,7 @@ class Judge:
         for name, gradient in actual.items():
             indices = self.kept.get(name)
             # A factor of a weight norm was rescaled; a channel of zeros may have no number as its norm's gradient.
-            if name.endswith(("weight_g", "weight_v")) or name not in right or right[name].isnan().any():
+            if direction_of(name) is not None or is_direction(name) or name not in right or right[name].isnan().any():
                 continue
             expected = right[name] if indices is None else slice_of(right[name], indices)
             if gradient.shape != expected.shape:
@@ -212,7 +211,7 @@ class Judge:
             )
 
     def double(self) -> None:
-        """In double precision it computes what the masked model does in double precision, where the original is kept."""
+        """In double precision it computes what the masked model does in double precision."""
         x = self.made.inputs[0]
         wide = x.double() if x.is_floating_point() else x
         original = self.made.original.fresh().double()
@@ -252,7 +251,7 @@ class Judge:
             other[name] = tensor * scale if tensor.is_floating_point() else tensor
         subnet = self.load()
         own = subnet.state_dict()
-        if any(name.endswith("weight_g") for name in own):
+        if any(direction_of(name) is not None for name in own):
             return  # a rescaled factor isn't a slice
         state = {}
         for name, tensor in own.items():

@@ -12,7 +12,7 @@ from grammar.writer import Program
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .outputs import RAISED, difference, tensors_of
+from .outputs import RAISED, difference, direction_of, tensors_of
 
 warnings.filterwarnings("ignore")
 
@@ -85,10 +85,10 @@ def unique_numbers(model: nn.Module, generator: torch.Generator) -> None:
             spread = ((torch.randperm(n, generator=generator) + 0.5) / n * 2 - 1).view(tensor.shape)
             if name.endswith("running_var"):
                 tensor.copy_(spread * 0.4 + 1)
-            elif tensor.dim() > 1 and not name.endswith("weight_g"):
+            elif tensor.dim() > 1 and direction_of(name) is None:
                 fan = tensor[0].numel()
                 tensor.copy_(spread * min(1.0, 1.5 / fan**0.5))
-            elif name.endswith("weight") or name.endswith("weight_g"):
+            elif name.endswith("weight") or direction_of(name) is not None:
                 tensor.copy_(spread * 0.5 + 1)
             else:
                 tensor.copy_(spread * 0.5 + 0.03)

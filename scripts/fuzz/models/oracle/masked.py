@@ -9,6 +9,8 @@ import types
 import torch
 from torch import Tensor, nn
 
+from .outputs import direction_of
+
 
 class NotASlice(Exception):
     """An exported tensor that isn't rows and columns of the original's."""
@@ -66,13 +68,13 @@ def masked_state(full: dict[str, Tensor], kept: dict[str, list[Tensor] | None]) 
         indices = kept[name]
         state[name] = tensor.clone() if indices is None else tensor * mask_of(tensor, indices).to(tensor.dtype)
     for name, tensor in full.items():  # w = g v / |v|: w's elements stay where they are kept
-        if name.endswith("weight_g"):
-            stem = name.removesuffix("g")
-            v, masked = full[f"{stem}v"], state[f"{stem}v"]
+        direction = direction_of(name)
+        if direction is not None:
+            v, masked = full[direction], state[direction]
             dims = tuple(range(1, v.dim()))
             norm = torch.linalg.vector_norm(masked, dim=dims, keepdim=True)
             state[name] = tensor * norm / torch.linalg.vector_norm(v, dim=dims, keepdim=True)
-            state[f"{stem}v"] = torch.where(norm == 0, v, masked)  # g is zero there; 0 / 0 would be no number
+            state[direction] = torch.where(norm == 0, v, masked)  # g is zero there; 0 / 0 would be no number
     return state
 
 

@@ -9,6 +9,18 @@ from torch import Tensor
 RAISED = (RuntimeError, ValueError, torch.jit.Error)
 
 
+def direction_of(name: str) -> str | None:
+    """Of a weight norm's magnitude, in either spelling: the name of its direction. None for any other tensor."""
+    for magnitude, direction in (("weight_g", "weight_v"), ("weight.original0", "weight.original1")):
+        if name.endswith(magnitude):
+            return name.removesuffix(magnitude) + direction
+    return None
+
+
+def is_direction(name: str) -> bool:
+    return name.endswith(("weight_v", "weight.original1"))
+
+
 def tensors_of(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value.detach() if not value.requires_grad else value]
