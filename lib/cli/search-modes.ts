@@ -130,6 +130,7 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
         targetFunc: targetFunc(data),
         ...outputOf(request),
       }),
+      ...(request.searcher === "ranking" && rankingOf(request, data)),
       deployment: deploymentOf(request),
     }),
     found: (space, state) => {
@@ -153,6 +154,14 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
         `a smaller --channel-divisor than ${channelDivisor}`,
       ),
   };
+}
+
+/** Channels are ranked as the conversion ranks them. */
+function rankingOf(request: SearchRequest, data: OpenData): Record<string, unknown> {
+  const { importance } = request;
+  if (importance === "none") return {};
+  const targets = { loss: lossFor(data.labels), targetFunc: targetFunc(data), ...outputOf(request) };
+  return { importance, ...(importanceNeeds(importance).targets && targets) };
 }
 
 /** Where latencies come from, when they are constrained. */
@@ -316,9 +325,12 @@ export function requireFitting(request: SearchRequest, asked: Partial<SettingsOf
   }
   parseConstraints(request.constraints, { known: METRIC_NAMES });
   requireSearcherOptions(request);
-  if (request.searcher === "gradient" && !request.recalibrate) {
+  const learns =
+    request.searcher === "gradient" ||
+    (request.searcher === "ranking" && importanceNeeds(request.importance).data);
+  if (learns && !request.recalibrate) {
     throw badOption(
-      "--searcher gradient takes gradients on the data that batch norms are recalibrated on: leave out --no-recalibrate.",
+      `--searcher ${request.searcher} learns from the data that batch norms are recalibrated on: leave out --no-recalibrate.`,
     );
   }
   const bounded = Object.keys(request.constraints).length > 0;

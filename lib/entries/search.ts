@@ -52,6 +52,11 @@ export {
 export { type ParetoSearchConfig, ParetoSearcher, type ParetoSearchState } from "../search/width/pareto";
 export { formatView, ProgressTracker, type ProgressView } from "../search/width/progress";
 export { type RandomSearchConfig, RandomSearcher, type RandomSearchState } from "../search/width/random";
+export {
+  type RankingSearchConfig,
+  RankingSearcher,
+  type RankingSearchState,
+} from "../search/width/ranking";
 export type { Sensitivity } from "../search/width/sensitivity";
 export {
   consider,

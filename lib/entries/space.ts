@@ -11,10 +11,12 @@ export type {
   TensorHyperparameter,
 } from "../space/custom-hyperparameter";
 export {
+  type ChannelRank,
   type ChannelScoreConfig,
   IMPORTANCES,
   type Importance,
   type ImportanceConfig,
+  type RankConfig,
 } from "../space/importance";
 export type {
   LatencyError,

@@ -6,6 +6,7 @@ import { GradientSearcher } from "../search/width/gradient";
 import { MilpSearcher } from "../search/width/milp";
 import { ParetoSearcher } from "../search/width/pareto";
 import { RandomSearcher } from "../search/width/random";
+import { RankingSearcher } from "../search/width/ranking";
 import { TpeSearcher } from "../search/width/tpe";
 import { CONVERT_DEFAULTS, CONVERT_RULES, type ConvertConfig, convertWidths } from "../space/convert";
 import { requireMatchingData } from "../space/importance";
@@ -17,6 +18,7 @@ export const WIDTH_SEARCHERS = {
   binary: BinarySearcher,
   milp: MilpSearcher,
   gradient: GradientSearcher,
+  ranking: RankingSearcher,
   evolve: EvolveSearcher,
   random: RandomSearcher,
   pareto: ParetoSearcher,

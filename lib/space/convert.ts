@@ -2,8 +2,6 @@
 import { rules } from "../contract/config";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
-import { LOSSES } from "../evaluation/losses";
-import { OUTPUT_RULES } from "../evaluation/output-rules";
 import { claimedPatterns } from "../model/claimed-patterns";
 import { arrayClassOf } from "../model/dtype";
 import { readHistory } from "../model/history";
@@ -12,10 +10,10 @@ import type { Module } from "../model/module";
 import { makeSearchSpace } from "../native/search-space";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import type { ProgressListener } from "../util/progress";
-import { type ConfigRule, oneOf, orNull } from "../util/rules";
+import { type ConfigRule, orNull } from "../util/rules";
 import { keepBlocks } from "./block-damage";
 import { warnOfLoss } from "./export-losses";
-import { IMPORTANCE_CHOICES, type ImportanceConfig, orderChannels } from "./importance";
+import { IMPORTANCE_DEFAULTS, IMPORTANCE_RULES, type ImportanceConfig, orderChannels } from "./importance";
 import { SearchSpace } from "./search-space";
 import {
   type ControlledHyperparameter,
@@ -41,15 +39,7 @@ export interface ConvertConfig extends ImportanceConfig, WidthControl {
 /** The defaults of {@link ConvertConfig}. */
 export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
   channelDivisor: 8,
-  importance: "l1",
-  seed: 0,
-  data: null,
-  collectFunc: null,
-  targetFunc: null,
-  loss: null,
-  outputKey: null,
-  classDimension: null,
-  maxBatches: null,
+  ...IMPORTANCE_DEFAULTS,
   depth: true,
   ...WIDTH_CONTROL_DEFAULTS,
   signal: null,
@@ -59,16 +49,9 @@ export const CONVERT_DEFAULTS: Required<ConvertConfig> = {
 /** The rules of {@link ConvertConfig}. */
 export const CONVERT_RULES: Record<keyof ConvertConfig, ConfigRule> = {
   channelDivisor: rules.positiveInteger,
-  importance: oneOf(IMPORTANCE_CHOICES),
+  ...IMPORTANCE_RULES,
   depth: rules.boolean,
   ...WIDTH_CONTROL_RULES,
-  seed: rules.nonNegativeInteger,
-  data: orNull(rules.dataSource),
-  collectFunc: orNull(rules.func),
-  targetFunc: orNull(rules.func),
-  loss: orNull(oneOf(LOSSES)),
-  ...OUTPUT_RULES,
-  maxBatches: orNull(rules.positiveInteger),
   signal: orNull(rules.signal),
   onProgress: orNull(rules.func),
 };

@@ -1,15 +1,19 @@
 /** The importances of channels: their names, what each needs, and putting a space's channels in their order. */
 
+import { rules } from "../contract/config";
 import { type DataSource, isDataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
-import type { Loss } from "../evaluation/losses";
+import { LOSSES, type Loss } from "../evaluation/losses";
+import { OUTPUT_RULES } from "../evaluation/output-rules";
 import type { ClassDimension } from "../evaluation/output-scores";
 import type { CollectFunction, SearchModel } from "../evaluation/types";
 import { callNative } from "../native/call";
 import { makeImportance } from "../native/importance";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import { expected } from "../util/check";
+import { completeConfig } from "../util/complete-config";
 import type { ProgressListener } from "../util/progress";
+import { type ConfigRule, oneOf, orNull } from "../util/rules";
 import { feedMeasure } from "./measure";
 
 /** The needs of a measure of importance, beside the weights. */
@@ -105,6 +109,31 @@ export interface ImportanceConfig {
   maxBatches?: number | null;
 }
 
+/** The defaults of {@link ImportanceConfig}. */
+export const IMPORTANCE_DEFAULTS: Required<ImportanceConfig> = {
+  importance: "l1",
+  seed: 0,
+  data: null,
+  collectFunc: null,
+  targetFunc: null,
+  loss: null,
+  outputKey: null,
+  classDimension: null,
+  maxBatches: null,
+};
+
+/** The rules of {@link ImportanceConfig}. */
+export const IMPORTANCE_RULES: Record<keyof ImportanceConfig, ConfigRule> = {
+  importance: oneOf(IMPORTANCE_CHOICES),
+  seed: rules.nonNegativeInteger,
+  data: orNull(rules.dataSource),
+  collectFunc: orNull(rules.func),
+  targetFunc: orNull(rules.func),
+  loss: orNull(oneOf(LOSSES)),
+  ...OUTPUT_RULES,
+  maxBatches: orNull(rules.positiveInteger),
+};
+
 const DATA_KEYS = ["data", "collectFunc", "maxBatches"] as const;
 const TARGET_KEYS = ["targetFunc", "loss", "outputKey", "classDimension"] as const;
 
@@ -163,6 +192,50 @@ export interface ChannelScoreConfig
   signal?: AbortSignal | null;
   /** Receives progress events. */
   onProgress?: ProgressListener | null;
+}
+
+/** The measure that `SearchSpace.rankChannels` takes, and what it learns from. */
+export interface RankConfig extends ImportanceConfig {
+  /** Ends the call with `ERR_ABORTED`. */
+  signal?: AbortSignal | null;
+  /** Receives progress events. */
+  onProgress?: ProgressListener | null;
+}
+
+/** A hyperparameter's channels among those of others. */
+export interface ChannelRank {
+  /**
+   * What the channels run through: the same text for hyperparameters whose layers are of the same kinds and tied in the
+   * same way, whatever their sizes. Empty for one that counts no channels.
+   */
+  structure: string;
+  /** By channel, in the order in which channels are kept, divided by their mean; empty likewise. */
+  scores: number[];
+}
+
+/** Measures channels by any importance, and gives the scores by native hyperparameter. */
+export async function scoreChannels(
+  model: SearchModel,
+  space: NativeSearchSpace,
+  config: RankConfig,
+): Promise<number[][]> {
+  const { signal = null, onProgress = null, ...given } = config;
+  const complete = completeConfig<Required<ImportanceConfig>>(given, IMPORTANCE_DEFAULTS, IMPORTANCE_RULES, {
+    whole: "config",
+    key: "config key",
+  });
+  const { importance, seed, data, loss } = complete;
+  if (importance === "none") {
+    throw new TorchSearchError(
+      "ERR_CONFIG_VALUE",
+      `importance "none" ranks nothing: choose one of ${IMPORTANCES.join(", ")}.`,
+    );
+  }
+  requireMatchingData(complete);
+  const measure = makeImportance(importance, { seed, loss: loss ?? undefined });
+  const run = { signal, onProgress };
+  if (data !== null) await feedMeasure({ phase: "importance", model, space, measure }, data, complete, run);
+  return callNative((call) => space.scores(measure, false, call), signal);
 }
 
 /** Takes gradients over the data, and gives the channels' scores by hyperparameter. */

@@ -24,7 +24,13 @@ import {
 } from "./custom-hyperparameter";
 import { EvaluationSpace } from "./evaluation-space";
 import { warnOfLostMethods } from "./export-losses";
-import { type ChannelScoreConfig, measureChannels } from "./importance";
+import {
+  type ChannelRank,
+  type ChannelScoreConfig,
+  measureChannels,
+  type RankConfig,
+  scoreChannels,
+} from "./importance";
 import {
   compareLatencies,
   type LatencyError,
@@ -555,5 +561,23 @@ export class SearchSpace<Own extends string = never>
     requireOptions(config, "channelScores");
     const scores = this.#codec.summed(await measureChannels(this, this.native, config));
     return byName(this.hyperparameters, (_, at) => scores[at] ?? []);
+  }
+
+  /**
+   * How much each channel matters by a measure of importance, relative to the others of its hyperparameter, with what
+   * the channels run through: for rankings over layers (Fang et al., "Isomorphic Pruning for Vision Models", ECCV 2024).
+   *
+   * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT`,
+   *   `ERR_GRADIENT`, `ERR_IMPORTANCE_NAN`, `ERR_CLOSED`, `ERR_ABORTED`
+   */
+  async rankChannels(config: RankConfig): Promise<Record<string, ChannelRank>> {
+    requireOptions(config, "rankChannels");
+    const scores = this.#codec.summed(await scoreChannels(this, this.native, config));
+    const structures = this.#codec.joined(this.native.structures());
+    return byName(this.hyperparameters, (_, at) => {
+      const own = scores[at] ?? [];
+      const mean = own.reduce((sum, score) => sum + score, 0) / own.length;
+      return { structure: structures[at] ?? "", scores: mean > 0 ? own.map((score) => score / mean) : own };
+    });
   }
 }

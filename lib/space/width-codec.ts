@@ -120,6 +120,17 @@ export class WidthCodec {
     });
   }
 
+  /** A text for each hyperparameter: those of the native ones that it stands for, in alphabetical order. */
+  joined(texts: readonly string[]): string[] {
+    return this.#hyperparameters.map((_, at) => {
+      const places = this.#natives[at] ?? [this.#placeOf(at)];
+      return places
+        .map((place) => texts[place] ?? "")
+        .sort()
+        .join(" | ");
+    });
+  }
+
   /** The first native position of a hyperparameter. */
   #placeOf(at: number): number {
     return this.#natives[at]?.[0] ?? this.#found + at - this.#natives.length;

@@ -64,6 +64,7 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
                InstanceMethod<&Wrap::recipe>("recipe"),
                InstanceMethod<&Wrap::measure>("measure"),
                InstanceMethod<&Wrap::measureAll>("measureAll"),
+               InstanceMethod<&Wrap::structures>("structures"),
                InstanceMethod<&Wrap::scores>("scores"),
                InstanceMethod<&Wrap::reorder>("reorder"),
                InstanceMethod<&Wrap::findNarrowedLayers>("findNarrowedLayers"),

@@ -48,6 +48,7 @@ class SearchSpaceWrap : public SpaceWrap<SearchSpaceWrap, SearchSpace> {
   Napi::Value useLatencyTable(const Napi::CallbackInfo& info);
   Napi::Value measure(const Napi::CallbackInfo& info);
   Napi::Value measureAll(const Napi::CallbackInfo& info);
+  Napi::Value structures(const Napi::CallbackInfo& info);
   Napi::Value scores(const Napi::CallbackInfo& info);
   Napi::Value reorder(const Napi::CallbackInfo& info);
   Napi::Value findNarrowedLayers(const Napi::CallbackInfo& info);

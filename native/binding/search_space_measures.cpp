@@ -48,6 +48,12 @@ Napi::Value SearchSpaceWrap::measureAll(const Napi::CallbackInfo& info) {
   });
 }
 
+// (): string[], by hyperparameter; "" for one that counts no channels
+Napi::Value SearchSpaceWrap::structures(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value { return textArray(env, open(env)->structures()); });
+}
+
 // (importance, absolute: boolean, call): number[][], by hyperparameter; none for one that counts no channels
 Napi::Value SearchSpaceWrap::scores(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -24,6 +24,7 @@ import {
   GradientSearcher,
   MilpSearcher,
   ParetoSearcher,
+  RankingSearcher,
   TpeSearcher,
 } from "../../lib/entries/search";
 
@@ -55,6 +56,7 @@ const SEARCHERS = {
   BinarySearcher: [BinarySearcher, { maxChoices: 2 }],
   MilpSearcher: [MilpSearcher, { maxChoices: 1, topK: 2 }],
   GradientSearcher: [GradientSearcher, {}],
+  RankingSearcher: [RankingSearcher, {}],
   RandomSearcher: [RandomSearcher, { numIters: 8 }],
   EvolveSearcher: [EvolveSearcher, { numIters: 12, populationSize: 4, candidateSize: 2 }],
   ParetoSearcher: [ParetoSearcher, { numIters: 12, populationSize: 4 }],

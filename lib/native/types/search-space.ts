@@ -163,6 +163,8 @@ export interface NativeSearchSpace extends NativeForwardable {
     options: NativeLoopOptions & { target: number },
     call: NativeCall,
   ): Promise<NativeLoopResult>;
+  /** What each hyperparameter's channels run through, the same text for layers that are alike; "" without channels. */
+  structures(): string[];
   /**
    * Scores by hyperparameter, in the order that the channels have now; `absolute` ones compare over hyperparameters
    * (`taylor` only).

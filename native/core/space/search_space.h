@@ -132,6 +132,9 @@ class SearchSpace : public Forwardable {
   // By group, in the order that the channels have now. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER
   ChannelScores scores(const Importance& importance) const;
 
+  // What each hyperparameter's channels run through, see structuresOf; empty for one that counts none.
+  std::vector<std::string> structures() const;
+
   // As `scores`, comparable over groups. ERR_CONFIG_VALUE, ERR_EMPTY_LOADER, ERR_IMPORTANCE_NAN
   ChannelScores absoluteScores(const Importance& importance) const {
     return importance.absoluteScores(*model_->dependencies);

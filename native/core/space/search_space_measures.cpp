@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/call/arguments.h"
 #include "core/space/search_space.h"
+#include "core/space/structures.h"
 #include "core/space/subnet_bindings.h"
 
 namespace torchsearch {
@@ -49,6 +50,15 @@ Bindings SearchSpace::bindWhole(ShapeProgram& entry) {
   entry.run(std::vector<bool>(entry.blocks.blocks.size(), true));
   entry.unbind();  // whatever was bound has its blocks back
   return bindModule(*entry.program, module()->jit());
+}
+
+std::vector<std::string> SearchSpace::structures() const {
+  const auto byGroup = structuresOf(*model_->dependencies);
+  std::vector<std::string> found;
+  for (const auto& hyperparameter : hyperparameters_) {
+    found.push_back(hyperparameter.group == kNoGroup ? "" : byGroup.at(hyperparameter.group));
+  }
+  return found;
 }
 
 void SearchSpace::findNarrowedLayers(Reconstruction& reconstruction, const CancelToken& cancel) {
