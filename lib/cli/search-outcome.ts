@@ -9,6 +9,7 @@ import { withoutLeftOut } from "../space/left-out";
 import { formatTable } from "../util/table";
 import { commandLine } from "./command-line";
 import { type Compared, fell } from "./comparison";
+import type { ConfirmedLatency } from "./confirmed-search";
 import { formatDuration } from "./search-progress";
 import type { Change, SearchOutcome } from "./search-types";
 
@@ -69,7 +70,8 @@ export function formatOutcome(outcome: SearchOutcome): string {
 }
 
 /** Whether a bound holds, and why the result stays far below it if it does. */
-function boundLines({ costs, bounds, undershot }: SearchOutcome, metric: string): string {
+function boundLines(outcome: SearchOutcome, metric: string): string {
+  const { costs, bounds, undershot } = outcome;
   const [bound, full, after] = [bounds[metric], costs.before[metric], costs.after[metric]] as [
     number,
     number,
@@ -80,9 +82,18 @@ function boundLines({ costs, bounds, undershot }: SearchOutcome, metric: string)
     ? `${metric} <= ${formatPercent(bound / full)} of the full model: ${formatPercent(after / full)}, ${verdict}\n`
     : `${metric} <= ${bound}: ${formatCost(metric, after)}, ${verdict}\n`;
   const far = undershot.find((each) => each.metric === metric);
+  if (metric === "latency" && outcome.latency !== null) return `${line}${confirmedLine(outcome.latency)}`;
   return far === undefined
     ? line
     : `${line}  That is only ${formatPercent(far.share)} of what the bound allows: ${far.why}.\n`;
+}
+
+/** What the table said of the result, and what it takes. */
+function confirmedLine({ bound, predicted, measured, met, repeats }: ConfirmedLatency): string {
+  const [may, said, is] = [bound, predicted, measured].map((ms) => formatMilliseconds(ms));
+  const more =
+    repeats === 0 ? "" : `, after ${repeats === 1 ? "one more search" : `${repeats} more searches`}`;
+  return `  Measured in turns with the full model: ${is} of ${may}, ${met ? "met" : "NOT met"} (the table said ${said})${more}.\n`;
 }
 
 /** The command that wins the lost score back; empty where nothing was lost. */

@@ -1,18 +1,22 @@
 /** Runs a search request: the work behind `torchsearch search` and `torchsearch resume`. */
 import type { BaseSearcher } from "../contract/base";
 import type { SearchConfig } from "../contract/config";
-import { satisfies } from "../contract/constraints";
+import { resolveConstraints, satisfies } from "../contract/constraints";
 import type { SearchStateDict } from "../contract/types";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import type { ScoreFunction, SearchModel } from "../evaluation/types";
 import type { Module } from "../model/module";
 import { runVersions } from "../native/versions";
+import { timeInTurns } from "../profile/in-turns";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { importanceNeeds } from "../space/importance";
+import { conditionsOf } from "../space/latency";
+import { SearchSpace } from "../space/search-space";
 import { isRecord } from "../util/check";
 import { withAccuracy } from "./accuracy-so-far";
+import { confirmedSearch } from "./confirmed-search";
 import { digestsFor, earlierRuns, requireSameScore } from "./earlier-runs";
 import { requireApart } from "./file-roles";
 import { openFitting } from "./fitting-data";
@@ -124,7 +128,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       };
     };
     annotate();
-    const { subnet, stateDict } = await searcher.search(space, request.constraints, dummyInput, {
+    const config = {
       ...adapter.config(request, used, score.name),
       ...request.searcherOptions,
       scoreFunc: rating.score,
@@ -134,7 +138,17 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       signal,
       onProgress,
       group,
+    };
+    const { found: last, latency } = await confirmedSearch(request.constraints, {
+      search: (constraints) => searcher.search(space, constraints, dummyInput, config),
+      predicted: ({ stateDict }) => latenciesOf(stateDict),
+      // Ranks of a group share the machine, and would have to search on together.
+      measure: ({ subnet }) =>
+        group === null ? inTurns(space, [module, subnet], dummyInput, signal) : Promise.resolve(null),
+      drop: ({ subnet }) => subnet.close(),
+      say,
     });
+    const { subnet, stateDict } = last;
     closing.push(subnet);
     if (!writes) return null;
     onProgress({ phase: "outcome", done: 0, total: null, message: "rating the result" });
@@ -150,6 +164,11 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       after: await operatorCosts(subnet, dummyInput, signal),
     };
     const bounds = { ...(stateDict.bounds as Record<string, number> | null | undefined) };
+    if (latency !== null && latency.repeats > 0) {
+      // The last search had a smaller one.
+      const asked = { latency: request.constraints.latency ?? null };
+      Object.assign(bounds, resolveConstraints(asked, stateDict.fullCosts as Record<string, number>));
+    }
     const undershoots = adapter.undershot(space, stateDict, bounds, request);
     const seconds = secondsSoFar();
     const { score: compared, accuracy, ...more } = rated;
@@ -159,6 +178,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       ...more,
       undershot: undershoots,
       ...(operators && { operators }),
+      ...(latency && { latency }),
       seconds,
     });
     await searcher.saveSearchCheckpoint();
@@ -169,7 +189,8 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       checkpoint: request.checkpoint,
       mode: request.mode,
       searcher: request.searcher,
-      met: satisfies(found.costs.after, bounds),
+      met: satisfies(found.costs.after, bounds) && latency?.met !== false,
+      latency,
       simulated: adapter.simulated,
       ...found,
       ...rated,
@@ -183,6 +204,30 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
   } finally {
     for (const each of closing.reverse()) each.close();
   }
+}
+
+/** The full model's latency and the result's, by the table. */
+function latenciesOf({ fullCosts, best }: SearchStateDict): { full: number; result: number } {
+  const of = (costs: unknown): number => (costs as { latency: number }).latency;
+  return { full: of(fullCosts), result: of((best as { costs: unknown }).costs) };
+}
+
+/** Times the full model and a result in turns; null where the space's table is not of this machine. */
+async function inTurns(
+  space: unknown,
+  [full, subnet]: [Module, Module],
+  input: unknown[],
+  signal: AbortSignal,
+): Promise<{ full: number; measured: number } | null> {
+  const table = space instanceof SearchSpace ? space.latencyTable : null;
+  if (table === null) return null;
+  const { conditions } = table;
+  const { device, torch, hardware } = conditionsOf((space as SearchSpace).device, conditions.threads);
+  if (conditions.device !== device || conditions.torch !== torch || conditions.hardware !== hardware)
+    return null;
+  const options = { turns: 7, passes: [1, 20] as const, threads: conditions.threads, signal };
+  const [before, after] = await timeInTurns([full, subnet], input, options);
+  return { full: before, measured: after };
 }
 
 /** The score by the name that the record of any search has for it. */

@@ -1,6 +1,7 @@
 /** The outcome of a search, as a document. */
 import type { RunVersions } from "../native/versions";
 import type { Compared, ComparedRatings } from "./comparison";
+import type { ConfirmedLatency } from "./confirmed-search";
 import type { Found } from "./search-modes";
 import type { Undershoot } from "./undershoot";
 
@@ -38,6 +39,8 @@ export interface SearchOutcome extends Found, RatedOutcome {
   bounds: Record<string, number>;
   /** Whether all bounds hold. */
   met: boolean;
+  /** Where latency is bounded and the table is of this machine: whether the bound holds as measured; else null. */
+  latency: ConfirmedLatency | null;
   /** Bounds that the result stays far below. */
   undershot: Undershoot[];
   /** Seconds of all runs of the search. */

@@ -48,6 +48,7 @@ const KINDS: Readonly<Record<keyof ReportData, (value: unknown) => boolean>> = {
   next: orNull(texts),
   finetuned: orNull(isRecord),
   undershot: list,
+  latency: orNull(isRecord),
 };
 
 /** Refuses what is no data of a report. @throws `ERR_ARGUMENT` */

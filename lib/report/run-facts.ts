@@ -44,6 +44,8 @@ export interface RunFacts {
   finetuned: { output: string; epochs: number } | null;
   /** Bounds that the result stays far below, and why. */
   undershot: { metric: string; share: number; why: string }[];
+  /** A bound on latency in milliseconds, what the table said of the result, and what was measured; null for none. */
+  latency: { bound: number; predicted: number; measured: number; met: boolean } | null;
 }
 
 /** Reads the facts of a run. @param source the checkpoint's file */
@@ -69,7 +71,14 @@ export function runFactsOf({ state, settings }: Checkpoint, source: string): Run
     next: Array.isArray(notes.next) ? (notes.next as string[]) : null,
     finetuned: isRecord(notes.finetuned) ? (notes.finetuned as unknown as RunFacts["finetuned"]) : null,
     undershot: Array.isArray(notes.undershot) ? (notes.undershot as RunFacts["undershot"]) : [],
+    latency: latencyOf(record(notes.latency)),
   };
+}
+
+function latencyOf({ bound, predicted, measured, met }: Record<string, unknown>): RunFacts["latency"] {
+  const [may, said, is] = [bound, predicted, measured].map(numberOf);
+  if (may == null || said == null || is == null) return null;
+  return { bound: may, predicted: said, measured: is, met: met === true };
 }
 
 /** How far a searcher is: by candidates, by single widths, or by layers. */

@@ -1,7 +1,7 @@
 /** The report's beginning: the verdict, what to do next, the numbers that count, and all costs. */
 import { violated } from "../contract/constraints";
 import { formatCost, headingOf, METRIC_NAMES, titleOf } from "../profile/metrics";
-import { formatPercent, formatShape } from "../profile/units";
+import { formatMilliseconds, formatPercent, formatShape } from "../profile/units";
 import type { ReportData } from "./data";
 import { commandBlock, type Html, html, table } from "./html";
 import { formatScore } from "./units";
@@ -110,6 +110,11 @@ function outcome(data: ReportData): Html {
     ({ metric, share, why }) =>
       html`<p class="muted">Only ${formatPercent(share)} of what the bound on ${titleOf(metric, simulated)} allows is used: ${why}.</p>`,
   );
+  const { latency } = data;
+  const timed =
+    latency === null
+      ? null
+      : html`<p class="muted">Measured in turns with the full model, it takes ${formatMilliseconds(latency.measured)} of the ${formatMilliseconds(latency.bound)} that the bound on latency allows${latency.met ? "" : ", so the bound is not met"}; the table said ${formatMilliseconds(latency.predicted)}.</p>`;
   return html`<p class="lead">${keeps}${goes}.</p>
 ${simulated ? html`<p class="lead">${SIMULATED}</p>` : null}
 <ul class="tiles">
@@ -120,6 +125,7 @@ ${to === null ? null : tile(data.scoreTitle, to, from)}
 ${metrics.map((metric) => tile(headingOf(metric, simulated), formatCost(metric, best.costs[metric] as number), formatCost(metric, full.costs[metric] as number)))}
 </ul>
 ${rated}
+${timed}
 ${far}`;
 }
 
