@@ -203,15 +203,20 @@ function formatOutcome(outcome: CompressResult, checkpoint: string): string {
           ],
         ]),
   ];
-  const path = steps.map(({ step, from, end, costs: priced, untrained, rating: rated, reason }) => [
-    String(step),
-    from === 0 ? "full model" : `step ${from}`,
-    formatPercent((priced.flops as number) / (fullCosts.flops as number)),
-    formatPercent(untrained),
-    rated === null ? "" : formatPercent(rated),
-    end === "good" ? "good" : `${end}: ${reason}`,
-  ]);
-  const titles = ["step", "from", "FLOPs", "untrained", "trained", "end"].map((title) => ({ title }));
+  const path = steps.map(
+    ({ step, from, end, costs: priced, untrained, learningRate, rating: rated, reason }) => [
+      String(step),
+      from === 0 ? "full model" : `step ${from}`,
+      formatPercent((priced.flops as number) / (fullCosts.flops as number)),
+      formatPercent(untrained),
+      learningRate.toExponential(0),
+      rated === null ? "" : formatPercent(rated),
+      end === "good" ? "good" : `${end}: ${reason}`,
+    ],
+  );
+  const titles = ["step", "from", "FLOPs", "untrained", "learning rate", "trained", "end"].map((title) => ({
+    title,
+  }));
   return [
     formatTable(
       [{ title: "" }, ...["before", "after", "change"].map((title) => ({ title, align: "right" as const }))],

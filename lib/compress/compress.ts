@@ -193,6 +193,11 @@ async function run(
       correction: latencyCorrection(records),
       load: loadStep,
       loadFile: load,
+      copy: async (each) => {
+        const file = path.join(path.dirname(copy), "copy.pt");
+        await each.save(file, { signal });
+        return load(file);
+      },
       files: filesOf,
       fullCosts: input.fullCosts,
     };

@@ -35,6 +35,8 @@ export interface StepRecord {
   costs: Record<string, number>;
   /** The rating before training. */
   untrained: number;
+  /** The largest learning rate of its training. */
+  learningRate: number;
   /** The rating after training; null where it failed. */
   rating: number | null;
   /** How far the rating is below the full model's; null where training failed. */

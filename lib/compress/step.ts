@@ -1,8 +1,5 @@
 /** One step: search, export, learn from the full model, rate. */
 import { rm } from "node:fs/promises";
-import { TorchSearchError } from "../errors";
-import type { ScoreFunction } from "../evaluation/types";
-import { finetune } from "../finetune/finetune";
 import { convert } from "../mode/convert";
 import { search } from "../mode/search";
 import type { Module } from "../model/module";
@@ -12,10 +9,10 @@ import type { ProgressEvent } from "../util/progress";
 import { controlFor } from "./carried-control";
 import { ranking } from "./importance";
 import { measureInTurns } from "./latency";
-import type { CompleteCompressOptions } from "./options";
 import type { PlannedStep, StepRecord } from "./plan";
 import type { StepContext } from "./step-context";
 import { searchScore } from "./step-score";
+import { trained } from "./training";
 
 /** A bound on latency is met where the measured one is at most so much above it: timings differ. */
 const TOLERANCE = 1.03;
@@ -71,14 +68,11 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
       untrained,
       seconds: 0,
     };
-    const reason = await trained(
-      subnet,
-      planned,
-      { ...context, signal },
-      trainingFile,
+    const { learningRate, reason } = await trained(subnet, planned, context, {
+      checkpoint: trainingFile,
       onProgress,
       scoreFunc,
-    );
+    });
     if (reason !== null) {
       await removed(searchFile, trainingFile);
       const nothing = {
@@ -89,7 +83,14 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
         interval: null,
         latency: null,
       };
-      return { ...base, ...nothing, end: "failed", reason, seconds: (performance.now() - begun) / 1000 };
+      return {
+        ...base,
+        learningRate,
+        ...nothing,
+        end: "failed",
+        reason,
+        seconds: (performance.now() - begun) / 1000,
+      };
     }
     await subnet.save(file, { signal });
     // What is rated and timed is the file, as a user loads it.
@@ -109,6 +110,7 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
     await removed(searchFile, trainingFile);
     return {
       ...base,
+      learningRate,
       ...judged,
       file,
       fingerprint: await saved.fingerprint({ signal }),
@@ -177,44 +179,6 @@ async function narrowable(start: Module, from: number, context: StepContext) {
   const names = plain.hyperparameters.map(({ name }) => name);
   plain.close();
   return convert(start, "fastnas", options.dummyInput, { ...given, ...controlFor(carried, names) });
-}
-
-/** Trains a subnet in place; a sentence where that can't be done. */
-async function trained(
-  subnet: Module,
-  planned: PlannedStep,
-  { options, full, rater, training, signal }: StepContext,
-  checkpoint: string,
-  onProgress: CompleteCompressOptions["onProgress"],
-  scoreFunc: ScoreFunction,
-): Promise<string | null> {
-  const { loss, collectFunc, targetFunc, seed, epochs } = options;
-  const labelled = loss !== null;
-  try {
-    await finetune(subnet, training, {
-      epochs: planned.last ? 2 * epochs : epochs,
-      recalibrate: true,
-      ...options.finetune,
-      teacher: full,
-      alpha: labelled ? (options.finetune.alpha ?? null) : 1,
-      loss: loss ?? "meanSquaredError",
-      teacherOutputs: labelled ? null : rater.view,
-      // There are no labels to smooth.
-      ...(!labelled && { labelSmoothing: 0 }),
-      collectFunc,
-      targetFunc: labelled ? targetFunc : null,
-      scoreFunc,
-      seed,
-      checkpoint: options.checkpoint === null ? null : checkpoint,
-      signal,
-      onProgress,
-    });
-    return null;
-  } catch (error) {
-    if (error instanceof TorchSearchError && error.code === "ERR_LOSS_NAN")
-      return `training met numbers that are not finite (${error.message})`;
-    throw error;
-  }
 }
 
 async function removed(...files: string[]): Promise<void> {

@@ -32,6 +32,7 @@ const FIELDS: { readonly [Field in keyof StepRecord]: Check } = {
   fingerprint: orNull(text),
   costs: numbers,
   untrained: orNull(finite),
+  learningRate: (value) => finite(value) && (value as number) > 0,
   rating: orNull(finite),
   drop: orNull(finite),
   interval: orNull(numbersOf("low", "high")),

@@ -119,7 +119,7 @@ export const COMPRESS_OPTIONS = [
     key: "learningRate",
     kind: number,
     default: null,
-    defaultText: "0.001",
+    defaultText: "the best of 0.001, 0.0003 and 0.0001 in short trials",
     help: "the largest learning rate",
   }),
   row({
