@@ -1,5 +1,6 @@
 /** Training a model by a request: the work behind `torchsearch finetune` and `search --finetune-epochs`. */
 import type { DataSource } from "../data/data-source";
+import type { Group } from "../distributed/group";
 import { TorchSearchError } from "../errors";
 import { LOSS_TABLE, type Loss, lossFor } from "../evaluation/losses";
 import { meanSquaredError, topKAccuracy } from "../evaluation/scores";
@@ -47,14 +48,21 @@ export interface FinetuneOutcome {
 type TrainingContext = Pick<SearchContext, "args" | "signal" | "onProgress" | "say"> & {
   /** The program of the model's file that is trained, as {@link loadModelFile} takes it. */
   program?: string | null;
+  /** The processes that train together; null for this one alone. */
+  group?: Group | null;
 };
 
-/** Trains, saves the model, and rates it where data for that were given. @throws what training throws */
+/**
+ * Trains, saves the model, and rates it where data for that were given.
+ *
+ * @returns null on another rank than 0, which saves nothing
+ * @throws what training throws
+ */
 export async function trainRequest(
   request: FinetuneRequest,
-  { args, signal, onProgress, say, program }: TrainingContext,
+  { args, signal, onProgress, say, program, group = null }: TrainingContext,
   asked: Partial<SettingsOf<"finetune">> = {},
-): Promise<FinetuneOutcome> {
+): Promise<FinetuneOutcome | null> {
   const start = performance.now();
   requireApart(
     { "--output": request.output, "--checkpoint": request.checkpoint },
@@ -75,7 +83,8 @@ export async function trainRequest(
     const load = { signal, device };
     const chosen = program === undefined ? {} : { program };
     const module = opened(await loadModelFile(model, { ...load, ...chosen }));
-    await requireOutput(output);
+    const writes = group === null || group.rank === 0;
+    if (writes) await requireOutput(output);
     if (isExportedName(output) && (await sampleInputsOf(model, chosen)) === null) {
       throw new TorchSearchError(
         "ERR_EXPORTED_WRITE",
@@ -131,6 +140,7 @@ export async function trainRequest(
       scoreFunc: scored?.score,
       signal,
       onProgress,
+      group,
       ...(collect !== null && {
         collectFunc: collect as FinetuneOptions["collectFunc"],
         targetFunc: ((batch: Record<string, Tensor>) =>
@@ -148,6 +158,7 @@ export async function trainRequest(
         { ...options, teacher, recalibrate: request.recalibrate },
         { command: [...args], cwd: process.cwd() },
       ));
+    if (!writes) return null;
     await module.save(output, { signal });
     return {
       model,
@@ -192,7 +203,7 @@ function trainingOptions(
 ): TrainingOptions & Pick<FinetuneOptions, "alpha" | "temperature"> {
   const { epochs, steps, alpha, temperature } = request;
   const { optimizer, learningRate, weightDecay, momentum, nesterov, schedule, warmupSteps } = request;
-  const { clipNorm, labelSmoothing, shuffle, seed, checkpoint } = request;
+  const { clipNorm, labelSmoothing, shuffle, seed, checkpoint, dataShards } = request;
   return {
     epochs: steps === null ? (epochs ?? DEFAULT_EPOCHS) : epochs,
     steps,
@@ -208,6 +219,7 @@ function trainingOptions(
     shuffle,
     seed,
     checkpoint,
+    dataShards,
     alpha: alpha ?? undefined,
     temperature: temperature ?? undefined,
   };

@@ -4,6 +4,7 @@ import path from "node:path";
 
 import type { Command } from "commander";
 
+import { joinGroup } from "../distributed/join";
 import { TorchSearchError } from "../errors";
 import { formatPercent } from "../profile/units";
 import { formatTable } from "../util/table";
@@ -20,6 +21,7 @@ import { print, printJson, say } from "./output";
 import { startLiveLine } from "./search-progress";
 import { requireImageFolder } from "./search-request";
 import { requireFiles } from "./stored-files";
+import { endWithStarter } from "./with-starter";
 
 async function run(model: string, given: GivenOf<"finetune">): Promise<void> {
   const { settings, asked } = mergeSettings("finetune", given);
@@ -47,13 +49,19 @@ async function run(model: string, given: GivenOf<"finetune">): Promise<void> {
   };
   const request: FinetuneRequest = { ...settings, model: path.resolve(model), output, checkpoint };
   const outcome = await untilInterrupted(remedies, async (signal) => {
-    const live = startLiveLine();
+    if (given.distributed) endWithStarter();
+    const group = given.distributed ? await joinGroup({ signal }) : null;
+    const speaks = group === null || group.rank === 0;
+    const live = speaks ? startLiveLine() : { onProgress: () => {}, stop: () => {} };
+    const context = { args, signal, onProgress: live.onProgress, say: speaks ? say : () => {}, group };
     try {
-      return await trainRequest(request, { args, signal, onProgress: live.onProgress, say }, asked);
+      return await trainRequest(request, context, asked);
     } finally {
       live.stop();
+      await group?.leave();
     }
   });
+  if (outcome === null) return; // rank 0 has it
   if (settings.json) printJson(outcome);
   else print(formatOutcome(outcome));
 }

@@ -5,7 +5,8 @@ import os from "node:os";
 import { TorchSearchError } from "../errors";
 import { isAbort } from "../util/abort";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+/** The signals that ask a command to end. */
+export const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** The command was stopped by a signal. */
 export class Interrupted extends TorchSearchError {

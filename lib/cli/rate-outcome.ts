@@ -89,7 +89,9 @@ export async function rateOutcome(
 /** Trains the result, from a checkpoint of the same training if there is one. */
 async function trainAnew(training: FinetuneRequest, context: SearchContext): Promise<FinetuneOutcome> {
   const remove = (): Promise<void> => rm(training.checkpoint, { force: true });
-  const train = (): Promise<FinetuneOutcome> => trainRequest(training, { ...context, program: null });
+  // In a process alone, which has an outcome.
+  const train = async (): Promise<FinetuneOutcome> =>
+    (await trainRequest(training, { ...context, program: null, group: null })) as FinetuneOutcome;
   const other = /^ERR_CHECKPOINT_(MODEL|OPTIONS)$/;
   const trained = await train().catch(async (error: unknown) => {
     if (!(error instanceof TorchSearchError) || !other.test(error.code)) throw error;

@@ -6,7 +6,6 @@ import type { Command } from "commander";
 import { joinGroup } from "../distributed/join";
 import { commandLine } from "./command-line";
 import { untilInterrupted } from "./interrupt";
-import { endWithLauncher } from "./launch";
 import { trustArguments } from "./load-model";
 import { declare } from "./options/declare";
 import { print, printJson, say } from "./output";
@@ -16,6 +15,7 @@ import { startLiveLine } from "./search-progress";
 import { completeRequest, recordedRequest } from "./search-request";
 import { runSearch } from "./search-run";
 import { readSearchCheckpoint } from "./stored-files";
+import { endWithStarter } from "./with-starter";
 
 interface OutputOptions {
   json?: boolean;
@@ -37,7 +37,7 @@ async function perform(
     again: commandLine(args),
   };
   const outcome = await untilInterrupted(remedies, async (signal) => {
-    if (distributed) endWithLauncher();
+    if (distributed) endWithStarter();
     const group = distributed ? await joinGroup({ signal }) : null;
     const speaks = group === null || group.rank === 0;
     // Lines of a verbose search and a live line would overwrite each other.

@@ -34,5 +34,6 @@ export async function beginSharing(
   for (const key of ["group", "verbose", "signal", "onProgress", "checkpoint", "activationCache"])
     delete settings[key];
   const fingerprint = await model.fingerprint({ signal });
-  return SharedSearch.begin(group, { searcher, model: fingerprint, constraints, config: settings }, signal);
+  const named = Object.fromEntries(Object.entries(settings).map(([key, value]) => [`config.${key}`, value]));
+  return SharedSearch.begin(group, { searcher, model: fingerprint, constraints, ...named }, signal);
 }

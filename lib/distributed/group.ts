@@ -1,7 +1,8 @@
 import { performance } from "node:perf_hooks";
 import { TorchSearchError } from "../errors";
 import { waitForKeys } from "../native/group-store";
-import type { NativeGroupStore } from "../native/types/group-store";
+import type { NativeGroupStore, NativeStoreOptions } from "../native/types/group-store";
+import type { NativeExchangePlace } from "../native/types/trainer";
 import { throwIfAborted } from "../util/abort";
 import { setJoinedRank } from "./own-rank";
 
@@ -14,6 +15,8 @@ export interface GroupParts {
   lease: number;
   /** Null for a group of one. */
   store: NativeGroupStore | null;
+  /** How another connection to the store is made; null for a group of one. */
+  connection: NativeStoreOptions | null;
   /** Whether other ranks need this process to stay until they have left. */
   serves: boolean;
 }
@@ -38,18 +41,20 @@ export class Group {
   /** Seconds without a sign of life after which a rank's work is given to another one. */
   readonly lease: number;
   readonly #store: NativeGroupStore | null;
+  readonly #connection: NativeStoreOptions | null;
   readonly #serves: boolean;
   readonly #heard = new Map<number, Heard>();
   #searches = 0;
   #leaving: Promise<void> | null = null;
 
   /** @internal */
-  constructor({ rank, worldSize, restarts, lease, store, serves }: GroupParts) {
+  constructor({ rank, worldSize, restarts, lease, store, connection, serves }: GroupParts) {
     this.rank = rank;
     this.worldSize = worldSize;
     this.restarts = restarts;
     this.lease = lease;
     this.#store = store;
+    this.#connection = connection;
     this.#serves = serves;
   }
 
@@ -74,6 +79,28 @@ export class Group {
     if (this.#leaving !== null || this.#store === null)
       throw new TorchSearchError("ERR_CLOSED", "The group was left; join it again.");
     return this.#store;
+  }
+
+  /**
+   * What native code needs to hand bytes from rank to rank.
+   *
+   * @internal
+   * @param prefix of the keys of these bytes
+   * @param ended the key that says why the others can't go on
+   */
+  exchange(prefix: string, ended: string): { store: NativeStoreOptions; place: NativeExchangePlace } {
+    return {
+      store: this.#connection as NativeStoreOptions,
+      place: {
+        rank: this.rank,
+        ranks: this.worldSize,
+        prefix,
+        ended,
+        beats: beatKey(this.prefix, ""),
+        left: leftKey(this.prefix, ""),
+        lease: Math.round(1000 * this.lease),
+      },
+    };
   }
 
   /** The beginning of this run's keys: after a restart, others. @internal */
@@ -187,11 +214,11 @@ export function rankKey(prefix: string, rank: number): string {
 }
 
 /** Where a rank counts its signs of life. */
-export function beatKey(prefix: string, rank: number): string {
+export function beatKey(prefix: string, rank: number | ""): string {
   return `${prefix}/beat/${rank}`;
 }
 
-function leftKey(prefix: string, rank: number): string {
+function leftKey(prefix: string, rank: number | ""): string {
   return `${prefix}/left/${rank}`;
 }
 

@@ -96,19 +96,20 @@ export async function joinGroup(options: JoinGroupOptions = {}): Promise<Group> 
   setJoinedRank(place.rank);
   let group: Group | null = null;
   try {
-    if (place.worldSize === 1) return new Group({ ...place, lease, store: null, serves: false });
+    if (place.worldSize === 1)
+      return new Group({ ...place, lease, store: null, connection: null, serves: false });
     const serves = place.rank === 0 && !place.agentHasStore;
-    const { store } = await joinStore(
-      {
-        host: place.address,
-        port: place.port,
-        serve: serves,
-        listenOn: serves ? listenOn(options.interface ?? process.env.TORCHSEARCH_INTERFACE ?? "") : "",
-        timeout: Math.round(1000 * timeout),
-      },
-      signal,
-    );
-    group = new Group({ ...place, lease, store, serves });
+    const where = serves ? listenOn(options.interface ?? process.env.TORCHSEARCH_INTERFACE ?? "") : "";
+    const connection = {
+      host: place.address,
+      port: place.port,
+      serve: serves,
+      listenOn: where,
+      timeout: Math.round(1000 * timeout),
+    };
+    const { store } = await joinStore(connection, signal);
+    const again = { ...connection, serve: false, host: where === "" ? place.address : where };
+    group = new Group({ ...place, lease, store, connection: again, serves });
     await introduce(store, place, { lease, timeout, signal });
     return group;
   } catch (error) {

@@ -1,4 +1,4 @@
-/** A search that runs on every rank of a group. */
+/** A search, or training, that runs on every rank of a group. */
 import { TorchSearchError } from "../errors";
 import { isAbort } from "../util/abort";
 import { jsonDigest } from "../util/digest";
@@ -87,9 +87,12 @@ export class SharedSearch implements WorkShare {
   /** Tells the others of an end that they can't go on after. */
   async end(error: unknown): Promise<void> {
     if (error === null) return;
-    const matters =
-      this.rank === 0 || (error instanceof TorchSearchError && error.code === "ERR_GROUP_MISMATCH");
-    if (!matters) return;
+    if (this.rank === 0 || (error instanceof TorchSearchError && error.code === "ERR_GROUP_MISMATCH"))
+      await this.endAll(error);
+  }
+
+  /** Ends the work of all ranks, whichever this is. */
+  async endAll(error: unknown): Promise<void> {
     const ending = endingOf(this.rank, error);
     const told: Ending = isAbort(error)
       ? { ...ending, code: "ERR_GROUP_PEER_LOST", message: ABORTED }
@@ -99,6 +102,17 @@ export class SharedSearch implements WorkShare {
     } catch {
       // A store that is lost ends the others by itself.
     }
+  }
+
+  /** Why the work of all was ended; null where it was not. */
+  async reason(): Promise<TorchSearchError | null> {
+    const [ended = null] = await this.#group.store.get([this.#endedKey]);
+    return ended === null ? null : endedWith(ended);
+  }
+
+  /** What native code needs to hand bytes from rank to rank. */
+  get exchange(): ReturnType<Group["exchange"]> {
+    return this.#group.exchange(`${this.#prefix}/sums`, this.#endedKey);
   }
 
   get #endedKey(): string {
@@ -133,7 +147,7 @@ export class SharedSearch implements WorkShare {
     if (differing.length === 0) return;
     const error = new TorchSearchError(
       "ERR_GROUP_MISMATCH",
-      `Rank ${this.rank} searches with another ${differing.join(", ")} than rank 0 (` +
+      `Rank ${this.rank} works with another ${differing.join(", ")} than rank 0 (` +
         `${differing.map((name) => `${name}: ${short(own[name])} instead of ${short(first[name])}`).join("; ")}): start all ` +
         "ranks with the same program, files and options.",
     );
@@ -152,7 +166,7 @@ export class SharedSearch implements WorkShare {
   }
 }
 
-const ABORTED = "The search was aborted";
+const ABORTED = "The work was aborted";
 
 function short(text = "none"): string {
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;

@@ -1,4 +1,5 @@
 import { type DataSource, isDataSource } from "../data/data-source";
+import { beginTraining } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
 import { requireNativeHandle } from "../evaluation/native-engine";
@@ -45,7 +46,7 @@ export interface FinetuneResult extends TrainingResult {
  * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_ARGUMENT`; `ERR_FROZEN`, `ERR_NO_PARAMETERS`, `ERR_DTYPE`
  *   for weights of half precision, `ERR_UNSUPPORTED_GRAPH`; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT` for
  *   targets that don't fit; `ERR_GRADIENT`, `ERR_LOSS_NAN`, `ERR_LOSS_FAILED`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`;
- *   `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
+ *   `ERR_CHECKPOINT_…`; `ERR_GROUP_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
  *
  * @example
  * ```ts
@@ -110,8 +111,10 @@ export async function finetuneWith(
         ...(teacherView && { teacherView }),
         teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
       };
+      const facts = { training: "finetune", model: from, ...settings };
       const run = new TrainingRun(
         {
+          share: await beginTraining(options.group, facts, signal),
           module,
           rate: scoreFunc && (async () => scoreFunc(module, { signal, onProgress, silent: true })),
           trainer,

@@ -1,6 +1,7 @@
 /** The options of training: their defaults and checks. */
 
 import { rules } from "../contract/config";
+import { Group } from "../distributed/group";
 import { TorchSearchError } from "../errors";
 import { LOSSES, type Loss } from "../evaluation/losses";
 import type { OutputOptions } from "../evaluation/output-plan";
@@ -80,6 +81,18 @@ export interface TrainingOptions extends OutputOptions {
    * must be the same in every pass if training is to be resumed.
    */
   shuffle?: boolean;
+  /**
+   * The processes that train together, of `joinGroup()`. Each has all data, runs the same steps, and learns some shards of
+   * each batch; rank 0 writes the checkpoint. Null (the default) for this process alone.
+   */
+  group?: Group | null;
+  /**
+   * Shards that each batch is cut into along its samples. A shard is learned by itself: batch norms take its statistics,
+   * and the loss is its mean. A step takes the mean of the shards' gradients, weighted by their samples, and adds them in
+   * an order that depends on this number alone, so the result is the same for any number of processes. Null (the
+   * default) for as many as the group has processes, or 1. Training that is resumed needs the same number.
+   */
+  dataShards?: number | null;
   /** Seed of the samples' order and of dropout and other random operators: a whole number of at least 0; default 0. */
   seed?: number;
   /** Rates the model before the first epoch and after each one; higher is better. The best weights are kept. */
@@ -143,6 +156,8 @@ export const TRAINING_DEFAULTS: CompleteOptions<TrainingOptions> = {
   targetFunc: null,
   trainable: null,
   shuffle: true,
+  group: null,
+  dataShards: null,
   seed: 0,
   scoreFunc: null,
   checkpoint: null,
@@ -201,6 +216,8 @@ export const TRAINING_RULES: Record<keyof TrainingOptions, ConfigRule> = {
   targetFunc: orNull(rules.func),
   trainable: orNull(rules.func),
   shuffle: rules.boolean,
+  group: orNull({ expected: "what joinGroup() gave", accepts: (value) => value instanceof Group }),
+  dataShards: orNull(rules.positiveInteger),
   seed: rules.nonNegativeInteger,
   scoreFunc: orNull(rules.func),
   checkpoint: orNull(rules.path),
@@ -262,6 +279,8 @@ export function readFinetuneOptions(
   }
   if (options.lossFunc !== null && teacherOutputs !== null)
     throw conflict("teacherOutputs belongs to the built-in losses; drop it, or lossFunc");
+  if (options.lossFunc !== null && shardsOf(options) > 1)
+    throw conflict("lossFunc rates whole batches; drop group and dataShards, or take a built-in loss");
   if (options.lossFunc !== null && options.labelSmoothing > 0)
     throw conflict("lossFunc replaces the built-in loss; drop labelSmoothing");
   return options;
@@ -273,6 +292,11 @@ export function outputSettings({
   classDimension,
 }: CompleteOptions<TrainingOptions>): Record<string, string> {
   return { ...(outputKey !== null && { outputKey }), ...(classDimension !== null && { classDimension }) };
+}
+
+/** Into how many shards each batch is cut. */
+export function shardsOf({ group, dataShards }: CompleteOptions<TrainingOptions>): number {
+  return dataShards ?? group?.worldSize ?? 1;
 }
 
 /** The share of the teacher in the loss. */
@@ -287,6 +311,7 @@ export function nativeOptions(
   parameters: readonly string[],
 ): NativeTrainOptions {
   const { learningRate, weightDecay } = OPTIMIZER_DEFAULTS[options.optimizer];
+  const shards = shardsOf(options);
   const names = options.trainable === null ? undefined : parameters.filter(options.trainable);
   if (names !== undefined && names.length === 0) {
     throw new TorchSearchError(
@@ -313,6 +338,7 @@ export function nativeOptions(
     loss: options.loss,
     labelSmoothing: options.labelSmoothing,
     seed: options.seed,
+    ...(shards > 1 && { dataShards: shards }),
     ...(names !== undefined && { trainable: names }),
   };
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type DataSource, isDataSource } from "../data/data-source";
+import { beginTraining } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { scoreOf } from "../evaluation/failures";
 import { runForwardLoop } from "../evaluation/forward-loop";
@@ -46,7 +47,7 @@ export interface SupernetResult extends TrainingResult {
  * @throws `ERR_CONFIG_VALUE`, `ERR_UNKNOWN_CONFIG_KEY`, `ERR_ARGUMENT`, `ERR_UNKNOWN_HYPERPARAMETER`, `ERR_CHOICE`;
  *   `ERR_HYPERPARAMETER` for a space to which hyperparameters were added; `ERR_NO_PARAMETERS`, `ERR_DTYPE` for weights of
  *   half precision; `ERR_EMPTY_LOADER`, `ERR_BATCH`, `ERR_SCORE_INPUT` for targets that don't fit; `ERR_GRADIENT`,
- *   `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`; `ERR_CHECKPOINT_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
+ *   `ERR_LOSS_NAN`, `ERR_SCORE_NAN`, `ERR_SCORE_FAILED`; `ERR_CHECKPOINT_…`; `ERR_GROUP_…`; `ERR_BUSY`, `ERR_CLOSED`, `ERR_ABORTED`
  *
  * @example
  * ```ts
@@ -82,24 +83,27 @@ export async function trainSupernet(
     );
     const found = await module.fingerprint({ signal });
     try {
+      const settings = {
+        ...native,
+        ...outputSettings(options),
+        loss: options.loss,
+        randomSubnets,
+        smallest,
+        choices: digestOfChoices(space),
+        epochs: length.epochs,
+        shuffle: options.shuffle,
+        ...(scoreFunc && { scored, recalibrationBatches: options.recalibrationBatches }),
+      };
+      const facts = { training: "supernet", model: found, ...settings };
       const run = new TrainingRun(
         {
+          share: await beginTraining(options.group, facts, signal),
           module,
           rate: scoreFunc && (() => rate(space, scoreFunc, scored, data, options)),
           trainer,
           data,
           length,
-          settings: {
-            ...native,
-            ...outputSettings(options),
-            loss: options.loss,
-            randomSubnets,
-            smallest,
-            choices: digestOfChoices(space),
-            epochs: length.epochs,
-            shuffle: options.shuffle,
-            ...(scoreFunc && { scored, recalibrationBatches: options.recalibrationBatches }),
-          },
+          settings,
           annotations: {},
           needsTarget: true,
           picksOutput: true,

@@ -1,5 +1,6 @@
 /** The loop of training: epochs, scores, and the best weights so far. */
 
+import { TRAINS_ALONE } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { scoreOf } from "../evaluation/failures";
 import { callNative } from "../native/call";
@@ -36,6 +37,8 @@ export class TrainingRun implements StepContext {
     try {
       await this.#train();
       ended = "well";
+    } catch (error) {
+      throw await this.parts.share.failed(error);
     } finally {
       await this.#saver.end(ended);
     }
@@ -44,7 +47,9 @@ export class TrainingRun implements StepContext {
   async #train(): Promise<void> {
     const { state } = this;
     await this.#saver.resume();
+    await this.#agree("beginning", "put the checkpoint where every rank reads it under the same path");
     if (state.finished) return;
+    await this.parts.share.connect(this.parts.trainer, this.options.signal);
     try {
       if (state.steps === 0 && state.losses.length === 0) await this.#begin();
       // A checkpoint after the very last step has an epoch that is not ended yet.
@@ -99,8 +104,23 @@ export class TrainingRun implements StepContext {
   }
 
   async #score(): Promise<number | null> {
-    const { rate } = this.parts;
-    return rate === null ? null : scoreOf(rate, this.options.signal);
+    const { rate, share } = this.parts;
+    const { signal } = this.options;
+    if (rate === null) return null;
+    const score = await scoreOf(rate, signal);
+    const remedy = "give all ranks the same data to score on, and a score that depends on nothing else";
+    await share.agree(score, { name: "score", remedy }, signal);
+    return score;
+  }
+
+  /** Compares how far training is, and the weights, with the other ranks'. */
+  async #agree(when: string, remedy: string): Promise<void> {
+    const { share, module } = this.parts;
+    if (share === TRAINS_ALONE) return;
+    const { signal } = this.options;
+    const { steps, epoch, finished } = this.state;
+    const weights = await module.fingerprint({ signal });
+    await share.agree({ steps, epoch, finished, weights }, { name: `state at the ${when}`, remedy }, signal);
   }
 
   /** Remembers the weights as the best so far. */
@@ -137,6 +157,10 @@ export class TrainingRun implements StepContext {
     }
     state.epoch += 1;
     state.losses = [];
+    await this.#agree(
+      `end of epoch ${state.epoch}`,
+      "let nothing else change the module while it is trained",
+    );
     await this.#saver.save();
     throwIfAborted(this.options.signal);
   }

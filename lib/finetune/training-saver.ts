@@ -40,12 +40,15 @@ export class TrainingSaver {
   async resume(): Promise<void> {
     const file = this.#options.checkpoint;
     if (file === null) return;
-    const { module, trainer } = this.#parts;
-    this.#claim = await claimCheckpoint(file);
+    const { module, trainer, share } = this.#parts;
+    if (share.rank === 0) this.#claim = await claimCheckpoint(file);
     const now = await module.fingerprint({ signal: this.#options.signal });
     this.#fingerprint = now;
     const checkpoint = await readTrainingCheckpoint<unknown>(file);
-    if (checkpoint === null) return forgetPrevious(file); // of an earlier run
+    if (checkpoint === null) {
+      if (share.rank === 0) await forgetPrevious(file); // of an earlier run
+      return;
+    }
     try {
       if (checkpoint.fingerprint !== now && checkpoint.fingerprintNow !== now) {
         throw new TorchSearchError(
@@ -93,7 +96,7 @@ export class TrainingSaver {
   /** Seconds until the state has to be saved; null without a file. */
   secondsToSave(): number | null {
     const { checkpoint, checkpointSeconds } = this.#options;
-    if (checkpoint === null) return null;
+    if (checkpoint === null || this.#parts.share.rank !== 0) return null;
     return Math.max(0, checkpointSeconds - (performance.now() - this.#saved) / 1000);
   }
 
@@ -103,8 +106,8 @@ export class TrainingSaver {
 
   async save(): Promise<void> {
     const file = this.#options.checkpoint;
-    if (file === null) return;
-    const { module, trainer, settings, annotations } = this.#parts;
+    const { module, trainer, settings, annotations, share } = this.#parts;
+    if (file === null || share.rank !== 0) return;
     const tensors = (await callNative((call) => trainer.state(call))).map(({ name, tensor }) => ({
       name,
       tensor: Tensor.wrap(tensor),

@@ -1,6 +1,7 @@
 /** How far training is, how long it goes on, and what a run is made of. */
 
 import { batchCount, type DataSource } from "../data/data-source";
+import type { TrainingShare } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import type { Module } from "../model/module";
 import type { NativeTrainer } from "../native/types/trainer";
@@ -109,4 +110,5 @@ export interface TrainingParts {
   picksOutput: boolean;
   lossFunc: BatchGradient | null;
   recalibrate: boolean;
+  share: TrainingShare;
 }

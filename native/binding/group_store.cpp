@@ -45,6 +45,34 @@ std::vector<std::string> textsOf(const Napi::Value& value, const char* what) {
 
 }  // namespace
 
+StoreOptions readStoreOptions(const Napi::Value& value) {
+  if (!value.IsObject())
+    fail(value.Env(), "ERR_INPUT", "A store needs { host, port, serve, listenOn, timeout }.");
+  const Napi::Object given = value.As<Napi::Object>();
+  StoreOptions options;
+  options.host = textOf(given.Get("host"), "host");
+  options.port = static_cast<uint16_t>(Napi::Value(given.Get("port")).ToNumber().Uint32Value());
+  options.serve = Napi::Value(given.Get("serve")).ToBoolean();
+  options.listenOn = textOf(given.Get("listenOn"), "listenOn");
+  options.timeout = timeOf(given.Get("timeout"), "timeout");
+  return options;
+}
+
+ExchangePlace readExchangePlace(const Napi::Value& value) {
+  if (!value.IsObject())
+    fail(value.Env(), "ERR_INPUT", "A place needs { rank, ranks, prefix, ended, beats, left, lease }.");
+  const Napi::Object given = value.As<Napi::Object>();
+  ExchangePlace place;
+  place.rank = Napi::Value(given.Get("rank")).ToNumber().Int64Value();
+  place.ranks = Napi::Value(given.Get("ranks")).ToNumber().Int64Value();
+  place.prefix = textOf(given.Get("prefix"), "prefix");
+  place.ended = textOf(given.Get("ended"), "ended");
+  place.beats = textOf(given.Get("beats"), "beats");
+  place.left = textOf(given.Get("left"), "left");
+  place.lease = timeOf(given.Get("lease"), "lease");
+  return place;
+}
+
 void GroupStoreWrap::define(Napi::Env env, Napi::Object exports) {
   exports.Set(
       kName,
@@ -65,14 +93,7 @@ GroupStoreWrap::GroupStoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info
 Napi::Value GroupStoreWrap::join(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&]() -> Napi::Value {
-    if (!info[0].IsObject()) fail(env, "ERR_INPUT", "join needs { host, port, serve, listenOn, timeout }.");
-    const Napi::Object given = info[0].As<Napi::Object>();
-    StoreOptions options;
-    options.host = textOf(given.Get("host"), "host");
-    options.port = static_cast<uint16_t>(Napi::Value(given.Get("port")).ToNumber().Uint32Value());
-    options.serve = Napi::Value(given.Get("serve")).ToBoolean();
-    options.listenOn = textOf(given.Get("listenOn"), "listenOn");
-    options.timeout = timeOf(given.Get("timeout"), "timeout");
+    const StoreOptions options = readStoreOptions(info[0]);
     const CallOptions call = CallOptions::read(info[1]);
     return thread_.submit(env, [=, cancel = call.cancel](std::unique_ptr<GroupStore>& store) -> Finish {
       store = GroupStore::join(options, cancel);

@@ -3,8 +3,14 @@
 #include <napi.h>
 
 #include "binding/store_thread.h"
+#include "core/dist/exchange.h"
 
 namespace torchsearch::binding {
+
+// { host, port, serve, listenOn, timeout }
+StoreOptions readStoreOptions(const Napi::Value& value);
+// { rank, ranks, prefix, ended, beats, left, lease }
+ExchangePlace readExchangePlace(const Napi::Value& value);
 
 // JavaScript's handle of the store that a group of processes shares: `new GroupStore()`, then `join`.
 class GroupStoreWrap : public Napi::ObjectWrap<GroupStoreWrap> {

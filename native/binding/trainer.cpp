@@ -6,6 +6,7 @@
 #include "binding/dataset.h"
 #include "binding/env_data.h"
 #include "binding/evaluate.h"
+#include "binding/group_store.h"
 #include "binding/ivalue.h"
 #include "binding/job.h"
 #include "binding/module.h"
@@ -47,12 +48,12 @@ void TrainerWrap::define(Napi::Env env, Napi::Object exports) {
       env, kName,
       {StaticMethod<&TrainerWrap::create>("create"),
        StaticMethod<&TrainerWrap::createSupernet>("createSupernet"), InstanceMethod<&TrainerWrap::run>("run"),
-       InstanceMethod<&TrainerWrap::step>("step"), InstanceMethod<&TrainerWrap::begin>("begin"),
-       InstanceMethod<&TrainerWrap::finish>("finish"), InstanceMethod<&TrainerWrap::abandon>("abandon"),
-       InstanceMethod<&TrainerWrap::status>("status"), InstanceMethod<&TrainerWrap::trained>("trained"),
-       InstanceMethod<&TrainerWrap::keep>("keep"), InstanceMethod<&TrainerWrap::restoreKept>("restoreKept"),
-       InstanceMethod<&TrainerWrap::state>("state"), InstanceMethod<&TrainerWrap::load>("load"),
-       InstanceMethod<&TrainerWrap::recalibrate>("recalibrate"),
+       InstanceMethod<&TrainerWrap::share>("share"), InstanceMethod<&TrainerWrap::step>("step"),
+       InstanceMethod<&TrainerWrap::begin>("begin"), InstanceMethod<&TrainerWrap::finish>("finish"),
+       InstanceMethod<&TrainerWrap::abandon>("abandon"), InstanceMethod<&TrainerWrap::status>("status"),
+       InstanceMethod<&TrainerWrap::trained>("trained"), InstanceMethod<&TrainerWrap::keep>("keep"),
+       InstanceMethod<&TrainerWrap::restoreKept>("restoreKept"), InstanceMethod<&TrainerWrap::state>("state"),
+       InstanceMethod<&TrainerWrap::load>("load"), InstanceMethod<&TrainerWrap::recalibrate>("recalibrate"),
        InstanceMethod<&TrainerWrap::recalibrateBatch>("recalibrateBatch"),
        InstanceMethod<&TrainerWrap::readOutputs>("readOutputs"),
        InstanceMethod<&TrainerWrap::close>("close")});
@@ -141,14 +142,28 @@ Napi::Value TrainerWrap::run(const Napi::CallbackInfo& info) {
   });
 }
 
+// (store, { rank, ranks, prefix, ended, beats, left, lease }, call)
+Napi::Value TrainerWrap::share(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(
+        env, CallOptions::read(info[2]),
+        [trainer = open(env), options = readStoreOptions(info[0]),
+         place = readExchangePlace(info[1])](const JobContext& context) -> Finish {
+          trainer->share(std::make_unique<Exchange>(GroupStore::join(options, context.cancel), place));
+          return finishWithNothing();
+        });
+  });
+}
+
 // (args: unknown[], kwargs: record, target: Tensor | null, call): number
 Napi::Value TrainerWrap::step(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return promised(env, [&] {
     TrainBatch batch{toInputs(schema_.get(), info[0], info[1]), optionalTensor(info[2], "target")};
     return runJob(env, CallOptions::read(info[3]),
-                  [trainer = open(env), batch = std::move(batch)](const JobContext&) -> Finish {
-                    return finishWithNumber(trainer->step(batch));
+                  [trainer = open(env), batch = std::move(batch)](const JobContext& context) -> Finish {
+                    return finishWithNumber(trainer->step(batch, context.cancel));
                   });
   });
 }

@@ -28,6 +28,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   static Napi::Value createSupernet(const Napi::CallbackInfo& info);
 
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value share(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value begin(const Napi::CallbackInfo& info);
   Napi::Value finish(const Napi::CallbackInfo& info);

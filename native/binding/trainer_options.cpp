@@ -68,6 +68,7 @@ TrainSettings readTrainSettings(const Napi::Value& value) {
   reader.read("seed", seed);
   settings.seed = static_cast<uint64_t>(seed);
   reader.read("trainable", settings.trainable);
+  reader.read("dataShards", settings.shards);
   return settings;
 }
 

@@ -1,4 +1,4 @@
-/** One, two and three processes find the same candidates, scores, best subnet and exported bytes. */
+/** One, two, three and four processes find the same candidates, scores, best subnet and exported bytes. */
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -32,7 +32,7 @@ beforeAll(async () => {
   `;
   const external = ["highs", "bindings", "sharp", "@observablehq/plot", "linkedom"];
   await bundle(source, { resolveDir: root, outfile: script, external });
-  for (const worldSize of [1, 2, 3]) {
+  for (const worldSize of [1, 2, 3, 4]) {
     const ranks = startRanks([script, folder], worldSize, await freePort());
     const ended = await Promise.all(ranks.map((rank) => rank.ended));
     for (const { code, errors } of ended) expect([code, errors]).toEqual([0, ""]);
@@ -41,12 +41,12 @@ beforeAll(async () => {
       ended.map(({ output }) => JSON.parse(output) as Record<string, GroupResult>),
     );
   }
-}, 300_000);
+}, 400_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 it.each(GROUP_SEARCHES)("%s ends alike, whatever the number of processes", (name) => {
   const alone = results.get(1)?.[0]?.[name] as GroupResult;
-  for (const worldSize of [2, 3])
+  for (const worldSize of [2, 3, 4])
     for (const rank of results.get(worldSize) ?? []) expect(rank[name]?.text).toBe(alone.text);
 });
 

@@ -1,5 +1,5 @@
 /** What happens to a group when one of its processes is killed, held up, missing, or unlike the others. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -16,6 +16,7 @@ import { root } from "../support/zoo";
 
 let folder: string;
 let script: string;
+let otherVersion: string;
 
 /** What a run is told beyond its place: for all ranks, or for one. */
 interface Told {
@@ -27,6 +28,8 @@ interface Told {
   lease?: number;
   batches?: number;
   seed?: number;
+  model?: string;
+  more?: object;
 }
 
 beforeAll(async () => {
@@ -56,6 +59,15 @@ beforeAll(async () => {
   `;
   const external = ["highs", "bindings", "sharp", "@observablehq/plot", "linkedom"];
   await bundle(source, { resolveDir: root, outfile: script, external });
+  // The same program of another version.
+  const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
+    version: string;
+  };
+  const text = readFileSync(script, "utf8");
+  const other = text.replaceAll(`version: "${version}"`, 'version: "0.0.1-other"');
+  expect(other).not.toBe(text);
+  otherVersion = path.join(folder, "other-version.cjs");
+  writeFileSync(otherVersion, other);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -197,10 +209,14 @@ describe("a group", { timeout: 240_000 }, () => {
       told: readonly Told[],
       more: Record<string, string>[] = [],
       worldSize = told.length,
+      scripts: readonly string[] = [],
     ) => {
       const port = await freePort();
       const ranks = told.map((each, rank) =>
-        startRank(command(each), { ...rankVariables(rank, worldSize, port), ...more[rank] }),
+        startRank([scripts[rank] ?? script, JSON.stringify(each)], {
+          ...rankVariables(rank, worldSize, port),
+          ...more[rank],
+        }),
       );
       return (await Promise.all(ranks.map((rank) => rank.ended))).map(({ output }) =>
         lineOf(output, "error"),
@@ -216,12 +232,23 @@ describe("a group", { timeout: 240_000 }, () => {
       [[{}, { numIters: 3 }], [], /ERR_GROUP_MISMATCH .*config/],
       [[{}, { name: "TpeSearcher" }], [], /ERR_GROUP_MISMATCH .*searcher/],
       [[{}, { batches: 1 }], [], /ERR_GROUP_MISMATCH .*same data/],
+      [[{}, { seed: 6 }], [], /ERR_GROUP_MISMATCH .*seed/],
+      [[{}, { model: "digits_resnet.pt" }], [], /ERR_GROUP_MISMATCH .*model/],
     ] as const) {
       // Long enough that the first rank is still at it when the second one comes.
       const long = told.map((each) => ({ numIters: 400, delay: 20, ...each }));
       const errors = await run(long, [...more]);
       for (const error of errors) expect(error).toMatch(said);
     }
+    for (const error of await run([{}, {}], [], 2, [script, otherVersion]))
+      expect(error).toMatch(/ERR_GROUP_MISMATCH .*the version of torchsearch .*0\.0\.1-other/);
+  });
+
+  it("refuses what can't be shared", async () => {
+    const told = { name: "EvolveSearcher", more: { earlyStopping: "exact" } };
+    const ranks = startRanks(command(told), 2, await freePort());
+    for (const { output } of await Promise.all(ranks.map((rank) => rank.ended)))
+      expect(lineOf(output, "error")).toMatch(/ERR_CONFIG_VALUE .*earlyStopping/);
   });
 
   it("refuses a taken port, and a master that is none", async () => {

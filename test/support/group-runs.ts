@@ -89,13 +89,19 @@ export interface GroupRunOptions {
   numIters?: number;
   /** Samples of the data, for a rank with other data than the rest. */
   batches?: number;
+  seed?: number;
+  /** The model's file among the fixtures. */
+  model?: string;
+  /** Of the searcher's own settings. */
+  more?: object;
 }
 
 /** Runs one search on a classifier of digits. */
 export async function groupRun(name: string, options: GroupRunOptions): Promise<GroupResult> {
   setThreads(1);
   const { fixtures, folder, group, checkpoint = null, delay = 0, onScore, numIters, batches = 2 } = options;
-  const module = await Module.load(path.join(fixtures, "digits_cnn.pt"));
+  const { seed = 5, model = "digits_cnn.pt" } = options;
+  const module = await Module.load(path.join(fixtures, model));
   const load = (keys: readonly string[]) =>
     TensorDataLoader.fromNpz(path.join(fixtures, "digits.npz"), { keys: [...keys], batchSize: 32 });
   const dataLoader = await load(["train_images", "train_labels"]);
@@ -107,7 +113,7 @@ export async function groupRun(name: string, options: GroupRunOptions): Promise<
     if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
     return score(model, context);
   };
-  const common = { dataLoader, maxIterDataLoader: 1, verbose: false, seed: 5, group, checkpoint };
+  const common = { dataLoader, maxIterDataLoader: 1, verbose: false, seed, group, checkpoint };
   const file = path.join(folder, `${name}-${group?.worldSize ?? 1}-${group?.rank ?? 0}.pt`);
   const end = async (subnet: Module, state: unknown): Promise<GroupResult> => {
     await subnet.save(file);
@@ -123,7 +129,8 @@ export async function groupRun(name: string, options: GroupRunOptions): Promise<
   const space = (await convert(module, "fastnas", dummyInput())) as SearchSpace;
   const [Searcher, more] = SEARCHERS[name as keyof typeof SEARCHERS];
   const searcher = new Searcher() as unknown as RandomSearcher;
-  const config = { ...common, scoreFunc, ...more, ...(numIters !== undefined && { numIters }) };
+  const own = { ...more, ...(numIters !== undefined && { numIters }), ...options.more };
+  const config = { ...common, scoreFunc, ...own };
   const found = await searcher.search(space, { flops: "60%" }, dummyInput(), config as Partial<SearchConfig>);
   return end(found.subnet, found.stateDict);
 }

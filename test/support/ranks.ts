@@ -38,12 +38,21 @@ export interface RankProcess {
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string; errors: string }>;
 }
 
-/** Starts one process. */
+/** Starts one process of Node. */
 export function startRank(
   command: readonly string[],
   variables: Readonly<Record<string, string>>,
 ): RankProcess {
-  const child = spawn(process.execPath, command, {
+  return startProgram(process.execPath, command, variables);
+}
+
+/** Starts any program. */
+export function startProgram(
+  program: string,
+  command: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): RankProcess {
+  const child = spawn(program, command, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NODE_PATH: path.join(root, "node_modules"), ...variables },
   });

@@ -20,11 +20,12 @@ export const COMMANDS = {
     examples: ["resume model.subnet.search.safetensors"],
   },
   launch: {
-    help: "run a search in several processes of this machine, which share its candidates",
-    argument: { name: "command...", help: "search or resume, with its arguments, after --" },
+    help: "search or train in several processes of this machine, which share the work",
+    argument: { name: "command...", help: "search, resume or finetune, with its arguments, after --" },
     examples: [
       "launch --nproc 4 -- search model.pt --data data.npz --constraint flops=60%",
       "launch --nproc 4 -- resume model.subnet.search.safetensors",
+      "launch --nproc 4 -- finetune model.subnet.pt --data data.npz --teacher model.pt",
     ],
   },
   export: {

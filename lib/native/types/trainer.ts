@@ -1,6 +1,7 @@
 import type { NativeCall } from "./call";
 import type { NativeDataset } from "./dataset";
 import type { NativeLoopOptions } from "./evaluate";
+import type { NativeStoreOptions } from "./group-store";
 import type { NativeForwardable, NativeModule } from "./module";
 import type { NativeOutputView, NativeTeacherView } from "./score";
 import type { NativeSearchSpace, NativeWidths } from "./search-space";
@@ -27,6 +28,8 @@ export interface NativeTrainOptions {
   seed?: number;
   /** Names of parameters. */
   trainable?: string[];
+  /** Parts that each batch is cut into, and learned in by itself; default 1. */
+  dataShards?: number;
   loss?: string;
   labelSmoothing?: number;
   /** The share of the teacher in the loss. */
@@ -50,8 +53,26 @@ export interface NativeTrainStretch {
   seconds?: number;
 }
 
+/** A trainer's place among those of other processes, which run the same steps. */
+export interface NativeExchangePlace {
+  rank: number;
+  ranks: number;
+  /** The beginning of the keys of what is exchanged. */
+  prefix: string;
+  /** The key that says why the others can't go on. */
+  ended: string;
+  /** With a rank's number behind it: where that rank counts its signs of life. */
+  beats: string;
+  /** Likewise: where it says that it has left. */
+  left: string;
+  /** Milliseconds. */
+  lease: number;
+}
+
 /** Changes a module's weights in place. A step that fails changes none. */
 export interface NativeTrainer {
+  /** From now on shares the shards of each batch with other processes, over a connection of its own to their store. */
+  share(store: NativeStoreOptions, place: NativeExchangePlace, call: NativeCall): Promise<void>;
   /** Ends early, without an error, when it is cancelled. */
   run(
     dataset: NativeDataset,

@@ -242,6 +242,10 @@ class TcpGroupStore final : public GroupStore {
     return values;
   }
 
+  void remove(const std::string& key) override {
+    bounded([&] { (void)store_->deleteKey(key); });
+  }
+
   // Asks again and again: a wait of c10d's can't be cancelled, and writes a warning whenever its time is
   // over.
   bool wait(const std::vector<std::string>& keys, milliseconds atMost, const CancelToken& cancel) override {

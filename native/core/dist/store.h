@@ -48,6 +48,8 @@ class GroupStore {
                                  const std::string& desired) = 0;
   // A missing key's value is nothing.
   virtual std::vector<std::optional<std::string>> get(const std::vector<std::string>& keys) = 0;
+  // A missing key is none to remove.
+  virtual void remove(const std::string& key) = 0;
   // Waits until all keys are there; false when they are not within `atMost`, or the token is set before.
   virtual bool wait(const std::vector<std::string>& keys, std::chrono::milliseconds atMost,
                     const CancelToken& cancel) = 0;

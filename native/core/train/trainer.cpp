@@ -102,6 +102,17 @@ Trainer::Trainer(std::shared_ptr<Learner> learner, const TrainSettings& settings
     : learner_(std::move(learner)), settings_(settings) {
   optimizer_ =
       std::make_unique<Optimizer>(settings.optimizer, chosen(learner_->parameters(), settings.trainable));
+  if (settings_.shards > 1)
+    sharded_ = std::make_unique<ShardedStep>(*learner_, trained(), settings_.shards, nullptr);
+}
+
+void Trainer::share(std::unique_ptr<Exchange> exchange) {
+  if (sharded_ == nullptr) {
+    throw Error("ERR_CONFIG_VALUE",
+                "Batches in one shard can't be shared among ranks: set dataShards to their number at least.");
+  }
+  exchange_ = std::move(exchange);
+  sharded_ = std::make_unique<ShardedStep>(*learner_, trained(), settings_.shards, exchange_.get());
 }
 
 std::vector<NamedTensor> Trainer::weights() const {
@@ -130,23 +141,30 @@ double Trainer::changeWeights(double loss) {
   return loss;
 }
 
-double Trainer::stepHeld(const TrainBatch& batch) {
+double Trainer::stepHeld(const TrainBatch& batch, const CancelToken& cancel) {
   const uint64_t seed = stepSeed();
   double loss = 0;
-  {
+  if (sharded_ != nullptr) {
+    loss = sharded_->learn(batch, seed, status_.steps, cancel);
+  } else {
     const StepRandom random(seed, learner_->device());
     loss = learner_->learn(batch, seed);
   }
   return changeWeights(loss);
 }
 
-double Trainer::step(const TrainBatch& batch) {
+double Trainer::step(const TrainBatch& batch, const CancelToken& cancel) {
   const auto held = learner_->hold();
   const Gradients gradients(*this);
-  return stepHeld(batch);
+  return stepHeld(batch, cancel);
 }
 
 c10::IValue Trainer::begin(const TrainBatch& batch) {
+  if (sharded_ != nullptr) {
+    throw Error("ERR_CONFIG_VALUE",
+                "A loss that is computed elsewhere is one of the whole batch: set dataShards to 1, or take a "
+                "built-in loss.");
+  }
   const auto held = learner_->hold();
   const Gradients gradients(*this);
   const StepRandom random(stepSeed(), learner_->device());
@@ -185,7 +203,12 @@ StretchResult Trainer::run(const Dataset& dataset, const TrainStretch& stretch, 
     TrainBatch batch;
     for (const int64_t index : stretch.inputs) batch.inputs.args.emplace_back(tensors[index]);
     if (stretch.target >= 0) batch.target = tensors[stretch.target];
-    result.losses.push_back(stepHeld(batch));
+    try {
+      result.losses.push_back(stepHeld(batch, cancel));
+    } catch (const Error& error) {
+      if (error.code() == "ERR_ABORTED") break;  // the steps before it count
+      throw;
+    }
     result.samples += dataset.batchSamples(i);
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (progress) progress({i + 1, dataset.batches(), ""});

@@ -11,10 +11,12 @@
 
 #include "core/base/cancel.h"
 #include "core/base/progress.h"
+#include "core/dist/exchange.h"
 #include "core/evaluation/dataset.h"
 #include "core/train/learner.h"
 #include "core/train/optimizer.h"
 #include "core/train/schedule.h"
+#include "core/train/sharded_step.h"
 
 namespace torchsearch {
 
@@ -25,6 +27,7 @@ struct TrainSettings {
   uint64_t seed = 0;    // of what random operators draw
   // Names of the parameters that are trained; empty for those that require gradients, or all where none does.
   std::vector<std::string> trainable;
+  int64_t shards = 1;  // of each batch, see ShardedStep
 };
 
 // A stretch of one epoch.
@@ -59,13 +62,18 @@ class Trainer {
   // train
   Trainer(std::shared_ptr<Learner> learner, const TrainSettings& settings);
 
+  // From now on the shards of each step are shared with the ranks of a group, all of which run the same
+  // steps. ERR_CONFIG_VALUE for a trainer with a single shard.
+  void share(std::unique_ptr<Exchange> exchange);
+
   // Stops between two batches once `cancel` is set, without throwing. ERR_EMPTY_LOADER, ERR_DATASET,
   // ERR_LOSS_NAN before the step with such a loss, and what the model throws.
   StretchResult run(const Dataset& dataset, const TrainStretch& stretch, const CancelToken& cancel,
                     const ProgressFn& progress);
 
-  // One step on a batch from anywhere; its loss. As `run` otherwise.
-  double step(const TrainBatch& batch);
+  // One step on a batch from anywhere; its loss. ERR_ABORTED where it waits for other ranks. As `run`
+  // otherwise.
+  double step(const TrainBatch& batch, const CancelToken& cancel);
 
   // A step in two halves, for a loss that is computed elsewhere; see Learner::begin.
   c10::IValue begin(const TrainBatch& batch);
@@ -98,13 +106,15 @@ class Trainer {
   class Gradients;  // while it lives, the trained parameters require gradients
 
   std::vector<NamedTensor> weights() const;
-  double stepHeld(const TrainBatch& batch);
+  double stepHeld(const TrainBatch& batch, const CancelToken& cancel);
   double changeWeights(double loss);
   uint64_t stepSeed() const;
 
   std::shared_ptr<Learner> learner_;
   TrainSettings settings_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Exchange> exchange_;    // null without other ranks
+  std::unique_ptr<ShardedStep> sharded_;  // null for a single shard
   std::vector<NamedTensor> kept_;
   mutable std::mutex statusMutex_;
   TrainStatus status_;

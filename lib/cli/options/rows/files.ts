@@ -100,12 +100,12 @@ export const FILES_OPTIONS = [
   }),
   row({
     flag: "--distributed",
-    commands: ["search", "resume"],
+    commands: ["search", "resume", "finetune"],
     key: "distributed",
     kind: flag,
     default: false,
     terminalOnly: true,
-    help: "share the search with the other processes that torchrun, Slurm or torchsearch launch has started",
+    help: "share the work with the other processes that torchrun, Slurm or torchsearch launch has started",
   }),
   row({
     flag: "--verbose",

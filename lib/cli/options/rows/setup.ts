@@ -1,7 +1,7 @@
 /** Options of `torchsearch setup` and `torchsearch launch`. */
 
 import { plainRules } from "../../../util/rules";
-import { flag, type Kind, positive, text } from "../kinds";
+import { flag, type Kind, positive, text, whole } from "../kinds";
 import { row } from "../row";
 
 /** A tag, or nothing after the flag. */
@@ -16,6 +16,14 @@ export const SETUP_OPTIONS = [
     default: null,
     defaultText: "as many as this machine has cores",
     help: "processes to start",
+  }),
+  row({
+    flag: "--max-restarts <count>",
+    commands: ["launch"],
+    key: "maxRestarts",
+    kind: whole,
+    default: 3,
+    help: "how often all processes are started again, from what was measured, after one was killed",
   }),
   row({
     flag: "--cuda [tag]",

@@ -53,6 +53,15 @@ export const TRAINING_OPTIONS = [
     help: "softens the teacher's part of the loss",
   }),
   row({
+    flag: "--data-shards <count>",
+    commands: ["finetune"],
+    key: "dataShards",
+    kind: positive,
+    default: null,
+    defaultText: "with --distributed, as many as there are processes; else 1",
+    help: "parts of each batch that are learned by themselves, and shared by processes; it decides the result",
+  }),
+  row({
     flag: "--epochs <count>",
     commands: ["finetune"],
     key: "epochs",

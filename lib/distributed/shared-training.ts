@@ -1,0 +1,71 @@
+/** Training that runs on every rank of a group: each takes the same steps, and computes its shards of each batch. */
+import { TorchSearchError } from "../errors";
+import { callNative } from "../native/call";
+import type { NativeTrainer } from "../native/types/trainer";
+import type { Group } from "./group";
+import { type SearchFacts, SharedSearch } from "./shared-search";
+
+/** What training needs of the other processes. */
+export interface TrainingShare {
+  /** This process's number, from 0; rank 0 writes files. */
+  readonly rank: number;
+  /** Lets a trainer compute its shards of each batch, and take the others'. */
+  connect(trainer: NativeTrainer, signal: AbortSignal | null): Promise<void>;
+  /**
+   * Compares what must be the same on all ranks with rank 0's.
+   *
+   * @param what its name in the message, and what to do about a difference
+   * @throws `ERR_GROUP_MISMATCH`, `ERR_GROUP_PEER_LOST`, `ERR_ABORTED`
+   */
+  agree(value: unknown, what: { name: string; remedy: string }, signal: AbortSignal | null): Promise<void>;
+  /** Tells the others of this rank's error. @returns the error to throw: theirs, where it was first */
+  failed(error: unknown): Promise<unknown>;
+}
+
+/** Training in one process. */
+export const TRAINS_ALONE: TrainingShare = {
+  rank: 0,
+  connect: async () => undefined,
+  agree: async () => undefined,
+  failed: async (error) => error,
+};
+
+/**
+ * Begins training in a group, when rank 0 has begun the same.
+ *
+ * @param facts what must be the same on all ranks, by the names that messages have
+ * @throws `ERR_GROUP_MISMATCH` naming what differs, `ERR_GROUP_PEER_LOST`, `ERR_ABORTED`
+ */
+export async function beginTraining(
+  group: Group | null,
+  facts: SearchFacts,
+  signal: AbortSignal | null,
+): Promise<TrainingShare> {
+  if (group === null || group.worldSize <= 1) return TRAINS_ALONE;
+  const shared = await SharedSearch.begin(group, facts, signal);
+  return {
+    rank: group.rank,
+    async connect(trainer, until) {
+      const { store, place } = shared.exchange;
+      await callNative((call) => trainer.share(store, place, call), until);
+    },
+    async agree(value, { name, remedy }, until) {
+      const own = JSON.stringify(value);
+      const first = await shared.once(async () => own, until);
+      if (own === first) return;
+      throw new TorchSearchError(
+        "ERR_GROUP_MISMATCH",
+        `Rank ${group.rank} has another ${name} than rank 0 (${own} instead of ${first}): ${remedy}.`,
+      );
+    },
+    async failed(error) {
+      const lost = error instanceof TorchSearchError && error.code === "ERR_GROUP_PEER_LOST";
+      if (!lost) {
+        await shared.endAll(error);
+        return error;
+      }
+      // It may be another rank's error that this one has noticed.
+      return (await shared.reason().catch(() => null)) ?? error;
+    },
+  };
+}
