@@ -10,7 +10,6 @@
  */
 
 export { type CompressResult, compress } from "./compress/compress";
-export type { TriedImportance } from "./compress/importance";
 export type { CompressOptions } from "./compress/options";
 export { BaseSearcher } from "./contract/base";
 export { type Checkpoint, readCheckpoint } from "./contract/checkpoint";
@@ -119,6 +118,7 @@ export { RandomSearcher } from "./search/width/random";
 export { RankingSearcher } from "./search/width/ranking";
 export { SpaceSearcher } from "./search/width/space-searcher";
 export type { ConvertConfig } from "./space/convert";
+export type { TriedImportance } from "./space/importance";
 export type { ExportOptions, ModeSpace } from "./space/mode-space";
 export type { Prunability } from "./space/prunability";
 export { type CostFunction, SearchSpace } from "./space/search-space";

@@ -113,7 +113,8 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
             collectFunc: data.collect,
             maxBatches: request.calibrationBatches ?? request.maxBatches,
           }),
-        ...(needs.targets &&
+        ...((needs.targets ||
+          (importance === "auto" && data?.target != null && data.rows !== "probabilities")) &&
           data !== null && {
             loss: lossFor(data.labels),
             targetFunc: targetFunc(data),
@@ -159,7 +160,7 @@ function widths(mode: "fastnas" | "autonas"): CommandMode {
 /** Channels are ranked as the conversion ranks them. */
 function rankingOf(request: SearchRequest, data: OpenData): Record<string, unknown> {
   const { importance } = request;
-  if (importance === "none") return {};
+  if (importance === "none" || importance === "auto") return {}; // requireFitting refuses the latter
   const targets = { loss: lossFor(data.labels), targetFunc: targetFunc(data), ...outputOf(request) };
   return { importance, ...(importanceNeeds(importance).targets && targets) };
 }
@@ -325,6 +326,9 @@ export function requireFitting(request: SearchRequest, asked: Partial<SettingsOf
   }
   parseConstraints(request.constraints, { known: METRIC_NAMES });
   requireSearcherOptions(request);
+  if (request.searcher === "ranking" && request.importance === "auto") {
+    throw badOption(`--searcher ranking ranks by one measure: name it instead of --importance auto.`);
+  }
   const learns =
     request.searcher === "gradient" ||
     (request.searcher === "ranking" && importanceNeeds(request.importance).data);

@@ -11,6 +11,7 @@ import { runVersions } from "../native/versions";
 import { timeInTurns } from "../profile/in-turns";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
+import { describeImportances } from "../space/auto-importance";
 import { importanceNeeds } from "../space/importance";
 import { conditionsOf } from "../space/latency";
 import { SearchSpace } from "../space/search-space";
@@ -86,6 +87,8 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
         : data;
     const space = await adapter.convert(module, dummyInput, request, used, context);
     closing.push(space);
+    if (space instanceof SearchSpace && space.importances !== null)
+      say(describeImportances(space.importances));
     say(`${adapter.size(space)}; searching (${request.searcher}).`);
 
     const Searcher = modeNamed(request.mode).searchers[request.searcher] as new () => unknown;

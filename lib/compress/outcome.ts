@@ -1,6 +1,5 @@
 /** Sentences about steps, and the errors of compressions that reach nothing. */
 import { TorchSearchError } from "../errors";
-import type { TriedImportance } from "./importance";
 import type { CompleteCompressOptions } from "./options";
 import type { StepRecord } from "./plan";
 import { RATING_TITLES, type Rater } from "./rating";
@@ -23,12 +22,6 @@ export function describeStep(
   const start = from === 0 ? "the full model" : `step ${from}`;
   const verdict = end === "good" ? "good" : `not good: ${reason}`;
   return `Step ${step}, from ${start}: ${shares.join(", ")}${rated}; ${verdict}.${file === null ? "" : ` ${file}`}`;
-}
-
-/** A line about the measures of importance that were tried. */
-export function describeImportances(tried: readonly TriedImportance[]): string {
-  const scores = tried.map(({ importance, score }) => `${importance} ${score.toPrecision(4)}`);
-  return `Importances by their scores at 75 % and 50 % of all widths, summed: ${scores.join(", ")}. Chosen: ${tried[0]?.importance}.`;
 }
 
 /** The error where a drop or score can't be had. */

@@ -10,9 +10,9 @@ import {
   writeCheckpointFile,
 } from "../data/checkpoint-file";
 import { TorchSearchError } from "../errors";
+import type { TriedImportance } from "../space/importance";
 import { isRecord } from "../util/check";
 import { listed } from "../util/listed";
-import type { TriedImportance } from "./importance";
 import type { StepRecord } from "./plan";
 import { storedImportances, storedSteps } from "./stored-steps";
 

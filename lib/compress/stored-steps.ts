@@ -1,7 +1,8 @@
 /** Steps as a checkpoint holds them, which anyone may have written. */
+
+import type { TriedImportance } from "../space/importance";
 import { IMPORTANCES, type Importance } from "../space/importance";
 import { isPositiveInteger, isRecord } from "../util/check";
-import type { TriedImportance } from "./importance";
 import type { StepEnd, StepRecord } from "./plan";
 
 type Check = (value: unknown) => boolean;

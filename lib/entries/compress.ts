@@ -4,8 +4,8 @@
  * @module torchsearch/compress
  */
 export { type CompressResult, compress } from "../compress/compress";
-export type { TriedImportance } from "../compress/importance";
 export type { Interval } from "../compress/interval";
 export type { CompressOptions } from "../compress/options";
 export type { StepEnd, StepRecord } from "../compress/plan";
 export type { RatingKind } from "../compress/rating";
+export type { TriedImportance } from "../space/importance";

@@ -1,5 +1,6 @@
 /** Making a search space of widths and blocks: its config, and the conversion. */
 import { rules } from "../contract/config";
+import type { DataSource } from "../data/data-source";
 import { closeTensors } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
 import { claimedPatterns } from "../model/claimed-patterns";
@@ -7,13 +8,23 @@ import { arrayClassOf } from "../model/dtype";
 import { readHistory } from "../model/history";
 import { nativeInputsOf } from "../model/inputs";
 import type { Module } from "../model/module";
+import { callNative } from "../native/call";
 import { makeSearchSpace } from "../native/search-space";
 import type { NativeSearchSpace } from "../native/types/search-space";
 import type { ProgressListener } from "../util/progress";
 import { type ConfigRule, orNull } from "../util/rules";
+import { scoreTrials, trialScore, tryMeasures } from "./auto-importance";
 import { keepBlocks } from "./block-damage";
 import { warnOfLoss } from "./export-losses";
-import { IMPORTANCE_DEFAULTS, IMPORTANCE_RULES, type ImportanceConfig, orderChannels } from "./importance";
+import {
+  IMPORTANCE_DEFAULTS,
+  IMPORTANCE_RULES,
+  type Importance,
+  type ImportanceConfig,
+  importanceNeeds,
+  orderChannels,
+  type TriedImportance,
+} from "./importance";
 import { SearchSpace } from "./search-space";
 import {
   type ControlledHyperparameter,
@@ -80,15 +91,61 @@ export async function convertWidths(
     const { maxLeftOut } = settings;
     const chosen =
       maxLeftOut === null ? wanted : await keepBlocks(native, wanted, maxLeftOut, dummyInput, signal);
-    const order = await orderChannels(module, native, settings, { signal, onProgress });
+    const tried = await triedImportances(module, native, settings, chosen);
+    const importance = tried?.[0]?.importance ?? (settings.importance as Importance | "none");
+    const order = await orderChannels(module, native, measuring(settings, importance), {
+      signal,
+      onProgress,
+    });
     const kept = { channelDivisor, depth, ...order, ...controlOf(settings, chosen) };
-    const space = SearchSpace.wrap(native, { mode, moduleFingerprint, settings: kept }, chosen);
+    const space = SearchSpace.wrap(
+      native,
+      { mode, moduleFingerprint, settings: kept, importances: tried },
+      chosen,
+    );
     for (const loss of space.exportLosses) warnOfLoss(loss);
     return space;
   } catch (error) {
     native.close();
     throw error;
   }
+}
+
+/** A conversion's settings with a measure, and what it learns from alone. */
+function measuring(settings: Required<ConvertConfig>, importance: Importance | "none") {
+  const needs = importanceNeeds(importance);
+  return {
+    ...settings,
+    importance,
+    ...(!needs.data && { data: null }),
+    ...(!needs.targets && { loss: null, targetFunc: null }),
+  };
+}
+
+/** What `importance: "auto"` finds, the best first; null for other choices. The channels' order stays as it was. */
+async function triedImportances(
+  module: Module,
+  native: NativeSearchSpace,
+  settings: Required<ConvertConfig>,
+  chosen: readonly ControlledHyperparameter[],
+): Promise<TriedImportance[] | null> {
+  if (settings.importance !== "auto") return null;
+  const { signal, onProgress, collectFunc, maxBatches, loss } = settings;
+  const data = settings.data as DataSource;
+  const run = { signal, onProgress, collectFunc, maxBatches, silent: true };
+  const score = await trialScore(module, settings, run);
+  const space = SearchSpace.wrap(native, { mode: "", moduleFingerprint: "", settings: {} }, chosen);
+  return tryMeasures(loss !== null, async (importance) => {
+    try {
+      await orderChannels(module, native, measuring(settings, importance), { signal, onProgress });
+      return await scoreTrials(space, score, { signal, prepare: () => space.recalibrate(data, run) });
+    } finally {
+      if (!native.closed) {
+        space.select(space.fullConfig);
+        await callNative((call) => native.restoreOrder(call)); // also after an abort
+      }
+    }
+  });
 }
 
 /** The number that `roundTo` stands for. */

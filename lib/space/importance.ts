@@ -63,17 +63,29 @@ export const IMPORTANCE_TABLE = {
 /** The name of a measure of importance. */
 export type Importance = keyof typeof IMPORTANCE_TABLE;
 
+/** How channels are ranked where nothing else is said. */
+export const DEFAULT_IMPORTANCE: Importance = "l1";
+
 /** Every {@link Importance}. */
 export const IMPORTANCES = Object.keys(IMPORTANCE_TABLE) as readonly Importance[];
 
-/** The values of `importance`: every measure, and `none`, which leaves the channels in their order. */
-export const IMPORTANCE_CHOICES: readonly (Importance | "none")[] = [...IMPORTANCES, "none"];
+/** The values of `importance`: every measure, `none`, which leaves the channels in their order, and `auto`. */
+export const IMPORTANCE_CHOICES: readonly (Importance | "none" | "auto")[] = [...IMPORTANCES, "none", "auto"];
 
 /** Importances that need no data. */
 export const WEIGHT_IMPORTANCES = IMPORTANCES.filter((name) => !IMPORTANCE_TABLE[name].data);
 
-/** The needs of a choice of `importance`. */
-export function importanceNeeds(importance: Importance | "none"): ImportanceNeeds {
+/** What a trial of `importance: "auto"` found. */
+export interface TriedImportance {
+  /** The measure. */
+  importance: Importance;
+  /** The sum of the scores at the trial widths: the higher, the better. */
+  score: number;
+}
+
+/** The needs of a choice of `importance`; `auto` takes targets where the config says how to read them. */
+export function importanceNeeds(importance: Importance | "none" | "auto"): ImportanceNeeds {
+  if (importance === "auto") return { data: true, targets: false };
   return importance === "none" ? WEIGHTS_ONLY : IMPORTANCE_TABLE[importance];
 }
 
@@ -82,8 +94,11 @@ export interface ImportanceConfig {
   /**
    * How channels are ranked; the least important ones are dropped first. Default `l1`. `none` leaves them in their
    * order. Use it for a model whose weights `trainSupernet()` has trained: the leading channels serve all its subnets.
+   * `auto` tries the measures on `data`, and takes the one that loses least with all layers at three quarters and at half
+   * of their widths, batch norms recalibrated: by `loss`, or without one by the distance of the outputs from the full
+   * model's. `SearchSpace.importances` has what was tried.
    */
-  importance?: Importance | "none";
+  importance?: Importance | "none" | "auto";
   /** Seed of `random` and `obd`: a whole number of at least 0; default 0. */
   seed?: number;
   /**
@@ -111,7 +126,7 @@ export interface ImportanceConfig {
 
 /** The defaults of {@link ImportanceConfig}. */
 export const IMPORTANCE_DEFAULTS: Required<ImportanceConfig> = {
-  importance: "l1",
+  importance: DEFAULT_IMPORTANCE,
   seed: 0,
   data: null,
   collectFunc: null,
@@ -147,7 +162,8 @@ export function requireMatchingData(config: Required<ImportanceConfig>): void {
       `importance "${importance}" is learned from batches: give some as data, such as a TensorDataLoader over training samples`,
     );
   }
-  const unused = [...(needs.data ? [] : DATA_KEYS), ...(needs.targets ? [] : TARGET_KEYS)];
+  const takesTargets = needs.targets || importance === "auto";
+  const unused = [...(needs.data ? [] : DATA_KEYS), ...(takesTargets ? [] : TARGET_KEYS)];
   const given = unused.find((key) => config[key] !== null);
   if (given === undefined) return;
   const need = (TARGET_KEYS as readonly string[]).includes(given) ? "targets" : "data";
@@ -167,7 +183,7 @@ export function requireMatchingData(config: Required<ImportanceConfig>): void {
 export async function orderChannels(
   model: SearchModel,
   space: NativeSearchSpace,
-  config: Required<ImportanceConfig>,
+  config: Required<ImportanceConfig> & { importance: Importance | "none" },
   run: { signal: AbortSignal | null; onProgress: ProgressListener | null },
 ): Promise<Record<string, string | number>> {
   const { importance, seed, data, loss } = config;
@@ -225,10 +241,10 @@ export async function scoreChannels(
     key: "config key",
   });
   const { importance, seed, data, loss } = complete;
-  if (importance === "none") {
+  if (importance === "none" || importance === "auto") {
     throw new TorchSearchError(
       "ERR_CONFIG_VALUE",
-      `importance "none" ranks nothing: choose one of ${IMPORTANCES.join(", ")}.`,
+      `importance "${importance}" is no measure: choose one of ${IMPORTANCES.join(", ")}.`,
     );
   }
   requireMatchingData(complete);

@@ -24,6 +24,7 @@ import {
 } from "./custom-hyperparameter";
 import { EvaluationSpace } from "./evaluation-space";
 import { warnOfLostMethods } from "./export-losses";
+import type { TriedImportance } from "./importance";
 import {
   type ChannelRank,
   type ChannelScoreConfig,
@@ -97,6 +98,8 @@ export class SearchSpace<Own extends string = never>
   readonly unprunable: readonly Readonly<Unprunable>[];
   /** What exported subnets may be without, in sentences: methods beside `forward`, and what only training does. */
   readonly exportLosses: readonly string[];
+  /** The measures that the conversion's `importance: "auto"` tried, the best first; null without it. */
+  readonly importances: readonly Readonly<TriedImportance>[] | null;
 
   readonly #origin: SpaceOrigin;
   /** The changes since the conversion, for the fingerprint. */
@@ -122,6 +125,7 @@ export class SearchSpace<Own extends string = never>
     this.#origin = origin;
     this.unprunable = native.unprunable();
     this.exportLosses = native.exportLosses();
+    this.importances = origin.importances ?? null;
     this.#codec = new WidthCodec(native, wanted);
     this.#costs = new CostBook<SearchSpace>(native, this.#codec, this);
   }

@@ -2,6 +2,7 @@
 import type { RunContext } from "../evaluation/types";
 import type { NativeHyperparameterKind } from "../native/types/search-space";
 import { type ComputedMetricOf, computedMetricsOf, type MetricOf } from "../profile/metrics";
+import type { TriedImportance } from "./importance";
 
 /** A subnet: the value of each hyperparameter, by name. */
 export type SubnetConfig = Record<string, number>;
@@ -140,4 +141,6 @@ export interface SpaceOrigin {
   moduleFingerprint: string;
   /** The settings of the conversion that decide which channels a width stands for. */
   settings: Readonly<Record<string, string | number | boolean>>;
+  /** What the conversion's `importance: "auto"` tried; no part of the fingerprint. */
+  importances?: readonly Readonly<TriedImportance>[] | null;
 }

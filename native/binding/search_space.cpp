@@ -67,6 +67,7 @@ void SearchSpaceWrap::define(Napi::Env env, Napi::Object exports) {
                InstanceMethod<&Wrap::structures>("structures"),
                InstanceMethod<&Wrap::scores>("scores"),
                InstanceMethod<&Wrap::reorder>("reorder"),
+               InstanceMethod<&Wrap::restoreOrder>("restoreOrder"),
                InstanceMethod<&Wrap::findNarrowedLayers>("findNarrowedLayers"),
                InstanceMethod<&Wrap::reconstruct>("reconstruct"),
                InstanceMethod<&Wrap::module>("module")});

@@ -50,6 +50,7 @@ class SearchSpaceWrap : public SpaceWrap<SearchSpaceWrap, SearchSpace> {
   Napi::Value measureAll(const Napi::CallbackInfo& info);
   Napi::Value structures(const Napi::CallbackInfo& info);
   Napi::Value scores(const Napi::CallbackInfo& info);
+  Napi::Value restoreOrder(const Napi::CallbackInfo& info);
   Napi::Value reorder(const Napi::CallbackInfo& info);
   Napi::Value findNarrowedLayers(const Napi::CallbackInfo& info);
   Napi::Value reconstruct(const Napi::CallbackInfo& info);

@@ -91,6 +91,17 @@ Napi::Value SearchSpaceWrap::reorder(const Napi::CallbackInfo& info) {
   });
 }
 
+// (call)
+Napi::Value SearchSpaceWrap::restoreOrder(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    return runJob(env, CallOptions::read(info[0]), [space = open(env)](const JobContext&) -> Finish {
+      space->restoreOrder();
+      return [](Napi::Env env) { return env.Undefined(); };
+    });
+  });
+}
+
 // (reconstruction, call)
 Napi::Value SearchSpaceWrap::findNarrowedLayers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

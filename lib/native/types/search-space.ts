@@ -172,6 +172,8 @@ export interface NativeSearchSpace extends NativeForwardable {
   scores(importance: NativeImportance, absolute: boolean, call: NativeCall): Promise<number[][]>;
   /** Puts the channels in descending order of their scores, in place; a digest of the order. */
   reorder(importance: NativeImportance, call: NativeCall): Promise<string>;
+  /** Puts them back into the order that the module had before, exactly. */
+  restoreOrder(call: NativeCall): Promise<void>;
   /** Finds the layers that the active subnet narrows. */
   findNarrowedLayers(reconstruction: NativeReconstruction, call: NativeCall): Promise<void>;
   /**

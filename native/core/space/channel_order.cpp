@@ -103,6 +103,14 @@ ChannelOrder composed(const ChannelOrder& first, const ChannelOrder& second) {
   return order;
 }
 
+ChannelOrder inverted(const ChannelOrder& order) {
+  ChannelOrder inverse = order;
+  for (size_t g = 0; g < order.size(); ++g) {
+    for (size_t p = 0; p < order[g].size(); ++p) inverse[g][order[g][p]] = static_cast<int64_t>(p);
+  }
+  return inverse;
+}
+
 std::string digestOf(const ChannelOrder& order) {
   Sha256 hash;
   for (const auto& group : order) {

@@ -33,6 +33,9 @@ void permuteChannels(const Dependencies& dependencies, SlotId slot, const at::Te
 // The order that comes of `second` after `first`; an empty `first` is the order as it was.
 ChannelOrder composed(const ChannelOrder& first, const ChannelOrder& second);
 
+// The order that undoes another one.
+ChannelOrder inverted(const ChannelOrder& order);
+
 // Hexadecimal SHA-256 of an order.
 std::string digestOf(const ChannelOrder& order);
 

@@ -284,9 +284,22 @@ ChannelScores SearchSpace::scores(const Importance& importance) const {
 std::string SearchSpace::reorder(const Importance& importance) {
   const auto moduleLock = module()->lock();
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const auto order = descendingOrder(scores(importance));
+  permute(order);
+  return digestOf(order);
+}
+
+void SearchSpace::restoreOrder() {
+  const auto moduleLock = module()->lock();
+  const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (order_.empty()) return;
+  permute(inverted(order_));
+  order_.clear();
+}
+
+void SearchSpace::permute(const ChannelOrder& order) {
   const Program& program = *model_->program;
   const Dependencies& dependencies = *model_->dependencies;
-  const auto order = descendingOrder(scores(importance));
   permuteChannels(dependencies, bindModule(program, module()->jit()).values, order);
   if (const auto all = wanted_.customs()) {
     for (size_t i = 0; i < program.slots.size(); ++i) {
@@ -302,7 +315,6 @@ std::string SearchSpace::reorder(const Importance& importance) {
   order_ = composed(order_, order);
   // Weights that a subnet gathers, rather than views, are of the order before.
   wanted_.weightsChanged();
-  return digestOf(order);
 }
 
 std::vector<at::Tensor> SearchSpace::subnetOutputs(const Inputs& inputs) {

@@ -144,6 +144,8 @@ class SearchSpace : public Forwardable {
   // of the whole model beyond rounding. Drops recalibrated batch-norm statistics. Gives a digest of the order
   // (SHA-256, hexadecimal), relative to the one before. ERR_IMPORTANCE_NAN, ERR_EMPTY_LOADER
   std::string reorder(const Importance& importance);
+  // Puts the channels back into the order that the module had, exactly.
+  void restoreOrder();
 
   // The active subnet as a module of its own, with copied, really smaller weights.
   // Checked against the subnet on the dummy input. ERR_EXPORT, ERR_EXPORT_CONFLICT, ERR_EXPORT_MISMATCH
@@ -161,6 +163,7 @@ class SearchSpace : public Forwardable {
   std::vector<Subnet> subnetsOf(const std::vector<std::vector<int64_t>>& values) const;
   std::shared_ptr<const CustomHyperparameter> add(CustomHyperparameter valid);
   void adoptSelection();
+  void permute(const ChannelOrder& order);
   SubnetTensors ownTensors() const;
   bool reusesActivations() const { return reuse_.isOn() && weights_.empty(); }
   void adoptBudget();

@@ -1,7 +1,7 @@
 /** Options of `torchsearch compress`. */
 
 import { CONVERT_DEFAULTS } from "../../../space/convert";
-import { IMPORTANCES } from "../../../space/importance";
+import { DEFAULT_IMPORTANCE, IMPORTANCE_CHOICES } from "../../../space/importance";
 import {
   choice,
   constraints,
@@ -183,8 +183,8 @@ export const COMPRESS_OPTIONS = [
     flag: "--importance <name>",
     commands: COMPRESS,
     key: "importance",
-    kind: choice([...IMPORTANCES, "none", "auto"]),
-    default: CONVERT_DEFAULTS.importance,
+    kind: choice(IMPORTANCE_CHOICES),
+    default: DEFAULT_IMPORTANCE,
     help: "how channels are ranked; auto: by the measure that loses least on the data",
   }),
   row({

@@ -4,7 +4,7 @@ import { SUPERNET_DEFAULTS } from "../../../finetune/supernet-options";
 import { QUANTIZE_DEFAULTS } from "../../../quantization/convert";
 import { QUANTIZATION_FORMATS } from "../../../quantization/formats";
 import { CONVERT_DEFAULTS } from "../../../space/convert";
-import { IMPORTANCE_CHOICES, WEIGHT_IMPORTANCES } from "../../../space/importance";
+import { DEFAULT_IMPORTANCE, IMPORTANCE_CHOICES, WEIGHT_IMPORTANCES } from "../../../space/importance";
 import { SPARSE_DEFAULTS } from "../../../sparsity/convert";
 import { MODES, WIDTH_MODES } from "../../modes";
 import { CONTROL_COMMANDS, DATA_COMMANDS, SEARCH_COMMANDS } from "../commands";
@@ -130,7 +130,7 @@ export const SPACE_OPTIONS = [
     commands: SEARCH_COMMANDS,
     key: "importance",
     kind: choice(IMPORTANCE_CHOICES),
-    default: CONVERT_DEFAULTS.importance,
+    default: DEFAULT_IMPORTANCE,
     help: "how channels are ranked",
   }),
   row({
@@ -138,7 +138,7 @@ export const SPACE_OPTIONS = [
     commands: ["finetune"],
     key: "importance",
     kind: choice([...WEIGHT_IMPORTANCES, "none"]),
-    default: CONVERT_DEFAULTS.importance,
+    default: DEFAULT_IMPORTANCE,
     help: "for --supernet: how channels are ranked, once",
   }),
   row({
@@ -146,7 +146,7 @@ export const SPACE_OPTIONS = [
     commands: ["prunable"],
     key: "importance",
     kind: text,
-    default: CONVERT_DEFAULTS.importance,
+    default: DEFAULT_IMPORTANCE,
     help: `how channels are ranked: ${WEIGHT_IMPORTANCES.join(", ")}`,
   }),
   row({
