@@ -9,7 +9,9 @@ A request has the flags' names in camelCase: model, inputs, expected, original, 
 numbers in natural order). When a file has names that begin with "input" or "output", only those are taken, so one file
 may hold both. Names that begin with "kw:" are keyword arguments. `dtype` (float16, bfloat16, float64) converts the
 floating inputs. `way` is how an exported program computes its outputs: "decompose" by run_decompositions(), "onnx" by
-onnxruntime, if that is installed (else the answer is ok and `absent`). Outputs are compared tensor by tensor, depth first.
+onnxruntime, if that is installed (else the answer is ok and `absent`); where PyTorch can't take `source`, the model that
+the file comes from, in that way either, the answer is ok and says so in `sourceFails`. Outputs are compared tensor by
+tensor, depth first.
 
 The answer: ok, error (null or a sentence), reason (its last line, where there is an error), maxAbsDiff, maxRelDiff (relative
 to the largest expected magnitude), lossBefore, lossAfter, trainSamples (of a batch), gradsFinite, params, originalParams,
@@ -215,13 +217,13 @@ def train_until_lower(path: str, inputs: dict[str, torch.Tensor], steps: int, lr
     for rate in (lr, lr / 10, lr / 100):
         try:
             result = train(path, batch, steps, rate)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:
             if batch is inputs:
                 raise
-            batch = inputs  # a trace may have its batch size baked in
+            batch = inputs  # a trace may have its batch size baked in, and an exported program asserts it
             try:
                 result = train(path, batch, steps, rate)
-            except RuntimeError as single:
+            except (RuntimeError, AssertionError) as single:
                 raise ValueError(f"with one sample: {last_line(single)}; with two: {last_line(error)}") from error
         result["trainSamples"] = next((x.shape[0] for x in batch.values() if x.dim() > 0), None)
         if not result["gradsFinite"] or result["lossAfter"] < result["lossBefore"]:
@@ -255,6 +257,17 @@ def verify(request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def failure_of(path: str | None, way: str | None, inputs: dict[str, torch.Tensor]) -> str | None:
+    """Why a model itself can't be taken in this way; None where it can, or where there is none."""
+    if path is None or way is None:
+        return None
+    try:
+        outputs_of(path, way, inputs)
+    except Exception as error:  # noqa: BLE001  likewise
+        return str(error).strip()[:300]
+    return None
+
+
 def check(request: dict[str, Any], answer: dict[str, Any]) -> None:
     """Fills the answer and raises at the first thing that doesn't hold."""
     path = request["model"]
@@ -266,7 +279,13 @@ def check(request: dict[str, Any], answer: dict[str, Any]) -> None:
         if request.get("dtype"):
             dtype = getattr(torch, request["dtype"])
             inputs = {name: x.to(dtype) if x.is_floating_point() else x for name, x in inputs.items()}
-        outputs = outputs_of(path, request.get("way"), inputs)
+        try:
+            outputs = outputs_of(path, request.get("way"), inputs)
+        except Exception as error:  # noqa: BLE001  converters raise whatever they like
+            answer["sourceFails"] = failure_of(request.get("source"), request.get("way"), inputs)
+            if answer["sourceFails"] is None:
+                raise error
+            return
         if outputs is None:
             answer["absent"] = True
             return

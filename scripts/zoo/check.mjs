@@ -116,10 +116,18 @@ export async function checkModel(model, { file, expectation, folder }, { verifie
   });
   if (!exported || !CONVERTED.includes(record.name)) return;
   for (const stage of ["decompose", "onnx"])
-    await ask(verifier, stage, { ...comparison, original: undefined, way: stage }, limits, record, {
-      maxAbsDiff: `${stage}Difference`,
-      absent: `${stage}Absent`,
-    });
+    await ask(
+      verifier,
+      stage,
+      { ...comparison, original: undefined, source: file, way: stage },
+      limits,
+      record,
+      {
+        maxAbsDiff: `${stage}Difference`,
+        absent: `${stage}Absent`,
+        sourceFails: `${stage}SourceFails`,
+      },
+    );
 }
 
 /** Random weights may give tiny outputs, which would pass an absolute bound; so the bound is 1e-5 of their own size. */

@@ -242,7 +242,7 @@ function numbers(records) {
       ? []
       : [
           `- Of ${exported.length} exported programs, ${exported.filter(({ bitEqual }) => bitEqual).length} give what \`ep.module()\` gives to the last bit; the others agree within 1e-5.`,
-          `- ${converted.filter((record) => ok(record, "decompose")).length} of ${converted.length} subnets decompose, and ${converted.filter((record) => ok(record, "onnx") && !record.onnxAbsent).length} give the same outputs in onnxruntime.`,
+          ...conversions(converted),
         ]),
     ...(trained.length === 0
       ? []
@@ -255,6 +255,25 @@ function numbers(records) {
       : [
           `- ${older} files, "older" in the table, were made by earlier scripts/fixtures, such as without noise in parameters that start as one constant (layer scales, heads of zeros).`,
         ]),
+  ];
+}
+
+/** What PyTorch can't do with a model itself is no fault of the subnet's file. */
+function conversions(records) {
+  const of = (stage) => {
+    const tried = records.filter((record) => !record[`${stage}Absent`] && !record[`${stage}SourceFails`]);
+    return { tried: tried.length, held: tried.filter((record) => ok(record, stage)).length };
+  };
+  const [decomposed, onnx] = [of("decompose"), of("onnx")];
+  const named = (stage) => records.filter((record) => record[`${stage}SourceFails`]).map(({ name }) => name);
+  const beyond = [
+    ["decompose", named("decompose")],
+    ["convert to ONNX", named("onnx")],
+  ].filter(([, names]) => names.length > 0);
+  return [
+    `- ${decomposed.held} of ${decomposed.tried} subnets decompose, and ${onnx.held} of ${onnx.tried} give the same outputs in onnxruntime.${beyond
+      .map(([what, names]) => ` PyTorch does not ${what} these models themselves: ${names.join(", ")}.`)
+      .join("")}`,
   ];
 }
 

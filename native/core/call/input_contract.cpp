@@ -1,12 +1,15 @@
 #include "core/call/input_contract.h"
 
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/base/error.h"
+#include "core/call/size_guards.h"
 
 namespace torchsearch {
 namespace {
@@ -14,6 +17,10 @@ namespace {
 constexpr const char* kRemedy =
     " To run it at other sizes, export the model again with dynamic_shapes, such as {0: Dim.AUTO} for its "
     "batch.";
+
+constexpr int64_t kLargestFactor = int64_t{1} << 31;
+// How much of a condition a message shows.
+constexpr size_t kShown = 300;
 
 class ContractCheck {
  public:
@@ -24,9 +31,21 @@ class ContractCheck {
     const auto& entries = contract.toTupleRef().elements();
     for (size_t i = 0; i < entries.size() && i < arguments.size() && i + 1 < schema_.arguments().size(); ++i)
       visit(entries[i], arguments[i], schema_.arguments()[i + 1].name());
+    for (const Line& line : lines_) checkLine(line);
   }
 
  private:
+  // A size that is scale * symbol + offset.
+  struct Line {
+    int64_t size;
+    int64_t symbol;
+    int64_t scale;
+    int64_t offset;
+    int64_t least;
+    int64_t most;
+    std::string where;
+  };
+
   static c10::IValue at(const c10::ivalue::Tuple& entry, size_t index) {
     return index < entry.elements().size() ? entry.elements()[index] : c10::IValue();
   }
@@ -113,6 +132,40 @@ class ContractCheck {
       checkSize(tensor.size(i), numbers[from], numbers[from + 1], numbers[from + 2],
                 "Dimension " + std::to_string(i) + " of the input " + where);
     }
+    if (!at(entry, 3).isIntList()) return;
+    const std::vector<int64_t> lines = at(entry, 3).toIntVector();
+    for (size_t i = 0; i + 5 < lines.size(); i += 6) {
+      if (lines[i] < 0 || lines[i] >= tensor.dim() || !isFactor(lines[i + 2]) || !isFactor(lines[i + 3]))
+        continue;
+      lines_.push_back({tensor.size(lines[i]), lines[i + 1], lines[i + 2], lines[i + 3], lines[i + 4],
+                        lines[i + 5], "Dimension " + std::to_string(lines[i]) + " of the input " + where});
+    }
+  }
+
+  // What a file may say without an overflow.
+  static bool isFactor(int64_t number) { return number >= -kLargestFactor && number <= kLargestFactor; }
+
+  // Once all other sizes are known. A symbol that is no size by itself gets its value here.
+  void checkLine(const Line& line) {
+    if (line.scale == 0) return;
+    const std::string found = line.where + " is " + std::to_string(line.size) +
+                              ", but the export found it to be " + std::to_string(line.scale) + " n " +
+                              (line.offset < 0 ? "- " : "+ ") + std::to_string(std::abs(line.offset));
+    const int64_t multiple = line.size - line.offset;
+    const int64_t n = multiple / line.scale;
+    if (multiple % line.scale != 0) throw Error("ERR_INPUT", found + " for a whole n." + kRemedy);
+    if (n < line.least || n > line.most) {
+      throw Error("ERR_INPUT", found + " for an n of " +
+                                   (line.most == std::numeric_limits<int64_t>::max()
+                                        ? "at least " + std::to_string(line.least)
+                                        : std::to_string(line.least) + " to " + std::to_string(line.most)) +
+                                   "." + kRemedy);
+    }
+    const auto [known, isNew] = symbols_.emplace(line.symbol, std::pair(n, "the n of that of " + line.where));
+    if (!isNew && known->second.first != n) {
+      throw Error("ERR_INPUT", found + ", where n is " + std::to_string(known->second.first) + ", " +
+                                   known->second.second + ".");
+    }
   }
 
   void checkSize(int64_t size, int64_t symbol, int64_t least, int64_t most, const std::string& where) {
@@ -136,7 +189,25 @@ class ContractCheck {
 
   const c10::FunctionSchema& schema_;
   std::map<int64_t, std::pair<int64_t, std::string>> symbols_;
+  std::vector<Line> lines_;
 };
+
+void requireGuards(const torch::jit::Module& module, const c10::FunctionSchema& schema,
+                   const std::vector<c10::IValue>& arguments) {
+  const auto slot = module.type()->findAttributeSlot(kSizeGuards);
+  if (!slot) return;
+  const c10::IValue guards = module._ivalue()->getSlot(*slot);
+  if (!guards.isList()) return;
+  for (const c10::IValue& guard : guards.toListRef()) {
+    if (!guard.isString() || holdsFor(guard.toStringRef(), schema, arguments).value_or(true)) continue;
+    std::string text = readableGuard(guard.toStringRef());
+    if (text.size() > kShown) text = text.substr(0, kShown) + "…";
+    throw Error("ERR_INPUT",
+                "The program holds for inputs with " + text +
+                    " only, as its export found, and the sizes of these don't meet that. Give it others, or "
+                    "export the model again with such ones.");
+  }
+}
 
 }  // namespace
 
@@ -145,7 +216,9 @@ void requireContract(const torch::jit::Module& module, const std::vector<c10::IV
   if (!slot) return;
   const auto method = module.find_method("forward");
   if (!method) return;
-  ContractCheck(method->function().getSchema()).check(module._ivalue()->getSlot(*slot), arguments);
+  const auto& schema = method->function().getSchema();
+  ContractCheck(schema).check(module._ivalue()->getSlot(*slot), arguments);
+  requireGuards(module, schema, arguments);
 }
 
 }  // namespace torchsearch

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/call/input_contract.h"
+#include "core/call/size_guards.h"
 #include "core/exported/input_tree.h"
 #include "core/exported/node_builder.h"
 #include "core/exported/scalar_types.h"
@@ -220,9 +223,24 @@ class ProgramReader {
     for (const auto& [value, argument] : values) inputs.unpack(value, *argument, names_);
     const c10::IValue contract = c10::ivalue::Tuple::create(std::move(contracts));
     module_.register_attribute(kInputContract, contract.type(), contract);
+    addGuards();
     const c10::IValue origin = originOf(program_, inputs.symbols());
     module_.register_attribute(kProgramOrigin, origin.type(), origin);
     return arguments;
+  }
+
+  // PyTorch writes some of them several times.
+  void addGuards() {
+    c10::List<std::string> guards;
+    std::set<std::string> known;
+    const Json* given = findField(program_, "guards_code");
+    if (given == nullptr || given->is_null()) return;
+    for (const Json& guard : arrayOf(*given)) {
+      if (known.insert(textOf(guard)).second) guards.push_back(textOf(guard));
+    }
+    if (guards.empty()) return;
+    const c10::IValue value(guards);
+    module_.register_attribute(kSizeGuards, value.type(), value);
   }
 
   static std::string argumentName(const std::string& given, size_t index, std::set<std::string>& taken) {

@@ -35,9 +35,9 @@ std::vector<std::string> partsOf(const std::string& name) {
   const bool sound =
       parts.size() <= kMaxParts && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
         return !part.empty() && part != "training" && part != "forward" && part != kInputContract &&
-               part != kProgramOrigin && std::all_of(part.begin(), part.end(), [](char c) {
-                 return c > ' ' && c < 0x7F && c != '"' && c != '\'' && c != '\\';
-               });
+               part != kProgramOrigin && part != kSizeGuards &&
+               std::all_of(part.begin(), part.end(),
+                           [](char c) { return c > ' ' && c < 0x7F && c != '"' && c != '\'' && c != '\\'; });
       });
   if (!sound) refuseProgram("\"" + name + "\" is no name of a tensor");
   return parts;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/exported/scalar_types.h"
+#include "core/exported/size_line.h"
 
 namespace torchsearch::exported {
 
@@ -40,15 +41,6 @@ TypePtr containerType(const Tree& tree, const std::vector<TypePtr>& types) {
 
 IValue tupleOf(std::vector<IValue> items) {
   return c10::ivalue::Tuple::create(std::move(items));
-}
-
-// "Symbol('s77', positive=True, integer=True)" is s77; nothing for any other expression.
-std::string symbolOf(const std::string& expression) {
-  constexpr std::string_view kBegin = "Symbol('";
-  if (!expression.starts_with(kBegin)) return "";
-  const size_t end = expression.find('\'', kBegin.size());
-  if (end == std::string::npos || expression.find('(', kBegin.size()) != std::string::npos) return "";
-  return expression.substr(kBegin.size(), end - kBegin.size());
 }
 
 IValue constantOf(const Json& value) {
@@ -133,19 +125,24 @@ InputTree::Argument InputTree::describeLeaf(const Json& spec) {
 IValue InputTree::tensorContract(const std::string& name) {
   const Json& meta = field(tensors_, name.c_str());
   std::vector<int64_t> numbers;
+  std::vector<int64_t> lines;
   for (const Json& size : arrayOf(field(meta, "sizes"))) {
-    const std::vector<int64_t> range = sizeRange(size);
+    const auto dimension = static_cast<int64_t>(numbers.size() / 3);
+    const std::vector<int64_t> range = sizeRange(size, dimension, lines);
     numbers.insert(numbers.end(), range.begin(), range.end());
   }
   const auto type = static_cast<int64_t>(scalarTypeOf(intOf(field(meta, "dtype"))));
-  return tupleOf({std::string("tensor"), type, c10::List<int64_t>(numbers)});
+  std::vector<IValue> parts{std::string("tensor"), type, c10::List<int64_t>(numbers)};
+  if (!lines.empty()) parts.emplace_back(c10::List<int64_t>(lines));
+  return tupleOf(std::move(parts));
 }
 
-std::vector<int64_t> InputTree::sizeRange(const Json& size) {
+std::vector<int64_t> InputTree::sizeRange(const Json& size, int64_t dimension, std::vector<int64_t>& lines) {
   const auto [kind, value] = memberOf(size);
   if (kind == "as_int") return {kNoSymbol, intOf(value), intOf(value)};
-  const std::string symbol = symbolOf(textOf(field(value, "expr_str")));
-  if (symbol.empty()) return {kNoSymbol, 0, kMost};
+  const auto line = readSizeLine(textOf(field(value, "expr_str")));
+  if (!line) return {kNoSymbol, 0, kMost};
+  const std::string& symbol = line->symbol;
   const int64_t number = symbols_.emplace(symbol, static_cast<int64_t>(symbols_.size())).first->second;
   int64_t least = 0;
   int64_t most = kMost;
@@ -154,6 +151,10 @@ std::vector<int64_t> InputTree::sizeRange(const Json& size) {
     const Json& high = field(*range, "max_val");
     if (!low.is_null()) least = intOf(low) > kLeastExported ? intOf(low) : 0;
     if (!high.is_null()) most = intOf(high);
+  }
+  if (line->scale != 1 || line->offset != 0) {
+    lines.insert(lines.end(), {dimension, number, line->scale, line->offset, least, most});
+    return {kNoSymbol, 0, kMost};
   }
   return {number, least, most};
 }

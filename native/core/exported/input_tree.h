@@ -35,7 +35,8 @@ class InputTree {
   Argument describeLeaf(const Json& spec);
   c10::TypePtr recordType(const Tree& tree, const std::vector<c10::TypePtr>& types);
   c10::IValue tensorContract(const std::string& name);
-  std::vector<int64_t> sizeRange(const Json& size);
+  // Three numbers of a contract. A size that is a line of a symbol adds its numbers to `lines`.
+  std::vector<int64_t> sizeRange(const Json& size, int64_t dimension, std::vector<int64_t>& lines);
 
   GraphContext& context_;
   const Json& ranges_;

@@ -99,7 +99,17 @@ std::string NumberWriter::symbolNode(size_t symbol) {
                     {"metadata", Json::object()},
                     {"is_hop_single_tensor_return", nullptr},
                     {"name", name}});
-  return name;
+  if (place.isSymbol()) return name;
+  // A size that is a line of the symbol, which stands for itself nowhere.
+  values_[name] =
+      metaOf({.offset = 0, .scale = 1, .factors = {{place.offset, {{place.scale, {symbol, 0, 1}, 1}}}}});
+  SizeFormula multiple = termFormula({place.scale, {symbol, 0, 1}, 1});
+  std::string own = name;
+  if (place.offset != 0)
+    own = arithmetic("_operator.sub", "sub", {named(own), number(place.offset)}, multiple);
+  if (place.scale == 1) return own;
+  return arithmetic("_operator.floordiv", "floordiv", {named(own), number(place.scale)},
+                    termFormula({1, {symbol, 0, 1}, 1}));
 }
 
 std::string NumberWriter::arithmetic(const char* target, const std::string& base,

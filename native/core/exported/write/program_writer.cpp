@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/call/size_guards.h"
 #include "core/exported/exported_archive.h"
 #include "core/exported/write/graph_writer.h"
 #include "core/exported/write/program_origin.h"
@@ -112,23 +113,22 @@ void addRecords(const std::vector<StoredValue>& stored, const Json& tensorValues
   constants.finish("_constants_config.json", program);
 }
 
-// One point that no number was seen at: another value of every symbol.
-std::optional<std::vector<int64_t>> unseenPoint(const ShapeProbes& probes) {
-  std::vector<int64_t> point;
-  for (size_t s = 0; s < probes.symbols().size(); ++s) {
-    const auto& symbol = probes.symbols()[s];
-    int64_t chosen = probes.points()[0][s];
-    for (const int64_t size : {chosen + 2, chosen - 1, chosen + 4}) {
-      if (size < symbol.least || (symbol.most && size > *symbol.most)) continue;
-      chosen = size;
-      break;
-    }
-    point.push_back(chosen);
+// Not those of sizes that are lines of symbols, which Python's own programs have too: PyTorch 2.13 decomposes
+// no program that has one. `guards_code` says what Python has to know of them.
+Json rangesOf(const ShapeProbes& probes) {
+  Json ranges = Json::object();
+  for (const InputSymbol& symbol : probes.symbols()) ranges[symbol.name] = symbol.range;
+  return ranges;
+}
+
+Json guardsOf(const torch::jit::Module& module) {
+  Json guards = Json::array();
+  const auto slot = module.type()->findAttributeSlot(kSizeGuards);
+  if (!slot || !module._ivalue()->getSlot(*slot).isList()) return guards;
+  for (const c10::IValue& guard : module._ivalue()->getSlot(*slot).toListRef()) {
+    if (guard.isString()) guards.push_back(guard.toStringRef());
   }
-  if (point.empty() ||
-      std::find(probes.points().begin(), probes.points().end(), point) != probes.points().end())
-    return std::nullopt;
-  return point;
+  return guards;
 }
 
 }  // namespace
@@ -145,8 +145,6 @@ WrittenProgram writeProgram(const torch::jit::Module& module, const Inputs& exam
   const InputWriter inputs(probes, module, example, origin, names);
   GraphWriter graph(module, probes, inputs, origin, names);
   Json graphJson = graph.write();
-  Json ranges = Json::object();
-  for (const InputSymbol& symbol : probes.symbols()) ranges[symbol.name] = symbol.range;
   WrittenProgram written;
   addRecords(graph.stored(), graphJson["tensor_values"], written);
   Json specs = inputSpecs(graph, inputs, graphJson["inputs"]);
@@ -158,11 +156,11 @@ WrittenProgram writeProgram(const torch::jit::Module& module, const Inputs& exam
         {"metadata", Json::object()},
         {"treespec_namedtuple_fields", Json::object()}}},
       {"opset_version", {{"aten", kOpset}}},
-      {"range_constraints", std::move(ranges)},
+      {"range_constraints", rangesOf(probes)},
       {"schema_version", {{"major", kSchemaMajor}, {"minor", kSchemaMinor}}},
       {"verifiers", {"TRAINING"}},
       {"torch_version", TORCH_VERSION},
-      {"guards_code", Json::array()}};
+      {"guards_code", guardsOf(module)}};
   written.texts.emplace_back(std::string("models/") + kModel + ".json", program.dump());
   written.texts.emplace_back(std::string("data/sample_inputs/") + kModel + ".pt",
                              pickleSamples(inputs.samples()));
@@ -171,7 +169,7 @@ WrittenProgram writeProgram(const torch::jit::Module& module, const Inputs& exam
   written.texts.emplace_back("archive_version", "0");
   written.texts.emplace_back("byteorder", "little");
   for (const auto& point : probes.points()) written.trials.push_back(probes.argumentsAt(point));
-  if (const auto point = unseenPoint(probes)) written.trials.push_back(probes.argumentsAt(*point));
+  if (const auto point = probes.unseenPoint()) written.trials.push_back(probes.argumentsAt(*point));
   return written;
 }
 

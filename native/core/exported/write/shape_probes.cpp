@@ -1,6 +1,7 @@
 #include "core/exported/write/shape_probes.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/call/arguments.h"
 #include "core/call/input_contract.h"
+#include "core/exported/write/same_steps.h"
 #include "core/graph/recorder.h"
 
 namespace torchsearch::exported {
@@ -55,11 +57,12 @@ std::vector<IValue> changedAll(const std::vector<IValue>& values, const TensorCh
 // Rows are repeated or left out, so that numbers which stand for something, such as tokens, stay sound.
 at::Tensor resized(const at::Tensor& tensor, int64_t dimension, int64_t size) {
   const int64_t old = tensor.size(dimension);
+  if (size < 0) throw Error("ERR_INPUT", "A size would be negative.");
   if (old == size || old == 0) return tensor;
   return tensor.index_select(dimension, at::arange(size, at::kLong).remainder(old));
 }
 
-// Calls `visit(tensor, numbers)` for each tensor that the contract describes, depth first.
+// Calls `visit(tensor, ranges, lines)` for each tensor that the contract describes, depth first.
 template <typename Visit>
 void visitContract(const IValue& entry, const IValue& value, Visit&& visit) {
   if (!entry.isTuple() || entry.toTupleRef().elements().empty()) return;
@@ -67,7 +70,8 @@ void visitContract(const IValue& entry, const IValue& value, Visit&& visit) {
   if (!parts[0].isString()) return;
   const std::string& kind = parts[0].toStringRef();
   if (kind == "tensor" && value.isTensor() && parts.size() > 2 && parts[2].isIntList()) {
-    visit(value.toTensor(), parts[2].toIntVector());
+    const bool more = parts.size() > 3 && parts[3].isIntList();
+    visit(value.toTensor(), parts[2].toIntVector(), more ? parts[3].toIntVector() : std::vector<int64_t>());
   } else if (kind == "any" && value.isInt()) {
     refuseWriting("a number as an input that may have other values", "Export it with a tensor in its place.");
   } else if (kind == "items" || (kind == "fields" && value.isTuple())) {
@@ -84,34 +88,6 @@ void visitContract(const IValue& entry, const IValue& value, Visit&& visit) {
       if (found != dict.end()) visitContract(parts[i + 1], found->value(), visit);
     }
   }
-}
-
-bool sameTree(const ValueTree& a, const ValueTree& b) {
-  return a.kind == b.kind && a.slot == b.slot &&
-         std::equal(a.children.begin(), a.children.end(), b.children.begin(), b.children.end(), sameTree);
-}
-
-bool sameTrees(const std::vector<ValueTree>& a, const std::vector<ValueTree>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), sameTree);
-}
-
-bool sameSteps(const Program& a, const Program& b) {
-  const auto sameInstruction = [](const Instruction& one, const Instruction& other) {
-    return one.node == other.node && one.schema == other.schema &&
-           sameTrees(one.arguments, other.arguments) && sameTrees(one.results, other.results);
-  };
-  const auto sameAssignment = [](const Assignment& one, const Assignment& other) {
-    return one.node == other.node && sameTree(one.value, other.value);
-  };
-  const auto sameRank = [](const Slot& one, const Slot& other) {
-    return one.sizes.size() == other.sizes.size() && one.dtype == other.dtype;
-  };
-  return std::equal(a.instructions.begin(), a.instructions.end(), b.instructions.begin(),
-                    b.instructions.end(), sameInstruction) &&
-         std::equal(a.slots.begin(), a.slots.end(), b.slots.begin(), b.slots.end(), sameRank) &&
-         std::equal(a.assignments.begin(), a.assignments.end(), b.assignments.begin(), b.assignments.end(),
-                    sameAssignment) &&
-         sameTree(a.output, b.output);
 }
 
 bool close(const at::Tensor& a, const at::Tensor& b) {
@@ -138,10 +114,8 @@ ShapeProbes::ShapeProbes(std::shared_ptr<InlinedGraph> graph, const Inputs& exam
   }
   enlarge();
   probe();
-  const auto isSeen = [&](size_t symbol) {
-    return std::any_of(points_.begin(), points_.end(),
-                       [&](const auto& point) { return point[symbol] != points_[0][symbol]; });
-  };
+  // Dim.AUTO gives two inputs' batches symbols of their own where nothing in the export compares them.
+  if (promised && uniteUnseen()) probe();
   for (size_t symbol = 0; promised && symbol < symbols_.size(); ++symbol) {
     if (isSeen(symbol)) continue;
     refuseWriting("an input whose size " + symbols_[symbol].name +
@@ -184,22 +158,36 @@ void ShapeProbes::readContract(const Json& origin) {
     symbols_.push_back(std::move(symbol));
     return symbols_.back();
   };
-  const auto note = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes) {
+  const auto indexOf = [&](const at::Tensor& tensor) {
     const auto found = std::find_if(tensors.begin(), tensors.end(),
                                     [&](const at::Tensor& other) { return other.is_same(tensor); });
-    const auto index = static_cast<size_t>(found - tensors.begin());
+    return static_cast<size_t>(found - tensors.begin());
+  };
+  const auto note = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes, const auto&) {
     for (size_t d = 0; 3 * d + 2 < sizes.size(); ++d) {
-      if (sizes[3 * d + 1] == sizes[3 * d + 2]) continue;
-      if (sizes[3 * d] < 0) {
-        refuseWriting("an input whose dimension " + std::to_string(d) + " is an expression of other sizes",
+      if (sizes[3 * d + 1] == sizes[3 * d + 2] || sizes[3 * d] < 0) continue;
+      symbolOf(sizes[3 * d], sizes[3 * d + 1], sizes[3 * d + 2])
+          .places.push_back({indexOf(tensor), static_cast<int64_t>(d)});
+    }
+  };
+  const auto noteLines = [&](const at::Tensor& tensor, const std::vector<int64_t>& sizes,
+                             const std::vector<int64_t>& lines) {
+    for (size_t d = 0; 3 * d + 2 < sizes.size(); ++d) {
+      if (sizes[3 * d + 1] == sizes[3 * d + 2] || sizes[3 * d] >= 0) continue;
+      size_t at = 0;
+      while (at + 5 < lines.size() && lines[at] != static_cast<int64_t>(d)) at += 6;
+      if (at + 5 >= lines.size()) {
+        refuseWriting("an input whose dimension " + std::to_string(d) + " is an expression of several sizes",
                       "Export the model with Dim.AUTO there, or save the subnet as TorchScript.");
       }
-      symbolOf(sizes[3 * d], sizes[3 * d + 1], sizes[3 * d + 2])
-          .places.push_back({index, static_cast<int64_t>(d)});
+      symbolOf(lines[at + 1], lines[at + 4], lines[at + 5])
+          .places.push_back({indexOf(tensor), static_cast<int64_t>(d), lines[at + 2], lines[at + 3]});
     }
   };
   for (size_t i = 0; i < entries.size() && i < arguments_.size(); ++i)
     visitContract(entries[i], arguments_[i], note);
+  for (size_t i = 0; i < entries.size() && i < arguments_.size(); ++i)
+    visitContract(entries[i], arguments_[i], noteLines);
 }
 
 void ShapeProbes::proposeBatch() {
@@ -227,7 +215,7 @@ std::vector<IValue> ShapeProbes::argumentsAt(const std::vector<int64_t>& point) 
     at::Tensor made = tensor;
     for (size_t s = 0; s < symbols_.size(); ++s) {
       for (const auto& place : symbols_[s].places) {
-        if (place.tensor == index) made = resized(made, place.dimension, point[s]);
+        if (place.tensor == index) made = resized(made, place.dimension, place.sizeAt(point[s]));
       }
     }
     ++index;
@@ -241,7 +229,8 @@ void ShapeProbes::enlarge() {
   std::vector<int64_t> base;
   for (const InputSymbol& symbol : symbols_) {
     const auto& place = symbol.places.at(0);
-    base.push_back(std::max(tensors.at(place.tensor).size(place.dimension), kLeast));
+    base.push_back(
+        std::max((tensors.at(place.tensor).size(place.dimension) - place.offset) / place.scale, kLeast));
   }
   arguments_ = argumentsAt(base);
   points_.push_back(std::move(base));
@@ -277,6 +266,49 @@ void ShapeProbes::probeAlong(size_t symbol) {
   }
 }
 
+// Whether the model takes another value of a symbol, on the same path.
+bool ShapeProbes::isSeen(size_t symbol) const {
+  return std::any_of(points_.begin(), points_.end(),
+                     [&](const auto& point) { return point[symbol] != points_[0][symbol]; });
+}
+
+// Symbols that have no other value by themselves may have one together: those of the same size become one.
+// Whether there are such.
+bool ShapeProbes::uniteUnseen() {
+  std::vector<InputSymbol> symbols;
+  std::vector<int64_t> base;
+  std::vector<bool> open;
+  for (size_t s = 0; s < symbols_.size(); ++s) {
+    const int64_t size = points_[0][s];
+    size_t first = isSeen(s) ? symbols.size() : 0;
+    while (first < symbols.size() && (!open[first] || base[first] != size)) ++first;
+    if (first == symbols.size()) {
+      symbols.push_back(symbols_[s]);
+      base.push_back(size);
+      open.push_back(!isSeen(s));
+      continue;
+    }
+    InputSymbol& united = symbols[first];
+    united.places.insert(united.places.end(), symbols_[s].places.begin(), symbols_[s].places.end());
+    std::stable_partition(united.places.begin(), united.places.end(),
+                          [](const auto& place) { return place.isSymbol(); });
+    if (symbols_[s].least > united.least) {
+      united.least = symbols_[s].least;
+      united.range["min_val"] = symbols_[s].range["min_val"];
+    }
+    if (symbols_[s].most && (!united.most || *symbols_[s].most < *united.most)) {
+      united.most = symbols_[s].most;
+      united.range["max_val"] = symbols_[s].range["max_val"];
+    }
+  }
+  if (symbols.size() == symbols_.size()) return false;
+  symbols_ = std::move(symbols);
+  points_ = {std::move(base)};
+  programs_.clear();
+  outputs_.clear();
+  return true;
+}
+
 void ShapeProbes::probe() {
   Recording recording = record(graph_, Inputs{argumentsAt(points_[0]), {}}, RecordOptions(), cancel_);
   programs_.push_back(recording.program);
@@ -296,6 +328,31 @@ void ShapeProbes::probe() {
     }
   }
   for (size_t i = 0; symbols_.size() > 1 && i < joint.size(); ++i) tryPoint(joint[i]);
+}
+
+std::optional<std::vector<int64_t>> ShapeProbes::unseenPoint() const {
+  const auto isTaken = [&](const std::vector<int64_t>& point) {
+    try {
+      requireContract(graph_->module(), argumentsAt(point));
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  constexpr std::array<int64_t, 6> kSteps{2, -1, 4, 8, 12, 24};
+  for (size_t first = 0; first < kSteps.size() && !symbols_.empty(); ++first) {
+    std::vector<int64_t> point = points_[0];
+    for (size_t s = 0; s < symbols_.size(); ++s) {
+      for (size_t i = 0; i < kSteps.size(); ++i) {
+        const int64_t size = points_[0][s] + kSteps[(first + i) % kSteps.size()];
+        if (size < symbols_[s].least || (symbols_[s].most && size > *symbols_[s].most)) continue;
+        point[s] = size;
+        break;
+      }
+    }
+    if (std::find(points_.begin(), points_.end(), point) == points_.end() && isTaken(point)) return point;
+  }
+  return std::nullopt;
 }
 
 // Whether a larger batch, whose first rows are the smaller one's, gives the same for those.

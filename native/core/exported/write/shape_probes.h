@@ -19,12 +19,18 @@ struct InputSymbol {
   struct Place {
     size_t tensor = 0;  // among the tensors of the inputs, depth first
     int64_t dimension = 0;
+    // The size is scale * symbol + offset.
+    int64_t scale = 1;
+    int64_t offset = 0;
+
+    bool isSymbol() const { return scale == 1 && offset == 0; }
+    int64_t sizeAt(int64_t symbol) const { return scale * symbol + offset; }
   };
   std::string name;
   int64_t least = 2;
   std::optional<int64_t> most;
   Json range;                   // as a program writes it
-  std::vector<Place> places{};  // at least one
+  std::vector<Place> places{};  // at least one; those that are the symbol itself first
 };
 
 // A model's program at the example's sizes and at others, so that each number in it is seen as a constant or
@@ -45,6 +51,8 @@ class ShapeProbes {
   // another case.
   const std::vector<c10::IValue>& arguments() const { return arguments_; }
   std::vector<c10::IValue> argumentsAt(const std::vector<int64_t>& point) const;
+  // Other values of the symbols, as far as the model takes them, which no number was seen at.
+  std::optional<std::vector<int64_t>> unseenPoint() const;
 
  private:
   void readContract(const Json& origin);
@@ -53,6 +61,8 @@ class ShapeProbes {
   bool tryPoint(std::vector<int64_t> point);
   void probe();
   void probeAlong(size_t symbol);
+  bool isSeen(size_t symbol) const;
+  bool uniteUnseen();
   bool rowsStayApart() const;
 
   std::shared_ptr<InlinedGraph> graph_;
