@@ -1,6 +1,6 @@
 /**
- * Fifteen models of the zoo, end to end, by the command that checks all of them (`npm run zoo`): the file's outputs against
- * eager PyTorch, parameters and FLOPs against FlopCounterMode's, the exported half against the selected one in Python, one
+ * Fifteen models of the zoo as TorchScript and twelve as exported programs, end to end, by the command that checks all of
+ * them (`npm run zoo`): the file's outputs against eager PyTorch, parameters and FLOPs against FlopCounterMode's, the exported half against the selected one in Python, one
  * training step there.
  */
 import { execFile } from "node:child_process";
@@ -30,6 +30,18 @@ const FILES: [file: string, paramsLeft: number][] = [
   ["timm/lcnet_050:traced", 0.45],
   ["timm/deit_tiny_patch16_224:scripted", 0.35],
   ["timm/pvt_v2_b0:traced", 0.3],
+  ["resnet18:pt2", 0.27],
+  ["timm/convnextv2_atto:pt2", 0.3],
+  ["timm/edgenext_xx_small:pt2", 0.22],
+  ["timm/efficientnet_b0:pt2", 0.34],
+  ["timm/fbnetc_100:pt2", 0.37],
+  ["timm/ghostnet_100:pt2", 0.34],
+  ["timm/lcnet_050:pt2", 0.45],
+  ["timm/mnasnet_100:pt2", 0.36],
+  ["timm/mobilenetv3_large_100:pt2", 0.34],
+  ["timm/mobilenetv4_conv_small:pt2", 0.37],
+  ["timm/pvt_v2_b0:pt2", 0.3],
+  ["timm/regnetx_004:pt2", 0.25],
 ];
 
 const STAGES = ["make", "load", "profile", "convert", "prune", "export", "verify", "train"];
@@ -47,7 +59,7 @@ interface ZooRecord {
   lossAfter: number;
 }
 
-describe("fifteen models of the zoo, halved, exported and verified in Python", () => {
+describe("models of the zoo, halved, exported and verified in Python", () => {
   const records = new Map<string, ZooRecord>();
   let folder: string;
 
@@ -62,7 +74,7 @@ describe("fifteen models of the zoo, halved, exported and verified in Python", (
   beforeAll(async () => {
     folder = mkdtempSync(path.join(os.tmpdir(), "torchsearch-zoo-"));
     await zoo(
-      ...["--as-built", "--no-report", "--seconds", "300"],
+      ...["--as-built", "--no-report", "--seconds", "300", "--forms", "scripted,traced,pt2"],
       ...FILES.flatMap(([name]) => ["--only", name]),
     );
     for (const line of readFileSync(path.join(folder, "zoo.jsonl"), "utf8").split("\n")) {
@@ -88,10 +100,11 @@ describe("fifteen models of the zoo, halved, exported and verified in Python", (
   });
 
   it("goes on where it stopped: what is finished is not run again", async () => {
-    const { stdout } = await zoo("--list");
+    const { stdout } = await zoo("--list", "--forms", "scripted,traced,pt2");
     const left = stdout.trim().split("\n");
     for (const [file] of FILES) expect(left).not.toContain(file);
     expect(left).toContain("resnet34:scripted");
     expect(left).toContain("swin_t:traced");
+    expect(left).toContain("resnet34:pt2");
   });
 });

@@ -141,6 +141,13 @@ bool PickleWalk::step() {
       machine_.push({.kind = Kind::kDict, .number = 0, .text = {}, .items = std::move(items)});
       return true;
     }
+    case 'a': {  // as Python writes a list of one
+      const uint32_t item = machine_.pop();
+      if (machine_.value(machine_.top()).kind != Kind::kList)
+        machine_.fail("it appends to what is not a list");
+      machine_.extend(machine_.top(), {item});
+      return true;
+    }
     case 'e': {
       const std::vector<uint32_t> items = machine_.popToMark();
       if (machine_.value(machine_.top()).kind != Kind::kList)

@@ -113,6 +113,20 @@ TEST_CASE("objects are of allowed classes only") {
   CHECK(problemOf(object("os", "system"))->starts_with("ERR_UNKNOWN_CLASS"));
 }
 
+// pickle.dumps([5], 2): a list of one is appended to by an opcode of its own.
+TEST_CASE("a list of one passes") {
+  CHECK_EQ(problemOf(std::string("\x80\x02]q\x00K\x05"
+                                 "a.",
+                                 8)),
+           std::nullopt);
+  CHECK_NE(problemOf("\x80\x02}K\x05"
+                     "a."),
+           std::nullopt);
+  CHECK_NE(problemOf("\x80\x02K\x05"
+                     "a."),
+           std::nullopt);
+}
+
 TEST_CASE("what LibTorch's unpickler would trip over is refused") {
   const std::string head("\x80\x02", 2);
   for (const std::string& body :
