@@ -117,7 +117,7 @@ TEST_CASE("objects are of allowed classes only") {
 TEST_CASE("a list of one passes") {
   CHECK_EQ(problemOf(std::string("\x80\x02]q\x00K\x05"
                                  "a.",
-                                 8)),
+                                 9)),
            std::nullopt);
   CHECK_NE(problemOf("\x80\x02}K\x05"
                      "a."),
