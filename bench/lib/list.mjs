@@ -67,6 +67,12 @@ export const BENCHMARKS = [
     what: "how cost grows with layers, candidates, batch size and threads",
   },
   {
+    name: "scaling",
+    minutes: 8,
+    page: "distributed.md",
+    what: "efficiency of searches and training in 2 and 4 processes, and a simulation of more",
+  },
+  {
     name: "cuda",
     minutes: 3,
     page: "cuda.md",

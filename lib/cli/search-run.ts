@@ -5,6 +5,7 @@ import { resolveConstraints, satisfies } from "../contract/constraints";
 import type { SearchStateDict } from "../contract/types";
 import { closeTensors, isTensor } from "../data/raw-tensor";
 import { TorchSearchError } from "../errors";
+import { partsOf, withParts } from "../evaluation/score-parts";
 import type { ScoreFunction, SearchModel } from "../evaluation/types";
 import type { Module } from "../model/module";
 import { runVersions } from "../native/versions";
@@ -141,6 +142,7 @@ export async function runSearch(asked: SearchRequest, context: SearchContext): P
       signal,
       onProgress,
       group,
+      dataShards: "auto" as const,
     };
     const { found: last, latency } = await confirmedSearch(request.constraints, {
       search: (constraints) => searcher.search(space, constraints, dummyInput, config),
@@ -236,7 +238,7 @@ async function inTurns(
 /** The score by the name that the record of any search has for it. */
 function named(rate: ScoreFunction): ScoreFunction {
   const score: ScoreFunction = (model, context) => rate(model, context);
-  return score;
+  return withParts(score, () => partsOf(rate));
 }
 
 /** The cost of each operator of a model, for the report. */

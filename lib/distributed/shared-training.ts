@@ -1,5 +1,7 @@
 /** Training that runs on every rank of a group: each takes the same steps, and computes its shards of each batch. */
 import { TorchSearchError } from "../errors";
+import { partsOf, rangesOf } from "../evaluation/score-parts";
+import type { RunContext, ScoreFunction, SearchModel } from "../evaluation/types";
 import { callNative } from "../native/call";
 import type { NativeTrainer } from "../native/types/trainer";
 import type { Group } from "./group";
@@ -18,6 +20,13 @@ export interface TrainingShare {
    * @throws `ERR_GROUP_MISMATCH`, `ERR_GROUP_PEER_LOST`, `ERR_ABORTED`
    */
   agree(value: unknown, what: { name: string; remedy: string }, signal: AbortSignal | null): Promise<void>;
+  /**
+   * Rates a model, which is the same on all ranks: each measures some of the batches where the score can be cut, else
+   * all of them.
+   *
+   * @param key what the score depends on beside the data, such as the step
+   */
+  rate(model: SearchModel, score: ScoreFunction, key: string, context: RunContext): Promise<number>;
   /** Tells the others of this rank's error. @returns the error to throw: theirs, where it was first */
   failed(error: unknown): Promise<unknown>;
 }
@@ -27,6 +36,7 @@ export const TRAINS_ALONE: TrainingShare = {
   rank: 0,
   connect: async () => undefined,
   agree: async () => undefined,
+  rate: async (model, score, _key, context) => score(model, context),
   failed: async (error) => error,
 };
 
@@ -43,20 +53,37 @@ export async function beginTraining(
 ): Promise<TrainingShare> {
   if (group === null || group.worldSize <= 1) return TRAINS_ALONE;
   const shared = await SharedSearch.begin(group, facts, signal);
+  const agree: TrainingShare["agree"] = async (value, { name, remedy }, until) => {
+    const own = JSON.stringify(value);
+    const first = await shared.once(async () => own, until);
+    if (own === first) return;
+    throw new TorchSearchError(
+      "ERR_GROUP_MISMATCH",
+      `Rank ${group.rank} has another ${name} than rank 0 (${own} instead of ${first}): ${remedy}.`,
+    );
+  };
   return {
     rank: group.rank,
     async connect(trainer, until) {
       const { store, place } = shared.exchange;
       await callNative((call) => trainer.share(store, place, call), until);
     },
-    async agree(value, { name, remedy }, until) {
-      const own = JSON.stringify(value);
-      const first = await shared.once(async () => own, until);
-      if (own === first) return;
-      throw new TorchSearchError(
-        "ERR_GROUP_MISMATCH",
-        `Rank ${group.rank} has another ${name} than rank 0 (${own} instead of ${first}): ${remedy}.`,
-      );
+    agree,
+    async rate(model, score, key, context) {
+      const signal = context.signal ?? null;
+      const parts = partsOf(score);
+      if (parts === null) {
+        const own = await score(model, context);
+        const remedy = "give all ranks the same data to score on, and a score that depends on nothing else";
+        await agree(own, { name: "score", remedy }, signal);
+        return own;
+      }
+      const items = rangesOf(parts.batches, group.worldSize).map(([first, end]) => ({
+        key: `${key} ${first}-${end}`,
+        cost: end - first,
+        measure: () => parts.measure(model, context, first, end),
+      }));
+      return parts.combine((await shared.measureAll(items, { signal })).flat());
     },
     async failed(error) {
       const lost = error instanceof TorchSearchError && error.code === "ERR_GROUP_PEER_LOST";

@@ -116,6 +116,11 @@ export class BatchScore {
     await scoreBatch(handle, nativeInputs(inputs), native, this.native, { teacher: other }, { signal });
   }
 
+  /** What the mean so far is made of. */
+  tally(): { sum: number; count: number } {
+    return this.native.tally();
+  }
+
   /** The mean so far. */
   value(): number {
     return this.native.value();

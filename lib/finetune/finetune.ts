@@ -112,11 +112,13 @@ export async function finetuneWith(
         teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
       };
       const facts = { training: "finetune", model: from, ...settings };
+      const share = await beginTraining(options.group, facts, signal);
+      const context = { signal, onProgress, silent: true };
       const run = new TrainingRun(
         {
-          share: await beginTraining(options.group, facts, signal),
+          share,
           module,
-          rate: scoreFunc && (async () => scoreFunc(module, { signal, onProgress, silent: true })),
+          rate: scoreFunc && ((when) => share.rate(module, scoreFunc, when, context)),
           trainer,
           data,
           length,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type DataSource, isDataSource } from "../data/data-source";
-import { beginTraining } from "../distributed/shared-training";
+import { beginTraining, type TrainingShare } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { scoreOf } from "../evaluation/failures";
 import { runForwardLoop } from "../evaluation/forward-loop";
@@ -95,11 +95,12 @@ export async function trainSupernet(
         ...(scoreFunc && { scored, recalibrationBatches: options.recalibrationBatches }),
       };
       const facts = { training: "supernet", model: found, ...settings };
+      const share = await beginTraining(options.group, facts, signal);
       const run = new TrainingRun(
         {
-          share: await beginTraining(options.group, facts, signal),
+          share,
           module,
-          rate: scoreFunc && (() => rate(space, scoreFunc, scored, data, options)),
+          rate: scoreFunc && ((when) => rate(space, scoreFunc, scored, { data, options, share, when })),
           trainer,
           data,
           length,
@@ -149,17 +150,22 @@ async function rate(
   space: SearchSpace,
   scoreFunc: ScoreFunction,
   configs: readonly SubnetConfig[],
-  data: DataSource,
-  options: CompleteOptions<SupernetOptions>,
+  {
+    data,
+    options,
+    share,
+    when,
+  }: { data: DataSource; options: CompleteOptions<SupernetOptions>; share: TrainingShare; when: string },
 ): Promise<number> {
   const { signal, onProgress } = options;
+  const context = { signal, onProgress, silent: true };
   const selectAgain = space.captureState();
   try {
     let sum = 0;
-    for (const config of configs) {
+    for (const [at, config] of configs.entries()) {
       space.select(config);
       await recalibrate(space, data, options);
-      sum += await scoreOf(() => scoreFunc(space, { signal, onProgress, silent: true }), signal);
+      sum += await scoreOf(() => share.rate(space, scoreFunc, `${when}, subnet ${at}`, context), signal);
     }
     return sum / configs.length;
   } finally {

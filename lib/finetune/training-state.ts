@@ -96,8 +96,8 @@ export function lengthOf(data: DataSource, options: CompleteOptions<TrainingOpti
 export interface TrainingParts {
   /** The module whose weights are trained. */
   module: Module;
-  /** Measures its score; null for none. */
-  rate: (() => Promise<number>) | null;
+  /** Measures its score; null for none. `when` says how far training is. */
+  rate: ((when: string) => Promise<number>) | null;
   trainer: NativeTrainer;
   data: DataSource;
   length: TrainingLength;

@@ -9,10 +9,11 @@ namespace torchsearch::binding {
 
 // new Score(kind: string, { k?, teacher? })
 void ScoreWrap::define(Napi::Env env, Napi::Object exports) {
-  exports.Set(kName, DefineClass(env, kName,
-                                 {InstanceMethod<&ScoreWrap::reset>("reset"),
-                                  InstanceMethod<&ScoreWrap::value>("value"),
-                                  InstanceMethod<&ScoreWrap::count>("count")}));
+  exports.Set(
+      kName,
+      DefineClass(env, kName,
+                  {InstanceMethod<&ScoreWrap::reset>("reset"), InstanceMethod<&ScoreWrap::value>("value"),
+                   InstanceMethod<&ScoreWrap::count>("count"), InstanceMethod<&ScoreWrap::tally>("tally")}));
 }
 
 ScoreWrap::ScoreWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -39,6 +40,15 @@ Napi::Value ScoreWrap::value(const Napi::CallbackInfo& info) {
 
 Napi::Value ScoreWrap::count(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(score_->count()));
+}
+
+// { sum, count }
+Napi::Value ScoreWrap::tally(const Napi::CallbackInfo& info) {
+  const Score::Tally tally = score_->tally();
+  Napi::Object out = Napi::Object::New(info.Env());
+  out.Set("sum", tally.sum);
+  out.Set("count", static_cast<double>(tally.count));
+  return out;
 }
 
 StopRule readStopRule(const Napi::Value& value) {

@@ -25,6 +25,7 @@ class ScoreWrap : public Napi::ObjectWrap<ScoreWrap> {
   Napi::Value reset(const Napi::CallbackInfo& info);
   Napi::Value value(const Napi::CallbackInfo& info);
   Napi::Value count(const Napi::CallbackInfo& info);
+  Napi::Value tally(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Score> score_;
 };

@@ -1,11 +1,12 @@
 /** `torchsearch launch` and `--distributed`: the command's result is that of one process, and no process stays. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { startRank } from "../support/ranks";
+import { ranksOf, startRank } from "../support/ranks";
 import { root } from "../support/zoo";
 
 const main = path.join(root, "dist", "cli", "main.js");
@@ -101,4 +102,45 @@ it("refuses --distributed outside of a group", async () => {
     1,
     { error: { code: "ERR_GROUP_ENV", message: expect.stringContaining("torchsearch launch") } },
   ]);
+});
+
+describe("torchsearch launch -- finetune", { timeout: 240_000 }, () => {
+  /** A training in four shards whose files go to a folder of its own. */
+  function finetune(place: string, epochs: number): string[] {
+    mkdirSync(path.join(folder, place), { recursive: true });
+    const data = [
+      "--data",
+      fixture("digits.npz"),
+      "--input-array",
+      "train_images",
+      "--target-array",
+      "train_labels",
+    ];
+    const output = ["--output", path.join(folder, place, "trained.pt"), "--json"];
+    const how = ["--batch-size", "32", "--holdout", "20%", "--epochs", String(epochs), "--data-shards", "4"];
+    return ["finetune", fixture("digits_resnet.pt"), ...data, ...how, ...output];
+  }
+  const trained = (place: string): Promise<Buffer> => readFile(path.join(folder, place, "trained.pt"));
+
+  it("trains to the bits of one process, also when a rank is killed meanwhile", async () => {
+    const one = await startRank([main, ...finetune("trained-one", 2)], ONE_THREAD).ended;
+    expect(one.code, one.errors).toBe(0);
+    const args = [main, "launch", "--nproc", "2", "--"];
+    const two = await startRank([...args, ...finetune("trained-two", 2)], ONE_THREAD).ended;
+    expect(two.code, two.errors).toBe(0);
+    const [alone, shared] = [one, two].map(({ output }) => JSON.parse(output) as Record<string, unknown>);
+    for (const key of ["score", "steps", "epochs"]) expect(shared?.[key]).toEqual(alone?.[key]);
+    expect((await trained("trained-two")).equals(await trained("trained-one"))).toBe(true);
+
+    const launcher = startRank([...args, ...finetune("trained-killed", 2)], ONE_THREAD);
+    const checkpoint = path.join(folder, "trained-killed", "trained.finetune.safetensors");
+    // After the first epoch, rank 1 is killed.
+    while (!existsSync(checkpoint) && launcher.child.exitCode === null) await sleep(10);
+    const ranks = ranksOf(launcher.child.pid as number);
+    process.kill(ranks.get(1) as number, "SIGKILL");
+    const { code, errors } = await launcher.ended;
+    expect(code, errors).toBe(0);
+    expect(errors).toContain("start again");
+    expect((await trained("trained-killed")).equals(await trained("trained-one"))).toBe(true);
+  });
 });

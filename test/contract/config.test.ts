@@ -21,6 +21,7 @@ describe("search config", () => {
       "onProgress",
       "seed",
       "group",
+      "dataShards",
     ]);
   });
 

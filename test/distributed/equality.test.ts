@@ -50,16 +50,17 @@ it.each(GROUP_SEARCHES)("%s ends alike, whatever the number of processes", (name
     for (const rank of results.get(worldSize) ?? []) expect(rank[name]?.text).toBe(alone.text);
 });
 
-it.each(GROUP_SEARCHES.filter((name) => !["GradientSearcher", "AutoQuantizeSearcher"].includes(name)))(
-  "%s measures each candidate once, but for the first, which every process measures",
-  (name) => {
-    const alone = results.get(1)?.[0]?.[name] as GroupResult;
-    for (const worldSize of [2, 3]) {
-      const counts = (results.get(worldSize) ?? []).map((rank) => rank[name]?.measured ?? 0);
-      const sum = counts.reduce((total, count) => total + count, 0);
-      // A searcher that measures a candidate twice by itself finds the score the second time.
-      expect(sum).toBeLessThanOrEqual(alone.measured + worldSize - 1);
-      expect(Math.min(...counts)).toBeGreaterThan(0);
-    }
-  },
-);
+it.each(
+  GROUP_SEARCHES.filter(
+    (name) => !["GradientSearcher", "AutoQuantizeSearcher"].includes(name) && !name.endsWith("by parts"),
+  ),
+)("%s measures each candidate once, but for the first, which every process measures", (name) => {
+  const alone = results.get(1)?.[0]?.[name] as GroupResult;
+  for (const worldSize of [2, 3]) {
+    const counts = (results.get(worldSize) ?? []).map((rank) => rank[name]?.measured ?? 0);
+    const sum = counts.reduce((total, count) => total + count, 0);
+    // A searcher that measures a candidate twice by itself finds the score the second time.
+    expect(sum).toBeLessThanOrEqual(alone.measured + worldSize - 1);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+  }
+});

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Random } from "../../lib/util/random";
-import { type RankProcess, startProgram, startRank } from "../support/ranks";
+import { type RankProcess, ranksOf, startProgram, startRank } from "../support/ranks";
 import { python, root } from "../support/zoo";
 
 /** Random moments at which a rank is killed; more of them at night. */
@@ -32,24 +32,9 @@ function search(place: string): string[] {
   return ["search", fixture("digits_cnn.pt"), ...files, ...data, ...how];
 }
 
-/** The processes that a process has started, by their ranks. */
-function ranksOf(process: RankProcess): Map<number, number> {
-  const found = new Map<number, number>();
-  for (const id of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const parent = / (\d+)/.exec(readFileSync(`/proc/${id}/stat`, "utf8").split(") ")[1] ?? "")?.[1];
-      const rank = /(?:^|\0)RANK=(\d+)/.exec(readFileSync(`/proc/${id}/environ`, "utf8"))?.[1];
-      if (Number(parent) === process.child.pid && rank !== undefined) found.set(Number(rank), Number(id));
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return found;
-}
-
 async function untilStarted(process: RankProcess, count: number): Promise<Map<number, number>> {
   for (;;) {
-    const found = ranksOf(process);
+    const found = ranksOf(process.child.pid as number);
     if (found.size >= count) return found;
     if (process.child.exitCode !== null) throw new Error(`It has ended: ${process.errors()}`);
     await sleep(50);

@@ -79,6 +79,12 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
     expect(number(/^FLOPs: ([\d.]+) %/m)).toBeLessThanOrEqual(60);
     expect(number(/^Accuracy: ([\d.]+) %/m)).toBeGreaterThan(90);
   },
+  "distributed.mjs": async () => {
+    const [one, two] = [await run("distributed.mjs", "1"), await run("distributed.mjs", "2")];
+    expect(two(/^Processes: (\d)/m)).toBe(2);
+    for (const what of [/^Best score: (\S+)/m, /^Loss of training: (\S+)/m])
+      expect(two(what)).toBe(one(what));
+  },
   "digits.mjs": async () => {
     const number = await run("digits.mjs");
     // The fourth number of a row is what is left.

@@ -6,6 +6,7 @@ import path from "node:path";
 import {
   AutoQuantizeSearcher,
   convert,
+  crossEntropy,
   Module,
   RandomSearcher,
   type SearchConfig,
@@ -39,9 +40,10 @@ class Ladder extends SpaceSearcher {
     const { smallestConfig, largestConfig } = this.model;
     const middle = this.model.sample(this.random);
     for (const each of await this.measureAll([smallestConfig, middle, largestConfig]))
-      if (this.fits(each.config) && each.score > (this.state.best?.score ?? -1)) this.state.best = each;
+      if (this.fits(each.config) && each.score > (this.state.best?.score ?? Number.NEGATIVE_INFINITY))
+        this.state.best = each;
     const again = await this.measure(smallestConfig);
-    if (again.score > (this.state.best?.score ?? -1)) this.state.best = again;
+    if (again.score > (this.state.best?.score ?? Number.NEGATIVE_INFINITY)) this.state.best = again;
   }
 }
 
@@ -65,8 +67,16 @@ const SEARCHERS = {
   Ladder: [Ladder, {}],
 } as const;
 
+/** Searches whose scores are measured by parts of their batches where there are more processes than candidates. */
+const IN_PARTS: Record<string, { name: keyof typeof SEARCHERS; more: object }> = {
+  "TpeSearcher by parts": { name: "TpeSearcher", more: { dataShards: "auto" } },
+  "RandomSearcher by parts": { name: "RandomSearcher", more: { dataShards: 3, numIters: 3 } },
+  "BinarySearcher by parts": { name: "BinarySearcher", more: { dataShards: "auto" } },
+  "Ladder by parts": { name: "Ladder", more: { dataShards: 2 } },
+};
+
 /** The searches that {@link groupRun} knows. */
-export const GROUP_SEARCHES = [...Object.keys(SEARCHERS), "AutoQuantizeSearcher"];
+export const GROUP_SEARCHES = [...Object.keys(SEARCHERS), ...Object.keys(IN_PARTS), "AutoQuantizeSearcher"];
 
 /** What came out of a search, and how many scores this process has measured for it. */
 export interface GroupResult {
@@ -127,10 +137,13 @@ export async function groupRun(name: string, options: GroupRunOptions): Promise<
     return end(found.subnet, found.stateDict);
   }
   const space = (await convert(module, "fastnas", dummyInput())) as SearchSpace;
-  const [Searcher, more] = SEARCHERS[name as keyof typeof SEARCHERS];
+  const inParts = IN_PARTS[name];
+  const [Searcher, more] = SEARCHERS[inParts?.name ?? (name as keyof typeof SEARCHERS)];
   const searcher = new Searcher() as unknown as RandomSearcher;
   const own = { ...more, ...(numIters !== undefined && { numIters }), ...options.more };
-  const config = { ...common, scoreFunc, ...own };
+  // A sum of losses shows in which order they were added.
+  const losses = crossEntropy(await load(["test_images", "test_labels"]), { maxBatches: 5 });
+  const config = { ...common, scoreFunc: inParts ? losses : scoreFunc, ...own, ...inParts?.more };
   const found = await searcher.search(space, { flops: "60%" }, dummyInput(), config as Partial<SearchConfig>);
   return end(found.subnet, found.stateDict);
 }

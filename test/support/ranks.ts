@@ -1,5 +1,6 @@
 /** Groups of processes on this machine. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 
@@ -78,4 +79,19 @@ export function startRanks(command: readonly string[], worldSize: number, port: 
   return Array.from({ length: worldSize }, (_, rank) =>
     startRank(command, rankVariables(rank, worldSize, port)),
   );
+}
+
+/** The processes that a process has started, by their ranks. */
+export function ranksOf(starter: number): Map<number, number> {
+  const found = new Map<number, number>();
+  for (const id of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const parent = / (\d+)/.exec(readFileSync(`/proc/${id}/stat`, "utf8").split(") ")[1] ?? "")?.[1];
+      const rank = /(?:^|\0)RANK=(\d+)/.exec(readFileSync(`/proc/${id}/environ`, "utf8"))?.[1];
+      if (Number(parent) === starter && rank !== undefined) found.set(Number(rank), Number(id));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return found;
 }

@@ -26,6 +26,8 @@ export interface NativeScore {
   reset(): void;
   value(): number;
   count(): number;
+  /** What the mean is made of. */
+  tally(): { sum: number; count: number };
 }
 
 /** Exported by native/binding/score.cpp. */

@@ -17,6 +17,10 @@ import { isRecord } from "../../util/check";
 import type { ProgressEvent } from "../../util/progress";
 import { Random } from "../../util/random";
 import { sameNumbers } from "../../util/same-numbers";
+import { type Cut, cutOf, scoreInParts } from "./scores-in-parts";
+import type { MeasureAllOptions, SearchTools } from "./search-tools";
+
+export type { MeasureAllOptions, SearchTools } from "./search-tools";
 
 /** The `details` of the progress events that searchers of a space send, beside what each adds. */
 export interface SpaceProgress {
@@ -26,51 +30,6 @@ export interface SpaceProgress {
   bestCosts: SpaceCosts | null;
   /** The constraints as upper bounds, in each metric's unit. */
   bounds: Bounds;
-}
-
-/** How {@link SearchTools.measureAll} goes about it. */
-export interface MeasureAllOptions {
-  /** Whether each candidate goes on from the activations of the one before: then neighbours stay together. */
-  inOrder?: boolean;
-  /** How long each candidate takes, in any unit; by default its FLOPs. */
-  predicted?: readonly number[];
-  /** Receives each candidate in order, as soon as it and those before it are measured. */
-  onResult?(subnet: ScoredSubnet, at: number): void | Promise<void>;
-}
-
-/**
- * What a searcher lends to the functions and objects that it is made of, such as {@link measureSensitivity} and
- * {@link iterate}; see {@link SpaceSearcher.tools}.
- */
-export interface SearchTools {
-  /** The space that is searched. */
-  readonly space: SearchSpace;
-  /** The constraints as upper bounds, in each metric's unit. */
-  readonly bounds: Bounds;
-  /** The searcher's random numbers. */
-  readonly random: Random;
-  /** Aborts the search. */
-  readonly signal: AbortSignal | null;
-  /** Selects a candidate, recalibrates it unless it is the full model, and rates it. */
-  score(config: Readonly<SubnetConfig>): Promise<number>;
-  /** Rates the full model with its batch norms recalibrated; null where the config has no calibration data. */
-  scoreRecalibrated(): Promise<number | null>;
-  /** As `score`, with the candidate's costs; may stop early where a rule is given. */
-  measure(config: SubnetConfig, stop?: ScoreStop | null): Promise<ScoredSubnet>;
-  /** As `measure` for each, shared among the processes of the config's `group`. */
-  measureAll(configs: readonly SubnetConfig[], options?: MeasureAllOptions): Promise<ScoredSubnet[]>;
-  /** What one process makes for all, where it may differ between machines: a solver's solution, or a time. */
-  once<T>(make: () => Promise<T>): Promise<T>;
-  /** How many candidates can be measured at the same time. */
-  readonly parallel: number;
-  /** Whether a subnet meets all constraints, without running it. */
-  fits(config: Readonly<SubnetConfig>): boolean;
-  /** Saves the state to the checkpoint. */
-  save(): Promise<void>;
-  /** Sends a progress event, whose details include {@link SpaceProgress}. */
-  report(event: Omit<ProgressEvent, "details">, details?: Record<string, unknown>): void;
-  /** Writes a line to standard error when the config is verbose. */
-  log(line: string): void;
 }
 
 /**
@@ -298,10 +257,37 @@ export abstract class SpaceSearcher<
    * it stays selected.
    */
   protected score(config: Readonly<SubnetConfig>): Promise<number> {
+    const cut = this.#cut(1);
+    if (cut !== null) return this.#scoreInParts([config], cut).then(([score]) => score as number);
     return this.#shareOne(this.#keyOf("score", config), async () => {
       await this.select(config);
       return this.evalScore();
     });
+  }
+
+  /** How the batches of so many candidates are cut; null where each candidate is measured as a whole. */
+  #cut(candidates: number): Cut | null {
+    const { dataShards, scoreFunc } = this.config;
+    return this.#sharing ? null : cutOf(scoreFunc, dataShards, { candidates, ranks: this.share.worldSize });
+  }
+
+  #scoreInParts(
+    configs: readonly Readonly<SubnetConfig>[],
+    cut: Cut,
+    costs: readonly number[] = [1],
+    onScore: (score: number, at: number) => void | Promise<void> = () => {},
+  ): Promise<number[]> {
+    const { signal } = this.config;
+    const candidates = configs.map((config, at) => ({
+      keyOf: (range: string) => this.#keyOf(`score ${range}`, config),
+      cost: costs[at] as number,
+      parts: (first: number, end: number) =>
+        this.#inside(async () => {
+          await this.select(config);
+          return cut.score.measure(this.model, { signal, silent: true }, first, end);
+        }),
+    }));
+    return scoreInParts(this.share, candidates, cut, signal, onScore);
   }
 
   /** Has one of the processes measure; inside of what is shared already, this one. */
@@ -339,25 +325,27 @@ export abstract class SpaceSearcher<
     const { signal } = this.config;
     const configs = partials.map((partial) => completedConfig(space, partial));
     const subnets: ScoredSubnet[] = [];
+    const costs = configs.map((config, at) => predicted?.[at] ?? space.cost(config, "flops"));
+    const take = async (score: number, at: number): Promise<void> => {
+      const config = configs[at] as SubnetConfig;
+      const subnet = { config, score, costs: space.costs(config) };
+      subnets.push(subnet);
+      await onResult?.(subnet, at);
+    };
+    const cut = this.#cut(configs.length);
+    if (cut !== null) {
+      await this.#scoreInParts(configs, cut, costs, take);
+      return subnets;
+    }
     const items = configs.map((config, at) => ({
       key: this.#keyOf("score", config),
-      cost: predicted?.[at] ?? space.cost(config, "flops"),
+      cost: costs[at] as number,
       measure: async () => (await this.#inside(() => this.measure(config))).score,
     }));
     const begin = (next: readonly number[]): void => {
       if (inOrder) space.expect(next.map((at) => configs[at] as SubnetConfig));
     };
-    await this.share.measureAll<number>(items, {
-      signal,
-      inOrder,
-      begin,
-      onResult: async (score, at) => {
-        const config = configs[at] as SubnetConfig;
-        const subnet = { config, score, costs: space.costs(config) };
-        subnets.push(subnet);
-        await onResult?.(subnet, at);
-      },
-    });
+    await this.share.measureAll<number>(items, { signal, inOrder, begin, onResult: take });
     return subnets;
   }
 
