@@ -51,9 +51,9 @@ export interface SearchConfig {
   /**
    * Into how many parts a candidate's batches are cut, to be measured in several processes of the group: a number, or
    * `auto` for as many as keep all processes busy where they outnumber the candidates. Built-in scores over built-in
-   * loaders can be cut, and the score stays the same, to the bit. Default 1.
+   * loaders can be cut, and the score stays the same, to the bit. Null for 1.
    */
-  dataShards: number | "auto";
+  dataShards: number | "auto" | null;
 }
 
 /** Rules to build a searcher's own from. */
@@ -98,10 +98,10 @@ export const baseConfigRules: Readonly<Record<keyof SearchConfig, ConfigRule>> =
   onProgress: orNull(rules.func),
   seed: rules.integer,
   group: orNull({ expected: "what joinGroup() gave", accepts: (value) => value instanceof Group }),
-  dataShards: {
+  dataShards: orNull({
     expected: 'a whole number of at least 1, or "auto"',
     accepts: (value) => value === "auto" || isPositiveInteger(value),
-  },
+  }),
 };
 
 /** A fresh copy of the defaults of {@link SearchConfig}. */
@@ -120,7 +120,7 @@ export function baseConfigDefaults(): SearchConfig {
     onProgress: null,
     seed: 0,
     group: null,
-    dataShards: 1,
+    dataShards: null,
   };
 }
 

@@ -133,7 +133,7 @@ export class Study {
     const context: RunContext = { signal, onProgress, silent: true };
     const { verbose: _, seed: __, minBudgetUse: ___, ...data } = this.#options;
     this.#calibration = constructForwardLoop(
-      { ...data, lossFunc: null, verbose: false, seed, group: null, dataShards: 1 },
+      { ...data, lossFunc: null, verbose: false, seed, group: null, dataShards: null },
       {},
       { context, onStart: () => undefined },
     );

@@ -17,7 +17,7 @@ export function cutOf(
   dataShards: SearchConfig["dataShards"],
   { candidates, ranks }: { candidates: number; ranks: number },
 ): Cut | null {
-  if (ranks === 1 || dataShards === 1 || candidates === 0) return null;
+  if (ranks === 1 || dataShards === null || candidates === 0) return null;
   const score = partsOf(scoreFunc);
   if (score === null) return null;
   const ranges = rangesOf(score.batches, dataShards === "auto" ? Math.ceil(ranks / candidates) : dataShards);
