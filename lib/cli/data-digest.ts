@@ -13,7 +13,7 @@ export interface DataDigest {
   file: string;
   /** SHA-256 of the content. */
   digest: string;
-  /** Sizes, times and inodes of the files: while these are the same, the content isn't read again. */
+  /** Sizes, times (of content and inode) and inodes of the files: while these are the same, the content isn't read again. */
   stamp: string;
 }
 
@@ -82,8 +82,9 @@ export function requireSameData(
 async function filesOf(root: string): Promise<FileFacts[]> {
   const facts = async (name: string): Promise<FileFacts> => {
     const file = name === "" ? root : path.join(root, name);
-    const { size, mtimeNs, ino } = await stat(file, { bigint: true });
-    return { name, file, size: Number(size), stamp: `${name}\0${size}\0${mtimeNs}\0${ino}` };
+    // The time of a change can be set back, that of the inode can't.
+    const { size, mtimeNs, ctimeNs, ino } = await stat(file, { bigint: true });
+    return { name, file, size: Number(size), stamp: `${name}\0${size}\0${mtimeNs}\0${ctimeNs}\0${ino}` };
   };
   if (!(await stat(root)).isDirectory()) return [await facts("")];
   const names = (await readdir(root, { recursive: true, withFileTypes: true }))

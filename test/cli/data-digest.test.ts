@@ -80,6 +80,15 @@ describe("digestData", () => {
   };
   const digest = async (): Promise<string> => (await digestData([folder], null))![0]!.digest;
 
+  it("reads a file again whose size, time and inode are as before, and whose content is not", async () => {
+    write("1.png", "one");
+    utimesSync(path.join(folder, "1.png"), 1, 1);
+    const [before] = (await digestData([folder], null))!;
+    write("1.png", "two");
+    utimesSync(path.join(folder, "1.png"), 1, 1);
+    expect((await digestData([folder], [before!]))![0]!.digest).not.toBe(before!.digest);
+  });
+
   it("knows a folder by its files' names and content", async () => {
     write("a/1.png", "one");
     write("b/2.png", "two");

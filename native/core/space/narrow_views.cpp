@@ -1,6 +1,8 @@
 #include "core/space/narrow_views.h"
 
 #include <algorithm>
+#include <bitset>
+#include <cstdint>
 #include <iterator>
 #include <map>
 #include <set>
@@ -43,21 +45,25 @@ class ViewSearch : public ExecutionObserver {
     }
   }
 
-  // Widths by group: of the smallest subnet, and where a result follows from several groups, of some in which
-  // only one of them is small.
+  // Widths by group: of the smallest subnet, and where results follow from several groups, of some in which
+  // one of these is small, or any others of three and more.
   std::vector<std::vector<int64_t>> trials(const std::vector<int64_t>& full) const {
     if (candidates_.empty()) return {};
     std::vector<std::vector<int64_t>> result = {smallest_};
     const auto turns = turnsOfGroups();
-    for (int32_t turn = 0; turn < kMostTurns; ++turn) {
+    if (turns.size() < 2) return result;
+    const size_t most = mostGroups();
+    for (uint32_t some = 1; some < 1U << kMostTurns; ++some) {
+      const std::bitset<kMostTurns> chosen(some);
+      if (chosen.count() > 1 && chosen.count() >= most) continue;
       auto widths = full;
-      bool any = false;
-      for (const auto& [group, own] : turns) {
-        if (own != turn) continue;
+      std::bitset<kMostTurns> met;
+      for (const auto& [group, turn] : turns) {
+        if (turn >= kMostTurns || !chosen.test(turn)) continue;
         widths[group] = smallest_[group];
-        any = true;
+        met.set(turn);
       }
-      if (any && turns.size() > 1) result.push_back(std::move(widths));
+      if (met == chosen) result.push_back(std::move(widths));
     }
     return result;
   }
@@ -118,14 +124,25 @@ class ViewSearch : public ExecutionObserver {
     }
   }
 
+  static std::set<int32_t> groupsOf(const Candidate& candidate) {
+    std::set<int32_t> groups;
+    for (const auto& form : candidate.ones) {
+      for (const auto& factor : form.factors) groups.insert(factor.first);
+    }
+    return groups;
+  }
+
+  size_t mostGroups() const {
+    size_t most = 0;
+    for (const auto& [index, candidate] : candidates_) most = std::max(most, groupsOf(candidate).size());
+    return most;
+  }
+
   // When each group is small alone: at another turn than those that it meets in a candidate.
   std::map<int32_t, int32_t> turnsOfGroups() const {
     std::map<int32_t, int32_t> turns;
     for (const auto& [index, candidate] : candidates_) {
-      std::set<int32_t> groups;
-      for (const auto& form : candidate.ones) {
-        for (const auto& factor : form.factors) groups.insert(factor.first);
-      }
+      const std::set<int32_t> groups = groupsOf(candidate);
       std::set<int32_t> taken;
       for (const int32_t group : groups) {
         if (turns.count(group) > 0) taken.insert(turns.at(group));
