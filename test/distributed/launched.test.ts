@@ -72,23 +72,27 @@ describe.runIf(process.platform === "linux")("a group that was started", { timeo
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it(`goes on when any rank is killed, at ${KILLS} random moments`, async () => {
-    const random = new Random(SEED);
-    for (let i = 0; i < KILLS; i++) {
-      const place = `killed-${i}`;
-      const launcher = startRank([main, "launch", "--nproc", "3", "--", ...search(place)], ONE_THREAD);
-      const ranks = await untilStarted(launcher, 3);
-      const moment = seconds * random.float();
-      await sleep(1000 * moment);
-      const victim = i === 0 ? 0 : random.integer(3);
-      const id = ranks.get(victim) as number;
-      const said = `rank ${victim} after ${moment.toFixed(2)} s`;
-      if (lives(id)) process.kill(id, "SIGKILL");
-      const { code, errors } = await launcher.ended;
-      expect(code, `${said}: ${errors}`).toBe(0);
-      expect(readFileSync(subnet(place)).equals(expected), said).toBe(true);
-    }
-  });
+  it(
+    `goes on when any rank is killed, at ${KILLS} random moments`,
+    { timeout: 120_000 * (1 + KILLS) },
+    async () => {
+      const random = new Random(SEED);
+      for (let i = 0; i < KILLS; i++) {
+        const place = `killed-${i}`;
+        const launcher = startRank([main, "launch", "--nproc", "3", "--", ...search(place)], ONE_THREAD);
+        const ranks = await untilStarted(launcher, 3);
+        const moment = seconds * random.float();
+        await sleep(1000 * moment);
+        const victim = i === 0 ? 0 : random.integer(3);
+        const id = ranks.get(victim) as number;
+        const said = `rank ${victim} after ${moment.toFixed(2)} s`;
+        if (lives(id)) process.kill(id, "SIGKILL");
+        const { code, errors } = await launcher.ended;
+        expect(code, `${said}: ${errors}`).toBe(0);
+        expect(readFileSync(subnet(place)).equals(expected), said).toBe(true);
+      }
+    },
+  );
 
   it("starts no more than --max-restarts times", async () => {
     const args = ["launch", "--nproc", "2", "--max-restarts", "1", "--", ...search("bounded")];
