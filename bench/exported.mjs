@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
-import { Module, search, Tensor } from "torchsearch";
+import { convert, Module, search, Tensor } from "torchsearch";
 
 import { python } from "../scripts/lib/python.mjs";
 import { root, run } from "../scripts/lib/run.mjs";
@@ -41,24 +41,31 @@ const load = (file) =>
   });
 
 async function searched(file, shape) {
-  const input = Tensor.from(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), shape);
+  const length = shape.reduce((a, b) => a * b, 1);
+  const input = Tensor.from(
+    Float32Array.from({ length }, (_, i) => Math.sin(i)),
+    shape,
+  );
   const dataLoader = [input, input];
-  using module = await Module.load(file);
+  const module = await Module.load(file);
   const start = performance.now();
-  const { subnet } = await search(module, { flops: "60%" }, input, {
-    mode: "fastnas",
-    searcher: "binary",
-    forwardLoop: null,
-    dataLoader,
-    collectFunc: (batch) => batch,
-    scoreFunc: async (space) => {
-      const output = await space.forward(input);
-      return Number(output.data()[0]);
-    },
-    verbose: false,
-  });
-  subnet.close();
-  return performance.now() - start;
+  try {
+    const space = await convert(module, "fastnas", input);
+    const { subnet } = await search(space, { flops: "60%" }, input, {
+      dataLoader,
+      scoreFunc: async (candidate) => {
+        const output = await candidate.forward(input);
+        return Number(output.data()[0]);
+      },
+      verbose: false,
+    });
+    const milliseconds = performance.now() - start;
+    subnet.close();
+    space.close();
+    return milliseconds;
+  } finally {
+    module.close();
+  }
 }
 
 const worker = Worker.python("load_exported.py", python);

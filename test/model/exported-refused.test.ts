@@ -7,7 +7,7 @@ import { at, bitsOf, firstOf, makePrograms, scratch } from "../support/exported"
 import { expectCode } from "../support/tensors";
 
 afterAll(() => rmSync(scratch, { recursive: true }));
-beforeAll(() => makePrograms(["cnn", "bad_autocast", "bad_loop", "bad_custom"]), 600_000);
+beforeAll(() => makePrograms(["cnn", "wide", "bad_wide", "bad_autocast", "bad_loop", "bad_custom"]), 600_000);
 
 describe("files that are refused", () => {
   it.each([
@@ -185,6 +185,25 @@ describe("files that are refused", () => {
       edited((records) => void records.set("byteorder", Buffer.from("big"))),
     );
     await expectCode("ERR_MODEL_TOO_LARGE", () => Module.load(at("cnn.pt2"), { maxModelBytes: 1000 }));
+  });
+
+  it.runIf(process.platform === "linux")("before memory for the weights is asked for", async () => {
+    // How much the process has had at most since the last call, in MB.
+    const most = () => {
+      const peak = /VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+      writeFileSync("/proc/self/clear_refs", "5");
+      return Number(peak) / 1024;
+    };
+    most();
+    const before = most();
+    const error = await expectCode("ERR_UNKNOWN_OPERATOR", () =>
+      Module.load(at("bad_wide.pt2"), { verify: false }),
+    );
+    expect(error.message).toContain("export");
+    expect(most() - before).toBeLessThan(30);
+    using wide = await Module.load(at("wide.pt2"), { verify: false });
+    expect(wide.bytes).toBeGreaterThan(100 * 2 ** 20);
+    expect(most() - before).toBeGreaterThan(90);
   });
 
   it("several programs, without a name", async () => {

@@ -17,7 +17,7 @@ interface Case {
   outputs: number[] | null;
 }
 
-const NAMES = ["paired", "folded", "guarded", "masked"] as const;
+const NAMES = ["paired", "folded", "guarded", "masked", "picked"] as const;
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 beforeAll(async () => {

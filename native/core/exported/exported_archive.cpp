@@ -166,10 +166,14 @@ FileView ExportedArchive::window(const std::string& record) const {
 }
 
 at::Storage ExportedArchive::storage(const std::string& record) const {
+  return {at::Storage::use_byte_size_t(), entry(record).size, at::DataPtr(nullptr, at::kCPU),
+          at::getCPUAllocator(), /*resizable=*/false};
+}
+
+void ExportedArchive::fill(const std::string& record, at::Storage& storage) const {
   const ZipEntry& found = entry(record);
-  at::Storage storage(at::Storage::use_byte_size_t(), found.size, at::getCPUAllocator(), /*resizable=*/false);
+  storage.set_data_ptr_noswap(at::getCPUAllocator()->allocate(found.size));
   file_->read(found.dataOffset, storage.mutable_data(), found.size);
-  return storage;
 }
 
 }  // namespace torchsearch

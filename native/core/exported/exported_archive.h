@@ -37,7 +37,9 @@ class ExportedArchive {
   std::string text(const std::string& record) const;
   // What lies beside the programs, by name: texts of at most a mebibyte each.
   std::map<std::string, std::string> extraFiles() const;
+  // For a record's bytes: its size, without memory until `fill`.
   at::Storage storage(const std::string& record) const;
+  void fill(const std::string& record, at::Storage& storage) const;
   // A record as a file of its own.
   FileView window(const std::string& record) const;
 

@@ -77,6 +77,7 @@ class ProgramReader {
     addOutputs();
     torch::jit::EliminateDeadCode(graph_);
     graph_->lint();
+    tensors_.fill();
     auto* forward = unit_->create_function(c10::QualifiedName(*module_.type()->name(), "forward"), graph_);
     forward->setSchema(
         c10::FunctionSchema("forward", "", arguments, {c10::Argument("", graph_->outputs()[0]->type())}));

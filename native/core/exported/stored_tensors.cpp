@@ -91,6 +91,10 @@ at::Tensor StoredTensors::constant(const std::string& name) {
   return load(constants_, name);
 }
 
+void StoredTensors::fill() {
+  for (auto& [record, storage] : storages_) archive_.fill(record, storage);
+}
+
 at::Tensor StoredTensors::load(const Places& places, const std::string& name) {
   const auto found = places.find(name);
   if (found == places.end()) refuseProgram("the tensor \"" + name + "\" is not among those stored");

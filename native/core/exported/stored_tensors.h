@@ -17,9 +17,13 @@ class StoredTensors {
   // Checks every tensor against its record before any is read. ERR_EXPORTED_PROGRAM, ERR_UNSUPPORTED_EXPORT
   StoredTensors(const ExportedArchive& archive, const std::string& model);
 
-  // With `requires_grad` as its metadata says. ERR_EXPORTED_PROGRAM where there is none of this name.
+  // Without memory until `fill`. With `requires_grad` as its metadata says. ERR_EXPORTED_PROGRAM where there
+  // is none of this name.
   at::Tensor weight(const std::string& name);
   at::Tensor constant(const std::string& name);
+  // Allocates the memory of those that were asked for, and reads it: once nothing else of the program is
+  // refused.
+  void fill();
 
  private:
   struct Place {

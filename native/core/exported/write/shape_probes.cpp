@@ -272,22 +272,25 @@ bool ShapeProbes::isSeen(size_t symbol) const {
                      [&](const auto& point) { return point[symbol] != points_[0][symbol]; });
 }
 
-// Symbols that have no other value by themselves may have one together: those of the same size become one.
-// Whether there are such.
+// A symbol that has no other value by itself may have one together with another, which may have one by
+// itself: of tokens and their mask, a mask with more rows may do. Those of the same size become one. Whether
+// there are such.
 bool ShapeProbes::uniteUnseen() {
   std::vector<InputSymbol> symbols;
   std::vector<int64_t> base;
   std::vector<bool> open;
   for (size_t s = 0; s < symbols_.size(); ++s) {
     const int64_t size = points_[0][s];
-    size_t first = isSeen(s) ? symbols.size() : 0;
-    while (first < symbols.size() && (!open[first] || base[first] != size)) ++first;
+    const bool alone = isSeen(s);
+    size_t first = 0;
+    while (first < symbols.size() && (base[first] != size || (alone && !open[first]))) ++first;
     if (first == symbols.size()) {
       symbols.push_back(symbols_[s]);
       base.push_back(size);
-      open.push_back(!isSeen(s));
+      open.push_back(!alone);
       continue;
     }
+    open[first] = open[first] && !alone;
     InputSymbol& united = symbols[first];
     united.places.insert(united.places.end(), symbols_[s].places.begin(), symbols_[s].places.end());
     std::stable_partition(united.places.begin(), united.places.end(),
