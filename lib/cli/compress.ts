@@ -209,7 +209,7 @@ function formatOutcome(outcome: CompressResult, checkpoint: string): string {
       from === 0 ? "full model" : `step ${from}`,
       formatPercent((priced.flops as number) / (fullCosts.flops as number)),
       formatPercent(untrained),
-      learningRate.toExponential(0),
+      String(Number(learningRate.toPrecision(2))),
       rated === null ? "" : formatPercent(rated),
       end === "good" ? "good" : `${end}: ${reason}`,
     ],

@@ -195,6 +195,13 @@ async function run(
       correction: latencyCorrection(records),
       load: loadStep,
       loadFile: load,
+      learningRate: {
+        known: saver.state.learningRate,
+        keep: async (rate) => {
+          saver.state.learningRate = rate;
+          await saver.save();
+        },
+      },
       copy: async (each) => {
         const file = path.join(path.dirname(copy), "copy.pt");
         await each.save(file, { signal });

@@ -165,7 +165,7 @@ const RULES: Record<keyof CompressOptions, ConfigRule> = {
   searcher: rules.text,
   searcherConfig: rules.record,
   convert: rules.record,
-  importance: orNull(oneOf([...IMPORTANCE_CHOICES, "auto"])),
+  importance: orNull(oneOf(IMPORTANCE_CHOICES)),
   finetune: rules.record,
   heal: share,
   effort: orNull(rules.positive),

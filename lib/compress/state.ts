@@ -14,11 +14,11 @@ import type { TriedImportance } from "../space/importance";
 import { isRecord } from "../util/check";
 import { listed } from "../util/listed";
 import type { StepRecord } from "./plan";
-import { storedImportances, storedSteps } from "./stored-steps";
+import { storedImportances, storedLearningRate, storedSteps } from "./stored-steps";
 
 const FORMAT: CheckpointFormat = {
   name: "torchsearch-compression",
-  version: 1,
+  version: 2,
   what: "a checkpoint of compress",
 };
 
@@ -27,13 +27,15 @@ export interface CompressState {
   records: StepRecord[];
   /** What `importance: "auto"` tried; null before, or without it. */
   importances: TriedImportance[] | null;
+  /** What the next step's training takes; null before it was tried. */
+  learningRate: number | null;
   /** Seconds of all runs. */
   seconds: number;
 }
 
 /** The checkpoint of one run; without a file, every method but {@link state} does nothing. */
 export class CompressSaver {
-  readonly state: CompressState = { records: [], importances: null, seconds: 0 };
+  readonly state: CompressState = { records: [], importances: null, learningRate: null, seconds: 0 };
   readonly #begun = performance.now();
   #earlier = 0;
   #claim: CheckpointClaim | null = null;
@@ -95,12 +97,13 @@ export class CompressSaver {
         `Checkpoint ${file} was written with another ${listed(other)}. Give the same, or name another checkpoint file.`,
       );
     }
-    const { records, importances, seconds } = isRecord(found.state) ? found.state : {};
+    const { records, importances, learningRate, seconds } = isRecord(found.state) ? found.state : {};
     try {
       if (!Number.isFinite(seconds) || (seconds as number) < 0) throw new Error("its seconds are no number");
       Object.assign(this.state, {
         records: storedSteps(records),
         importances: storedImportances(importances),
+        learningRate: storedLearningRate(learningRate),
         seconds,
       });
     } catch (error) {
@@ -116,6 +119,7 @@ export class CompressSaver {
   /** Adds a step that was done, and writes the file. */
   async add(record: StepRecord): Promise<void> {
     this.state.records.push(record);
+    this.state.learningRate = null;
     await this.save();
   }
 

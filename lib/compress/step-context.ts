@@ -27,6 +27,8 @@ export interface StepContext {
   /** Loads a model of an earlier step; 0 for a copy of the full one. */
   load(step: number): Promise<Module>;
   loadFile(file: string): Promise<Module>;
+  /** What the step's training takes, and keeping it for a resumed run. */
+  learningRate: { readonly known: number | null; keep(rate: number): Promise<void> };
   /** Makes a copy of a module. */
   copy(module: Module): Promise<Module>;
   /** The file of a step's model, and what stands beside it while the step is not done. */

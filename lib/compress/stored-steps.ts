@@ -66,3 +66,10 @@ export function storedImportances(list: unknown): TriedImportance[] | null {
     throw new Error("its list of importances is wrong");
   return list as TriedImportance[];
 }
+
+/** The learning rate that a checkpoint has for its next step; null for none. @throws Error where it is none */
+export function storedLearningRate(value: unknown): number | null {
+  if (value == null) return null;
+  if (!finite(value) || (value as number) <= 0) throw new Error("its learning rate is wrong");
+  return value as number;
+}

@@ -3,7 +3,7 @@ import { batchCount } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import type { ScoreFunction } from "../evaluation/types";
 import { finetune } from "../finetune/finetune";
-import type { FinetuneOptions } from "../finetune/options";
+import { DEFAULT_EPOCHS, type FinetuneOptions, readFinetuneOptions } from "../finetune/options";
 import type { Module } from "../model/module";
 import { chooseLearningRate } from "./learning-rate";
 import type { CompleteCompressOptions } from "./options";
@@ -25,22 +25,9 @@ export async function trained(
   context: StepContext,
   { checkpoint, onProgress, scoreFunc }: TrainingRun,
 ): Promise<{ learningRate: number; reason: string | null }> {
-  const { options, training, signal } = context;
+  const { options, training } = context;
   const how = trainingOptions(planned, context);
-  const { epochs, steps, optimizer = "adamw" } = how;
-  const batches = batchCount(training);
-  const learningRate =
-    how.learningRate ??
-    (await chooseLearningRate({
-      subnet,
-      steps: steps ?? (batches === null ? null : batches * (epochs as number)),
-      optimizer,
-      copy: context.copy,
-      train: (tried, rate, most) =>
-        finetune(tried, training, { ...how, learningRate: rate, epochs: null, steps: most }),
-      score: scoreFunc,
-      signal,
-    }));
+  const learningRate = how.learningRate ?? (await triedLearningRate(subnet, how, context, scoreFunc));
   try {
     await finetune(subnet, training, {
       ...how,
@@ -55,6 +42,40 @@ export async function trained(
       return { learningRate, reason: `training met numbers that are not finite (${error.message})` };
     throw error;
   }
+}
+
+/** The learning rate that trials choose; a resumed step has that of the run before. */
+async function triedLearningRate(
+  subnet: Module,
+  how: Partial<FinetuneOptions>,
+  { training, learningRate, copy, signal }: StepContext,
+  score: ScoreFunction,
+): Promise<number> {
+  if (learningRate.known !== null) return learningRate.known;
+  const { optimizer, epochs, steps, warmupSteps } = readFinetuneOptions(how);
+  const batches = batchCount(training);
+  const whole = steps ?? (batches === null ? null : batches * (epochs ?? DEFAULT_EPOCHS));
+  const alone = { scoreFunc: null, checkpoint: null, onProgress: null, epochs: null };
+  const chosen = await chooseLearningRate({
+    subnet,
+    steps: whole,
+    optimizer,
+    copy,
+    train: (tried, rate, most) => {
+      const warmup = Math.floor((warmupSteps * most) / (whole as number));
+      return finetune(tried, training, {
+        ...how,
+        ...alone,
+        learningRate: rate,
+        steps: most,
+        warmupSteps: warmup,
+      });
+    },
+    score,
+    signal,
+  });
+  await learningRate.keep(chosen);
+  return chosen;
 }
 
 /** How a step is trained: the user's options, and what the compression decides. */

@@ -83,7 +83,8 @@ export async function beginTraining(
         cost: end - first,
         measure: () => parts.measure(model, context, first, end),
       }));
-      return parts.combine((await shared.measureAll(items, { signal })).flat());
+      // All batches of the first score are compared.
+      return parts.combine((await shared.measureAll(items, { signal, probes: items.length })).flat());
     },
     async failed(error) {
       const lost = error instanceof TorchSearchError && error.code === "ERR_GROUP_PEER_LOST";

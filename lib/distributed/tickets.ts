@@ -63,9 +63,14 @@ export class Round<T> {
     for (const [unit, members] of units.entries()) for (const item of members) this.#unitOf[item] = unit;
   }
 
-  /** Every rank measures the first item by itself; their results must be the same. @throws `ERR_GROUP_MISMATCH` */
+  /** Every rank measures the first items by itself; their results must be the same. @throws `ERR_GROUP_MISMATCH` */
   async probe(): Promise<void> {
-    const { own, agreed } = await this.#measure(0);
+    const { probes = 1 } = this.#options;
+    for (let item = 0; item < Math.min(probes, this.#items.length); item++) await this.#compare(item);
+  }
+
+  async #compare(item: number): Promise<void> {
+    const { own, agreed } = await this.#measure(item);
     if (own === agreed) return;
     const theirs = outcomeOf<T>(agreed);
     if ("error" in theirs) throw errorOf(theirs.error);

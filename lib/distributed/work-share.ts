@@ -20,6 +20,8 @@ export interface MeasureOptions<T> {
    * rank takes neighbours together, and `begin` is called before it measures them.
    */
   inOrder?: boolean;
+  /** Of the first round: how many items, from the first on, every rank measures, so that they can be compared. */
+  probes?: number;
   /** Called before a rank measures these items one after the other. */
   begin?(items: readonly number[]): void;
   /** Receives each result in the order of the items, as soon as it and those before it are known. */

@@ -1,4 +1,4 @@
-import { type DataSource, isDataSource } from "../data/data-source";
+import { batchCount, type DataSource, isDataSource } from "../data/data-source";
 import { beginTraining } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
@@ -111,7 +111,13 @@ export async function finetuneWith(
         ...(teacherView && { teacherView }),
         teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
       };
-      const facts = { training: "finetune", model: from, ...settings };
+      const facts = {
+        training: "finetune",
+        model: from,
+        ...settings,
+        batches: batchCount(data),
+        scored: scoreFunc !== null,
+      };
       const share = await beginTraining(options.group, facts, signal);
       const context = { signal, onProgress, silent: true };
       const run = new TrainingRun(

@@ -10,6 +10,7 @@ import { inputsPicker, targetPicker } from "../evaluation/pickers";
 import { type ModelInputs, nativeInputs } from "../model/inputs";
 import { Tensor } from "../model/tensor";
 import { callNative } from "../native/call";
+import type { NativeCall } from "../native/types/call";
 import { orAbandoned, throwIfAborted } from "../util/abort";
 import { type BatchGradient, requireGradient } from "./loss-function";
 import type { CompleteOptions, TrainingOptions } from "./options";
@@ -140,7 +141,9 @@ async function stepByTarget(
   target: Tensor | null,
 ): Promise<number> {
   const { args, kwargs } = nativeInputs(inputs);
-  return callNative((call) => trainer.step(args, kwargs, target?.native ?? null, call), signal);
+  // A step that ends in spite of an abort has changed the weights, and counts.
+  const run = (call: NativeCall) => trainer.step(args, kwargs, target?.native ?? null, call);
+  return callNative(run, signal, undefined, { toTheEnd: true });
 }
 
 /** A step by a loss written in JavaScript. */

@@ -103,9 +103,10 @@ export class TrainingRun implements StepContext {
     onProgress({ phase: "train", done: steps, total: totalSteps, message, details });
   }
 
-  async #score(): Promise<number | null> {
+  /** @param what the name of the weights that are rated: another one for others */
+  async #score(what = `step ${this.state.steps}`): Promise<number | null> {
     const { rate } = this.parts;
-    return rate === null ? null : scoreOf(() => rate(`step ${this.state.steps}`), this.options.signal);
+    return rate === null ? null : scoreOf(() => rate(what), this.options.signal);
   }
 
   /** Compares how far training is, and the weights, with the other ranks'. */
@@ -167,7 +168,8 @@ export class TrainingRun implements StepContext {
     if (parts.recalibrate) {
       try {
         state.recalibratedBatches = await recalibrateBatchNorms(parts, options);
-        if (state.recalibratedBatches > 0) state.score = await this.#score();
+        if (state.recalibratedBatches > 0)
+          state.score = await this.#score(`step ${state.steps}, recalibrated`);
       } catch (error) {
         if (!parts.module.closed) await this.#restoreKept();
         throw error;

@@ -1,11 +1,23 @@
 /** Ranking channels over hyperparameters, and the widths that are left without the last of them. */
 import type { ChannelRank } from "../../space/importance";
 import type { Hyperparameter, SubnetConfig } from "../../space/types";
+import { isRecord } from "../../util/check";
 
 /** Which channels are ranked with each other: all, those of layers of the same structure, or those of a hyperparameter. */
 export const RANKINGS = ["global", "isomorphic", "local"] as const;
 /** One of {@link RANKINGS}. */
 export type Ranking = (typeof RANKINGS)[number];
+
+/** Whether a checkpoint's ranks are of these hyperparameters: anyone may have written it. */
+export function areRanks(hyperparameters: readonly Hyperparameter[], ranks: unknown): boolean {
+  if (!isRecord(ranks)) return false;
+  return hyperparameters.every(({ name, kind, full }) => {
+    const rank = Object.hasOwn(ranks, name) ? ranks[name] : null;
+    if (!isRecord(rank) || typeof rank.structure !== "string" || !Array.isArray(rank.scores)) return false;
+    const count = kind === "depth" || kind === "custom" ? 0 : full;
+    return rank.scores.length === count && rank.scores.every(Number.isFinite);
+  });
+}
 
 /** The channels of one class, in the order in which they are dropped. */
 export interface RankedChannels {

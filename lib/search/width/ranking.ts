@@ -7,7 +7,7 @@ import type { CollectFunction } from "../../evaluation/types";
 import { type ChannelRank, IMPORTANCES, type Importance, importanceNeeds } from "../../space/importance";
 import type { SpaceSearchState, SubnetConfig } from "../../space/types";
 import { type ConfigRule, oneOf, orNull } from "../../util/rules";
-import { configOfShare, RANKINGS, type Ranking, rankedChannels } from "./channel-ranking";
+import { areRanks, configOfShare, RANKINGS, type Ranking, rankedChannels } from "./channel-ranking";
 import { SpaceSearcher } from "./space-searcher";
 
 /** The config of {@link RankingSearcher}. */
@@ -29,7 +29,9 @@ export interface RankingSearchConfig extends SearchConfig {
 /** What {@link RankingSearcher} keeps. */
 export interface RankingSearchState extends SpaceSearchState {
   /** The channels' scores and structures by hyperparameter, with the measure that they are of; null before it was taken. */
-  ranks: { importance: Importance; channels: Record<string, ChannelRank> } | null;
+  ranks: { importance: Importance; loss: Loss | null; channels: Record<string, ChannelRank> } | null;
+  /** How they were ranked; null before. */
+  ranking: Ranking | null;
   /** The score without each block alone, by hyperparameter; null unless blocks had to be left out. */
   withoutBlock: Record<string, number> | null;
   /** The share of each class's channels that is dropped; null until it is known. */
@@ -95,7 +97,15 @@ export class RankingSearcher extends SpaceSearcher<RankingSearchState, RankingSe
   }
 
   get defaultStateDict(): RankingSearchState {
-    return { fullCosts: null, bounds: null, ranks: null, withoutBlock: null, share: null, best: null };
+    return {
+      fullCosts: null,
+      bounds: null,
+      ranks: null,
+      ranking: null,
+      withoutBlock: null,
+      share: null,
+      best: null,
+    };
   }
 
   protected override get lasting(): readonly (keyof RankingSearchState)[] {
@@ -115,19 +125,31 @@ export class RankingSearcher extends SpaceSearcher<RankingSearchState, RankingSe
 
   async runSearch(): Promise<void> {
     const { state, config, model: space } = this;
-    if (state.ranks?.importance !== config.importance) {
+    const { importance, ranking } = config;
+    const loss = importanceNeeds(importance).targets ? config.loss : null;
+    const { ranks } = state;
+    const known = ranks?.importance === importance && ranks.loss === loss;
+    if (!known || !areRanks(space.hyperparameters, ranks.channels)) {
       const channels = await this.tools.once(() => this.#rank());
-      state.ranks = { importance: config.importance, channels };
+      state.ranks = { importance, loss, channels };
       state.best = null;
       await this.saveSearchCheckpoint();
     }
-    if (state.best === null) {
+    if (state.best === null || state.ranking !== ranking) {
       const blocks = await this.#blocks();
-      const ranked = rankedChannels(space.hyperparameters, state.ranks.channels, config.ranking);
-      const { share, config: found } = configOfShare(ranked, { ...space.largestConfig, ...blocks }, (each) =>
-        this.fits(each),
-      );
+      const { channels } = state.ranks as NonNullable<typeof ranks>;
+      const ranked = rankedChannels(space.hyperparameters, channels, ranking);
+      const start = { ...space.largestConfig, ...blocks };
+      const { share, config: found } = configOfShare(ranked, start, (each) => this.fits(each));
+      if (!this.fits(found)) {
+        throw new TorchSearchError(
+          "ERR_CONSTRAINT_UNREACHABLE",
+          "The constraints can't be reached with the model's own values of the hyperparameters that were added: " +
+            "raise a bound, or take another searcher, which chooses them.",
+        );
+      }
       state.share = share;
+      state.ranking = ranking;
       state.best = await this.measure(found);
       await this.saveSearchCheckpoint();
     }
@@ -160,9 +182,11 @@ export class RankingSearcher extends SpaceSearcher<RankingSearchState, RankingSe
       ({ kind, choices }) => kind === "depth" && choices[0] === 0,
     );
     const left: SubnetConfig = Object.fromEntries(removable.map(({ name }) => [name, 1]));
-    const fits = (): boolean => this.fits({ ...space.smallestConfig, ...left });
+    const custom = space.hyperparameters.filter(({ kind }) => kind === "custom");
+    const own = Object.fromEntries(custom.map(({ name }) => [name, space.largestConfig[name] as number]));
+    const fits = (): boolean => this.fits({ ...space.smallestConfig, ...own, ...left });
     if (fits()) return left;
-    if (state.withoutBlock === null) {
+    if (!removable.every(({ name }) => Number.isFinite(state.withoutBlock?.[name]))) {
       const configs = removable.map(({ name }) => ({ ...space.largestConfig, [name]: 0 }));
       const scored = await this.measureAll(configs);
       state.withoutBlock = Object.fromEntries(
@@ -170,7 +194,7 @@ export class RankingSearcher extends SpaceSearcher<RankingSearchState, RankingSe
       );
       await this.saveSearchCheckpoint();
     }
-    const scores = state.withoutBlock;
+    const scores = state.withoutBlock as Record<string, number>;
     // Sorting is stable: of equal ones the earlier block goes first.
     const order = removable
       .map(({ name }) => name)

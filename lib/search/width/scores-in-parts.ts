@@ -58,6 +58,7 @@ export async function scoreInParts(
   let found: ScorePart[] = [];
   await share.measureAll<ScorePart[]>(items, {
     signal,
+    probes: ranges.length, // all of the first candidate's batches
     onResult: async (range, i) => {
       found.push(...range);
       if ((i + 1) % ranges.length !== 0) return;

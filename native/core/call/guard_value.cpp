@@ -41,7 +41,10 @@ Value divided(const Value& a, const Value& b, char operation) {
     return whole ? integerOf(floorDivided(a.integer, b.integer))
                  : realOf(std::floor(a.asReal() / b.asReal()));
   }
-  if (whole) return integerOf(a.integer - b.integer * floorDivided(a.integer, b.integer));
+  if (whole) {
+    const int64_t rest = a.integer % b.integer;
+    return integerOf(rest != 0 && (rest < 0) != (b.integer < 0) ? rest + b.integer : rest);
+  }
   return realOf(a.asReal() - b.asReal() * std::floor(a.asReal() / b.asReal()));
 }
 

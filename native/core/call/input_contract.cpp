@@ -18,7 +18,6 @@ constexpr const char* kRemedy =
     " To run it at other sizes, export the model again with dynamic_shapes, such as {0: Dim.AUTO} for its "
     "batch.";
 
-constexpr int64_t kLargestFactor = int64_t{1} << 31;
 // How much of a condition a message shows.
 constexpr size_t kShown = 300;
 
@@ -141,9 +140,6 @@ class ContractCheck {
                         lines[i + 5], "Dimension " + std::to_string(lines[i]) + " of the input " + where});
     }
   }
-
-  // What a file may say without an overflow.
-  static bool isFactor(int64_t number) { return number >= -kLargestFactor && number <= kLargestFactor; }
 
   // Once all other sizes are known. A symbol that is no size by itself gets its value here.
   void checkLine(const Line& line) {

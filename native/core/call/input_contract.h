@@ -3,9 +3,16 @@
 #include <ATen/core/ivalue.h>
 #include <torch/csrc/jit/api/module.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace torchsearch {
+
+// Whether a contract may have it as the scale or the offset of a size, so that nothing overflows.
+constexpr bool isFactor(int64_t number) {
+  constexpr int64_t kLargest = int64_t{1} << 31;
+  return number >= -kLargest && number <= kLargest;
+}
 
 // An exported program holds for inputs of certain sizes, which its graph takes for granted. The reader keeps
 // them in this attribute of the module, where copies and saved files keep them too: a tuple with one entry

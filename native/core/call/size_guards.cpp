@@ -292,8 +292,11 @@ std::optional<bool> holdsFor(const std::string& guard, const c10::FunctionSchema
 
 std::string readableGuard(const std::string& guard) {
   std::string text;
+  bool closed = true;  // whether a "']" may still follow
   for (size_t i = 0; i < guard.size(); ++i) {
-    const size_t end = guard.compare(i, 3, "L['") == 0 ? guard.find("']", i) : std::string::npos;
+    const bool opens = closed && guard.compare(i, 3, "L['") == 0;
+    const size_t end = opens ? guard.find("']", i) : std::string::npos;
+    if (opens && end == std::string::npos) closed = false;
     if (end == std::string::npos) {
       if (guard[i] != '\n') text += guard[i];
       continue;

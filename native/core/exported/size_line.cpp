@@ -39,12 +39,17 @@ class LineReader {
     if (!sum && !take("Mul(")) return std::nullopt;
     SizeLine whole{.symbol = "", .scale = 0, .offset = sum ? 0 : 1};
     do {
-      const auto next = part(depth + 1);
+      auto next = part(depth + 1);
       if (!next || (!whole.symbol.empty() && !next->symbol.empty())) return std::nullopt;
-      const SizeLine& named = whole.symbol.empty() ? *next : whole;
-      const SizeLine& plain = whole.symbol.empty() ? whole : *next;
-      whole = sum ? SizeLine{named.symbol, named.scale, named.offset + plain.offset}
-                  : SizeLine{named.symbol, named.scale * plain.offset, named.offset * plain.offset};
+      const bool plain = whole.symbol.empty();
+      const int64_t number = plain ? whole.offset : next->offset;
+      if (plain) {
+        whole.symbol = std::move(next->symbol);
+        whole.scale = next->scale;
+        whole.offset = next->offset;
+      }
+      if (!sum) whole.scale *= number;
+      whole.offset = sum ? whole.offset + number : whole.offset * number;
       if (isLarge(whole.scale) || isLarge(whole.offset)) return std::nullopt;
     } while (take(", "));
     if (!take(")")) return std::nullopt;

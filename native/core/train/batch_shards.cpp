@@ -1,5 +1,6 @@
 #include "core/train/batch_shards.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -64,9 +65,12 @@ BatchShards::BatchShards(const TrainBatch& batch, int64_t shards) : batch_(batch
   });
   if (samples < 1) throw Error("ERR_BATCH", "A batch without tensors can't be cut: set dataShards to 1.");
   samples_ = samples;
+  // A batch norm needs two samples, and a shard of one would fail where the whole batch doesn't.
+  shards_ = std::min(shards_, std::max<int64_t>(samples_ / 2, 1));
 }
 
 double BatchShards::weight(int64_t shard) const {
+  if (shard >= shards_) return 0;
   return static_cast<double>(shardsOf(shard, shards_, samples_).size()) / static_cast<double>(samples_);
 }
 

@@ -7,13 +7,14 @@
 
 namespace torchsearch {
 
-// A batch cut along its samples into neighbouring shards, whose numbers of samples differ by at most one.
+// A batch cut along its samples into neighbouring shards of two samples or more, whose numbers of samples
+// differ by at most one; the last shards have none where there are too few.
 class BatchShards {
  public:
   // Throws ERR_BATCH where a tensor of the batch has no first dimension of the batch's size.
   BatchShards(const TrainBatch& batch, int64_t shards);
 
-  // The shard's share of the samples; 0 for one without any, where there are fewer samples than shards.
+  // The shard's share of the samples; 0 for one without any.
   double weight(int64_t shard) const;
   TrainBatch shard(int64_t shard) const;
   // Of all tensors' shapes and contents.
@@ -21,7 +22,7 @@ class BatchShards {
 
  private:
   const TrainBatch& batch_;
-  const int64_t shards_;
+  int64_t shards_;  // that have samples
   int64_t samples_ = 0;
 };
 

@@ -39,6 +39,7 @@ ShardedStep::ShardedStep(Learner& learner, std::vector<NamedTensor> trained, int
                          Exchange* exchange)
     : learner_(learner), trained_(std::move(trained)), shards_(shards), exchange_(exchange) {
   for (auto& buffer : learner_.buffers()) {
+    if (buffer.tensor.is_complex()) buffer.tensor = at::view_as_real(buffer.tensor);  // the same memory
     const bool whole = !buffer.tensor.is_floating_point();
     (whole ? wholeCount_ : valueCount_) += buffer.tensor.numel();
     if (buffer.tensor.scalar_type() == at::kDouble) type_ = at::kDouble;

@@ -22,6 +22,8 @@ namespace {
 constexpr int64_t kLeast = 2;
 // How many other values each symbol is seen at.
 constexpr size_t kProbes = 3;
+// How many times as large as in the example an input's dimension may become.
+constexpr int64_t kMostGrowth = 16;
 
 using TensorChange = std::function<at::Tensor(const at::Tensor&)>;
 
@@ -180,6 +182,10 @@ void ShapeProbes::readContract(const Json& origin) {
         refuseWriting("an input whose dimension " + std::to_string(d) + " is an expression of several sizes",
                       "Export the model with Dim.AUTO there, or save the subnet as TorchScript.");
       }
+      if (lines[at + 2] == 0 || !isFactor(lines[at + 2]) || !isFactor(lines[at + 3])) {
+        refuseWriting("an input whose dimension " + std::to_string(d) + " has an absurd size",
+                      "Export the model with Dim.AUTO there, or save the subnet as TorchScript.");
+      }
       symbolOf(lines[at + 1], lines[at + 4], lines[at + 5])
           .places.push_back({indexOf(tensor), static_cast<int64_t>(d), lines[at + 2], lines[at + 3]});
     }
@@ -231,6 +237,17 @@ void ShapeProbes::enlarge() {
     const auto& place = symbol.places.at(0);
     base.push_back(
         std::max((tensors.at(place.tensor).size(place.dimension) - place.offset) / place.scale, kLeast));
+  }
+  for (size_t s = 0; s < symbols_.size(); ++s) {
+    for (const auto& place : symbols_[s].places) {
+      const int64_t before = tensors.at(place.tensor).size(place.dimension);
+      const int64_t after = place.sizeAt(base[s]);
+      if (after < 0 || after > kMostGrowth * std::max<int64_t>(before, 1)) {
+        refuseWriting("an input whose dimension " + std::to_string(place.dimension) + " grows in steps of " +
+                          std::to_string(place.scale),
+                      "Save it on an input that is larger there, or export the model with Dim.AUTO.");
+      }
+    }
   }
   arguments_ = argumentsAt(base);
   points_.push_back(std::move(base));
