@@ -104,6 +104,17 @@ const JOBS = {
   },
   "a teacher": { model: "digits_cnn.pt", dataShards: 4, teacher: "digits_resnet.pt", scored: true },
   "a function that picks inputs": { model: "digits_cnn.pt", dataShards: 4, picks: true },
+  "scores before and after recalibration": {
+    model: "digits_resnet.pt",
+    dataShards: 2,
+    scored: true,
+    options: { recalibrate: true, learningRate: 0.05 },
+  },
+  "batches of fewer samples than shards can share": {
+    model: "digits_resnet.pt",
+    dataShards: 4,
+    batchSize: 5,
+  },
   "a supernet": { model: "digits_cnn.pt", dataShards: 4, supernet: true },
 } as const;
 
@@ -166,13 +177,21 @@ describe("training by shards", { timeout: 240_000 }, () => {
 
   it("names what differs between ranks", async () => {
     const job = { model: "digits_cnn.pt", dataShards: 2 };
-    for (const [other, said] of [
+    const small = { ...job, batchSize: 31 };
+    for (const [other, said, first = job] of [
       [{ ...job, options: { seed: 3 } }, /ERR_GROUP_MISMATCH .*another seed/],
       [{ ...job, dataShards: 3 }, /ERR_GROUP_MISMATCH .*another dataShards/],
       [{ ...job, model: "digits_resnet.pt" }, /ERR_GROUP_MISMATCH .*another model/],
-      [{ ...job, samples: "test" }, /ERR_GROUP_MISMATCH .*another batch than rank 0 at step 1/],
+      [{ ...job, samples: "test" }, /ERR_GROUP_MISMATCH .*another batches/],
+      [{ ...job, scored: true }, /ERR_GROUP_MISMATCH .*another scored/],
+      // As many batches, of other samples.
+      [
+        { ...small, batchSize: 12, samples: "test" },
+        /ERR_GROUP_MISMATCH .*another batch than rank 0 at step 1/,
+        small,
+      ],
     ] as const) {
-      for (const [found] of (await results(2, (rank) => [rank === 0 ? job : other])) as [Trained][])
+      for (const [found] of (await results(2, (rank) => [rank === 0 ? first : other])) as [Trained][])
         expect(found.error).toMatch(said);
     }
   });

@@ -89,6 +89,27 @@ describe("resuming", () => {
     }
   });
 
+  it("counts a step that an abort didn't stop", async () => {
+    const checkpoint = path.join(folder, "mid-step.safetensors");
+    const batches = Array.from({ length: 6 }, (_, i) => data.batch(i % data.batches));
+    const options = { steps: 6, shuffle: false, epochs: null };
+    const whole = await trained("small", options, batches);
+    for (const delay of [0, 1, 2, 3]) {
+      const module = await load("small");
+      const controller = new AbortController();
+      const onProgress = ({ done }: ProgressEvent) => {
+        if (done === 2) setTimeout(() => controller.abort(), delay);
+      };
+      const run = { ...options, checkpoint, checkpointSeconds: 0 };
+      const stopped = finetune(module, batches, { ...run, onProgress, signal: controller.signal });
+      await stopped.catch((error: unknown) => expect(error).toEqual(code("ERR_ABORTED")));
+      module.close();
+      const resumed = await trained("small", run, batches);
+      expect(resumed.fingerprint, `${delay} ms`).toBe(whole.fingerprint);
+      rmSync(checkpoint, { force: true });
+    }
+  });
+
   it("goes on with the module that was aborted, too", async () => {
     const checkpoint = path.join(folder, "same-module.safetensors");
     const whole = await trained("small", { epochs: 2 });

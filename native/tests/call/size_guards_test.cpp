@@ -91,6 +91,10 @@ TEST_CASE("a message shows a condition without its dictionary") {
   CHECK(readableGuard("(L['y']['k'][0].size()[0] + L['x'].size()[1]) % 3 == 1") ==
         "(y['k'][0].size()[0] + x.size()[1]) % 3 == 1");
   CHECK(readableGuard("L['") == "L['");
+  // In time that grows as the length does.
+  std::string nested;
+  for (int i = 0; i < 1'000'000; ++i) nested += "L['";
+  CHECK(readableGuard(nested) == nested);
 }
 
 }  // namespace torchsearch::testing

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include "core/base/cancel.h"
@@ -56,6 +57,33 @@ TEST_CASE("a program that was written computes what its module does, at other ba
     torch::jit::Module other = read.module;
     CHECK(at::allclose(mine.forward({x}).toTensor(), other.forward({x}).toTensor()));
   }
+}
+
+TEST_CASE("sizes that no example has are refused before a program is written") {
+  const auto refuses = [](int64_t scale, int64_t offset) {
+    torch::jit::Module module = attention();
+    // One argument: [symbol, least, most] of each dimension, then the first one as a line of symbol 0.
+    const c10::List<int64_t> sizes({-1, 2, 9, 0, 6, 6, 0, 4, 4});
+    const c10::List<int64_t> lines({0, 0, scale, offset, 2, 9});
+    const auto entry = c10::ivalue::Tuple::create(
+        {std::string("tensor"), static_cast<int64_t>(at::kFloat), sizes, lines});
+    const auto contract = c10::ivalue::Tuple::create({c10::IValue(entry)});
+    module.register_attribute("_exported_inputs", contract->type(), contract);
+    const std::string file = temporary();
+    bool refused = false;
+    try {
+      writeExportedFile(module, ExtraFiles(), Inputs{{at::randn({3, 6, 4})}, {}}, file, CancelToken());
+    } catch (const Error& error) {
+      refused = std::string(error.code()) == "ERR_EXPORTED_WRITE" || std::string(error.code()) == "ERR_INPUT";
+    }
+    std::remove(file.c_str());
+    return refused;
+  };
+  CHECK(refuses(0, 0));
+  CHECK(refuses(0, 3));
+  CHECK(refuses(1, int64_t{1} << 62));
+  CHECK(refuses(int64_t{1} << 31, 3));
+  CHECK(refuses(std::numeric_limits<int64_t>::min(), 1));
 }
 
 TEST_CASE("nestings are written as Python reads them, and read again") {

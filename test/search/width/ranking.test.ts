@@ -15,7 +15,7 @@ import {
   TensorDataLoader,
 } from "../../../lib";
 import type { RankingSearchConfig } from "../../../lib/entries/search";
-import { configOfShare, rankedChannels } from "../../../lib/search/width/channel-ranking";
+import { areRanks, configOfShare, rankedChannels } from "../../../lib/search/width/channel-ranking";
 import type { ChannelRank } from "../../../lib/space/importance";
 import type { Hyperparameter } from "../../../lib/space/types";
 import { runPython } from "../../data/python";
@@ -131,6 +131,12 @@ it("keeps what it measured when the bounds change", { timeout: 60_000 }, async (
   const fresh = await new RankingSearcher().search(space, { flops: "40%" }, input, config);
   expect(narrow.stateDict).toEqual(fresh.stateDict);
   expect(narrow.stateDict.share as number).toBeGreaterThan(wide.stateDict.share as number);
+  // Another ranking of the same scores gives its own subnet.
+  const local = { ...config, ranking: "local" as const };
+  const again = await new RankingSearcher().search(space, { flops: "40%" }, input, { ...local, checkpoint });
+  const direct = await new RankingSearcher().search(space, { flops: "40%" }, input, local);
+  expect(again.stateDict).toEqual(direct.stateDict);
+  expect(again.stateDict.best?.config).not.toEqual(narrow.stateDict.best?.config);
   // Another measure is taken anew.
   const other = await new RankingSearcher().search(space, { flops: "40%" }, input, {
     ...config,
@@ -138,6 +144,21 @@ it("keeps what it measured when the bounds change", { timeout: 60_000 }, async (
     importance: "fpgm",
   });
   expect(other.stateDict.ranks?.importance).toBe("fpgm");
+});
+
+it("measures anew what a checkpoint has wrong", { timeout: 60_000 }, async () => {
+  const direct = await new RankingSearcher().search(space, { flops: "40%" }, input, config);
+  const channels = direct.stateDict.ranks?.channels as Record<string, ChannelRank>;
+  const [name = ""] = Object.keys(channels);
+  for (const forged of [
+    {},
+    { ...channels, [name]: null },
+    { ...channels, [name]: { structure: "x", scores: 5 } },
+    { ...channels, [name]: { structure: 1, scores: channels[name]?.scores } },
+    { ...channels, [name]: { structure: "x", scores: [Number.NaN] } },
+  ])
+    expect(areRanks(space.hyperparameters, forged)).toBe(false);
+  expect(areRanks(space.hyperparameters, channels)).toBe(true);
 });
 
 it(
