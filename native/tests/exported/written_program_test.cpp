@@ -65,8 +65,8 @@ TEST_CASE("sizes that no example has are refused before a program is written") {
     // One argument: [symbol, least, most] of each dimension, then the first one as a line of symbol 0.
     const c10::List<int64_t> sizes({-1, 2, 9, 0, 6, 6, 0, 4, 4});
     const c10::List<int64_t> lines({0, 0, scale, offset, 2, 9});
-    const auto entry = c10::ivalue::Tuple::create(
-        {std::string("tensor"), static_cast<int64_t>(at::kFloat), sizes, lines});
+    const auto entry =
+        c10::ivalue::Tuple::create({std::string("tensor"), static_cast<int64_t>(at::kFloat), sizes, lines});
     const auto contract = c10::ivalue::Tuple::create({c10::IValue(entry)});
     module.register_attribute("_exported_inputs", contract->type(), contract);
     const std::string file = temporary();
