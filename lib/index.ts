@@ -115,7 +115,6 @@ export { GradientSearcher } from "./search/width/gradient";
 export { MilpSearcher } from "./search/width/milp";
 export { ParetoSearcher } from "./search/width/pareto";
 export { RandomSearcher } from "./search/width/random";
-export { RankingSearcher } from "./search/width/ranking";
 export { SpaceSearcher } from "./search/width/space-searcher";
 export type { ConvertConfig } from "./space/convert";
 export type { TriedImportance } from "./space/importance";

@@ -1,5 +1,5 @@
 // A ranking: the least important channels of layers that are alike go first.   node examples/searchers/ranking.mjs
-import { RankingSearcher } from "torchsearch";
+import { RankingSearcher } from "torchsearch/search";
 import { digitsConfig, digitsSpace, example, printResult } from "./digits-space.mjs";
 
 const result = await new RankingSearcher().search(

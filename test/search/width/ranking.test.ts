@@ -5,16 +5,8 @@ import path from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import {
-  convert,
-  crossEntropy,
-  Module,
-  RankingSearcher,
-  type SearchSpace,
-  Tensor,
-  TensorDataLoader,
-} from "../../../lib";
-import type { RankingSearchConfig } from "../../../lib/entries/search";
+import { convert, crossEntropy, Module, type SearchSpace, Tensor, TensorDataLoader } from "../../../lib";
+import { type RankingSearchConfig, RankingSearcher } from "../../../lib/entries/search";
 import { areRanks, configOfShare, rankedChannels } from "../../../lib/search/width/channel-ranking";
 import type { ChannelRank } from "../../../lib/space/importance";
 import type { Hyperparameter } from "../../../lib/space/types";
