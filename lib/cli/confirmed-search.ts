@@ -2,10 +2,9 @@
 import { resolveConstraints } from "../contract/constraints";
 import type { Constraints } from "../contract/types";
 import { TorchSearchError } from "../errors";
+import { LATENCY_TOLERANCE } from "../profile/in-turns";
 import { formatMilliseconds } from "../profile/units";
 
-/** A result may take so much longer than its bound: timings differ. */
-export const LATENCY_TOLERANCE = 1.03;
 /** How often a search is repeated within a smaller bound by the table. */
 const MOST_REPEATS = 3;
 

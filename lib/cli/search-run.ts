@@ -9,7 +9,7 @@ import { partsOf, withParts } from "../evaluation/score-parts";
 import type { ScoreFunction, SearchModel } from "../evaluation/types";
 import type { Module } from "../model/module";
 import { runVersions } from "../native/versions";
-import { timeInTurns } from "../profile/in-turns";
+import { timeResult } from "../profile/in-turns";
 import { parseInputs, randomInputs } from "../profile/input-spec";
 import { profile } from "../profile/profile";
 import { describeImportances } from "../space/auto-importance";
@@ -230,9 +230,7 @@ async function inTurns(
   const { device, torch, hardware } = conditionsOf((space as SearchSpace).device, conditions.threads);
   if (conditions.device !== device || conditions.torch !== torch || conditions.hardware !== hardware)
     return null;
-  const options = { turns: 7, passes: [1, 20] as const, threads: conditions.threads, signal };
-  const [before, after] = await timeInTurns([full, subnet], input, options);
-  return { full: before, measured: after };
+  return timeResult(full, subnet, input, { threads: conditions.threads, signal });
 }
 
 /** The score by the name that the record of any search has for it. */

@@ -3,19 +3,16 @@ import { rm } from "node:fs/promises";
 import { convert } from "../mode/convert";
 import { search } from "../mode/search";
 import type { Module } from "../model/module";
+import { LATENCY_TOLERANCE, timeResult } from "../profile/in-turns";
 import type { SearchSpace } from "../space/search-space";
 import type { SubnetConfig } from "../space/types";
 import type { ProgressEvent } from "../util/progress";
 import { controlFor } from "./carried-control";
 import { ranking } from "./importance";
-import { measureInTurns } from "./latency";
 import type { PlannedStep, StepRecord } from "./plan";
 import type { StepContext } from "./step-context";
 import { searchScore } from "./step-score";
 import { trained } from "./training";
-
-/** A bound on latency is met where the measured one is at most so much above it: timings differ. */
-const TOLERANCE = 1.03;
 
 /** Does a step. What it learned so far is kept beside it, and found again by the next run after an abort. */
 export async function doStep(planned: PlannedStep, step: number, context: StepContext): Promise<StepRecord> {
@@ -103,7 +100,7 @@ export async function doStep(planned: PlannedStep, step: number, context: StepCo
         ? null
         : {
             predicted: costs.latency as number,
-            ...(await measureInTurns(full, saved, options.dummyInput, signal)),
+            ...(await timeResult(full, saved, options.dummyInput, { signal })),
           };
     const surely = options.judgeBy === "interval";
     const judged = judge(surely ? (interval?.high ?? Number.NaN) : drop, limit, timed, latency ?? null);
@@ -154,7 +151,7 @@ function judge(
       : `it lost ${points(drop)}`;
     return { end: "worse", reason: `${lost}, of ${points(limit)} allowed` };
   }
-  if (timed !== null && bound !== null && timed.measured > TOLERANCE * bound) {
+  if (timed !== null && bound !== null && timed.measured > LATENCY_TOLERANCE * bound) {
     const [is, may] = [timed.measured, bound].map((ms) => `${ms.toPrecision(3)} ms`);
     return {
       end: "slow",

@@ -1,4 +1,5 @@
 /** Training that runs on every rank of a group: each takes the same steps, and computes its shards of each batch. */
+import { batchCount, type DataSource } from "../data/data-source";
 import { TorchSearchError } from "../errors";
 import { partsOf, rangesOf } from "../evaluation/score-parts";
 import type { RunContext, ScoreFunction, SearchModel } from "../evaluation/types";
@@ -40,18 +41,36 @@ export const TRAINS_ALONE: TrainingShare = {
   failed: async (error) => error,
 };
 
+/** A training that the ranks of a group begin together. */
+export interface SharedTraining {
+  kind: "finetune" | "supernet";
+  /** The model's fingerprint. */
+  model: string;
+  settings: SearchFacts;
+  data: DataSource;
+  /** What rates epochs; null for nothing. */
+  scoreFunc: ScoreFunction | null;
+}
+
 /**
  * Begins training in a group, when rank 0 has begun the same.
  *
- * @param facts what must be the same on all ranks, by the names that messages have
+ * @param training what must be the same on all ranks; settings by the names that messages have
  * @throws `ERR_GROUP_MISMATCH` naming what differs, `ERR_GROUP_PEER_LOST`, `ERR_ABORTED`
  */
 export async function beginTraining(
   group: Group | null,
-  facts: SearchFacts,
+  { kind, model, settings, data, scoreFunc }: SharedTraining,
   signal: AbortSignal | null,
 ): Promise<TrainingShare> {
   if (group === null || group.worldSize <= 1) return TRAINS_ALONE;
+  const facts = {
+    training: kind,
+    model,
+    ...settings,
+    batches: batchCount(data),
+    scored: scoreFunc !== null,
+  };
   const shared = await SharedSearch.begin(group, facts, signal);
   const agree: TrainingShare["agree"] = async (value, { name, remedy }, until) => {
     const own = JSON.stringify(value);

@@ -1,4 +1,4 @@
-import { batchCount, type DataSource, isDataSource } from "../data/data-source";
+import { type DataSource, isDataSource } from "../data/data-source";
 import { beginTraining } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { exclusively } from "../evaluation/model-guard";
@@ -111,14 +111,8 @@ export async function finetuneWith(
         ...(teacherView && { teacherView }),
         teacher: teacher === null ? null : await teacher.fingerprint({ signal }),
       };
-      const facts = {
-        training: "finetune",
-        model: from,
-        ...settings,
-        batches: batchCount(data),
-        scored: scoreFunc !== null,
-      };
-      const share = await beginTraining(options.group, facts, signal);
+      const training = { kind: "finetune", model: from, settings, data, scoreFunc } as const;
+      const share = await beginTraining(options.group, training, signal);
       const context = { signal, onProgress, silent: true };
       const run = new TrainingRun(
         {

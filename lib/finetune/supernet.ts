@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { batchCount, type DataSource, isDataSource } from "../data/data-source";
+import { type DataSource, isDataSource } from "../data/data-source";
 import { beginTraining, type TrainingShare } from "../distributed/shared-training";
 import { TorchSearchError } from "../errors";
 import { scoreOf } from "../evaluation/failures";
@@ -94,14 +94,8 @@ export async function trainSupernet(
         shuffle: options.shuffle,
         ...(scoreFunc && { scored, recalibrationBatches: options.recalibrationBatches }),
       };
-      const facts = {
-        training: "supernet",
-        model: found,
-        ...settings,
-        batches: batchCount(data),
-        scored: scoreFunc !== null,
-      };
-      const share = await beginTraining(options.group, facts, signal);
+      const training = { kind: "supernet", model: found, settings, data, scoreFunc } as const;
+      const share = await beginTraining(options.group, training, signal);
       const run = new TrainingRun(
         {
           share,

@@ -38,3 +38,27 @@ export async function timeInTurns(
   }
   return found;
 }
+
+/** A result may take so much longer than a bound on latency: timings differ. */
+export const LATENCY_TOLERANCE = 1.03;
+
+/**
+ * Times a result and the full model in turns, to compare them with a bound on latency.
+ *
+ * @param threads LibTorch's threads; null for as many as it uses otherwise
+ * @returns milliseconds of each
+ */
+export async function timeResult(
+  full: Module,
+  result: Module,
+  input: unknown,
+  { threads = null, signal }: Pick<TurnOptions, "threads" | "signal">,
+): Promise<{ full: number; measured: number }> {
+  const [before, after] = await timeInTurns([full, result], input, {
+    turns: 7,
+    passes: [1, 20],
+    threads,
+    signal,
+  });
+  return { full: before, measured: after };
+}
